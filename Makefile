@@ -1,0 +1,41 @@
+# Two commands do everything: `make quickstart` and `make test`. See README.md.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := emo_bench models/emo_models metrics/emo_metrics
+
+.PHONY: quickstart test test-all setup lock lint type check
+
+setup: .venv/.ready
+
+# The stamp is newer than the lock only after a complete installation.
+.venv/.ready: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+quickstart: setup
+	$(BIN)/emo-bench run --config configs/suites/quickstart.yaml
+
+test: setup
+	$(BIN)/pytest -m "not slow and not gpu" -n auto --dist loadfile
+
+test-all: setup
+	$(BIN)/pytest -m "not gpu" -n auto --dist loadfile
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PYTHONPATH=.:models:metrics $(BIN)/lint-imports
+
+type: setup
+	$(BIN)/mypy -p emo_bench -p emo_models -p emo_metrics
+
+check: lint type test-all
+
+# Writes no addresses: only names, versions and hashes.
+lock:
+	test -x $(BIN)/uv || ($(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet uv)
+	$(BIN)/uv pip compile --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
+	  --extra dvc --extra speech --extra ray --group dev --group reference pyproject.toml -o requirements.lock

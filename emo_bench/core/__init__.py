@@ -1,0 +1,1 @@
+"""Small foundations shared by every layer: errors, registries, hashing, atomic files, randomness."""

@@ -1,0 +1,71 @@
+"""Files that are whole or absent: written beside their place under a temporary name, synced, then renamed.
+
+After a crash at any moment the old content or the new content is there, never a part; what is left of an
+interrupted write ends in ``.tmp`` and may be deleted (``sweep_temporary``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yields a temporary path in ``target``'s folder; on success it is synced and renamed to ``target``.
+
+    On any exception the temporary file is removed and ``target`` stays as it was. The suffix of ``target`` is
+    kept, since encoders choose their container by it.
+
+    Raises:
+        OSError: as the file system reports it, a full disk for example.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.stem[:80]}.{os.getpid()}-{secrets.token_hex(4)}.tmp{target.suffix}")
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, target)
+        _sync(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(target: Path, data: bytes) -> None:
+    """Writes ``data`` to ``target`` atomically."""
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Writes ``text`` to ``target`` atomically as UTF-8 with ``\\n`` line ends."""
+    write_bytes(target, text.encode("utf-8"))
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Writes ``value`` as indented JSON with sorted keys; refuses NaN and infinities."""
+    write_text(target, json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def sweep_temporary(folder: Path) -> int:
+    """Deletes what interrupted writes left below ``folder`` and returns how many files that were.
+
+    Only call it while no other process writes there.
+    """
+    leftovers = [path for path in folder.rglob(".*.tmp*") if path.is_file()]
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+    return len(leftovers)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Metrics for talking-portrait video as named, versioned protocols."""

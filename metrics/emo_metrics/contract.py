@@ -1,0 +1,286 @@
+"""What a metric is: frames go in, features are kept, numbers with a protocol name come out.
+
+Two kinds of parts:
+
+* an **extractor** turns the frames (and the audio) of one clip into arrays. Frames arrive in order, in pieces of a few
+  dozen, always ``uint8 RGB [t, H, W, 3]``; nothing here ever guesses a range. Memory must not grow with the length of
+  the clip beyond the features themselves.
+* a **metric** is a pure function of the stored arrays, in float64. It is either per clip or over the whole set.
+
+Both carry a name and a version; together they fix a protocol such as ``f-sim/mobilefacenet@1``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+FrameArray = NDArray[np.uint8]
+"""Frames as ``uint8 [t, H, W, 3]``, RGB order."""
+
+Arrays = Mapping[str, NDArray[np.generic]]
+"""The features of one extractor for one clip; arrays with one row a frame have the frame axis first."""
+
+
+class Direction(StrEnum):
+    """Which way a value improves."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+    CLOSER_TO_GT = "closer_to_gt"
+
+
+class Family(StrEnum):
+    """What the weights of a protocol allow: the paper's own files, open files for real faces, or the embedded ones."""
+
+    REFERENCE = "reference"
+    OPEN = "open"
+    SYNTH = "synth"
+
+
+class Granularity(StrEnum):
+    """Whether a value exists for each clip or only for a whole set."""
+
+    CLIP = "clip"
+    SET = "set"
+
+
+class Need(StrEnum):
+    """What a protocol reads besides the generated frames."""
+
+    REFERENCE_IMAGE = "reference_image"
+    GROUND_TRUTH = "ground_truth"
+    AUDIO = "audio"
+    TRUTH = "truth"
+
+
+class Unscored(Exception):  # noqa: N818 - it is an outcome, not a failure of the program
+    """This clip or set has no value under this protocol; carries the status that reports count.
+
+    Args:
+        status: One of the status words: ``no_face``, ``too_short``, ``no_audio``, ``missing_weights``, ``too_few``,
+            ``undefined``, ``not_applicable``.
+        reason: One sentence for the user.
+    """
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(f"{status}: {reason}")
+        self.status = status
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Unscored, (self.status, self.reason))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueSpec:
+    """One number that a protocol yields.
+
+    Attributes:
+        key: Short name within the protocol, for example ``f-sim`` or ``lse-c``.
+        label: Column header, for example ``F-SIM``.
+        direction: Which way it improves.
+        unit: Unit in words, or empty.
+        decimals: Digits after the point in tables.
+        primary: Whether it belongs in the main table.
+    """
+
+    key: str
+    label: str
+    direction: Direction
+    unit: str = ""
+    decimals: int = 3
+    primary: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolSpec:
+    """Name and declared properties of a protocol.
+
+    Attributes:
+        name: ``metric/variant@version``; printed beside every number, and numbers of different names are never ranked.
+        title: One line for lists.
+        family: See ``Family``.
+        granularity: See ``Granularity``.
+        values: What it yields.
+        extractors: Names of the extractors whose arrays it reads.
+        needs: What it reads besides the generated frames.
+        reads_audio_video_sync: Whether it can tell shifted or exchanged audio from the right one.
+        minimum_samples: Fewer samples (frames or windows) over the set than this are refused.
+        source: Paper, equation or reference file that defines the number.
+    """
+
+    name: str
+    title: str
+    family: Family
+    granularity: Granularity
+    values: tuple[ValueSpec, ...]
+    extractors: tuple[str, ...]
+    needs: frozenset[Need] = frozenset()
+    reads_audio_video_sync: bool = False
+    minimum_samples: int = 1
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipInputs:
+    """What an extractor knows of a clip before its first frame.
+
+    Attributes:
+        clip_id: For messages only; no number may depend on it.
+        fps: Exact frame rate.
+        n_frames: How many frames will arrive.
+        height: In pixels.
+        width: In pixels.
+        reference_image: The portrait that the system was given, ``uint8 RGB [H, W, 3]``, any size.
+        audio: The clip's own audio track, mono float32 in [-1, 1], or None.
+        audio_rate: Samples per second of ``audio``.
+    """
+
+    clip_id: str
+    fps: Fraction
+    n_frames: int
+    height: int
+    width: int
+    reference_image: FrameArray
+    audio: NDArray[np.float32] | None = None
+    audio_rate: int = 16000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Some consecutive frames of a clip on their way through the extractors.
+
+    Attributes:
+        frames: ``uint8 RGB [t, H, W, 3]``.
+        start: Index of the first of them in the clip.
+        ground_truth: The ground-truth frames of the same indices and size, when the extractor asked for them.
+        upstream: For every extractor named in ``requires``, its rows for exactly these frames.
+    """
+
+    frames: FrameArray
+    start: int
+    ground_truth: FrameArray | None = None
+    upstream: Mapping[str, Arrays] = field(default_factory=dict)
+
+
+class Accumulator(ABC):
+    """The work of one extractor on one clip."""
+
+    @abstractmethod
+    def update(self, piece: Piece) -> Arrays:
+        """Takes the next frames; returns its own per-frame rows for them (empty when it has none)."""
+
+    @abstractmethod
+    def finish(self) -> Arrays:
+        """The arrays of the clip after the last frame.
+
+        Per-frame rows that ``update`` returned are joined by the harness and need not be repeated here.
+
+        Raises:
+            Unscored: when the clip has no features, with the reason.
+        """
+
+
+class Extractor(ABC):
+    """A network (or a plain computation) with its preprocessing; loaded once, used for many clips.
+
+    Attributes:
+        name: ``kind/variant@version``; the version changes whenever a number could change.
+        weights: File names in the weights registry; the constructor receives their verified paths.
+        requires: Names of extractors whose rows it reads (they see each piece first).
+        needs: ``GROUND_TRUTH`` makes each piece carry the ground-truth frames; ``AUDIO`` and ``REFERENCE_IMAGE``
+            say what of ``ClipInputs`` it reads (they are part of the key under which features are stored).
+    """
+
+    name: ClassVar[str]
+    weights: ClassVar[tuple[str, ...]] = ()
+    requires: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[frozenset[Need]] = frozenset()
+
+    def __init__(self, weights: Mapping[str, Path], *, device: str = "cpu") -> None:
+        self.weight_paths = dict(weights)
+        self.device = device
+
+    @abstractmethod
+    def begin(self, clip: ClipInputs) -> Accumulator:
+        """Starts a clip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipFeatures:
+    """All stored arrays of one clip of one system.
+
+    Attributes:
+        clip_id: Id of the clip in the manifest.
+        identity: Identity label; the unit of resampling.
+        fps: Frame rate.
+        n_frames: Frames in the clip.
+        arrays: Extractor name -> array name -> array.
+    """
+
+    clip_id: str
+    identity: str
+    fps: Fraction
+    n_frames: int
+    arrays: Mapping[str, Arrays]
+
+
+class Metric(ABC):
+    """A protocol; see ``ClipMetric`` and ``SetMetric``."""
+
+    spec: ClassVar[ProtocolSpec]
+
+
+class ClipMetric(Metric):
+    """A protocol with a value for every clip."""
+
+    @abstractmethod
+    def score_clip(self, generated: ClipFeatures, truth: ClipFeatures | None) -> Mapping[str, float]:
+        """The values (by ``ValueSpec.key``) of one clip.
+
+        Args:
+            generated: Features of the generated clip.
+            truth: Features of the ground-truth clip with the same id, when the protocol needs it.
+
+        Raises:
+            Unscored: when there is no value, with the reason.
+        """
+
+    def summarise(self, rows: Mapping[str, NDArray[np.float64]]) -> Mapping[str, float]:
+        """The value of a set from the values of its clips; the mean unless a protocol says otherwise.
+
+        Args:
+            rows: For each key, one finite number per clip, all of the same length.
+        """
+        return {key: float(np.mean(values)) for key, values in rows.items()}
+
+
+class SetMetric(Metric):
+    """A protocol that compares two sets of samples, such as a Fréchet distance."""
+
+    @abstractmethod
+    def samples(self, clip: ClipFeatures) -> NDArray[np.float64]:
+        """The samples of one clip as ``float64 [n, d]``.
+
+        Raises:
+            Unscored: when the clip has none, with the reason.
+        """
+
+    @abstractmethod
+    def compute(
+        self, generated: Sequence[NDArray[np.float64]], truth: Sequence[NDArray[np.float64]]
+    ) -> Mapping[str, float]:
+        """The values of the set, from one array of samples per clip on either side; the order never matters.
+
+        Raises:
+            Unscored: when the value is undefined, for example with fewer samples than the protocol allows.
+        """
