@@ -30,7 +30,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         _sync(temporary)
-        os.replace(temporary, target)
+        temporary.replace(target)
         _sync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -43,7 +43,7 @@ def write_bytes(target: Path, data: bytes) -> None:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Writes ``text`` to ``target`` atomically as UTF-8 with ``\\n`` line ends."""
+    """Writes ``text`` to ``target`` atomically as UTF-8 with Unix line ends."""
     write_bytes(target, text.encode("utf-8"))
 
 
