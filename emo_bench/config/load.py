@@ -1,0 +1,270 @@
+"""Reads a suite file: YAML 1.2, overrides, validation; every error names file, line, key path and what was expected."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import json
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from emo_bench.core.errors import ConfigError
+
+M = TypeVar("M", bound=BaseModel)
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A parsed file: plain values and the line of every key.
+
+    Attributes:
+        path: Where it was read from; None for values given in Python.
+        text: The file as it is.
+        values: Mappings, sequences and scalars.
+        lines: 1-based line of each key path.
+    """
+
+    path: Path | None
+    text: str
+    values: dict[str, Any]
+    lines: Mapping[KeyPath, int]
+
+    def place(self, key_path: KeyPath) -> str:
+        """``file:line: a.b[0].c`` for messages; the nearest known ancestor when the key itself has no line."""
+        line = next((self.lines[key_path[:n]] for n in range(len(key_path), -1, -1) if key_path[:n] in self.lines), 0)
+        where = f"{self.path or 'configuration'}:{line}" if line else f"{self.path or 'configuration'}"
+        return f"{where}: {dotted(key_path)}" if key_path else where
+
+
+def dotted(key_path: KeyPath) -> str:
+    """Key path as text.
+
+    >>> dotted(("systems", 0, "name"))
+    'systems[0].name'
+    """
+    text = ""
+    for part in key_path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def read_yaml(path: Path) -> Source:
+    """Parses one YAML 1.2 document whose top level is a mapping.
+
+    Raises:
+        ConfigError: when the file is missing, is no YAML, repeats a key, or is not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.y*ml")], n=1)
+        fix = f"did you mean {path.parent / near[0]}?" if near else "check the path"
+        raise ConfigError(f"no such file: {path}", expected="a YAML file", fix=fix) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}", expected="a text file in UTF-8", found=str(error)) from None
+    return parse_yaml(text, path=path)
+
+
+def parse_yaml(text: str, *, path: Path | None = None) -> Source:
+    """Parses YAML 1.2 text; see ``read_yaml``."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import DuplicateKeyError
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        document = YAML(typ="rt", pure=True).load(io.StringIO(text))
+    except DuplicateKeyError as error:
+        line = error.problem_mark.line + 1
+        raise ConfigError(f"{path}:{line}: a key is given twice", expected="each key once") from None
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else f"{path}"
+        raise ConfigError(f"{where}: not valid YAML", found=str(getattr(error, "problem", error))) from None
+    if not isinstance(document, Mapping):
+        raise ConfigError(f"{path}: empty or not a mapping", expected="keys and values at the top level")
+    lines: dict[KeyPath, int] = {}
+    values = _plain(document, (), lines)
+    return Source(path, text, values, lines)
+
+
+def _plain(node: Any, at: KeyPath, lines: dict[KeyPath, int]) -> Any:
+    if isinstance(node, Mapping):
+        result = {}
+        for key, item in node.items():
+            place = (*at, str(key))
+            lines[place] = node.lc.key(key)[0] + 1  # type: ignore[attr-defined]
+            result[str(key)] = _plain(item, place, lines)
+        return result
+    if isinstance(node, Sequence) and not isinstance(node, str):
+        items = []
+        for index, item in enumerate(node):
+            place = (*at, index)
+            lines[place] = node.lc.item(index)[0] + 1  # type: ignore[attr-defined]
+            items.append(_plain(item, place, lines))
+        return items
+    if isinstance(node, bool) or node is None:
+        return node
+    for kind in (int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    return str(node)  # dates and other exotic scalars are text
+
+
+def apply_overrides(source: Source, overrides: Sequence[str]) -> Source:
+    """Applies ``a.b=value`` and ``list[0].key=value``; the value is read as YAML.
+
+    Raises:
+        ConfigError: when an override has no '=' or walks through something that is not a mapping or list.
+
+    >>> apply_overrides(parse_yaml("a: {b: 1}"), ["a.b=2", "c=[1, x]"]).values
+    {'a': {'b': 2}, 'c': [1, 'x']}
+    """
+    from ruamel.yaml import YAML
+
+    values = json.loads(json.dumps(source.values))
+    for text in overrides:
+        key, separator, raw = text.partition("=")
+        if not separator or not key.strip():
+            raise ConfigError(f"--set {text!r} is not an assignment", expected="key.path=value")
+        parsed = YAML(typ="safe", pure=True).load(io.StringIO(raw)) if raw.strip() else None
+        _assign(values, _parts(key.strip()), parsed, text)
+    return Source(source.path, source.text, values, source.lines)
+
+
+def _parts(key: str) -> KeyPath:
+    parts: list[str | int] = []
+    for piece in key.replace("[", ".[").split("."):
+        if piece.startswith("[") and piece.endswith("]") and piece[1:-1].isdigit():
+            parts.append(int(piece[1:-1]))
+        elif piece:
+            parts.append(piece)
+    return tuple(parts)
+
+
+def _assign(values: Any, parts: KeyPath, new: Any, text: str) -> None:
+    node = values
+    for depth, part in enumerate(parts):
+        last = depth == len(parts) - 1
+        if isinstance(part, int):
+            if not isinstance(node, list) or part >= len(node):
+                raise ConfigError(f"--set {text!r}: {dotted(parts[: depth + 1])} does not exist")
+        elif not isinstance(node, dict):
+            raise ConfigError(f"--set {text!r}: {dotted(parts[:depth])} is not a mapping")
+        elif not last and not isinstance(node.get(part), (dict, list)):
+            node[part] = {}
+        if last:
+            node[part] = new
+        else:
+            node = node[part]
+
+
+def validate(model: type[M], source: Source, *, at: KeyPath = (), values: Any = None) -> M:
+    """Checks plain values against a model.
+
+    Args:
+        model: The model to build.
+        source: Where the values come from, for error places.
+        at: Key path of the values within the source.
+        values: The values; ``source.values`` when absent.
+
+    Raises:
+        ConfigError: listing every problem with its place, what was expected and the nearest valid name.
+    """
+    plain = source.values if values is None else values
+    try:
+        return model.model_validate_json(json.dumps(plain), strict=True)
+    except ValidationError as error:
+        problems = [_describe(model, source, at, plain, item) for item in error.errors()]
+        raise ConfigError("\n".join(dict.fromkeys(problems))) from None
+
+
+def _describe(model: type[BaseModel], source: Source, at: KeyPath, plain: Any, item: Any) -> str:
+    location, allowed = _walk(model, plain, tuple(item["loc"]))
+    place = source.place((*at, *location))
+    message: str = item["msg"].removeprefix("Value error, ")
+    kind = item["type"]
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(str(location[-1]), allowed, n=1, cutoff=0.5)
+        hint = f"; did you mean '{near[0]}'?" if near else f"; expected one of: {', '.join(allowed)}"
+        return f"{place}: unknown key{hint}"
+    if kind == "missing":
+        return f"{place}: missing key; expected {_expectation(model, location)}"
+    if kind in ("union_tag_invalid", "literal_error", "enum"):
+        expected = item["ctx"].get("expected_tags") or item["ctx"].get("expected", "")
+        tag = item["ctx"].get("tag", item.get("input"))
+        options = [option.strip(" '\"") for option in str(expected).replace(" or ", ",").split(",")]
+        near = difflib.get_close_matches(str(tag), options, n=1, cutoff=0.5)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        return f"{place}: found {tag!r}, expected one of: {', '.join(options)}{hint}"
+    found = "" if isinstance(item.get("input"), (dict, list)) else f", found {item.get('input')!r}"
+    return f"{place}: {message[0].lower()}{message[1:]}{found}"
+
+
+def _walk(model: type[BaseModel], plain: Any, location: KeyPath) -> tuple[KeyPath, list[str]]:
+    """Drops the union tags that pydantic puts into locations; also gives the valid keys at the last mapping."""
+    node, cleaned = plain, []
+    current: type[BaseModel] | None = model
+    allowed = _keys(model)
+    for position, part in enumerate(location):
+        last = position == len(location) - 1
+        is_key = isinstance(node, Mapping) and part in node
+        is_item = isinstance(node, list) and isinstance(part, int) and part < len(node)
+        if not (is_key or is_item or last):
+            chosen = _variant(current, str(part))
+            current, allowed = chosen or current, _keys(chosen) if chosen else allowed
+            continue
+        cleaned.append(part)
+        if current is not None:
+            allowed = _keys(current)
+        if is_key or is_item:
+            node = node[part]
+        if isinstance(part, str):
+            current = _field_model(current, part)
+    return tuple(cleaned), allowed
+
+
+def _keys(model: type[BaseModel] | None) -> list[str]:
+    return list(model.model_fields) if model else []
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
+        return [found for part in typing.get_args(annotation) for found in _models_in(part)]
+    return []
+
+
+class _Union(BaseModel):
+    """Stands for 'one of several models' until the tag says which."""
+
+
+def _field_model(model: type[BaseModel] | None, key: str) -> type[BaseModel] | None:
+    field = model.model_fields.get(key) if model else None
+    found = _models_in(field.annotation) if field else []
+    if len(found) <= 1:
+        return found[0] if found else None
+    return type("_Choice", (_Union,), {"choices": found, "__annotations__": {"choices": typing.ClassVar[list[Any]]}})
+
+
+def _variant(model: type[BaseModel] | None, tag: str) -> type[BaseModel] | None:
+    for choice in getattr(model, "choices", []):
+        if str(tag) in typing.get_args(choice.model_fields["kind"].annotation):
+            return typing.cast("type[BaseModel]", choice)
+    return None
+
+
+def _expectation(model: type[BaseModel], location: KeyPath) -> str:
+    current: type[BaseModel] | None = model
+    for part in location[:-1]:
+        if isinstance(part, str):
+            current = _field_model(current, part)
+    field = current.model_fields.get(str(location[-1])) if current else None
+    return (field.description if field else None) or "a value"

@@ -1,0 +1,171 @@
+"""The suite file as frozen, strict models; every key has a meaning, a default and a check."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN, description="Letters, digits, '.', '_', '+' and '-', at most 64")]
+
+
+class Frozen(BaseModel):
+    """Base of all configuration: immutable, no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ManifestDataset(Frozen):
+    """A test set listed in a manifest (``emo-bench data import`` makes one from a folder of videos)."""
+
+    kind: Literal["manifest"] = "manifest"
+    manifest: str = Field(description="Path of the JSONL manifest, relative to the suite file")
+    split: str | None = Field(default=None, description="Use only clips of this split; all when absent")
+    max_clips: int | None = Field(default=None, ge=1, description="Use only the first so many clips in order of id")
+
+
+class SynthDataset(Frozen):
+    """HDTF-Synth, the embedded synthetic test set; made on first use, the same bytes everywhere."""
+
+    kind: Literal["hdtf-synth"]
+    slice: Literal["mini", "test", "validation", "train", "offsets"] = Field(default="mini", description="Which part")
+    folder: str = Field(default="data/hdtf-synth", description="Where it is made, relative to the working folder")
+    size: int = Field(default=128, ge=64, le=1024, description="Width and height in pixels")
+    max_clips: int | None = Field(default=None, ge=1, description="Use only the first so many clips in order of id")
+
+
+Dataset = Annotated[ManifestDataset | SynthDataset, Field(discriminator="kind")]
+
+
+class FrameSize(Frozen):
+    """One picture size for the ground truth and all systems."""
+
+    width: int = Field(ge=32, le=4096)
+    height: int = Field(ge=32, le=4096)
+
+
+class Media(Frozen):
+    """How every video is brought to one frame rate, sample rate and size before anything is measured."""
+
+    fps: str = Field(default="25", description="Exact frames per second, an integer or a fraction such as '30000/1001'")
+    sample_rate: Literal[16000] = Field(default=16000, description="Audio samples per second")
+    size: FrameSize | None = Field(default=None, description="Picture size in pixels; the source's own when absent")
+
+    @field_validator("fps", mode="before")
+    @classmethod
+    def _number_is_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("fps")
+    @classmethod
+    def _is_a_rate(cls, value: str) -> str:
+        try:
+            rate = Fraction(value)
+        except (ValueError, ZeroDivisionError):
+            raise ValueError("expected an integer or a fraction such as '25' or '30000/1001'") from None
+        if not 1 <= rate <= 120:
+            raise ValueError("expected between 1 and 120 frames per second")
+        return value
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second."""
+        return Fraction(self.fps)
+
+
+class System(BaseModel):
+    """A system of the suite: a unique name, a registered kind, and that kind's own options beside them."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    name: Name = Field(description="Row label in tables")
+    kind: str = Field(description="Registered kind; `emo-bench ls systems` lists them")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys beside ``name`` and ``kind``."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Statistics(Frozen):
+    """Intervals and comparisons."""
+
+    level: float = Field(default=0.95, gt=0.5, lt=1.0, description="Confidence level of intervals")
+    resamples: int = Field(default=2000, ge=100, le=100_000, description="Bootstrap resamples")
+    correction: Literal["holm", "bh"] = Field(default="holm", description="Correction for many comparisons")
+
+
+class Execution(Frozen):
+    """Where and how units of work run; never changes a number."""
+
+    engine: Literal["local", "ray"] = Field(default="local", description="'ray' needs the extra of that name")
+    workers: int = Field(default=2, ge=1, le=256, description="Worker processes")
+    device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="Device of the networks")
+    unit_timeout_s: float = Field(default=3600.0, gt=0, description="A unit of work that takes longer is stopped")
+
+
+class Weights(Frozen):
+    """Where networks come from."""
+
+    folders: tuple[str, ...] = Field(
+        default=(), description="Folders searched for weight files, relative to the suite file; before the user's cache"
+    )
+    licence_policy: Literal["any", "no-non-commercial"] = Field(
+        default="any", description="'no-non-commercial' refuses weights whose licence forbids commercial use"
+    )
+
+
+class Report(Frozen):
+    """What is written at the end of a run."""
+
+    title: str | None = Field(default=None, max_length=200, description="Headline; the suite's name when absent")
+    previews: bool = Field(default=True, description="Put watchable copies of the clips into the HTML page")
+    max_preview_clips: int = Field(default=12, ge=0, le=200, description="Clips shown with all systems in the page")
+
+
+ANCHOR_KINDS = ("ground_truth", "reencoded", "frozen", "shuffled_audio", "shifted_audio", "other_identity")
+DEFAULT_ANCHORS = ("reencoded", "frozen", "shuffled_audio", "shifted_audio", "other_identity")
+
+
+class RunConfig(Frozen):
+    """A suite: which clips, which systems, which protocols."""
+
+    version: Literal[1] = Field(default=1, description="Version of this file format")
+    name: Name = Field(description="Name of the suite; the run's folder is called so")
+    description: str = Field(default="", description="Free text, shown in the report")
+    dataset: Dataset
+    media: Media = Media()
+    systems: tuple[System, ...] = Field(default=(), description="What is evaluated, beside the anchors")
+    anchors: tuple[Literal["reencoded", "frozen", "shuffled_audio", "shifted_audio", "other_identity"], ...] = Field(
+        default=DEFAULT_ANCHORS,
+        description="Systems whose place in the table is known in advance; the ground truth is always there",
+    )
+    metrics: tuple[str, ...] = Field(min_length=1, description="Protocols; `emo-bench ls metrics` lists them")
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1, description="One generation of every clip per seed")
+    statistics: Statistics = Statistics()
+    execution: Execution = Execution()
+    weights: Weights = Weights()
+    report: Report = Report()
+    output: str | None = Field(default=None, description="Folder of the run; 'runs/<name>' when absent")
+    store: str = Field(default="runs/.store", description="Folder of clips and features, shared by all runs")
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> RunConfig:
+        names = [system.name for system in self.systems]
+        reserved = {kind.replace("_", "-") for kind in ANCHOR_KINDS}
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two systems are called {name!r}; expected unique names")
+            if name in reserved:
+                raise ValueError(f"{name!r} is the name of an anchor; expected another name for this system")
+        for label, items in (("metrics", self.metrics), ("seeds", self.seeds), ("anchors", self.anchors)):
+            if len(set(items)) != len(items):
+                raise ValueError(f"expected no repeated entries in '{label}'")
+        return self
+
+    def all_systems(self) -> tuple[System, ...]:
+        """Ground truth first, then the other anchors, then the systems of the suite."""
+        kinds = ("ground_truth", *self.anchors)
+        return tuple(System(name=kind.replace("_", "-"), kind=kind) for kind in kinds) + self.systems
