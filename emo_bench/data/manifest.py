@@ -1,0 +1,161 @@
+"""A manifest lists the clips of a test set, one JSON object a line; its folder is the whole world of its paths."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from emo_bench.config.schema import Frozen
+from emo_bench.core.atomic import write_text
+from emo_bench.core.errors import DataError
+from emo_bench.core.hashing import digest_of, sha256_file
+
+MAX_ID_LENGTH = 120
+_FORBIDDEN_IN_ID = set('/\\:*?"<>|')
+
+
+class ManifestEntry(Frozen):
+    """One clip.
+
+    Attributes:
+        id: Unique in the manifest; printable, without path separators.
+        video: Path of the video relative to the manifest's folder.
+        audio: Path of the audio when it lies beside the video; inside the video when absent.
+        truth: Path of per-frame truth (synthetic sets only).
+        identity: Who is seen; clips of one identity are resampled together.
+        split: For example 'train' or 'test'.
+        reference_frame: Index, on the 25 fps timeline, of the frame that systems get as their portrait.
+        face_box: Where the face stays during the clip: x0, y0, x1, y1 in pixels of the source.
+        sha256: Hex digests under the keys 'video', 'audio', 'truth'.
+        meta: Anything else worth keeping (style, voice, language, licence ...).
+    """
+
+    id: str = Field(min_length=1, max_length=MAX_ID_LENGTH)
+    video: str
+    audio: str | None = None
+    truth: str | None = None
+    identity: str = Field(min_length=1, max_length=MAX_ID_LENGTH)
+    split: str = "test"
+    reference_frame: int = Field(default=0, ge=0)
+    face_box: tuple[float, float, float, float] | None = None
+    sha256: dict[str, str]
+    meta: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("id")
+    @classmethod
+    def _id_is_plain(cls, value: str) -> str:
+        if not value.isprintable() or _FORBIDDEN_IN_ID & set(value) or value.strip(". ") != value:
+            raise ValueError("expected a printable id without path separators, leading or trailing dots and spaces")
+        return value
+
+    @field_validator("video", "audio", "truth")
+    @classmethod
+    def _path_stays_inside(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        path = PurePosixPath(value)
+        if not value or "\0" in value or "\\" in value or path.is_absolute() or ".." in path.parts or ":" in value:
+            raise ValueError("expected a relative POSIX path that stays inside the manifest's folder")
+        return value
+
+
+class Manifest:
+    """The entries of a manifest file, in order of id, and the folder that their paths are relative to."""
+
+    def __init__(self, root: Path, entries: Iterable[ManifestEntry]) -> None:
+        self.root = root
+        self.entries = tuple(sorted(entries, key=lambda entry: entry.id))
+        repeated = [name for name, count in Counter(entry.id for entry in self.entries).items() if count > 1]
+        if repeated:
+            raise DataError(
+                f"duplicate ids in the manifest of {root}", expected="unique ids", found=", ".join(repeated[:5])
+            )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over ids, identities, splits, reference frames and the hashes of all files; not over paths."""
+        rows = [
+            {
+                "id": entry.id,
+                "identity": entry.identity,
+                "split": entry.split,
+                "reference_frame": entry.reference_frame,
+                "sha256": entry.sha256,
+            }
+            for entry in self.entries
+        ]
+        return digest_of(rows)
+
+    def path(self, relative: str) -> Path:
+        """The real file behind a manifest path.
+
+        Raises:
+            DataError: when it leaves the manifest's folder, through a symbolic link for example.
+        """
+        root = self.root.resolve()
+        resolved = (root / relative).resolve()
+        if not resolved.is_relative_to(root):
+            raise DataError(
+                f"the path {relative!r} leaves the manifest's folder",
+                expected=f"a file below {root}",
+                found=f"{resolved}",
+            )
+        return resolved
+
+    def select(self, *, split: str | None = None, max_clips: int | None = None) -> Manifest:
+        """The clips of one split, at most so many.
+
+        Raises:
+            DataError: when nothing is left.
+        """
+        chosen = [entry for entry in self.entries if split is None or entry.split == split]
+        if not chosen:
+            known = ", ".join(sorted({entry.split for entry in self.entries})) or "none: the manifest is empty"
+            raise DataError(f"no clips in split {split!r}" if split else "the manifest has no clips", found=known)
+        return Manifest(self.root, chosen[:max_clips])
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Reads and checks a manifest.
+
+    Raises:
+        DataError: naming file and line of every wrong entry.
+    """
+    if not path.is_file():
+        raise DataError(f"no manifest at {path}", expected="a JSONL file", fix="make one: emo-bench data import FOLDER")
+    entries, problems = [], []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            entries.append(ManifestEntry.model_validate_json(line, strict=True))
+        except ValidationError as error:
+            problems += [
+                f"{path}:{number}: {'.'.join(map(str, item['loc'])) or 'line'}: {item['msg']}"
+                for item in error.errors()
+            ]
+    if problems:
+        shown = "\n".join(problems[:20])
+        raise DataError(shown + (f"\n... and {len(problems) - 20} more" if len(problems) > 20 else ""))
+    return Manifest(path.parent, entries)
+
+
+def write_manifest(path: Path, entries: Iterable[ManifestEntry]) -> None:
+    """Writes a manifest atomically, in order of id."""
+    manifest = Manifest(path.parent, entries)
+    lines = [
+        json.dumps(entry.model_dump(mode="json", exclude_none=True), sort_keys=True, ensure_ascii=False)
+        for entry in manifest.entries
+    ]
+    write_text(path, "".join(line + "\n" for line in lines))
+
+
+def file_hashes(root: Path, *, video: str, audio: str | None = None, truth: str | None = None) -> dict[str, str]:
+    """SHA-256 of a clip's files, as the manifest holds them."""
+    named = {"video": video, "audio": audio, "truth": truth}
+    return {kind: sha256_file(root / relative) for kind, relative in named.items() if relative is not None}

@@ -1,0 +1,84 @@
+"""The registries of extractors and metrics: names that import nothing until they are used."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+
+from emo_bench.core.hashing import digest_of
+from emo_bench.core.registry import Registry
+from emo_bench.extract.weights import WeightsFinder
+
+if TYPE_CHECKING:
+    from emo_metrics.contract import Extractor, Metric
+
+CATALOGUES = ("emo_metrics.catalogue_open", "emo_metrics.catalogue_reference", "emo_metrics.catalogue_synth")
+
+extractors: Registry[type[Extractor]] = Registry("extractor", entry_point_group="emo_bench.extractors")
+metrics: Registry[type[Metric]] = Registry("metric", entry_point_group="emo_bench.metrics")
+
+
+@cache
+def load_catalogues() -> None:
+    """Registers everything that the metrics package brings; cheap, since targets are lazy."""
+    for name in CATALOGUES:
+        if importlib.util.find_spec(name) is None:
+            continue
+        catalogue = importlib.import_module(name)
+        for key, target in catalogue.EXTRACTORS.items():
+            extractors.add(key, target)
+        for key, target in catalogue.METRICS.items():
+            metrics.add(key, target)
+
+
+def metric_names() -> list[str]:
+    """All protocols by name."""
+    load_catalogues()
+    return metrics.names()
+
+
+def needed_extractors(protocols: Iterable[type[Metric]]) -> dict[str, type[Extractor]]:
+    """Every extractor that the protocols read, with all that those require."""
+    load_catalogues()
+    found: dict[str, type[Extractor]] = {}
+    waiting = [name for protocol in protocols for name in protocol.spec.extractors]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = extractors.get(name)
+            waiting += found[name].requires
+    return dict(sorted(found.items()))
+
+
+def extractor_digest(kind: type[Extractor], finder: WeightsFinder) -> str:
+    """Identity of an extractor: its versioned name and the pinned digests of its weights."""
+    return digest_of({"name": kind.name, "weights": {name: finder.entry(name).sha256 for name in kind.weights}})
+
+
+def feature_key(
+    kind: type[Extractor], *, digest: str, clip: Mapping[str, str], truth: Mapping[str, str], reference_frame: int
+) -> str:
+    """Identity of the features of one clip: only what this extractor reads goes in.
+
+    Args:
+        kind: The extractor.
+        digest: From ``extractor_digest``.
+        clip: ``video`` and ``audio`` digests of the clip.
+        truth: The same of the ground truth.
+        reference_frame: Index of the portrait in the ground truth.
+    """
+    from emo_metrics.contract import Need
+
+    reads: dict[str, object] = {"extractor": digest, "video": clip["video"]}
+    chain = [kind, *(extractors.get(name) for name in kind.requires)]
+    needs = frozenset().union(*(part.needs for part in chain))
+    if Need.AUDIO in needs:
+        reads["audio"] = clip["audio"]
+    if Need.GROUND_TRUTH in needs:
+        reads["truth"] = truth["video"]
+    if Need.REFERENCE_IMAGE in needs:
+        reads["reference"] = [truth["video"], reference_frame]
+    reads["requires"] = [part.name for part in chain[1:]]
+    return digest_of(reads)

@@ -1,0 +1,235 @@
+"""The registry of weight files: pinned by SHA-256, looked up in folders, hashed at every load, fetched only on request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from emo_bench.config.load import parse_yaml, validate
+from emo_bench.config.schema import Frozen
+from emo_bench.core.atomic import atomic_path
+from emo_bench.core.errors import WeightsError
+from emo_bench.core.hashing import sha256_file
+
+LicencePolicy = Literal["any", "no-non-commercial"]
+FOLDERS_VARIABLE = "EMO_BENCH_WEIGHTS"
+
+
+class WeightsFile(Frozen):
+    """One pinned file.
+
+    Attributes:
+        name: File name; the key of the registry.
+        sha256: Hex digest of its bytes; None when nobody has published one (such a file can never be loaded).
+        bytes: Size, when known.
+        licence: Licence of the weights themselves.
+        non_commercial: Whether that licence forbids commercial use.
+        urls: Where it can be had.
+        used_by: What needs it.
+        note: Anything a user should know, for example which file it must not be mixed up with.
+    """
+
+    name: str
+    sha256: str | None = None
+    bytes: int | None = None
+    licence: str
+    non_commercial: bool = False
+    urls: tuple[str, ...] = ()
+    used_by: str = ""
+    note: str = ""
+
+
+class _Table(Frozen):
+    files: tuple[WeightsFile, ...] = Field(min_length=1)
+
+
+@cache
+def weights_table() -> dict[str, WeightsFile]:
+    """All known files by name."""
+    resource = files("emo_bench.extract") / "weights_table.yaml"
+    with as_file(resource) as path:
+        table = validate(_Table, parse_yaml(path.read_text(encoding="utf-8"), path=path))
+    return {entry.name: entry for entry in table.files}
+
+
+def cache_folder() -> Path:
+    """Where fetched weights are kept: ``$XDG_CACHE_HOME/emo-bench/weights`` or the platform's equivalent."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("emo-bench", appauthor=False)) / "weights"
+
+
+@dataclass(frozen=True)
+class WeightsFinder:
+    """Finds weight files for one run.
+
+    Attributes:
+        folders: Searched in order; the environment's and the user's cache come after them.
+        policy: Which licences are allowed.
+    """
+
+    folders: tuple[Path, ...] = ()
+    policy: LicencePolicy = "any"
+
+    def search_path(self) -> tuple[Path, ...]:
+        """All folders that are searched."""
+        extra = [Path(part) for part in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if part]
+        return (*self.folders, *extra, cache_folder())
+
+    def locate(self, name: str) -> Path | None:
+        """The first file of that name, unchecked; None when there is none."""
+        return next((folder / name for folder in self.search_path() if (folder / name).is_file()), None)
+
+    def entry(self, name: str) -> WeightsFile:
+        """The registry's entry.
+
+        Raises:
+            WeightsError: when the name is not in the registry.
+        """
+        table = weights_table()
+        if name not in table:
+            raise WeightsError(f"weights {name!r} are not in the registry", fix="emo-bench weights list")
+        return table[name]
+
+    def require(self, name: str) -> Path:
+        """The path of a file whose bytes were just found to be the pinned ones.
+
+        Raises:
+            WeightsError: when it is missing, has other bytes, has no published digest, or the policy forbids it.
+        """
+        entry = self.entry(name)
+        if self.policy == "no-non-commercial" and entry.non_commercial:
+            raise WeightsError(
+                f"weights {name} are for non-commercial use only ({entry.licence})",
+                expected="a licence that the policy 'no-non-commercial' allows",
+                fix="choose another protocol, or set weights.licence_policy: any",
+            )
+        path = self.locate(name)
+        if path is None:
+            where = ", ".join(str(folder) for folder in self.search_path())
+            raise WeightsError(
+                f"weights {name} are missing",
+                expected=f"that file in one of: {where}",
+                fix=f"put it there, or: emo-bench weights fetch {name} --allow-download"
+                if entry.urls
+                else "put it there",
+            )
+        if entry.sha256 is None:
+            raise WeightsError(f"weights {name} have no published SHA-256 and cannot be trusted", found=str(path))
+        check_file(path, entry)
+        return path
+
+
+def check_file(path: Path, entry: WeightsFile) -> None:
+    """Compares the bytes of a file with the registry.
+
+    Raises:
+        WeightsError: naming the file, the expected and the found digest; says so when it is an HTML page.
+    """
+    found = _cached_sha256(str(path), path.stat().st_size, path.stat().st_mtime_ns)
+    if found == entry.sha256:
+        return
+    with path.open("rb") as stream:
+        start = stream.read(256).lstrip().lower()
+    page = start.startswith((b"<!doctype", b"<html"))
+    raise WeightsError(
+        f"{path} is a web page, not weights" if page else f"{path} does not have the pinned bytes",
+        expected=f"SHA-256 {entry.sha256}",
+        found=f"SHA-256 {found}, {path.stat().st_size} bytes",
+        fix="delete the file and get it again from a source you trust",
+    )
+
+
+@cache
+def _cached_sha256(path: str, size: int, modified_ns: int) -> str:
+    # One process asks for the same file once per extractor; size and time notice a change in between.
+    del size, modified_ns
+    return sha256_file(Path(path))
+
+
+def fetch(name: str, *, target: Path | None = None, timeout_s: float = 60.0) -> Path:
+    """Downloads one file into the cache; only ever called because the user asked.
+
+    Args:
+        name: Registry name.
+        target: Folder; the user's cache when absent.
+        timeout_s: For each connection.
+
+    Raises:
+        WeightsError: when no mirror gives the pinned bytes; nothing is left behind then.
+    """
+    from filelock import FileLock
+
+    entry = WeightsFinder().entry(name)
+    folder = target or cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    problems: list[str] = []
+    with FileLock(str(path) + ".lock", timeout=3600):
+        if path.is_file():
+            check_file(path, entry)
+            return path
+        if entry.sha256 is None:
+            raise WeightsError(f"weights {name} have no published SHA-256; a download could not be checked")
+        for url in entry.urls:
+            try:
+                _download(url, path, entry, timeout_s=timeout_s)
+                return path
+            except (OSError, ValueError, WeightsError) as error:
+                problems.append(f"{url}: {str(error).splitlines()[0]}")
+    raise WeightsError(
+        f"weights {name} could not be fetched",
+        found="; ".join(problems) or "no address is known",
+        fix=f"put the file into {folder} by hand",
+    )
+
+
+def _download(url: str, path: Path, entry: WeightsFile, *, timeout_s: float) -> None:
+    from urllib.parse import urlsplit
+    from urllib.request import urlopen
+
+    if urlsplit(url).scheme not in ("https", "http"):
+        raise ValueError("only http and https addresses are fetched")
+    limit = entry.bytes or 3 << 30
+    with atomic_path(path) as temporary:
+        with urlopen(url, timeout=timeout_s) as response, temporary.open("wb") as stream:  # noqa: S310 - scheme checked
+            received = 0
+            while piece := response.read(1 << 20):
+                received += len(piece)
+                if received > limit:
+                    raise ValueError(f"more than the expected {limit} bytes")
+                stream.write(piece)
+        check_file(temporary, entry)
+
+
+@dataclass(frozen=True)
+class WeightsState:
+    """What is known of one registry entry on this machine."""
+
+    entry: WeightsFile
+    path: Path | None
+    state: Literal["ok", "missing", "wrong bytes", "unpinned"]
+
+
+def states(finder: WeightsFinder, names: Iterable[str] | None = None, *, verify: bool) -> Sequence[WeightsState]:
+    """The state of each file; hashes are computed only with ``verify``."""
+    result = []
+    for name in sorted(names if names is not None else weights_table()):
+        entry, path = finder.entry(name), finder.locate(name)
+        state: Literal["ok", "missing", "wrong bytes", "unpinned"] = "missing" if path is None else "ok"
+        if path is not None and entry.sha256 is None:
+            state = "unpinned"
+        elif path is not None and verify:
+            try:
+                check_file(path, entry)
+            except WeightsError:
+                state = "wrong bytes"
+        result.append(WeightsState(entry, path, state))
+    return result

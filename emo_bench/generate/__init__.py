@@ -1,0 +1,1 @@
+"""Systems turn (portrait, audio) into a video; the clip store keeps what they made."""

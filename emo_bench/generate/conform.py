@@ -1,0 +1,120 @@
+"""Brings what a system returned to the size and length that the suite compares at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from emo_bench.core.errors import GenerationError
+from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec
+
+ASPECT_TOLERANCE = 0.02
+
+
+def fit_audio(audio: Audio, *, n_samples: int) -> Audio:
+    """Repeats or cuts audio to ``n_samples``.
+
+    >>> fit_audio(Audio(np.array([1, 2, 3], np.float32), 16000), n_samples=5).samples.tolist()
+    [1.0, 2.0, 3.0, 1.0, 2.0]
+    """
+    if len(audio.samples) == 0:
+        raise GenerationError("the other clip's audio is empty", expected="at least one sample", found="none")
+    return Audio(np.resize(audio.samples, n_samples), audio.rate)
+
+
+def fit_length(video: Video, *, n_frames: int) -> Video:
+    """Cuts a video, or plays it forth and back, until it has ``n_frames``.
+
+    A longer source is read lazily; a shorter one is held in memory, which is at most as long as what is asked for.
+    """
+    spec = VideoSpec(width=video.spec.width, height=video.spec.height, fps=video.spec.fps, n_frames=n_frames)
+    if video.spec.n_frames >= n_frames:
+        return Video(spec, lambda: _first(video, n_frames))
+    return Video(spec, lambda: _forth_and_back(video, n_frames))
+
+
+def _first(video: Video, n_frames: int) -> Iterator[FrameArray]:
+    left = n_frames
+    for piece in video.open():
+        yield piece[:left]
+        left -= min(left, len(piece))
+        if left == 0:
+            return
+
+
+def _forth_and_back(video: Video, n_frames: int) -> Iterator[FrameArray]:
+    frames = video.read_all()
+    period = max(1, 2 * (len(frames) - 1))
+    order = np.arange(n_frames) % period
+    order = np.where(order < len(frames), order, period - order)
+    for start in range(0, n_frames, PIECE_LENGTH):
+        yield frames[order[start : start + PIECE_LENGTH]]
+
+
+def resize_video(video: Video, *, width: int, height: int, crop: bool = False) -> Video:
+    """Resizes with Pillow's antialiased bicubic filter; does nothing when the size is right already.
+
+    Args:
+        video: The source.
+        width: Wanted width in pixels.
+        height: Wanted height in pixels.
+        crop: Cut the source around its centre to the wanted aspect ratio first.
+
+    Raises:
+        GenerationError: when the aspect ratio differs by more than 2 % and ``crop`` is off.
+    """
+    spec = video.spec
+    if (spec.width, spec.height) == (width, height):
+        return video
+    box = _centre_box(spec, width / height)
+    stretch = (spec.width / spec.height) / (width / height)
+    if not crop and abs(stretch - 1) > ASPECT_TOLERANCE:
+        raise GenerationError(
+            "the video has another aspect ratio than the ground truth",
+            expected=f"{width}x{height} or a multiple",
+            found=f"{spec.width}x{spec.height}",
+            fix="let the system keep the portrait's framing, or set media.size in the suite",
+        )
+    area = box if crop else (0.0, 0.0, float(spec.width), float(spec.height))
+
+    def pieces() -> Iterator[FrameArray]:
+        from PIL import Image
+
+        for piece in video.open():
+            resized = [
+                Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC, box=area) for frame in piece
+            ]
+            yield np.stack([np.asarray(image, dtype=np.uint8) for image in resized])
+
+    return Video(VideoSpec(width=width, height=height, fps=spec.fps, n_frames=spec.n_frames), pieces)
+
+
+def _centre_box(spec: VideoSpec, aspect: float) -> tuple[float, float, float, float]:
+    width = min(float(spec.width), spec.height * aspect)
+    height = min(float(spec.height), spec.width / aspect)
+    left, top = (spec.width - width) / 2, (spec.height - height) / 2
+    return (left, top, left + width, top + height)
+
+
+def checked(video: Video, *, n_frames: int) -> Iterator[FrameArray]:
+    """Reads a system's video and holds it to the contract: type, shape and exact number of frames.
+
+    Raises:
+        GenerationError: at the first piece that breaks it.
+    """
+    seen = 0
+    shape = (video.spec.height, video.spec.width, 3)
+    for piece in video.open():
+        if piece.dtype != np.uint8 or piece.shape[1:] != shape:
+            raise GenerationError(
+                "the system returned frames of the wrong form",
+                expected=f"uint8 {shape}",
+                found=f"{piece.dtype} {piece.shape[1:]}",
+            )
+        seen += len(piece)
+        yield piece
+    if seen != n_frames:
+        raise GenerationError(
+            "the video is not as long as the audio", expected=f"{n_frames} frames", found=f"{seen} frames"
+        )
