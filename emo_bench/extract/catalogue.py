@@ -52,9 +52,18 @@ def needed_extractors(protocols: Iterable[type[Metric]]) -> dict[str, type[Extra
     return dict(sorted(found.items()))
 
 
+def needed_by(kind: type[Extractor]) -> list[type[Extractor]]:
+    """An extractor and everything that it requires, directly or through others."""
+    load_catalogues()
+    return [kind, *(part for name in kind.requires for part in needed_by(extractors.get(name)))]
+
+
 def extractor_digest(kind: type[Extractor], finder: WeightsFinder) -> str:
-    """Identity of an extractor: its versioned name and the pinned digests of its weights."""
-    return digest_of({"name": kind.name, "weights": {name: finder.entry(name).sha256 for name in kind.weights}})
+    """Identity of an extractor: versioned names and pinned weights of itself and of all that it requires."""
+    load_catalogues()
+    parts = [extractor_digest(extractors.get(name), finder) for name in sorted(kind.requires)]
+    weights = {name: finder.entry(name).sha256 for name in kind.weights}
+    return digest_of({"name": kind.name, "weights": weights, "requires": parts})
 
 
 def feature_key(
@@ -72,13 +81,12 @@ def feature_key(
     from emo_metrics.contract import Need
 
     reads: dict[str, object] = {"extractor": digest, "video": clip["video"]}
-    chain = [kind, *(extractors.get(name) for name in kind.requires)]
-    needs = frozenset().union(*(part.needs for part in chain))
+    chain = needed_by(kind)
+    needs = frozenset[Need]().union(*(part.needs for part in chain))
     if Need.AUDIO in needs:
         reads["audio"] = clip["audio"]
     if Need.GROUND_TRUTH in needs:
         reads["truth"] = truth["video"]
     if Need.REFERENCE_IMAGE in needs:
         reads["reference"] = [truth["video"], reference_frame]
-    reads["requires"] = [part.name for part in chain[1:]]
     return digest_of(reads)

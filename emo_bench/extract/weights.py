@@ -1,4 +1,4 @@
-"""The registry of weight files: pinned by SHA-256, looked up in folders, hashed at every load, fetched only on request."""
+"""The registry of weight files: pinned by SHA-256, looked up in folders, hashed at every load, fetched on request."""
 
 from __future__ import annotations
 
@@ -117,9 +117,7 @@ class WeightsFinder:
             raise WeightsError(
                 f"weights {name} are missing",
                 expected=f"that file in one of: {where}",
-                fix=f"put it there, or: emo-bench weights fetch {name} --allow-download"
-                if entry.urls
-                else "put it there",
+                fix=f"put it there, or: emo-bench weights fetch {name}" if entry.urls else "put it there",
             )
         if entry.sha256 is None:
             raise WeightsError(f"weights {name} have no published SHA-256 and cannot be trusted", found=str(path))

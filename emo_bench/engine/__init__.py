@@ -1,0 +1,1 @@
+"""The plan of work units and the processes that carry it out."""

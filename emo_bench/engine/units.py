@@ -1,0 +1,270 @@
+"""The work on one clip of one system: make it, keep it, extract its features; each part only when it is missing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from emo_bench.core.errors import ClipError, DataError, DecodeError
+from emo_bench.core.hashing import sha256_file
+from emo_bench.engine.context import RunContext
+from emo_bench.extract.feature_store import FeatureResult
+from emo_bench.extract.single_pass import extract_clip
+from emo_bench.generate.clip_store import Sidecar, StoredClip
+from emo_bench.generate.conform import checked, resize_video
+from emo_bench.generate.system import DrivingClip, GenerationRequest
+from emo_bench.media.types import FrameArray, Video, VideoSpec, frames_for_samples
+
+GROUND_TRUTH = "ground-truth"
+
+
+@dataclass(frozen=True, order=True)
+class Unit:
+    """One clip of one system with one seed.
+
+    Attributes:
+        system: Name of the system.
+        clip: Id of the clip.
+        seed: One of the suite's seeds.
+        partner: The other clip that the system gets, if any.
+    """
+
+    system: str
+    clip: str
+    seed: int
+    partner: str | None = None
+
+    @property
+    def stage(self) -> str:
+        """'prepare' for the ground truth, 'generate' for everything else."""
+        return "prepare" if self.system == GROUND_TRUTH else "generate"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a unit.
+
+    Attributes:
+        unit: The unit.
+        clip: Sidecar of the stored clip; None when there is none.
+        code: 'ok' or the status word of the failure.
+        reason: One sentence when it failed.
+        stage: Where it failed: 'prepare', 'generate' or 'extract'.
+        features: Status and reason of each extractor that was run or found.
+        seconds: Seconds spent, by stage.
+        computed: Parts (clip and features) that were made now.
+        reused: Parts that were there already.
+    """
+
+    unit: Unit
+    clip: Sidecar | None = None
+    code: str = "ok"
+    reason: str = ""
+    stage: str = ""
+    features: Mapping[str, tuple[str, str]] | None = None
+    seconds: Mapping[str, float] | None = None
+    computed: int = 0
+    reused: int = 0
+
+
+def is_done(context: RunContext, unit: Unit) -> bool:
+    """Whether everything of a unit lies in the stores already; reads no frames."""
+    truth = context.clips.get(context.truth_key(unit.clip))
+    clip = context.clips.get(context.clip_key(unit.system, unit.clip, unit.seed, partner=unit.partner))
+    if truth is None or clip is None:
+        return False
+    reference = _reference_index(context, unit.clip, truth)
+    keys = context.feature_keys(clip.sidecar, truth.sidecar, reference_frame=reference)
+    return all(context.features.has(name, key) for name, key in keys.items())
+
+
+def work(context: RunContext, unit: Unit) -> Outcome:
+    """Carries out a unit; a failing clip becomes an outcome, never an exception.
+
+    Raises:
+        OSError: when the disk is full or not writable; that stops the run, since every later unit would fail too.
+    """
+    started = time.perf_counter()
+    stage = unit.stage
+    outcome = Outcome(unit)
+    try:
+        clip, made = _ensure_clip(context, unit)
+        seconds = {stage: time.perf_counter() - started}
+        outcome = replace(outcome, clip=clip.sidecar, seconds=seconds, computed=int(made), reused=int(not made))
+        stage, started = "extract", time.perf_counter()
+        outcome = _ensure_features(context, unit, clip, outcome)
+        return replace(outcome, seconds={**seconds, stage: time.perf_counter() - started})
+    except ClipError as error:
+        return replace(outcome, code=error.code, reason=_one_line(error), stage=stage)
+    except DataError as error:
+        return replace(outcome, code="data_error", reason=_one_line(error), stage=stage)
+    except (OSError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # a bug in a system or network must not take the other clips with it
+        return replace(outcome, code="error", reason=f"{type(error).__name__}: {_one_line(error)}", stage=stage)
+
+
+def _one_line(error: Exception) -> str:
+    parts = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return "; ".join(parts)[:600]
+
+
+def _ensure_clip(context: RunContext, unit: Unit) -> tuple[StoredClip, bool]:
+    key = context.clip_key(unit.system, unit.clip, unit.seed, partner=unit.partner)
+    known = context.clips.get(key)
+    if known is not None:
+        return known, False
+    made = _prepare(context, unit, key) if unit.system == GROUND_TRUTH else _generate(context, unit, key)
+    return made, True
+
+
+def _prepare(context: RunContext, unit: Unit, key: str) -> StoredClip:
+    """Brings a source to the suite's frame rate, sample rate and size and stores it losslessly."""
+    from emo_bench.media.decode import load_pair
+
+    started = time.perf_counter()
+    entry = context.entries[unit.clip]
+    video_path = _verified(context, entry.video, entry.sha256.get("video"))
+    audio_path = _verified(context, entry.audio, entry.sha256.get("audio")) if entry.audio else None
+    media = context.config.media
+    pair = load_pair(video_path, audio_path, fps=media.rate, rate=media.sample_rate)
+    video = pair.video
+    if media.size is not None:
+        video = resize_video(video, width=media.size.width, height=media.size.height, crop=True)
+    if video.spec.n_frames < 1:
+        raise DecodeError("the clip has no frames", expected="at least one frame", found="none")
+    return context.clips.put(
+        key,
+        spec=video.spec,
+        pieces=checked(video, n_frames=video.spec.n_frames),
+        audio=pair.audio,
+        notes=pair.notes,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _verified(context: RunContext, relative: str, expected: str | None) -> Path:
+    path = context.manifest.path(relative)
+    if not path.is_file():
+        raise DecodeError(f"the file {relative} is missing", expected="a regular file", found="nothing")
+    if expected is not None and sha256_file(path) != expected:
+        raise DecodeError(
+            f"the file {relative} is not the one of the manifest", expected=f"SHA-256 {expected}", found="other bytes"
+        )
+    return path
+
+
+def _generate(context: RunContext, unit: Unit, key: str) -> StoredClip:
+    started = time.perf_counter()
+    truth, driving = _driving(context, unit.clip)
+    kind = context.loaded(unit.system)
+    spec = truth.spec
+    request = GenerationRequest(
+        clip_id=unit.clip,
+        reference_image=frame_at(driving.video, _reference_index(context, unit.clip, truth)),
+        audio=driving.audio,
+        fps=spec.fps,
+        n_frames=frames_for_samples(len(driving.audio.samples), rate=driving.audio.rate, fps=spec.fps),
+        width=spec.width,
+        height=spec.height,
+        seed=context.clip_seed(unit.system, unit.clip, unit.seed),
+        face_box=context.entries[unit.clip].face_box,
+        driving=driving if kind.needs_driving else None,
+        partner=_driving(context, unit.partner)[1] if unit.partner else None,
+    )
+    made = kind.generate(request)
+    video = resize_video(made.video, width=spec.width, height=spec.height)
+    wanted = VideoSpec(width=spec.width, height=spec.height, fps=spec.fps, n_frames=request.n_frames)
+    return context.clips.put(
+        key,
+        spec=wanted,
+        pieces=checked(Video(wanted, video.open), n_frames=request.n_frames),
+        audio=made.audio,
+        notes=made.notes,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _driving(context: RunContext, clip: str) -> tuple[StoredClip, DrivingClip]:
+    stored = context.clips.get(context.truth_key(clip))
+    if stored is None:
+        raise ClipError(f"the ground truth of clip {clip!r} could not be prepared")
+    video, audio = context.clips.open(stored)
+    return stored, DrivingClip(clip_id=clip, video=video, audio=audio)
+
+
+def _reference_index(context: RunContext, clip: str, truth: StoredClip) -> int:
+    # A portrait index beyond a shortened clip falls back to the last frame; both are on the same timeline.
+    return min(context.entries[clip].reference_frame, truth.spec.n_frames - 1)
+
+
+def frame_at(video: Video, index: int) -> FrameArray:
+    """One frame, ``uint8 RGB [H, W, 3]``; reads the video up to it."""
+    seen = 0
+    for piece in video.open():
+        if index < seen + len(piece):
+            return np.array(piece[index - seen])
+        seen += len(piece)
+    raise ClipError("the reference frame lies behind the end of the clip", expected=f"< {seen}", found=f"{index}")
+
+
+def _ensure_features(context: RunContext, unit: Unit, clip: StoredClip, outcome: Outcome) -> Outcome:
+    truth = context.clips.get(context.truth_key(unit.clip))
+    if truth is None:
+        raise ClipError("the ground truth is missing")
+    reference = _reference_index(context, unit.clip, truth)
+    keys = context.feature_keys(clip.sidecar, truth.sidecar, reference_frame=reference)
+    known = {name: got for name, key in keys.items() if (got := context.features.get(name, key)) is not None}
+    missing = [name for name in keys if name not in known]
+    if missing:
+        made = _extract(context, unit.clip, clip, truth, reference, missing, known)
+        for name, result in made.items():
+            context.features.put(name, keys[name], result)
+        known = {**known, **made}
+    states = {name: (result.status, result.reason) for name, result in sorted(known.items())}
+    return replace(
+        outcome,
+        features=states,
+        computed=outcome.computed + len(missing),
+        reused=outcome.reused + len(keys) - len(missing),
+    )
+
+
+def _extract(
+    context: RunContext,
+    clip_id: str,
+    clip: StoredClip,
+    truth: StoredClip,
+    reference: int,
+    names: list[str],
+    known: Mapping[str, FeatureResult],
+) -> dict[str, FeatureResult]:
+    from emo_metrics.contract import ClipInputs, Need
+
+    extractors = [context.extractor(name) for name in names]
+    needs = frozenset[Need]().union(*(extractor.needs for extractor in extractors))
+    video, audio = context.clips.open(clip)
+    truth_video = context.clips.open(truth, verify=clip.path != truth.path)[0]
+    portrait = frame_at(truth_video, reference)
+    inputs = ClipInputs(
+        clip_id=clip_id,
+        fps=Fraction(clip.spec.fps),
+        n_frames=clip.spec.n_frames,
+        height=clip.spec.height,
+        width=clip.spec.width,
+        reference_image=portrait,
+        audio=audio.samples,
+        audio_rate=audio.rate,
+    )
+    return extract_clip(
+        video=video,
+        truth=truth_video if Need.GROUND_TRUTH in needs else None,
+        inputs=inputs,
+        extractors=extractors,
+        known=known,
+    )
