@@ -1,0 +1,193 @@
+"""The parent's side of the decoding process: starts it, reads its messages, ends it, and explains its death."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn
+
+from emo_bench.core.errors import DecodeError, LimitError
+from emo_bench.media.limits import Limits
+from emo_bench.media.wire import HEADER, JSON_LIMIT, Kind
+
+_PIPE_BYTES = 1 << 20
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+_KEPT_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+
+
+def shown_name(path: Path) -> str:
+    """The file's name for messages: quoted, with control characters and direction marks escaped.
+
+    >>> shown_name(Path("a/b\\nc.mp4"))
+    "'b\\\\nc.mp4'"
+    """
+    return repr(path.name)
+
+
+def open_regular(path: Path) -> int:
+    """A descriptor of a regular file, opened without ever waiting for or touching anything else.
+
+    Symbolic links are followed; whether they may lead out of a folder is the caller's question.
+
+    Raises:
+        DecodeError: it is missing, unreadable, empty, or a directory, device, socket or FIFO.
+    """
+    name = shown_name(path)
+    try:
+        # Looked at before opening, because opening a device or a FIFO can have effects of its own.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DecodeError(f"{name} is not a regular file", expected="a video or audio file", found=_kind_of(path))
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+    except (OSError, ValueError) as error:
+        words = getattr(error, "strerror", None) or str(error)
+        raise DecodeError(f"{name} cannot be opened: {words}", fix="check the path and its permissions") from error
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_size > 0:
+        return descriptor
+    os.close(descriptor)
+    raise DecodeError(f"{name} is empty", expected="a video or audio file", found="no content")
+
+
+def _kind_of(path: Path) -> str:
+    mode = path.stat().st_mode
+    kinds = {stat.S_ISDIR: "a directory", stat.S_ISFIFO: "a FIFO", stat.S_ISSOCK: "a socket"}
+    return next((words for test, words in kinds.items() if test(mode)), "a device")
+
+
+class DecodeChild:
+    """One run of ``decode_worker`` on one file; a context manager that never leaves a process behind.
+
+    Args:
+        path: A regular file; symbolic links are followed.
+        request: What to do, see ``decode_worker``.
+        limits: Bounds of the child, watched by the child and by the parent.
+
+    Raises:
+        DecodeError: the file cannot be opened.
+    """
+
+    def __init__(self, path: Path, request: Mapping[str, Any], *, limits: Limits) -> None:
+        self._name = shown_name(path)
+        self._limits = limits
+        self._waited = 0.0
+        descriptor = open_regular(path)
+        try:
+            full = dict(request) | {"descriptor": descriptor, "limits": limits.as_json()}
+            self._process = _start(full, descriptor)
+        finally:
+            os.close(descriptor)
+        assert self._process.stdout is not None  # noqa: S101 - narrows the type; it is a pipe by construction
+        self._pipe = self._process.stdout
+        _widen(self._pipe.fileno())
+
+    def __enter__(self) -> DecodeChild:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._pipe.close()
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+
+    def next_header(self) -> tuple[Kind, int]:
+        """Kind and length of the next message; the content must be read before the next call.
+
+        Raises:
+            DecodeError: the child says that the file is bad, or died.
+            LimitError: the child says that a limit is exceeded, was stopped for it, or is too slow.
+        """
+        kind, length = HEADER.unpack(self.read_exactly(HEADER.size))
+        if kind == Kind.ERROR:
+            self._raise_reported(length)
+        return Kind(kind), length
+
+    def read_json(self, length: int) -> dict[str, Any]:
+        """The content of a JSON message."""
+        if length > JSON_LIMIT:
+            raise DecodeError(f"decoding {self._name} failed: the decoder sent {length} bytes of text")
+        value: dict[str, Any] = json.loads(self.read_exactly(length))
+        return value
+
+    def read_exactly(self, length: int) -> bytes:
+        """The next ``length`` bytes."""
+        buffer = bytearray(length)
+        self.read_into(memoryview(buffer))
+        return bytes(buffer)
+
+    def read_into(self, target: memoryview) -> None:
+        """Fills ``target`` with the next bytes."""
+        while target:
+            began = time.monotonic()
+            ready, _, _ = select.select([self._pipe], [], [], max(0.0, self._limits.wall_seconds - self._waited))
+            self._waited += time.monotonic() - began
+            if not ready:
+                raise LimitError(
+                    f"decoding {self._name} takes too long",
+                    expected=f"at most {self._limits.wall_seconds:g} s",
+                    fix="check the file, or raise the time limit for media",
+                )
+            got = self._pipe.readinto(target)  # type: ignore[attr-defined]
+            if not got:
+                self._raise_death()
+            target = target[got:]
+
+    def _raise_reported(self, length: int) -> NoReturn:
+        report = self.read_json(length)
+        message = f"{self._name}: {report['message']}"
+        if report["code"] == "limit":
+            raise LimitError(message, fix="check the file, or raise the limits for media")
+        raise DecodeError(message, fix="check that the file plays to its end, or make it again")
+
+    def _raise_death(self) -> NoReturn:
+        code = self._process.wait()
+        if code in (-signal.SIGXCPU, -signal.SIGKILL):
+            found = "stopped after its processor time" if code == -signal.SIGXCPU else "killed (probably out of memory)"
+            raise LimitError(f"decoding {self._name} exceeded a limit", found=found, fix="check the file")
+        error = self._process.stderr.read().decode("utf-8", "replace").strip() if self._process.stderr else ""
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        found = f"{how}: {error.splitlines()[-1]}" if error else how
+        if "MemoryError" in error:
+            raise LimitError(f"decoding {self._name} needs more memory than it may use", found=found)
+        raise DecodeError(f"the decoder died on {self._name}", found=found, fix="the file is probably damaged")
+
+
+def _start(request: Mapping[str, Any], descriptor: int) -> subprocess.Popen[bytes]:
+    environment = {key: os.environ[key] for key in _KEPT_VARIABLES if key in os.environ}
+    environment |= {"PYTHONPATH": str(_PACKAGE_ROOT), "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"}
+    # The request goes through an unnamed file: a pipe could fill up and block before the child reads.
+    with tempfile.TemporaryFile() as question:
+        question.write(json.dumps(request).encode())
+        question.seek(0)
+        return subprocess.Popen(
+            [sys.executable, "-s", "-P", "-m", "emo_bench.media.decode_worker"],
+            stdin=question,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            cwd=os.sep,
+            env=environment,
+            pass_fds=(descriptor,),
+        )
+
+
+def _widen(descriptor: int) -> None:
+    """Enlarges the pipe where the system can, so that a frame takes fewer turns."""
+    try:
+        import fcntl
+
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    except (ImportError, AttributeError, OSError):
+        return

@@ -1,0 +1,266 @@
+"""Untrusted videos and sound as typed frames and samples, by stated rules (docs/media.md says them in full).
+
+* **Time.** ``t = 0`` is the first video frame on the container's timeline. Output frame ``i`` shows the source frame
+  whose presentation time is nearest to ``i / fps``, the earlier one on ties; the last frame lasts its own duration.
+  Video that already has the wanted constant rate passes through untouched.
+* **Sound.** Mean of the channels, soxr at quality HQ, float32. Sound from inside the video is put in place by its own
+  start time (silence before, or cut); sound from its own file starts with the first frame.
+* **Common span.** ``floor((min(video, audio) + 0.5 ms) * fps)`` frames, and exactly as much sound.
+* **Pixels.** Display matrix applied, libswscale with pinned flags, matrix and range as tagged (untagged: BT.601 below a
+  shorter side of 720, BT.709 from there on; limited range); resizing is swscale's bicubic, which widens its kernel
+  when shrinking. Non-square pixels stay as stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from emo_bench.core.errors import DecodeError, NoAudioError, TooShortError
+from emo_bench.media.child import DecodeChild, shown_name
+from emo_bench.media.limits import DEFAULT_LIMITS, Limits
+from emo_bench.media.probe import MediaInfo, Scan, scan
+from emo_bench.media.timeline import TOLERANCE, Timeline, count_frames, source_indices
+from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec, samples_for_frames
+from emo_bench.media.wire import Kind
+
+PIECE_BYTES = 64 << 20
+"""Pieces of large pictures hold fewer frames, so that a piece stays below this."""
+
+DEFAULT_FPS = Fraction(25)
+"""Frame rate of every protocol unless it says otherwise."""
+
+DEFAULT_RATE = 16000
+"""Sample rate of every protocol unless it says otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MediaPair:
+    """A video and its sound, of the same length.
+
+    Attributes:
+        video: The frames.
+        audio: The sound, exactly ``samples_for_frames(video.spec.n_frames)`` samples.
+        notes: What was done to the material, one sentence each; empty when nothing was.
+        video_info: Facts about the video's file; None for the project's own clips.
+        audio_info: Facts about the file that the sound came from (the same object when it is inside the video).
+    """
+
+    video: Video
+    audio: Audio
+    notes: tuple[str, ...] = ()
+    video_info: MediaInfo | None = None
+    audio_info: MediaInfo | None = None
+
+
+def open_video(
+    path: Path,
+    *,
+    fps: Fraction | None = DEFAULT_FPS,
+    size: tuple[int, int] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Video:
+    """A video file as frames at a constant rate.
+
+    The file is decoded once here, to know its exact timeline, and once more at each reading, always in the limited
+    child process. Closing (or dropping) the iterator ends that process.
+
+    Args:
+        path: A regular file; symbolic links are followed, so resolve and check them before.
+        fps: Frame rate of the result; None keeps the source's own (its average for a variable rate).
+        size: Width and height of the result (after rotation; the picture is stretched to it); None keeps the source's.
+        limits: What each pass may cost.
+
+    Raises:
+        DecodeError: not a readable video, damaged, or cut off (says after which frame).
+        LimitError: a limit is exceeded.
+    """
+    found = scan(path, audio=False, limits=limits)
+    timeline = _require_video(path, found)
+    rate = fps if fps is not None else own_rate(found)
+    n_frames = max(1, count_frames(timeline.seconds, fps=rate))
+    return _video(path, found, fps=rate, n_frames=n_frames, size=size, limits=limits)
+
+
+def read_audio(path: Path, *, rate: int = DEFAULT_RATE, limits: Limits = DEFAULT_LIMITS) -> Audio:
+    """The sound of an audio or video file from its first sample on: mono, float32, resampled by soxr (HQ).
+
+    Args:
+        path: A regular file; symbolic links are followed, so resolve and check them before.
+        rate: Samples per second of the result.
+        limits: What it may cost.
+
+    Raises:
+        NoAudioError: the file has no audio stream.
+        DecodeError: not a readable media file, damaged, or cut off.
+        LimitError: a limit is exceeded.
+    """
+    found = scan(path, video=False, rate=rate, limits=limits)
+    if found.audio is None:
+        raise _no_audio(path)
+    return found.audio
+
+
+def load_pair(
+    video_path: Path,
+    audio_path: Path | None = None,
+    *,
+    fps: Fraction = DEFAULT_FPS,
+    rate: int = DEFAULT_RATE,
+    size: tuple[int, int] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> MediaPair:
+    """A video with its sound on one timeline, by the rules at the top of this module.
+
+    Args:
+        video_path: The video; a regular file.
+        audio_path: The sound, if it is not (or shall not be) taken from inside the video.
+        fps: Frames per second of the result.
+        rate: Samples per second of the result.
+        size: Width and height of the result; None keeps the video's.
+        limits: What each decoding pass may cost.
+
+    Raises:
+        NoAudioError: there is no sound.
+        TooShortError: the common span is shorter than one frame.
+        DecodeError: a file is not readable, damaged, or cut off.
+        LimitError: a limit is exceeded.
+    """
+    inside = audio_path is None
+    found = scan(video_path, audio=inside, rate=rate if inside else None, limits=limits)
+    timeline = _require_video(video_path, found)
+    heard = found if audio_path is None else scan(audio_path, video=False, rate=rate, limits=limits)
+    if heard.audio is None:
+        raise _no_audio(audio_path or video_path)
+    offset = heard.info.audio_start - found.info.video_start if inside else Fraction(0)
+    audio_end = offset + heard.info.audio_seconds
+    n_frames = count_frames(min(timeline.seconds, audio_end), fps=fps)
+    if n_frames < 1:
+        raise TooShortError(
+            f"{shown_name(video_path)}: video and audio have no whole frame in common",
+            found=f"{float(timeline.seconds):.3f} s of video, audio from {float(offset):.3f} s to {float(audio_end):.3f} s",
+        )
+    video = _video(video_path, found, fps=fps, n_frames=n_frames, size=size, limits=limits)
+    audio = place_audio(heard.audio, offset=offset, n_samples=samples_for_frames(n_frames, rate=rate, fps=fps))
+    notes = _notes(found, heard, offset=offset, audio_end=audio_end, video=video, rate=rate)
+    return MediaPair(video=video, audio=audio, notes=notes, video_info=found.info, audio_info=heard.info)
+
+
+def place_audio(audio: Audio, *, offset: Fraction, n_samples: int) -> Audio:
+    """Sound that starts ``offset`` seconds after t = 0, cut or padded with silence to exactly ``n_samples`` from t = 0.
+
+    >>> place_audio(Audio(np.ones(4, np.float32), 2), offset=Fraction(1), n_samples=5).samples
+    array([0., 0., 1., 1., 1.], dtype=float32)
+    """
+    shift = round(offset * audio.rate)
+    result = np.zeros(n_samples, np.float32)
+    source = audio.samples[max(0, -shift) :]
+    start = max(0, shift)
+    length = max(0, min(len(source), n_samples - start))
+    result[start : start + length] = source[:length]
+    return Audio(result, audio.rate)
+
+
+def own_rate(found: Scan) -> Fraction:
+    """The source's own frame rate: as declared when the frames keep to it, else the measured average."""
+    assert found.timeline is not None  # noqa: S101 - callers checked that there is a video
+    average, nominal = found.timeline.average_fps, found.info.nominal_fps
+    if not found.timeline.is_variable and nominal is not None and abs(average / nominal - 1) < Fraction(1, 100):
+        return nominal
+    return average.limit_denominator(1001)
+
+
+def _require_video(path: Path, found: Scan) -> Timeline:
+    if found.timeline is None:
+        raise DecodeError(f"{shown_name(path)} has no video stream", expected="a video", found=found.info.container)
+    return found.timeline
+
+
+def _no_audio(path: Path) -> NoAudioError:
+    return NoAudioError(
+        f"{shown_name(path)} has no audio", expected="one audio stream", found="none", fix="name an audio file beside it"
+    )
+
+
+def _video(
+    path: Path, found: Scan, *, fps: Fraction, n_frames: int, size: tuple[int, int] | None, limits: Limits
+) -> Video:
+    assert found.timeline is not None  # noqa: S101 - callers checked that there is a video
+    indices = source_indices(found.timeline, fps=fps, n_frames=n_frames)
+    stored = found.orientation.upright_size(size) if size is not None else found.stored_size
+    width, height = found.orientation.upright_size(stored)
+    spec = VideoSpec(width=width, height=height, fps=fps, n_frames=n_frames)
+
+    def pieces() -> Iterator[FrameArray]:
+        for piece in _read_pieces(path, indices, stored, limits):
+            yield found.orientation.apply(piece)
+
+    return Video(spec, pieces)
+
+
+def _read_pieces(path: Path, indices: list[int], size: tuple[int, int], limits: Limits) -> Iterator[FrameArray]:
+    """Stored (not yet upright) frames with the given source indices, repeated where an index is repeated."""
+    width, height = size
+    length = max(1, min(PIECE_LENGTH, PIECE_BYTES // (width * height * 3)))
+    request = {"what": "frames", "indices": sorted(set(indices)), "size": size}
+    with DecodeChild(path, request, limits=limits) as child:
+        last: FrameArray | None = None
+        for start in range(0, len(indices), length):
+            wanted = indices[start : start + length]
+            piece = np.empty((len(wanted), height, width, 3), np.uint8)
+            for row, index in enumerate(wanted):
+                if last is not None and index == (indices[start + row - 1]):
+                    piece[row] = last
+                else:
+                    _read_frame(child, piece[row], path)
+                last = piece[row]
+            last = piece[-1].copy()
+            yield piece
+
+
+def _read_frame(child: DecodeChild, target: FrameArray, path: Path) -> None:
+    kind, length = child.next_header()
+    if kind is not Kind.FRAME or length != target.nbytes:
+        raise DecodeError(f"decoding {shown_name(path)} failed: expected a frame of {target.nbytes} bytes")
+    child.read_into(memoryview(target).cast("B"))
+
+
+def _notes(
+    found: Scan, heard: Scan, *, offset: Fraction, audio_end: Fraction, video: Video, rate: int
+) -> tuple[str, ...]:
+    """What differs from 25 fps, upright, mono at the right rate, and equally long; in the order of the work."""
+    info, sound = found.info, heard.info
+    own, fps = own_rate(found), video.spec.fps
+    span = Fraction(video.spec.n_frames) / fps
+    seconds = info.video_seconds
+    shape = {1: "mono", 2: "stereo"}.get(sound.channels, f"{sound.channels} channels")
+    checks = [
+        (info.is_vfr, f"variable frame rate ({float(own):.3f} fps on average) resampled to {float(fps):g} fps"),
+        (not info.is_vfr and own != fps, f"frame rate converted from {float(own):.3f} to {float(fps):g} fps"),
+        (found.orientation.degrees != 0, f"rotated by {found.orientation.degrees} degrees as the file asks"),
+        (found.orientation.mirror, "mirrored as the file asks"),
+        (info.pixel_aspect != 1, f"pixels are not square ({info.pixel_aspect}); left as stored"),
+        (
+            (video.spec.width, video.spec.height) != (info.width, info.height),
+            f"resized from {info.width}x{info.height} to {video.spec.width}x{video.spec.height}",
+        ),
+        (
+            sound.audio_rate != rate or sound.channels != 1,
+            f"audio converted from {sound.audio_rate} Hz {shape} to {rate} Hz mono",
+        ),
+        (offset > TOLERANCE, f"audio starts {float(offset):.3f} s after the video: silence put before it"),
+        (offset < -TOLERANCE, f"audio starts {float(-offset):.3f} s before the video: cut"),
+        (
+            audio_end - span > 1 / fps,
+            f"audio ends {float(audio_end - span):.3f} s after the last frame used: cut",
+        ),
+        (seconds - span >= 1 / fps, f"video ends {float(seconds - span):.3f} s after the last frame used: cut"),
+        (info.n_video_streams > 1, f"first of {info.n_video_streams} video streams used"),
+        (sound.n_audio_streams > 1, f"first of {sound.n_audio_streams} audio streams used"),
+    ]
+    notes = [text for holds, text in checks if holds]
+    return (*notes, *dict.fromkeys((*info.tolerated, *sound.tolerated)))

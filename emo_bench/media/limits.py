@@ -1,0 +1,37 @@
+"""What decoding an untrusted file may cost before it is stopped."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds of one decoding process; whatever is exceeded first ends it with ``LimitError``.
+
+    Attributes:
+        memory_bytes: Address space of the child process.
+        cpu_seconds: Processor time of the child process.
+        wall_seconds: How long the parent waits for the child in total; time that the parent spends on the frames
+            it got does not count.
+        max_frames: Frames of a video, declared in the header or decoded.
+        max_pixels: Width times height of a frame.
+        max_seconds: Duration of video or audio, declared or decoded.
+        open_files: File descriptors of the child process.
+    """
+
+    memory_bytes: int = 2 << 30
+    cpu_seconds: int = 900
+    wall_seconds: float = 900.0
+    max_frames: int = 120_000
+    max_pixels: int = 4096 * 4096
+    max_seconds: float = 3600.0
+    open_files: int = 16
+
+    def as_json(self) -> dict[str, float]:
+        """The limits as plain values, for the child process."""
+        return asdict(self)
+
+
+DEFAULT_LIMITS = Limits()
+"""Generous for talking-head clips (an hour, 4096 x 4096), small for a machine."""

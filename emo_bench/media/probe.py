@@ -1,0 +1,204 @@
+"""What a media file really holds, measured by decoding it once in the limited child process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from emo_bench.core.errors import DecodeError
+from emo_bench.media.child import DecodeChild, shown_name
+from emo_bench.media.limits import DEFAULT_LIMITS, Limits
+from emo_bench.media.orientation import UPRIGHT, Orientation
+from emo_bench.media.sound import SoundBuilder
+from emo_bench.media.timeline import Timeline
+from emo_bench.media.types import Audio
+from emo_bench.media.wire import Kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaInfo:
+    """Facts about a media file; the numbers are measured on decoded frames unless "declared" is said.
+
+    Attributes:
+        container: FFmpeg's name of the container.
+        n_video_streams: Moving-picture streams (cover art does not count).
+        n_audio_streams: Audio streams.
+        video_codec: Name of the decoder, or None without video.
+        pixel_format: FFmpeg's name, or None.
+        width: After rotation, in pixels; 0 without video.
+        height: After rotation, in pixels; 0 without video.
+        rotation: Degrees clockwise by which players turn the stored pictures.
+        pixel_aspect: Width of a pixel divided by its height.
+        nominal_fps: Frame rate as declared, or None.
+        average_fps: Frames divided by duration, or None.
+        is_vfr: Whether the intervals between frames differ by more than rounding.
+        interval_min: Shortest time between frames in seconds.
+        interval_max: Longest time between frames in seconds.
+        n_frames: Decoded frames.
+        video_start: Time of the first frame on the container's timeline, in seconds.
+        video_seconds: From the first frame to the end of the last.
+        audio_codec: Name of the decoder, or None without audio.
+        audio_rate: Samples per second; 0 without audio.
+        channels: Audio channels; 0 without audio.
+        audio_start: Time of the first sample on the container's timeline, in seconds.
+        audio_seconds: Decoded samples divided by rate.
+        tolerated: Small damages that were passed over, in words.
+    """
+
+    container: str
+    n_video_streams: int
+    n_audio_streams: int
+    video_codec: str | None = None
+    pixel_format: str | None = None
+    width: int = 0
+    height: int = 0
+    rotation: int = 0
+    pixel_aspect: Fraction = Fraction(1)
+    nominal_fps: Fraction | None = None
+    average_fps: Fraction | None = None
+    is_vfr: bool = False
+    interval_min: float = 0.0
+    interval_max: float = 0.0
+    n_frames: int = 0
+    video_start: Fraction = Fraction(0)
+    video_seconds: Fraction = Fraction(0)
+    audio_codec: str | None = None
+    audio_rate: int = 0
+    channels: int = 0
+    audio_start: Fraction = Fraction(0)
+    audio_seconds: Fraction = Fraction(0)
+    tolerated: tuple[str, ...] = ()
+
+    @property
+    def has_video(self) -> bool:
+        """Whether there is a decodable video stream."""
+        return self.n_frames > 0
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is an audio stream with at least one decoded sample."""
+        return self.audio_seconds > 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; fractions as ``"n/d"``."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """Everything that one pass over a file yields.
+
+    Attributes:
+        info: The facts.
+        timeline: When the frames are shown; None without video.
+        stored_size: Width and height before rotation.
+        orientation: How the stored pictures become upright.
+        audio: The sound, mono and resampled, if it was asked for and exists.
+    """
+
+    info: MediaInfo
+    timeline: Timeline | None
+    stored_size: tuple[int, int]
+    orientation: Orientation
+    audio: Audio | None
+
+
+def probe(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> MediaInfo:
+    """Measures a video or audio file in the limited child process.
+
+    Args:
+        path: A regular file; symbolic links are followed, so resolve and check them before.
+        limits: What it may cost.
+
+    Raises:
+        DecodeError: not a readable media file, damaged, or cut off.
+        LimitError: a limit is exceeded.
+    """
+    return scan(path, limits=limits).info
+
+
+def scan(
+    path: Path, *, video: bool = True, audio: bool = True, rate: int | None = None, limits: Limits = DEFAULT_LIMITS
+) -> Scan:
+    """One decoding pass over a file.
+
+    Args:
+        path: A regular file.
+        video: Whether to decode pictures.
+        audio: Whether to decode sound.
+        rate: Also return the sound, at this many samples per second.
+        limits: What it may cost.
+
+    Raises:
+        DecodeError: not a readable media file, damaged, or cut off.
+        LimitError: a limit is exceeded.
+    """
+    request = {"what": "scan", "video": video, "audio": audio, "send_audio": rate is not None}
+    sound = SoundBuilder(rate=rate, limits=limits, name=shown_name(path)) if rate is not None else None
+    declared: dict[str, Any] = {}
+    with DecodeChild(path, request, limits=limits) as child:
+        while True:
+            kind, length = child.next_header()
+            if kind is Kind.INFO:
+                declared = child.read_json(length)
+            elif kind is Kind.AUDIO and sound is not None:
+                sound.add_message(child, length)
+            elif kind is Kind.DONE:
+                return _assemble(declared, child.read_json(length), sound)
+            else:
+                raise DecodeError(f"decoding {shown_name(path)} failed: unexpected message {kind!r}")
+
+
+def _assemble(declared: dict[str, Any], outcome: dict[str, Any], sound: SoundBuilder | None) -> Scan:
+    facts = {key: declared[key] for key in ("container", "n_video_streams", "n_audio_streams")}
+    facts["tolerated"] = tuple(outcome["tolerated"])
+    timeline, orientation, size = None, UPRIGHT, (0, 0)
+    if outcome["stamps"]:
+        unit = Fraction(*declared["time_base"])
+        timeline = Timeline(stamps=tuple(outcome["stamps"]), last_duration=outcome["last_duration"], unit=unit)
+        orientation = Orientation.from_matrix(outcome["matrix"])
+        size = (int(outcome["size"][0]), int(outcome["size"][1]))
+        facts |= _video_facts(declared, timeline, orientation, size)
+    if outcome["audio_samples"]:
+        rate = int(outcome["audio_rate"])
+        facts |= {
+            "audio_codec": declared["audio_codec"],
+            "audio_rate": rate,
+            "channels": int(declared["channels"]),
+            "audio_start": Fraction(*outcome["audio_start"]),
+            "audio_seconds": Fraction(int(outcome["audio_samples"]), rate),
+        }
+    audio = sound.finish() if sound is not None and outcome["audio_samples"] else None
+    return Scan(info=MediaInfo(**facts), timeline=timeline, stored_size=size, orientation=orientation, audio=audio)
+
+
+def _video_facts(
+    declared: dict[str, Any], timeline: Timeline, orientation: Orientation, size: tuple[int, int]
+) -> dict[str, Any]:
+    width, height = orientation.upright_size(size)
+    shortest, longest = timeline.intervals()
+    rate = declared["nominal_fps"]
+    return {
+        "video_codec": declared["video_codec"],
+        "pixel_format": declared["pixel_format"],
+        "width": width,
+        "height": height,
+        "rotation": orientation.degrees,
+        "pixel_aspect": Fraction(*declared["pixel_aspect"]),
+        "nominal_fps": Fraction(*rate) if rate and rate[0] else None,
+        "average_fps": timeline.average_fps,
+        "is_vfr": timeline.is_variable,
+        "interval_min": float(shortest),
+        "interval_max": float(longest),
+        "n_frames": len(timeline),
+        "video_start": timeline.start,
+        "video_seconds": timeline.seconds,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Fraction):
+        return f"{value.numerator}/{value.denominator}"
+    return list(value) if isinstance(value, tuple) else value
