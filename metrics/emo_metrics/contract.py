@@ -114,6 +114,8 @@ class ProtocolSpec:
         extractors: Names of the extractors whose arrays it reads.
         needs: What it reads besides the generated frames.
         reads_audio_video_sync: Whether it can tell shifted or exchanged audio from the right one.
+        blind_to: Anchors that it cannot tell from the ground truth by its nature (``other_identity``, ``frozen`` ...);
+            the audio anchors are implied when ``reads_audio_video_sync`` is false.
         minimum_samples: Fewer samples (frames or windows) over the set than this are refused.
         source: Paper, equation or reference file that defines the number.
     """
@@ -126,6 +128,7 @@ class ProtocolSpec:
     extractors: tuple[str, ...]
     needs: frozenset[Need] = frozenset()
     reads_audio_video_sync: bool = False
+    blind_to: frozenset[str] = frozenset()
     minimum_samples: int = 1
     source: str = ""
 
