@@ -1,0 +1,284 @@
+"""The project's own clip files: every pixel and every sample exactly as it was, and the same bytes each time.
+
+Matroska with RGB H.264 at quantiser 0 (one thread, preset ``ultrafast``) and 32-bit float PCM; docs/adr/0003 tells why.
+Own clips are trusted (the stores check their SHA-256 before use), so they are read in this process, without limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emo_bench.core.atomic import atomic_path
+from emo_bench.core.errors import DecodeError, GenerationError
+from emo_bench.core.hashing import sha256_file
+from emo_bench.media.child import shown_name
+from emo_bench.media.decode import MediaPair
+from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+SUFFIX = ".mkv"
+"""Ending of clip files."""
+
+CLIP_FORMAT = "emo-bench-clip-1"
+"""Written into every clip as its title; changes whenever the bytes of the same clip would."""
+
+_CODEC_OPTIONS = {"crf": "0", "preset": "ultrafast"}
+_AUDIO_CHUNK = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipFile:
+    """A finished clip file.
+
+    Attributes:
+        path: Where it lies.
+        spec: Size, frame rate and number of frames.
+        audio_rate: Samples per second; 0 when it is silent.
+        n_samples: Audio samples.
+        n_bytes: Size of the file.
+        sha256: Of its bytes.
+    """
+
+    path: Path
+    spec: VideoSpec
+    audio_rate: int
+    n_samples: int
+    n_bytes: int
+    sha256: str
+
+
+class LosslessWriter:
+    """Writes a clip piece by piece; a context manager that leaves either the whole file or nothing.
+
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "clip.mkv"
+    >>> with LosslessWriter(target, width=16, height=8, fps=Fraction(25), audio=None) as writer:
+    ...     writer.add(np.zeros((3, 8, 16, 3), np.uint8))
+    >>> writer.result.spec.n_frames
+    3
+
+    Args:
+        target: The file; its folder is made when it is missing.
+        width: In pixels.
+        height: In pixels.
+        fps: Exact frames per second.
+        audio: The sound, or None for a silent clip.
+    """
+
+    def __init__(self, target: Path, *, width: int, height: int, fps: Fraction, audio: Audio | None) -> None:
+        self._target = target
+        self._size = (width, height)
+        self._fps = fps
+        self._audio = audio
+        self._n_frames = 0
+        self._n_samples = 0
+        self._place = atomic_path(target)
+        self._container: Any = None
+        self._result: ClipFile | None = None
+
+    @property
+    def result(self) -> ClipFile:
+        """The finished file; only after the ``with`` block."""
+        if self._result is None:
+            raise RuntimeError("the clip is not finished: leave the with block first")
+        return self._result
+
+    def __enter__(self) -> LosslessWriter:
+        import av
+        from av.codec.context import Flags
+
+        # bitexact keeps random identifiers, dates and library versions out of the file.
+        temporary = self._place.__enter__()
+        try:
+            self._container = av.open(str(temporary), "w", format="matroska", options={"fflags": "+bitexact"})
+            self._container.metadata["title"] = CLIP_FORMAT
+            self._video = self._container.add_stream("libx264rgb", rate=self._fps, options=dict(_CODEC_OPTIONS))
+            self._video.width, self._video.height = self._size
+            self._video.pix_fmt = "rgb24"
+            self._video.thread_count = 1
+            self._video.codec_context.flags |= Flags.bitexact
+            self._sound: Any = None
+            if self._audio is not None:
+                self._sound = self._container.add_stream("pcm_f32le", rate=self._audio.rate, layout="mono")
+                self._sound.codec_context.flags |= Flags.bitexact
+        except BaseException as error:
+            self._place.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def add(self, frames: FrameArray) -> None:
+        """Appends ``uint8 RGB [t, H, W, 3]``.
+
+        Raises:
+            GenerationError: other size or type than announced.
+        """
+        import av
+
+        expected = (self._size[1], self._size[0], 3)
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != expected:
+            raise GenerationError(
+                "frames of the wrong form", expected=f"uint8 (t, {expected})", found=f"{frames.dtype} {frames.shape}"
+            )
+        for picture in frames:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame.pts, frame.time_base = self._n_frames, 1 / self._fps
+            self._container.mux(self._video.encode(frame))
+            self._n_frames += 1
+            self._write_sound(until=self._n_frames / self._fps)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        except BaseException as problem:
+            self._container.close()
+            self._place.__exit__(type(problem), problem, problem.__traceback__)
+            raise
+        if kind is not None:
+            self._container.close()
+        self._place.__exit__(kind, error, trace)
+        if kind is None:
+            self._result = self._describe()
+
+    def _finish(self) -> None:
+        if self._n_frames == 0:
+            raise GenerationError("a clip without frames cannot be written", expected="at least one frame")
+        self._write_sound(until=None)
+        self._container.mux(self._video.encode(None))
+        if self._sound is not None:
+            self._container.mux(self._sound.encode(None))
+        self._container.close()
+
+    def _write_sound(self, *, until: Fraction | None) -> None:
+        """Muxes the samples up to a time (all with None), so that neither stream waits for the other in memory."""
+        import av
+
+        if self._audio is None:
+            return
+        total = len(self._audio.samples)
+        end = total if until is None else min(total, int(until * self._audio.rate))
+        while self._n_samples < end and (until is None or end - self._n_samples >= _AUDIO_CHUNK or end == total):
+            piece = self._audio.samples[self._n_samples : min(end, self._n_samples + _AUDIO_CHUNK)]
+            packed = np.ascontiguousarray(piece, dtype=np.float32)[None]
+            frame = av.AudioFrame.from_ndarray(packed, format="flt", layout="mono")
+            frame.sample_rate = self._audio.rate
+            frame.pts, frame.time_base = self._n_samples, Fraction(1, self._audio.rate)
+            self._container.mux(self._sound.encode(frame))
+            self._n_samples += len(piece)
+
+    def _describe(self) -> ClipFile:
+        width, height = self._size
+        return ClipFile(
+            path=self._target,
+            spec=VideoSpec(width=width, height=height, fps=self._fps, n_frames=self._n_frames),
+            audio_rate=self._audio.rate if self._audio is not None else 0,
+            n_samples=self._n_samples,
+            n_bytes=self._target.stat().st_size,
+            sha256=sha256_file(self._target),
+        )
+
+
+def write_clip(
+    target: Path, video: Video | Iterable[FrameArray], audio: Audio | None, *, fps: Fraction | None = None
+) -> ClipFile:
+    """Writes a clip losslessly and atomically; the same input gives the same bytes.
+
+    Memory does not depend on the length of the video.
+
+    Args:
+        target: The file, ending in ``.mkv``.
+        video: A ``Video``, or pieces ``uint8 RGB [t, H, W, 3]`` in order.
+        audio: Its sound, kept bit for bit; None for a silent clip.
+        fps: Frame rate; needed for bare pieces, and must equal ``video.spec.fps`` otherwise.
+
+    Raises:
+        GenerationError: no frames, or pieces of changing size.
+        OSError: as the file system reports it, a full disk for example.
+    """
+    rate = video.spec.fps if isinstance(video, Video) else fps
+    if rate is None or (fps is not None and fps != rate):
+        raise ValueError(f"fps must be given and be the video's own: {fps} against {rate}")
+    pieces = iter(video.open() if isinstance(video, Video) else video)
+    first = next(pieces, None)
+    if first is None or first.ndim != 4:
+        raise GenerationError("a clip without frames cannot be written", expected="pieces uint8 [t, H, W, 3]")
+    with LosslessWriter(target, width=first.shape[2], height=first.shape[1], fps=rate, audio=audio) as writer:
+        writer.add(first)
+        for piece in pieces:
+            writer.add(piece)
+    return writer.result
+
+
+def open_clip(path: Path) -> MediaPair:
+    """A clip written by ``write_clip``, read in this process: check its SHA-256 before when it could be damaged.
+
+    The audio of a silent clip has no samples.
+
+    Raises:
+        DecodeError: not a clip of this format, or damaged.
+    """
+    with _open_container(path) as container:
+        if container.metadata.get("title") != CLIP_FORMAT:
+            raise _not_a_clip(path, f"title {container.metadata.get('title')!r}")
+        picture = container.streams.video[0]
+        rate = picture.average_rate or picture.guessed_rate
+        if rate is None:
+            raise _not_a_clip(path, "no frame rate")
+        width, height = picture.codec_context.width, picture.codec_context.height
+        n_frames, audio = _index(container)
+    spec = VideoSpec(width=width, height=height, fps=Fraction(rate), n_frames=n_frames)
+    return MediaPair(video=Video(spec, lambda: _pieces(path, spec)), audio=audio)
+
+
+def _index(container: InputContainer) -> tuple[int, Audio]:
+    """Number of pictures and the whole sound, without decoding pictures."""
+    n_frames = 0
+    parts: list[FrameArray] = []
+    rate = container.streams.audio[0].rate if container.streams.audio else 16000
+    for packet in container.demux():
+        if packet.stream.type == "video":
+            n_frames += packet.size > 0
+        else:
+            parts.extend(frame.to_ndarray().reshape(-1) for frame in packet.decode())  # type: ignore[union-attr, misc]
+    samples = np.concatenate(parts) if parts else np.zeros(0)
+    return n_frames, Audio(samples.astype(np.float32, copy=False), rate)
+
+
+def _pieces(path: Path, spec: VideoSpec) -> Iterator[FrameArray]:
+    done = 0
+    with _open_container(path) as container:
+        container.streams.video[0].thread_count = 1
+        frames = container.decode(video=0)
+        while done < spec.n_frames:
+            piece = np.empty((min(PIECE_LENGTH, spec.n_frames - done), spec.height, spec.width, 3), np.uint8)
+            for row in range(len(piece)):
+                frame = next(frames, None)
+                if frame is None:
+                    raise DecodeError(f"{shown_name(path)} is damaged", expected=f"{spec.n_frames} frames")
+                piece[row] = frame.to_ndarray(format="rgb24")
+            done += len(piece)
+            yield piece
+
+
+def _open_container(path: Path) -> InputContainer:
+    import av
+
+    try:
+        return av.open(str(path.absolute()), "r", format="matroska")
+    except av.error.FFmpegError as error:
+        raise _not_a_clip(path, str(error.strerror)) from error
+
+
+def _not_a_clip(path: Path, found: str) -> DecodeError:
+    return DecodeError(f"{shown_name(path)} is not a clip of this suite", expected=CLIP_FORMAT, found=found)
