@@ -26,10 +26,10 @@ _KEPT_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 
 
 def shown_name(path: Path) -> str:
-    """The file's name for messages: quoted, with control characters and direction marks escaped.
+    r"""The file's name for messages: quoted, with control characters and direction marks escaped.
 
-    >>> shown_name(Path("a/b\\nc.mp4"))
-    "'b\\\\nc.mp4'"
+    >>> print(shown_name(Path("a/b\nc.mp4")))
+    'b\nc.mp4'
     """
     return repr(path.name)
 

@@ -142,7 +142,7 @@ def load_pair(
     if n_frames < 1:
         raise TooShortError(
             f"{shown_name(video_path)}: video and audio have no whole frame in common",
-            found=f"{float(timeline.seconds):.3f} s of video, audio from {float(offset):.3f} s to {float(audio_end):.3f} s",
+            found=f"{float(timeline.seconds):.3f} s of video, audio from {float(offset):.3f} to {float(audio_end):.3f} s",
         )
     video = _video(video_path, found, fps=fps, n_frames=n_frames, size=size, limits=limits)
     audio = place_audio(heard.audio, offset=offset, n_samples=samples_for_frames(n_frames, rate=rate, fps=fps))
@@ -165,6 +165,15 @@ def place_audio(audio: Audio, *, offset: Fraction, n_samples: int) -> Audio:
     return Audio(result, audio.rate)
 
 
+def frames_per_piece(width: int, height: int) -> int:
+    """How many frames travel together: ``PIECE_LENGTH``, or fewer when they are large.
+
+    >>> frames_per_piece(512, 512), frames_per_piece(1920, 1080)
+    (32, 10)
+    """
+    return max(1, min(PIECE_LENGTH, PIECE_BYTES // (width * height * 3)))
+
+
 def own_rate(found: Scan) -> Fraction:
     """The source's own frame rate: as declared when the frames keep to it, else the measured average."""
     assert found.timeline is not None  # noqa: S101 - callers checked that there is a video
@@ -182,7 +191,10 @@ def _require_video(path: Path, found: Scan) -> Timeline:
 
 def _no_audio(path: Path) -> NoAudioError:
     return NoAudioError(
-        f"{shown_name(path)} has no audio", expected="one audio stream", found="none", fix="name an audio file beside it"
+        f"{shown_name(path)} has no audio",
+        expected="one audio stream",
+        found="none",
+        fix="name an audio file beside it",
     )
 
 
@@ -205,7 +217,7 @@ def _video(
 def _read_pieces(path: Path, indices: list[int], size: tuple[int, int], limits: Limits) -> Iterator[FrameArray]:
     """Stored (not yet upright) frames with the given source indices, repeated where an index is repeated."""
     width, height = size
-    length = max(1, min(PIECE_LENGTH, PIECE_BYTES // (width * height * 3)))
+    length = frames_per_piece(width, height)
     request = {"what": "frames", "indices": sorted(set(indices)), "size": size}
     with DecodeChild(path, request, limits=limits) as child:
         last: FrameArray | None = None

@@ -27,11 +27,11 @@ MISSING_SECONDS = Fraction(1, 4)
 """A file may end this much before what its header says (a lost last packet, rounding); more is a truncated file."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The file cannot be decoded."""
 
 
-class TooMuch(Exception):
+class TooMuchError(Exception):
     """A limit is exceeded."""
 
 
@@ -92,7 +92,7 @@ def open_container(stream: BinaryIO) -> Any:
     except MemoryError:
         raise
     except (av.error.FFmpegError, ValueError) as error:
-        raise Refused(f"not a readable video or audio file ({describe(error)})") from error
+        raise RefusedError(f"not a readable video or audio file ({describe(error)})") from error
 
 
 def describe(error: BaseException) -> str:
@@ -165,8 +165,8 @@ class Decoder:
         """Yields every decoded frame in the order of the file.
 
         Raises:
-            Refused: the data are damaged or the file was cut off.
-            TooMuch: a limit is exceeded.
+            RefusedError: the data are damaged or the file was cut off.
+            TooMuchError: a limit is exceeded.
         """
         import av
 
@@ -178,7 +178,7 @@ class Decoder:
             except (av.error.FFmpegError, ValueError) as error:
                 if _is_memory(error):
                     raise MemoryError from error
-                raise Refused(f"{self._where()} the file cannot be read on ({describe(error)})") from error
+                raise RefusedError(f"{self._where()} the file cannot be read on ({describe(error)})") from error
             if packet is None:
                 break
             yield from self._decode(packet)
@@ -201,7 +201,7 @@ class Decoder:
             else:
                 self._take_sound(frame)
             if kind in self._broken:
-                raise Refused(f"{self._where()} the {kind} data are damaged ({self._broken[kind]})")
+                raise RefusedError(f"{self._where()} the {kind} data are damaged ({self._broken[kind]})")
             yield frame
 
     def _note_broken(self, kind: str, reason: str) -> None:
@@ -212,7 +212,7 @@ class Decoder:
             if text not in self.tolerated:
                 self.tolerated.append(text)
         elif kind in self._broken:
-            raise Refused(f"{self._where()} the {kind} data are damaged or cut off ({reason})")
+            raise RefusedError(f"{self._where()} the {kind} data are damaged or cut off ({reason})")
         else:
             self._broken[kind] = reason
 
@@ -222,11 +222,11 @@ class Decoder:
             self.size = size
             self.matrix = _display_matrix(frame)
         if size[0] * size[1] > self.limits["max_pixels"]:
-            raise TooMuch(f"a frame has {size[0]} x {size[1]} pixels, more than {self.limits['max_pixels']}")
+            raise TooMuchError(f"a frame has {size[0]} x {size[1]} pixels, more than {self.limits['max_pixels']}")
         if size != self.size:
-            raise Refused(f"{self._where()} the picture size changes from {_by(self.size)} to {_by(size)}")
+            raise RefusedError(f"{self._where()} the picture size changes from {_by(self.size)} to {_by(size)}")
         if len(self.stamps) >= self.limits["max_frames"]:
-            raise TooMuch(f"the video has more than {self.limits['max_frames']} frames")
+            raise TooMuchError(f"the video has more than {self.limits['max_frames']} frames")
         unit = frame.time_base or self.video.time_base
         step = frame.duration or self._usual_step(unit)
         stamp = frame.pts
@@ -235,7 +235,7 @@ class Decoder:
         self.stamps.append(stamp or 0)
         self.last_duration = max(1, step)
         if (self.stamps[-1] - self.stamps[0]) * unit > self.limits["max_seconds"]:
-            raise TooMuch(f"the video is longer than {self.limits['max_seconds']} s")
+            raise TooMuchError(f"the video is longer than {self.limits['max_seconds']} s")
 
     def _usual_step(self, unit: Fraction) -> int:
         if len(self.stamps) > 1:
@@ -249,32 +249,32 @@ class Decoder:
             self.audio_start = (frame.pts or 0) * frame.time_base if frame.pts is not None else Fraction(0)
             self.audio_end = self.audio_start
         if frame.sample_rate != self.audio_rate:
-            raise Refused(f"the sample rate changes from {self.audio_rate} to {frame.sample_rate} Hz")
+            raise RefusedError(f"the sample rate changes from {self.audio_rate} to {frame.sample_rate} Hz")
         if frame.pts is not None:
             self.audio_end = frame.pts * frame.time_base
         self.audio_end += Fraction(frame.samples, self.audio_rate)
         self.audio_samples += frame.samples
         if self.audio_samples > self.limits["max_seconds"] * self.audio_rate:
-            raise TooMuch(f"the audio is longer than {self.limits['max_seconds']} s")
+            raise TooMuchError(f"the audio is longer than {self.limits['max_seconds']} s")
 
     def _check_declared(self) -> None:
         duration = self.container.duration
         if duration and duration / 1_000_000 > self.limits["max_seconds"]:
-            raise TooMuch(f"the header promises {duration / 1e6:.0f} s, more than {self.limits['max_seconds']} s")
+            raise TooMuchError(f"the header promises {duration / 1e6:.0f} s, more than {self.limits['max_seconds']} s")
         if self.video is None:
             return
         if self.video.frames > self.limits["max_frames"]:
-            raise TooMuch(f"the header promises {self.video.frames} frames, more than {self.limits['max_frames']}")
+            raise TooMuchError(f"the header promises {self.video.frames} frames, more than {self.limits['max_frames']}")
         context = self.video.codec_context
         if context.width * context.height > self.limits["max_pixels"]:
             size = _by((context.width, context.height))
-            raise TooMuch(f"the header promises {size} pixels a frame, more than {self.limits['max_pixels']}")
+            raise TooMuchError(f"the header promises {size} pixels a frame, more than {self.limits['max_pixels']}")
 
     def _check_end(self) -> None:
         for kind, reason in self._broken.items():
             self.tolerated.append(f"the last packet of {kind} is damaged and was left out ({reason})")
         if self.video is not None and not self.stamps:
-            raise Refused("there is a video stream but no picture in it can be decoded")
+            raise RefusedError("there is a video stream but no picture in it can be decoded")
         name = self.container.format.name.split(",")[0]
         if name not in DECLARES_DURATION:
             return
@@ -283,7 +283,7 @@ class Decoder:
                 continue
             promised = (stream.duration + (stream.start_time or 0)) * stream.time_base
             if promised - decoded > MISSING_SECONDS:
-                raise Refused(
+                raise RefusedError(
                     f"{self._where()} the {kind} ends at {float(decoded):.2f} s, but the header promises "
                     f"{float(promised):.2f} s: the file was cut off"
                 )
@@ -297,7 +297,7 @@ class Decoder:
         promised = Fraction(self.container.duration, 1_000_000)
         decoded = max((end for _, _, end in self._ends()), default=promised)
         if promised - decoded > MISSING_SECONDS:
-            raise Refused(
+            raise RefusedError(
                 f"{self._where()} the data end at {float(decoded):.2f} s, but the header promises "
                 f"{float(promised):.2f} s: the file was cut off"
             )
@@ -335,7 +335,7 @@ def scan(request: dict[str, Any], stream: BinaryIO, sender: Sender) -> None:
         if decoder.video is None and decoder.audio is None:
             wanted = "video or audio" if request["video"] else "audio"
             if request["video"] or decoder.n_video == 0:
-                raise Refused(f"the file holds no {wanted} stream")
+                raise RefusedError(f"the file holds no {wanted} stream")
         else:
             for frame in decoder.run():
                 if request["send_audio"] and hasattr(frame, "samples"):
@@ -371,13 +371,15 @@ def frames(request: dict[str, Any], stream: BinaryIO, sender: Sender) -> None:
     with open_container(stream) as container:
         decoder = Decoder(container, request["limits"], with_video=True, with_audio=False)
         if decoder.video is None:
-            raise Refused("the file holds no video stream")
+            raise RefusedError("the file holds no video stream")
         for index, picture in enumerate(_stop_after(decoder.run(), wanted[-1] + 1)):
             if index == wanted[sent]:
                 sender.send(Kind.FRAME, packed_bytes(converter.convert(picture)))
                 sent += 1
     if sent < len(wanted):
-        raise Refused(f"only {sent} of {len(wanted)} wanted frames could be decoded; the file changed while it was read")
+        raise RefusedError(
+            f"only {sent} of {len(wanted)} wanted frames could be decoded; the file changed while it was read"
+        )
     sender.send_json(Kind.DONE, {})
 
 
@@ -417,15 +419,15 @@ def serve(request: dict[str, Any], stream: BinaryIO, sender: Sender) -> None:
     """Does what the request asks and turns every failure into an error message."""
     try:
         {"scan": scan, "frames": frames}[request["what"]](request, stream, sender)
-    except Refused as error:
+    except RefusedError as error:
         sender.send_json(Kind.ERROR, {"code": "decode", "message": str(error)})
-    except TooMuch as error:
+    except TooMuchError as error:
         sender.send_json(Kind.ERROR, {"code": "limit", "message": str(error)})
     except MemoryError:
         sender.send_json(Kind.ERROR, {"code": "limit", "message": "decoding needs more memory than it may use"})
     except BrokenPipeError:
         return
-    except Exception as error:  # noqa: BLE001 - whatever a hostile file provokes must reach the parent as words
+    except Exception as error:  # whatever a hostile file provokes must reach the parent as words
         sender.send_json(Kind.ERROR, {"code": "decode", "message": f"decoding failed: {type(error).__name__}: {error}"})
 
 

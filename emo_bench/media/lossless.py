@@ -19,8 +19,8 @@ from emo_bench.core.atomic import atomic_path
 from emo_bench.core.errors import DecodeError, GenerationError
 from emo_bench.core.hashing import sha256_file
 from emo_bench.media.child import shown_name
-from emo_bench.media.decode import MediaPair
-from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec
+from emo_bench.media.decode import MediaPair, frames_per_piece
+from emo_bench.media.types import Audio, FrameArray, Video, VideoSpec
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -257,11 +257,12 @@ def _index(container: InputContainer) -> tuple[int, Audio]:
 
 def _pieces(path: Path, spec: VideoSpec) -> Iterator[FrameArray]:
     done = 0
+    length = frames_per_piece(spec.width, spec.height)
     with _open_container(path) as container:
         container.streams.video[0].thread_count = 1
         frames = container.decode(video=0)
         while done < spec.n_frames:
-            piece = np.empty((min(PIECE_LENGTH, spec.n_frames - done), spec.height, spec.width, 3), np.uint8)
+            piece = np.empty((min(length, spec.n_frames - done), spec.height, spec.width, 3), np.uint8)
             for row in range(len(piece)):
                 frame = next(frames, None)
                 if frame is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from statistics import median_low
@@ -76,7 +75,8 @@ def source_indices(timeline: Timeline, *, fps: Fraction, n_frames: int) -> list[
 
     Times count from the first source frame, so a constant-rate video at ``fps`` passes through untouched.
 
-    >>> source_indices(Timeline(stamps=(0, 1, 2, 3), last_duration=1, unit=Fraction(1, 50)), fps=Fraction(25), n_frames=2)
+    >>> timeline = Timeline(stamps=(0, 1, 2, 3), last_duration=1, unit=Fraction(1, 50))
+    >>> source_indices(timeline, fps=Fraction(25), n_frames=2)
     [0, 2]
     """
     # Everything is multiplied by the denominators, so the comparison is exact.

@@ -1,0 +1,140 @@
+"""What a person should know about a video before it is scored: one finding per peculiarity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from emo_bench.core.errors import ClipError, NoAudioError
+from emo_bench.media.decode import DEFAULT_FPS, DEFAULT_RATE
+from emo_bench.media.limits import DEFAULT_LIMITS, Limits
+from emo_bench.media.probe import MediaInfo, probe
+
+Level = Literal["ok", "note", "warning", "error"]
+
+SHORT_FRAMES = 100
+"""SyncNet's pipeline ignores face tracks of fewer frames."""
+
+SMALL_SIDE = 128
+"""Pictures below this cannot hold a face of useful size."""
+
+HUGE_PIXELS = 1920 * 1080
+"""More pixels than this make everything slow without helping any metric."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing found.
+
+    Attributes:
+        level: ``ok``; ``note`` (handled); ``warning`` (numbers may suffer); ``error`` (cannot be scored).
+        code: Short stable name.
+        text: One sentence for the user.
+    """
+
+    level: Level
+    code: str
+    text: str
+
+
+def inspect_media(video: Path, audio: Path | None = None, *, limits: Limits = DEFAULT_LIMITS) -> list[Finding]:
+    """Decodes a video (and the audio beside it) once and says what is unusual; never raises for a bad file.
+
+    Args:
+        video: The video file.
+        audio: The audio file beside it, if the sound is not inside.
+        limits: What decoding may cost.
+
+    Returns:
+        The findings, worst first; a single ``ok`` when there is nothing to say.
+    """
+    try:
+        seen = probe(video, limits=limits)
+        heard = seen if audio is None else probe(audio, limits=limits)
+    except ClipError as error:
+        return [Finding(level="error", code=error.code, text=str(error).replace("\n  ", "; "))]
+    findings = [*_picture_findings(seen), *_sound_findings(heard), *_pair_findings(seen, heard, inside=audio is None)]
+    if not findings:
+        text = f"{seen.width}x{seen.height}, {seen.n_frames} frames at 25 fps with {DEFAULT_RATE} Hz mono audio"
+        return [Finding(level="ok", code="ok", text=text)]
+    order: list[Level] = ["error", "warning", "note", "ok"]
+    return sorted(findings, key=lambda finding: order.index(finding.level))
+
+
+def _picture_findings(info: MediaInfo) -> Iterator[Finding]:
+    if not info.has_video:
+        yield Finding(level="error", code="no_video", text="there is no video stream")
+        return
+    average = float(info.average_fps or 0)
+    if info.is_vfr:
+        text = (
+            f"variable frame rate: {average:.2f} fps on average, frames {info.interval_min * 1000:.0f} to "
+            f"{info.interval_max * 1000:.0f} ms apart; resampled to 25 fps by nearest frame"
+        )
+        yield Finding(level="warning", code="vfr", text=text)
+    elif abs(average - float(DEFAULT_FPS)) > 0.01:
+        text = f"{average:.3f} fps instead of 25; frames are dropped or repeated, which SyncNet's numbers notice"
+        yield Finding(level="warning", code="fps", text=text)
+    if info.video_seconds * DEFAULT_FPS < SHORT_FRAMES:
+        text = (
+            f"{float(info.video_seconds):.2f} s: fewer than {SHORT_FRAMES} frames at 25 fps, too short for some metrics"
+        )
+        yield Finding(level="warning", code="short", text=text)
+    if info.rotation:
+        text = f"the file asks players to rotate it by {info.rotation} degrees; that is applied"
+        yield Finding(level="note", code="rotated", text=text)
+    if info.pixel_aspect != 1:
+        text = f"pixels are not square ({info.pixel_aspect}); faces are measured as stored, that is distorted"
+        yield Finding(level="warning", code="pixel_aspect", text=text)
+    if info.width * info.height > HUGE_PIXELS:
+        text = f"{info.width}x{info.height} pixels: decoding will be slow; consider cropping to the face"
+        yield Finding(level="note", code="huge", text=text)
+    if min(info.width, info.height) < SMALL_SIDE:
+        text = f"{info.width}x{info.height} pixels: too small for reliable face metrics"
+        yield Finding(level="warning", code="small", text=text)
+    if info.n_video_streams > 1:
+        text = f"{info.n_video_streams} video streams; the first is used"
+        yield Finding(level="warning", code="several_video_streams", text=text)
+    for words in info.tolerated:
+        yield Finding(level="warning", code="damaged", text=words)
+
+
+def _sound_findings(info: MediaInfo) -> Iterator[Finding]:
+    if not info.has_audio:
+        text = "there is no audio inside the video and none beside it"
+        yield Finding(level="error", code=NoAudioError.code, text=text)
+        return
+    if info.audio_rate != DEFAULT_RATE:
+        text = f"audio at {info.audio_rate} Hz; resampled to {DEFAULT_RATE} Hz"
+        level: Level = "warning" if info.audio_rate < DEFAULT_RATE else "note"
+        yield Finding(level=level, code="sample_rate", text=text)
+    if info.channels > 1:
+        yield Finding(level="note", code="channels", text=f"{info.channels} audio channels; their mean is used")
+    if info.n_audio_streams > 1:
+        text = f"{info.n_audio_streams} audio streams; the first is used"
+        yield Finding(level="warning", code="several_audio_streams", text=text)
+
+
+def _pair_findings(seen: MediaInfo, heard: MediaInfo, *, inside: bool) -> Iterator[Finding]:
+    if not (seen.has_video and heard.has_audio):
+        return
+    offset = heard.audio_start - seen.video_start if inside else Fraction(0)
+    frame = 1 / DEFAULT_FPS
+    if abs(offset) >= frame:
+        side = "after" if offset > 0 else "before"
+        text = f"audio starts {abs(float(offset)):.3f} s {side} the video; aligned by the file's own time stamps"
+        yield Finding(level="note", code="audio_offset", text=text)
+    difference = offset + heard.audio_seconds - seen.video_seconds
+    if abs(difference) >= frame:
+        longer, shorter = ("audio", "video") if difference > 0 else ("video", "audio")
+        text = f"the {longer} ends {abs(float(difference)):.3f} s after the {shorter}; the common span is used"
+        level: Level = "warning" if abs(difference) > Fraction(1, 2) else "note"
+        yield Finding(level=level, code="durations", text=text)
+    if not inside and not seen.has_audio:
+        return
+    if not inside:
+        text = "there is audio inside the video too; the file beside it is used"
+        yield Finding(level="note", code="two_audio_sources", text=text)
