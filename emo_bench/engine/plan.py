@@ -1,0 +1,97 @@
+"""What a run will do: its units, which of them are done already, and how long and large the rest will be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from emo_bench.data.manifest import Manifest
+from emo_bench.engine.context import RunContext
+from emo_bench.engine.units import GROUND_TRUTH, Unit, is_done
+
+SECONDS_PER_UNIT = 8.0
+BYTES_PER_UNIT = 6_000_000
+"""Rough figures for a clip of a few seconds on one core, used before anything was measured on this machine."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A forecast of the work.
+
+    Attributes:
+        units: Units by system: (all, done already).
+        seconds: Rough time of the rest.
+        bytes: Rough disk space of the rest.
+        basis: What the figures rest on.
+    """
+
+    units: Mapping[str, tuple[int, int]]
+    seconds: float
+    bytes: int
+    basis: str
+
+
+def truth_units(context: RunContext) -> list[Unit]:
+    """One unit per clip: its preparation as ground truth."""
+    seed = context.config.seeds[0]
+    return [Unit(GROUND_TRUTH, clip, seed) for clip in sorted(context.entries)]
+
+
+def other_units(context: RunContext, partners: Manifest | None = None) -> list[Unit]:
+    """Everything after preparation.
+
+    Args:
+        context: The run.
+        partners: Clips that may serve as another clip's partner (those whose preparation worked); all when absent.
+    """
+    pool = partners or context.manifest
+    units = []
+    for system in context.systems:
+        if system == GROUND_TRUTH:
+            continue
+        rule = context.kinds[system].partner
+        for clip in sorted(context.entries):
+            partner = None if rule == "none" else partner_of(clip, context.manifest, pool, rule)
+            units += [Unit(system, clip, seed, partner) for seed in context.seeds_of(system)]
+    return units
+
+
+def partner_of(clip: str, manifest: Manifest, pool: Manifest, rule: str) -> str | None:
+    """The next clip of another identity in the order of ids, going round; for 'other_clip' any other one will do.
+
+    The choice depends on the ids alone, so that every run of the suite makes the same anchors.
+    """
+    identities = {entry.id: entry.identity for entry in manifest.entries}
+    candidates = [entry.id for entry in pool.entries if entry.id != clip]
+    after = [name for name in candidates if name > clip] + [name for name in candidates if name < clip]
+    strangers = [name for name in after if identities[name] != identities[clip]]
+    if strangers:
+        return strangers[0]
+    return after[0] if after and rule == "other_clip" else None
+
+
+def forecast(context: RunContext) -> Forecast:
+    """Counts units, looks up which are done, and estimates the rest from sidecars of clips made on this machine."""
+    units = [*truth_units(context), *other_units(context)]
+    counts: dict[str, tuple[int, int]] = {}
+    done_seconds, done_bytes, done_units = 0.0, 0, 0
+    for unit in units:
+        total, done = counts.get(unit.system, (0, 0))
+        finished = is_done(context, unit)
+        counts[unit.system] = (total + 1, done + int(finished))
+        if finished:
+            clip = context.clips.get(context.clip_key(unit.system, unit.clip, unit.seed, partner=unit.partner))
+            if clip is not None:
+                done_units += 1
+                done_seconds += clip.sidecar.seconds
+                done_bytes += clip.path.stat().st_size
+    left = sum(total - done for total, done in counts.values())
+    if done_units >= 3:
+        # Feature extraction is not in the sidecar's time; it takes about as long again.
+        each_seconds, each_bytes = 2 * done_seconds / done_units, done_bytes / done_units
+        basis = f"{done_units} clips of this suite made on this machine"
+    else:
+        each_seconds, each_bytes = SECONDS_PER_UNIT, float(BYTES_PER_UNIT)
+        basis = "typical figures for clips of a few seconds; not measured on this machine"
+    workers = context.config.execution.workers
+    return Forecast(counts, left * each_seconds / workers, round(left * each_bytes), basis)

@@ -1,0 +1,83 @@
+"""Which software and machine made the numbers."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from emo_bench import __version__
+from emo_bench.record.schema import GitState, Provenance
+
+PACKAGES = (
+    "av",
+    "diffusers",
+    "lpips",
+    "mediapipe",
+    "numpy",
+    "onnxruntime",
+    "opencv-contrib-python",
+    "pandas",
+    "pillow",
+    "pyarrow",
+    "scipy",
+    "soxr",
+    "syncnet-python",
+    "torch",
+    "torchmetrics",
+    "torchvision",
+    "transformers",
+)
+
+
+def git_state(folder: Path) -> GitState | None:
+    """Commit and cleanliness of the working tree around ``folder``; None outside of one or without git."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return GitState(commit=commit, dirty=dirty)
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
+
+def provenance(*, device: str, folder: Path) -> Provenance:
+    """The provenance of numbers made by this process.
+
+    Args:
+        device: Device of the networks.
+        folder: Where the suite file lies; its git state is recorded.
+    """
+    packages = {}
+    for name in PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return Provenance(
+        emo_bench=__version__,
+        git=git_state(folder),
+        python=platform.python_version(),
+        packages=packages,
+        device=device,
+        host={
+            "system": platform.platform(),
+            "processor": _processor(),
+            "cores": str(os.cpu_count() or "unknown"),
+        },
+    )
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,83 @@
+"""Does each metric put the anchors in the order in which they must stand on this data? If not, the table says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from emo_bench.engine.units import GROUND_TRUTH
+from emo_bench.record.schema import AnchorCheck, ComparisonEntry, ValueEntry
+
+if TYPE_CHECKING:
+    from emo_metrics.contract import ProtocolSpec, ValueSpec
+
+REENCODED = "reencoded"
+AUDIO_ANCHORS = ("shuffled-audio", "shifted-audio")
+REQUIRED_ORDER: tuple[tuple[str, str], ...] = (
+    (REENCODED, "frozen"),
+    (REENCODED, "other-identity"),
+    (GROUND_TRUTH, "shuffled-audio"),
+    (GROUND_TRUTH, "shifted-audio"),
+)
+"""(better, worse): compressed real video must beat a frozen portrait and another person's video; the right audio must
+beat a wrong one. The ground truth itself is left out where a metric compares with it, since it wins by definition."""
+
+
+def pairs_to_check(systems: Sequence[str]) -> list[tuple[str, str]]:
+    """The required orders among the anchors that are in the suite."""
+    return [pair for pair in REQUIRED_ORDER if set(pair) <= set(systems)]
+
+
+def why_blind(spec: ProtocolSpec, worse: str) -> str:
+    """Why a metric cannot see what is wrong with an anchor; empty when it should."""
+    if worse in AUDIO_ANCHORS and not spec.reads_audio_video_sync:
+        return "does not compare picture and sound"
+    if worse.replace("-", "_") in spec.blind_to or worse in spec.blind_to:
+        return "does not look at what this anchor changes"
+    return ""
+
+
+def check(
+    spec: ProtocolSpec,
+    value: ValueSpec,
+    pair: tuple[str, str],
+    values: Mapping[tuple[str, str, str], ValueEntry],
+    comparison: ComparisonEntry | None,
+) -> AnchorCheck:
+    """One required order under one value of a protocol.
+
+    Args:
+        spec: The protocol.
+        value: Which of its values.
+        pair: (better, worse).
+        values: Entries by (system, protocol, key).
+        comparison: The paired comparison of better (a) with worse (b), when there is one.
+    """
+    better, worse = pair
+    blind = why_blind(spec, worse)
+    entries = [values.get((system, spec.name, value.key)) for system in pair]
+    shown = " against ".join(
+        f"{entry.value:.{value.decimals}f}" if entry is not None and entry.value is not None else "no value"
+        for entry in entries
+    )
+    if blind:
+        verdict, reason = "cannot", blind
+    elif any(entry is None or entry.value is None for entry in entries):
+        verdict, reason = "no_value", shown
+    elif comparison is None or comparison.verdict == "undefined":
+        verdict, reason = "tie", f"{shown}; too few clips for a paired interval"
+    else:
+        verdict = {"a_better": "pass", "b_better": "fail", "tie": "tie"}[comparison.verdict]
+        interval = comparison.interval
+        span = f"; difference in [{interval.low:.3g}, {interval.high:.3g}]" if interval else ""
+        reason = shown + span
+    return AnchorCheck.model_validate(
+        {
+            "protocol": spec.name,
+            "key": value.key,
+            "better": better,
+            "worse": worse,
+            "verdict": verdict,
+            "reason": reason,
+        }
+    )

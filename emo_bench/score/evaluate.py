@@ -1,0 +1,132 @@
+"""All numbers of a run from its stored features: one protocol after the other, so that memory stays small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from emo_bench.engine.context import RunContext
+from emo_bench.engine.units import GROUND_TRUTH, Outcome
+from emo_bench.record.schema import AnchorCheck, ComparisonEntry, ValueEntry
+from emo_bench.score.anchor_checks import check, pairs_to_check
+from emo_bench.score.comparisons import all_pairs, compare_on_clips, compare_sets, corrected, gather
+from emo_bench.score.rows import FeatureReader, Row, clip_rows
+from emo_bench.score.values import Asked, clip_metric_values, set_metric_values, set_samples, with_gaps
+
+if TYPE_CHECKING:
+    from emo_metrics.contract import ClipMetric, Metric, SetMetric
+
+Pair = tuple[str, str]
+
+
+@dataclass
+class Evaluation:
+    """What scoring found."""
+
+    rows: list[Row] = field(default_factory=list)
+    values: list[ValueEntry] = field(default_factory=list)
+    comparisons: list[ComparisonEntry] = field(default_factory=list)
+    checks: list[AnchorCheck] = field(default_factory=list)
+
+
+def evaluate(context: RunContext, outcomes: Sequence[Outcome], *, step: Callable[[str], None]) -> Evaluation:
+    """Scores every available protocol.
+
+    Args:
+        context: The run.
+        outcomes: What became of every unit.
+        step: Told after each protocol.
+    """
+    reader = FeatureReader(context, outcomes)
+    result = Evaluation()
+    for name, metric in context.protocols.items():
+        if context.availability[name].ok:
+            _evaluate_protocol(context, reader, metric(), result)
+        else:
+            result.values += _unavailable(context, metric, context.availability[name].reason)
+        step(name)
+    result.values = with_gaps(result.values)
+    result.comparisons = corrected(result.comparisons, context.config.statistics)
+    return result
+
+
+def _unavailable(context: RunContext, metric: type[Metric], reason: str) -> list[ValueEntry]:
+    first_line = reason.splitlines()[0] if reason else "not available"
+    return [
+        ValueEntry(
+            system=system,
+            protocol=metric.spec.name,
+            key=value.key,
+            value=None,
+            status="skipped",
+            reason=first_line,
+            n_planned=_planned(context, system),
+            n_scored=0,
+        )
+        for system in context.systems
+        for value in metric.spec.values
+    ]
+
+
+def _planned(context: RunContext, system: str) -> int:
+    return len(context.entries) * len(context.seeds_of(system))
+
+
+def _evaluate_protocol(context: RunContext, reader: FeatureReader, metric: Metric, result: Evaluation) -> None:
+    from emo_metrics.contract import ClipMetric, SetMetric
+
+    systems = [system for system in context.systems if not context.kinds[system].anchor]
+    judged, checked = all_pairs(systems), pairs_to_check(list(context.systems))
+    if isinstance(metric, ClipMetric):
+        values, comparisons = _clip_protocol(context, reader, metric, result, [*judged, *checked])
+    else:
+        assert isinstance(metric, SetMetric)  # noqa: S101 - there are two kinds of metric
+        values, comparisons = _set_protocol(context, reader, metric, [*judged, *checked])
+    result.values += values
+    result.comparisons += [entry for entry in comparisons if (entry.system_a, entry.system_b) in judged]
+    by_name = {(entry.system, entry.protocol, entry.key): entry for entry in values}
+    found = {((entry.system_a, entry.system_b), entry.key): entry for entry in comparisons}
+    for value in metric.spec.values:
+        result.checks += [
+            check(metric.spec, value, pair, by_name, found.get((pair, value.key))) for pair in checked if value.primary
+        ]
+
+
+def _clip_protocol(
+    context: RunContext, reader: FeatureReader, metric: ClipMetric, result: Evaluation, pairs: Sequence[Pair]
+) -> tuple[list[ValueEntry], list[ComparisonEntry]]:
+    identities = {clip: entry.identity for clip, entry in context.entries.items()}
+    statistics = context.config.statistics
+    values: list[ValueEntry] = []
+    rows: list[Row] = []
+    for system in context.systems:
+        own = clip_rows(reader, metric, reader.units(system), identities)
+        values += clip_metric_values(
+            metric, own, Asked(system=system, n_planned=_planned(context, system), statistics=statistics)
+        )
+        rows += own
+    result.rows += rows
+    comparisons = [
+        compare_on_clips(gather(rows, value, metric.spec.name), pair, statistics)
+        for value in metric.spec.values
+        for pair in pairs
+    ]
+    return values, comparisons
+
+
+def _set_protocol(
+    context: RunContext, reader: FeatureReader, metric: SetMetric, pairs: Sequence[Pair]
+) -> tuple[list[ValueEntry], list[ComparisonEntry]]:
+    identities = {clip: entry.identity for clip, entry in context.entries.items()}
+    statistics = context.config.statistics
+    truth, _ = set_samples(reader, metric, reader.units(GROUND_TRUTH))
+    values: list[ValueEntry] = []
+    samples = {}
+    for system in context.systems:
+        own, missing = set_samples(reader, metric, reader.units(system))
+        asked = Asked(system=system, n_planned=_planned(context, system), statistics=statistics)
+        values += set_metric_values(metric, own, truth, missing, identities, asked)
+        samples[system] = own
+    comparisons = [entry for pair in pairs for entry in compare_sets(metric, samples, identities, pair, statistics)]
+    return values, comparisons

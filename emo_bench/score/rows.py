@@ -1,0 +1,150 @@
+"""Per-clip rows: one number, or one reason, for every clip, system, seed and value of a protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emo_bench.engine.context import RunContext
+from emo_bench.engine.units import GROUND_TRUTH, Outcome, Unit
+from emo_bench.extract.feature_store import FeatureResult
+
+if TYPE_CHECKING:
+    from emo_metrics.contract import Arrays, ClipFeatures, ClipMetric
+
+TRUTH_FEATURES = "truth/hdtf-synth@1"
+"""Name under which the per-frame truth of a synthetic clip stands beside its extracted features."""
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Row:
+    """One value of one clip.
+
+    Attributes:
+        system: Name of the system.
+        clip: Id of the clip.
+        identity: Who is seen.
+        seed: One of the suite's seeds.
+        protocol: Name of the protocol.
+        key: Which value of it.
+        value: The number; None when status is not 'ok'.
+        status: 'ok' or a status word.
+        reason: One sentence when there is no number.
+    """
+
+    system: str
+    clip: str
+    identity: str
+    seed: int
+    protocol: str
+    key: str
+    value: float | None
+    status: str
+    reason: str = ""
+
+
+class FeatureReader:
+    """Reads the features of finished units, one protocol at a time, so that memory stays small."""
+
+    def __init__(self, context: RunContext, outcomes: Iterable[Outcome]) -> None:
+        self._context = context
+        self.outcomes: Mapping[Unit, Outcome] = {outcome.unit: outcome for outcome in outcomes}
+        self._truths = {unit.clip: outcome for unit, outcome in self.outcomes.items() if unit.system == GROUND_TRUTH}
+
+    def truth_unit(self, clip: str) -> Unit:
+        """The unit of a clip's ground truth."""
+        return self._truths[clip].unit
+
+    def units(self, system: str) -> list[Unit]:
+        """The units of a system in order of clip and seed."""
+        return sorted(unit for unit in self.outcomes if unit.system == system)
+
+    def results(self, unit: Unit, extractors: Sequence[str]) -> dict[str, FeatureResult]:
+        """What each extractor made of a unit's clip; a failed clip has its failure as the result of all."""
+        outcome, truth = self.outcomes[unit], self._truths[unit.clip]
+        if outcome.code != "ok" or outcome.clip is None or truth.clip is None:
+            return {name: FeatureResult({}, outcome.code, outcome.reason) for name in extractors}
+        reference = min(self._context.entries[unit.clip].reference_frame, truth.clip.n_frames - 1)
+        keys = self._context.feature_keys(outcome.clip, truth.clip, reference_frame=reference)
+        found = {}
+        for name in extractors:
+            result = self._context.features.get(name, keys[name])
+            found[name] = result or FeatureResult({}, "lost", "the stored features were damaged; run again")
+        return found
+
+    def truth_arrays(self, clip: str) -> Arrays:
+        """Per-frame truth of a synthetic clip; empty for real ones."""
+        entry = self._context.entries[clip]
+        if entry.truth is None:
+            return {}
+        from safetensors.numpy import load_file
+
+        return dict(load_file(self._context.manifest.path(entry.truth)))
+
+    def features(self, unit: Unit, extractors: Sequence[str], *, with_truth: bool) -> ClipFeatures:
+        """The features of a unit.
+
+        Raises:
+            Unscored: with the first missing extractor's status and reason.
+        """
+        from emo_metrics.contract import ClipFeatures, Unscored
+
+        results = self.results(unit, extractors)
+        for name in extractors:
+            if results[name].status != "ok":
+                raise Unscored(results[name].status, results[name].reason)
+        outcome = self.outcomes[unit]
+        assert outcome.clip is not None  # noqa: S101 - a missing clip was answered above
+        arrays: dict[str, Arrays] = {name: result.arrays for name, result in results.items()}
+        if with_truth:
+            arrays[TRUTH_FEATURES] = self.truth_arrays(unit.clip)
+        return ClipFeatures(
+            clip_id=unit.clip,
+            identity=self._context.entries[unit.clip].identity,
+            fps=self._context.config.media.rate,
+            n_frames=outcome.clip.n_frames,
+            arrays=arrays,
+        )
+
+
+def clip_rows(
+    reader: FeatureReader, metric: ClipMetric, units: Sequence[Unit], identities: Mapping[str, str]
+) -> list[Row]:
+    """Rows of one per-clip protocol for the given units."""
+    rows: list[Row] = []
+    for unit in units:
+        rows += _rows_of(reader, metric, unit, identities[unit.clip])
+    return rows
+
+
+def _rows_of(reader: FeatureReader, metric: ClipMetric, unit: Unit, identity: str) -> Iterator[Row]:
+    from emo_metrics.contract import Need, Unscored
+
+    spec = metric.spec
+    values: Mapping[str, float] = {}
+    status, reason = "ok", ""
+    try:
+        generated = reader.features(unit, spec.extractors, with_truth=False)
+        truth = None
+        if spec.needs & {Need.GROUND_TRUTH, Need.TRUTH}:
+            truth = reader.features(reader.truth_unit(unit.clip), spec.extractors, with_truth=Need.TRUTH in spec.needs)
+        values = metric.score_clip(generated, truth)
+    except Unscored as outcome:
+        status, reason = outcome.status, outcome.reason
+    for value in spec.values:
+        number = values.get(value.key)
+        lost = status == "ok" and (number is None or not np.isfinite(number))
+        yield Row(
+            system=unit.system,
+            clip=unit.clip,
+            identity=identity,
+            seed=unit.seed,
+            protocol=spec.name,
+            key=value.key,
+            value=float(number) if status == "ok" and not lost and number is not None else None,
+            status="undefined" if lost else status,
+            reason="the metric gave no finite number" if lost else reason,
+        )

@@ -1,0 +1,207 @@
+"""Values of a system under a protocol, with an interval that resamples identities."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emo_bench.config.schema import Statistics
+from emo_bench.core.rng import numpy_generator
+from emo_bench.engine.units import GROUND_TRUTH, Unit
+from emo_bench.record.schema import IntervalEntry, ValueEntry
+from emo_bench.score.rows import FeatureReader, Row
+
+if TYPE_CHECKING:
+    from emo_metrics.contract import ClipMetric, SetMetric
+    from emo_metrics.statistics.interval import Interval
+
+FEW_UNITS = 10
+"""Below so many identities a value carries a watermark."""
+
+Samples = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How much of a system was asked for, and how intervals are made."""
+
+    system: str
+    n_planned: int
+    statistics: Statistics
+
+
+def row_id(row: Row) -> str:
+    """Name of a clip and seed."""
+    return f"{row.clip}#{row.seed}"
+
+
+def clip_metric_values(metric: ClipMetric, rows: Sequence[Row], asked: Asked) -> list[ValueEntry]:
+    """Values of a per-clip protocol from the rows of one system."""
+    from emo_metrics.contract import ClipMetric, Unscored
+    from emo_metrics.statistics.bootstrap import cluster_bootstrap
+
+    keys = [value.key for value in metric.spec.values]
+    table = _complete_rows(rows, keys)
+    identities = {row_id(row): row.identity for row in rows}
+    plain_mean = type(metric).summarise is ClipMetric.summarise
+    entries = []
+    for position, key in enumerate(keys):
+        scored = {name: numbers for name, numbers in table.items() if math.isfinite(numbers[position])}
+        if not scored:
+            entries.append(_nothing(metric.spec.name, key, asked, _why(rows, key)))
+            continue
+        matrix = np.array([scored[name] for name in sorted(scored)])
+        statistic = None if plain_mean else _statistic(metric, keys, key)
+        value = float(np.mean(matrix[:, position])) if statistic is None else statistic(matrix)
+        source: Mapping[str, NDArray[np.float64]] = (
+            {name: numbers[position : position + 1] for name, numbers in scored.items()} if plain_mean else scored
+        )
+        try:
+            interval: Interval | None = cluster_bootstrap(
+                source,
+                {name: identities[name] for name in scored},
+                generator=numpy_generator(0, f"interval {metric.spec.name} {key}"),
+                level=asked.statistics.level,
+                resamples=asked.statistics.resamples,
+                statistic=statistic,
+            )
+        except Unscored:
+            interval = None  # one identity: a value without an interval, and the watermark says so
+        units = {identities[name] for name in scored}
+        entries.append(_value(metric.spec.name, key, value, interval, asked, n_scored=len(scored), units=len(units)))
+    return entries
+
+
+def _complete_rows(rows: Sequence[Row], keys: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    table: dict[str, NDArray[np.float64]] = {}
+    for row in rows:
+        numbers = table.setdefault(row_id(row), np.full(len(keys), np.nan))
+        if row.value is not None:
+            numbers[keys.index(row.key)] = row.value
+    return table
+
+
+def _statistic(metric: ClipMetric, keys: Sequence[str], key: str) -> Callable[[NDArray[np.float64]], float]:
+    def summarise(matrix: NDArray[np.float64]) -> float:
+        return float(metric.summarise({name: matrix[:, column] for column, name in enumerate(keys)})[key])
+
+    return summarise
+
+
+def set_samples(reader: FeatureReader, metric: SetMetric, units: Sequence[Unit]) -> tuple[Samples, dict[str, str]]:
+    """Samples of each clip by ``clip#seed``, and the reasons of those that have none."""
+    from emo_metrics.contract import Unscored
+
+    samples: Samples = {}
+    missing: dict[str, str] = {}
+    for unit in units:
+        name = f"{unit.clip}#{unit.seed}"
+        try:
+            samples[name] = metric.samples(reader.features(unit, metric.spec.extractors, with_truth=False))
+        except Unscored as outcome:
+            missing[name] = f"{outcome.status}: {outcome.reason}"
+    return samples, missing
+
+
+def set_metric_values(
+    metric: SetMetric,
+    generated: Samples,
+    truth: Samples,
+    missing: Mapping[str, str],
+    identities: Mapping[str, str],
+    asked: Asked,
+) -> list[ValueEntry]:
+    """Values of a set protocol; the ground truth against itself is 0 by definition and has no interval."""
+    from emo_metrics.contract import Unscored
+    from emo_metrics.statistics.set_intervals import group_jackknife
+
+    name, keys = metric.spec.name, [value.key for value in metric.spec.values]
+    if not generated:
+        return [_nothing(name, key, asked, next(iter(missing.values()), "no clip was scored")) for key in keys]
+    try:
+        values = metric.compute(
+            [generated[clip] for clip in sorted(generated)], [truth[clip] for clip in sorted(truth)]
+        )
+    except Unscored as outcome:
+        return [_nothing(name, key, asked, f"{outcome.status}: {outcome.reason}") for key in keys]
+    clusters = {clip: identities[clip.rsplit("#", 1)[0]] for clip in {*generated, *truth}}
+    intervals: Mapping[str, Interval] = {}
+    if asked.system != GROUND_TRUTH:
+        try:
+            intervals = group_jackknife(
+                metric.compute,
+                generated,
+                truth,
+                clusters,
+                generator=numpy_generator(0, f"interval {name}"),
+                level=asked.statistics.level,
+            )
+        except Unscored:
+            intervals = {}
+    units = len({clusters[clip] for clip in generated})
+    return [
+        _value(name, key, values[key], intervals.get(key), asked, n_scored=len(generated), units=units) for key in keys
+    ]
+
+
+def _value(
+    protocol: str, key: str, value: float, interval: Interval | None, asked: Asked, *, n_scored: int, units: int
+) -> ValueEntry:
+    finite = math.isfinite(value)
+    return ValueEntry(
+        system=asked.system,
+        protocol=protocol,
+        key=key,
+        value=value if finite else None,
+        status="ok" if finite else "undefined",
+        reason="" if finite else "the metric gave no finite number",
+        interval=as_entry(interval) if finite else None,
+        n_planned=asked.n_planned,
+        n_scored=n_scored,
+        n_identities=units,
+        watermark=f"only {units} identities" if units < FEW_UNITS else "",
+    )
+
+
+def as_entry(interval: Interval | None) -> IntervalEntry | None:
+    """A record's form of an interval; None when there is none or its ends are not finite."""
+    if interval is None or not (math.isfinite(interval.low) and math.isfinite(interval.high)):
+        return None
+    return IntervalEntry(
+        low=interval.low, high=interval.high, level=interval.level, method=interval.method, n_units=interval.n_units
+    )
+
+
+def _nothing(protocol: str, key: str, asked: Asked, reason: str) -> ValueEntry:
+    return ValueEntry(
+        system=asked.system,
+        protocol=protocol,
+        key=key,
+        value=None,
+        status="failed",
+        reason=reason,
+        n_planned=asked.n_planned,
+        n_scored=0,
+    )
+
+
+def _why(rows: Sequence[Row], key: str) -> str:
+    """The most frequent reason among the clips without a number."""
+    reasons = [f"{row.status}: {row.reason}" for row in rows if row.key == key and row.value is None]
+    return max(sorted(set(reasons)), key=reasons.count) if reasons else "no clip was scored"
+
+
+def with_gaps(values: Sequence[ValueEntry]) -> list[ValueEntry]:
+    """Adds to every value its distance from the ground truth's."""
+    truth = {(entry.protocol, entry.key): entry.value for entry in values if entry.system == GROUND_TRUTH}
+    result = []
+    for entry in values:
+        reference = truth.get((entry.protocol, entry.key))
+        gap = abs(entry.value - reference) if entry.value is not None and reference is not None else None
+        result.append(entry.model_copy(update={"gap_to_ground_truth": gap}))
+    return result
