@@ -1,0 +1,1 @@
+"""Finding and describing faces: landmarks, head pose, blendshapes, identity, expression coefficients."""

@@ -1,0 +1,192 @@
+"""PSNR and SSIM of each frame against the ground truth's frame of the same index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emo_metrics.contract import (
+    Accumulator,
+    Arrays,
+    ClipFeatures,
+    ClipInputs,
+    ClipMetric,
+    Direction,
+    Extractor,
+    Family,
+    FrameArray,
+    Granularity,
+    Need,
+    Piece,
+    ProtocolSpec,
+    Unscored,
+    ValueSpec,
+)
+
+PAIRED: Final = "pixels/psnr-ssim@1"
+PSNR_CAP_DB: Final = 100.0
+WINDOW: Final = 11
+SIGMA: Final = 1.5
+C1: Final = (0.01 * 255.0) ** 2
+C2: Final = (0.03 * 255.0) ** 2
+LEAST_COMPARED: Final = 0.95
+
+
+def psnr(first: FrameArray, second: FrameArray) -> float:
+    """Peak signal-to-noise ratio of two frames over all pixels and channels, in decibels, at most 100.
+
+    Args:
+        first: ``uint8 [H, W, 3]``.
+        second: The same shape.
+
+    >>> black = np.zeros((4, 4, 3), dtype=np.uint8)
+    >>> psnr(black, black), psnr(black, black + 255)
+    (100.0, 0.0)
+    """
+    difference = first.astype(np.int32) - second.astype(np.int32)
+    flat = difference.reshape(-1)
+    squared_error = float(np.square(flat).sum(dtype=np.int64)) / flat.size
+    if squared_error == 0.0:
+        return PSNR_CAP_DB
+    return min(PSNR_CAP_DB, float(10.0 * np.log10(255.0**2 / squared_error)))
+
+
+def gaussian_window() -> NDArray[np.float64]:
+    """The weights of SSIM's window along one axis, ``float64 [11]``, sum 1."""
+    offsets = np.arange(WINDOW) - WINDOW // 2
+    weights = np.exp(-np.square(offsets) / (2.0 * SIGMA**2))
+    window: NDArray[np.float64] = weights / weights.sum()
+    return window
+
+
+def ssim(first: FrameArray, second: FrameArray) -> float:
+    """Structural similarity (Wang et al. 2004) of two frames: Gaussian 11 x 11 window, sigma 1.5, each RGB channel.
+
+    Only windows that lie wholly within the frame count; the mean is over pixels and channels.
+
+    Args:
+        first: ``uint8 [H, W, 3]``, at least 11 pixels high and wide.
+        second: The same shape.
+
+    Returns:
+        A number in [-1, 1]; 1 for equal frames.
+
+    Raises:
+        ValueError: for smaller frames.
+    """
+    import cv2
+
+    if min(first.shape[:2]) < WINDOW:
+        raise ValueError(f"SSIM needs frames of at least {WINDOW} x {WINDOW} pixels, found {first.shape[1::-1]}")
+    window = gaussian_window()
+    # shifted by 128 the squares stay small; neither variances nor covariances notice a shift
+    x, y = first.astype(np.float64) - 128.0, second.astype(np.float64) - 128.0
+
+    def smooth(image: NDArray[np.float64]) -> NDArray[np.float64]:
+        margin = WINDOW // 2
+        filtered = np.asarray(cv2.sepFilter2D(image, cv2.CV_64F, window, window), dtype=np.float64)
+        return filtered[margin:-margin, margin:-margin]
+
+    mean_x, mean_y = smooth(x), smooth(y)
+    variances = smooth(x * x + y * y) - mean_x * mean_x - mean_y * mean_y
+    covariance = smooth(x * y) - mean_x * mean_y
+    mean_x += 128.0
+    mean_y += 128.0
+    similarity = (2.0 * mean_x * mean_y + C1) * (2.0 * covariance + C2)
+    similarity /= (mean_x * mean_x + mean_y * mean_y + C1) * (variances + C2)
+    return float(similarity.mean())
+
+
+class PairedPixels(Extractor):
+    """PSNR and SSIM of every frame.
+
+    Arrays: ``psnr`` and ``ssim``, float64 [n]; NaN where the ground truth has no frame of that index.
+    """
+
+    name: ClassVar[str] = PAIRED
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.GROUND_TRUTH})
+
+    def begin(self, clip: ClipInputs) -> Accumulator:
+        """Starts a clip."""
+        return _PairedRows()
+
+
+class _PairedRows(Accumulator):
+    def update(self, piece: Piece) -> Arrays:
+        count = len(piece.frames)
+        rows = {"psnr": np.full(count, np.nan), "ssim": np.full(count, np.nan)}
+        truth = piece.ground_truth
+        if truth is None:
+            return rows
+        for index, (ours, theirs) in enumerate(zip(piece.frames, truth, strict=False)):
+            if ours.shape != theirs.shape:
+                raise Unscored(
+                    "not_applicable",
+                    f"the frames are {ours.shape[1]} x {ours.shape[0]} and the ground truth's {theirs.shape[1]} x "
+                    f"{theirs.shape[0]}; pixels can only be compared at equal sizes",
+                )
+            rows["psnr"][index] = psnr(ours, theirs)
+            if min(ours.shape[:2]) >= WINDOW:
+                rows["ssim"][index] = ssim(ours, theirs)
+        return rows
+
+    def finish(self) -> Arrays:
+        return {}
+
+
+class _MeanOfFrames(ClipMetric):
+    key: ClassVar[str]
+
+    def score_clip(self, generated: ClipFeatures, truth: ClipFeatures | None) -> Mapping[str, float]:
+        """The mean over the frames of one clip.
+
+        Raises:
+            Unscored: ``not_applicable`` without ground truth; ``undefined`` when more than a twentieth of the frames
+                has no counterpart.
+        """
+        rows = np.asarray(generated.arrays[PAIRED][self.key], dtype=np.float64)
+        known = rows[np.isfinite(rows)]
+        if known.size == 0:
+            raise Unscored("not_applicable", f"no frame of clip {generated.clip_id!r} could be compared")
+        if known.size < LEAST_COMPARED * rows.size:
+            raise Unscored(
+                "undefined",
+                f"only {known.size} of {rows.size} frames of clip {generated.clip_id!r} have a frame of the ground "
+                f"truth beside them; at least {LEAST_COMPARED:.0%} are needed",
+            )
+        return {self.key: float(known.mean())}
+
+
+class Psnr(_MeanOfFrames):
+    """Mean PSNR over frames; equal frames count as 100 dB."""
+
+    key: ClassVar[str] = "psnr"
+    spec: ClassVar[ProtocolSpec] = ProtocolSpec(
+        name="psnr/rgb@1",
+        title="Peak signal-to-noise ratio",
+        family=Family.OPEN,
+        granularity=Granularity.CLIP,
+        values=(ValueSpec(key="psnr", label="PSNR", direction=Direction.HIGHER, unit="dB", decimals=2),),
+        extractors=(PAIRED,),
+        needs=frozenset({Need.GROUND_TRUTH}),
+        source="10 log10(255^2 / MSE) over RGB, per frame",
+    )
+
+
+class Ssim(_MeanOfFrames):
+    """Mean SSIM over frames."""
+
+    key: ClassVar[str] = "ssim"
+    spec: ClassVar[ProtocolSpec] = ProtocolSpec(
+        name="ssim/gauss11@1",
+        title="Structural similarity",
+        family=Family.OPEN,
+        granularity=Granularity.CLIP,
+        values=(ValueSpec(key="ssim", label="SSIM", direction=Direction.HIGHER, decimals=4),),
+        extractors=(PAIRED,),
+        needs=frozenset({Need.GROUND_TRUTH}),
+        source="Wang et al. 2004; Gaussian 11 x 11, sigma 1.5, per RGB channel",
+    )
