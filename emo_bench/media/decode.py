@@ -140,9 +140,10 @@ def load_pair(
     audio_end = offset + heard.info.audio_seconds
     n_frames = count_frames(min(timeline.seconds, audio_end), fps=fps)
     if n_frames < 1:
+        span = f"{float(offset):.3f} s to {float(audio_end):.3f} s"
         raise TooShortError(
             f"{shown_name(video_path)}: video and audio have no whole frame in common",
-            found=f"{float(timeline.seconds):.3f} s of video, audio from {float(offset):.3f} to {float(audio_end):.3f} s",
+            found=f"{float(timeline.seconds):.3f} s of video; audio from {span}",
         )
     video = _video(video_path, found, fps=fps, n_frames=n_frames, size=size, limits=limits)
     audio = place_audio(heard.audio, offset=offset, n_samples=samples_for_frames(n_frames, rate=rate, fps=fps))
@@ -238,7 +239,7 @@ def _read_frame(child: DecodeChild, target: FrameArray, path: Path) -> None:
     kind, length = child.next_header()
     if kind is not Kind.FRAME or length != target.nbytes:
         raise DecodeError(f"decoding {shown_name(path)} failed: expected a frame of {target.nbytes} bytes")
-    child.read_into(memoryview(target).cast("B"))
+    child.read_into(target.reshape(-1).data)
 
 
 def _notes(

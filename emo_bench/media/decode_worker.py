@@ -117,8 +117,8 @@ class Decoder:
         # A picture attached to a song is not a video.
         videos = [s for s in container.streams.video if not (s.disposition & s.disposition.__class__.attached_pic)]
         self.n_video, self.n_audio = len(videos), len(container.streams.audio)
-        self.video = videos[0] if videos and with_video else None
-        self.audio = container.streams.audio[0] if self.n_audio and with_audio else None
+        self.video: Any = videos[0] if videos and with_video else None
+        self.audio: Any = container.streams.audio[0] if self.n_audio and with_audio else None
         self.stamps: list[int] = []
         self.last_duration = 0
         self.size: tuple[int, int] | None = None

@@ -201,7 +201,8 @@ def _decode_own(path: Path, spec: VideoSpec) -> Iterator[FrameArray]:
         container.streams.video[0].thread_count = 1
         batch: list[FrameArray] = []
         for frame in container.decode(video=0):
-            batch.append(converter.convert(frame).to_ndarray()[: spec.height, : spec.width])
+            pixels = np.asarray(converter.convert(frame).to_ndarray(), np.uint8)
+            batch.append(pixels[: spec.height, : spec.width])
             if len(batch) == length:
                 yield np.stack(batch)
                 batch = []

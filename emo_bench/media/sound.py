@@ -119,4 +119,5 @@ def mono_samples(body: bytes, *, sample_format: str, channels: int) -> NDArray[n
     kind, zero, scale = _FORMATS[sample_format.removesuffix("p")]
     flat = np.frombuffer(body, dtype=kind)
     table = flat.reshape(channels, -1) if planar else flat.reshape(-1, channels).T
-    return ((table.astype(np.float64).mean(axis=0) - zero) / scale).astype(np.float32)
+    mono: NDArray[np.float32] = ((table.astype(np.float64).mean(axis=0) - zero) / scale).astype(np.float32)
+    return mono
