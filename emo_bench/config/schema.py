@@ -126,7 +126,8 @@ class Report(Frozen):
 
 
 ANCHOR_KINDS = ("ground_truth", "reencoded", "frozen", "shuffled_audio", "shifted_audio", "other_identity")
-DEFAULT_ANCHORS = ("reencoded", "frozen", "shuffled_audio", "shifted_audio", "other_identity")
+AnchorKind = Literal["reencoded", "frozen", "shuffled_audio", "shifted_audio", "other_identity"]
+DEFAULT_ANCHORS: tuple[AnchorKind, ...] = ("reencoded", "frozen", "shuffled_audio", "shifted_audio", "other_identity")
 
 
 class RunConfig(Frozen):
@@ -138,7 +139,7 @@ class RunConfig(Frozen):
     dataset: Dataset
     media: Media = Media()
     systems: tuple[System, ...] = Field(default=(), description="What is evaluated, beside the anchors")
-    anchors: tuple[Literal["reencoded", "frozen", "shuffled_audio", "shifted_audio", "other_identity"], ...] = Field(
+    anchors: tuple[AnchorKind, ...] = Field(
         default=DEFAULT_ANCHORS,
         description="Systems whose place in the table is known in advance; the ground truth is always there",
     )

@@ -23,7 +23,7 @@ from emo_bench.record.schema import (
     ValueDescription,
     WeightsEntry,
 )
-from emo_bench.score.evaluate import Evaluation
+from emo_bench.scoring.evaluate import Evaluation
 
 RunStatus = Literal["complete", "incomplete", "cancelled"]
 

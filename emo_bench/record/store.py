@@ -16,10 +16,11 @@ from emo_bench.record.schema import SCHEMA_VERSION, RunRecord
 if TYPE_CHECKING:
     import pandas as pd
 
-    from emo_bench.score.rows import Row
+    from emo_bench.scoring.rows import Row
 
 RECORD_FILE = "record.json"
 CLIPS_FILE = "clips.parquet"
+COLUMNS = ["system", "clip", "identity", "seed", "protocol", "key", "value", "status", "reason"]
 
 
 def write_record(folder: Path, record: RunRecord) -> Path:
@@ -64,8 +65,7 @@ def write_rows(folder: Path, rows: Sequence[Row]) -> Path:
     """Writes ``clips.parquet``: one row per system, clip, seed, protocol and value."""
     import pandas as pd
 
-    columns = ["system", "clip", "identity", "seed", "protocol", "key", "value", "status", "reason"]
-    table = pd.DataFrame([{name: getattr(row, name) for name in columns} for row in rows], columns=columns)
+    table = pd.DataFrame([{name: getattr(row, name) for name in COLUMNS} for row in rows], columns=COLUMNS)
     table["value"] = table["value"].astype("float64")
     table["seed"] = table["seed"].astype("int64")
     path = folder / CLIPS_FILE

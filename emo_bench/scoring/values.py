@@ -14,7 +14,7 @@ from emo_bench.config.schema import Statistics
 from emo_bench.core.rng import numpy_generator
 from emo_bench.engine.units import GROUND_TRUTH, Unit
 from emo_bench.record.schema import IntervalEntry, ValueEntry
-from emo_bench.score.rows import FeatureReader, Row
+from emo_bench.scoring.rows import FeatureReader, Row
 
 if TYPE_CHECKING:
     from emo_metrics.contract import ClipMetric, SetMetric

@@ -13,8 +13,8 @@ from emo_bench.config.schema import Statistics
 from emo_bench.core.rng import numpy_generator
 from emo_bench.engine.units import GROUND_TRUTH
 from emo_bench.record.schema import ComparisonEntry, IntervalEntry
-from emo_bench.score.rows import Row
-from emo_bench.score.values import Samples, as_entry
+from emo_bench.scoring.rows import Row
+from emo_bench.scoring.values import Samples, as_entry
 
 if TYPE_CHECKING:
     from emo_metrics.contract import SetMetric, ValueSpec

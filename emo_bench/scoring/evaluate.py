@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from emo_bench.engine.context import RunContext
 from emo_bench.engine.units import GROUND_TRUTH, Outcome
 from emo_bench.record.schema import AnchorCheck, ComparisonEntry, ValueEntry
-from emo_bench.score.anchor_checks import check, pairs_to_check
-from emo_bench.score.comparisons import all_pairs, compare_on_clips, compare_sets, corrected, gather
-from emo_bench.score.rows import FeatureReader, Row, clip_rows
-from emo_bench.score.values import Asked, clip_metric_values, set_metric_values, set_samples, with_gaps
+from emo_bench.scoring.anchor_checks import check, pairs_to_check
+from emo_bench.scoring.comparisons import all_pairs, compare_on_clips, compare_sets, corrected, gather
+from emo_bench.scoring.rows import FeatureReader, Row, clip_rows
+from emo_bench.scoring.values import Asked, clip_metric_values, set_metric_values, set_samples, with_gaps
 
 if TYPE_CHECKING:
     from emo_metrics.contract import ClipMetric, Metric, SetMetric

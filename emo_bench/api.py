@@ -1,0 +1,164 @@
+"""The same as the command line, from Python; for notebooks and other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from emo_bench.config.suite import Suite, load_suite, suite_from_values
+from emo_bench.engine.progress import display
+from emo_bench.engine.run import run_folder, run_suite
+from emo_bench.record.schema import RunRecord
+
+DEFAULT_SCORE_METRICS = (
+    "psnr/rgb@1",
+    "ssim/gauss11@1",
+    "f-sim/mobilefacenet@1",
+    "e-fid/mediapipe-52@1",
+    "lmd/iod@1",
+    "head-velocity/mediapipe@1",
+)
+
+
+class RunResult:
+    """A finished run: its record and its folder; shows the main table in a notebook.
+
+    Attributes:
+        record: See ``emo_bench.record.schema.RunRecord``.
+        folder: Where record, rows, report and previews lie.
+    """
+
+    def __init__(self, record: RunRecord, folder: Path) -> None:
+        self.record = record
+        self.folder = folder
+
+    def table(self) -> Any:
+        """The main table as a pandas data frame: systems down, primary values across."""
+        import pandas as pd
+
+        labels = {
+            (protocol.name, value.key): value.label
+            for protocol in self.record.protocols
+            for value in protocol.values
+            if value.primary
+        }
+        rows: dict[str, dict[str, float | None]] = {}
+        for entry in self.record.values:
+            label = labels.get((entry.protocol, entry.key))
+            if label is not None:
+                rows.setdefault(entry.system, {})[f"{label} [{entry.protocol}]"] = entry.value
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+    def clips(self) -> Any:
+        """All per-clip rows as a pandas data frame."""
+        from emo_bench.record.store import read_rows
+
+        return read_rows(self.folder)
+
+    def show(self, clip: str, system: str) -> Any:
+        """A playable clip for a notebook (needs IPython).
+
+        Raises:
+            KeyError: when the run has no preview of that clip and system.
+        """
+        import json
+
+        from IPython.display import Video
+
+        index = json.loads((self.folder / "previews" / "index.json").read_text(encoding="utf-8"))
+        for entry in index:
+            if (entry["clip"], entry["system"]) == (clip, system):
+                return Video(str(self.folder / "previews" / entry["file"]), embed=True)
+        raise KeyError(f"no preview of clip {clip!r} by {system!r}")
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        record = self.record
+        counts = f"{record.counts.done} of {record.counts.planned} clips made"
+        table: str = self.table().to_html(escape=True, na_rep="–")
+        return f"<h4>{escape(record.title)}</h4><p>{counts}</p>{table}"
+
+    def __repr__(self) -> str:
+        record, counts = self.record, self.record.counts
+        return f"RunResult({record.name!r}, {record.status}, {counts.done}/{counts.planned} clips, {self.folder})"
+
+
+def run(config: str | Path | Mapping[str, Any], *, overrides: Sequence[str] = (), quiet: bool = False) -> RunResult:
+    """Runs a suite.
+
+    Args:
+        config: A suite file, or its values as a mapping (relative paths then start in the working folder).
+        overrides: ``key.path=value`` texts.
+        quiet: Show no progress.
+
+    Raises:
+        ConfigError: when the suite is wrong.
+        EmoBenchError: when it cannot be run at all.
+    """
+    suite = (
+        suite_from_values(dict(config), base=Path())
+        if isinstance(config, Mapping)
+        else load_suite(Path(config), overrides)
+    )
+    return _run(suite, quiet=quiet)
+
+
+def score(
+    generated: str | Path,
+    reference: str | Path,
+    *,
+    metrics: Sequence[str] = DEFAULT_SCORE_METRICS,
+    name: str = "score",
+    pattern: str = "{id}",
+    options: Mapping[str, Any] | None = None,
+    quiet: bool = False,
+) -> RunResult:
+    """Scores videos that exist already against a manifest of ground truth.
+
+    Args:
+        generated: Folder with one video per clip, named after its id.
+        reference: The manifest (JSONL).
+        metrics: Protocols.
+        name: Name of the run.
+        pattern: File name without extension; ``{id}`` stands for the clip's id.
+        options: More keys of a suite, for example ``{"execution": {"workers": 4}}``.
+        quiet: Show no progress.
+    """
+    suite = suite_from_values(
+        score_values(generated, reference, metrics=metrics, name=name, pattern=pattern, options=options), base=Path()
+    )
+    return _run(suite, quiet=quiet)
+
+
+def score_values(
+    generated: str | Path,
+    reference: str | Path,
+    *,
+    metrics: Sequence[str],
+    name: str,
+    pattern: str,
+    options: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The suite that ``score`` runs, as plain values."""
+    folder = Path(generated).absolute()
+    system = {"name": _label(folder.name), "kind": "videos", "folder": str(folder), "pattern": pattern}
+    return {
+        "name": name,
+        "dataset": {"kind": "manifest", "manifest": str(Path(reference).absolute())},
+        "systems": [system],
+        "metrics": list(metrics),
+        **(options or {}),
+    }
+
+
+def _label(name: str) -> str:
+    cleaned = "".join(character if character.isalnum() or character in "._+-" else "-" for character in name)
+    return cleaned.strip("-._+")[:64] or "generated"
+
+
+def _run(suite: Suite, *, quiet: bool) -> RunResult:
+    with display(quiet=quiet) as shown:
+        record = run_suite(suite, display=shown)
+    return RunResult(record, run_folder(suite))
