@@ -1,0 +1,1 @@
+"""Baseline talking-portrait models that this project implements itself."""

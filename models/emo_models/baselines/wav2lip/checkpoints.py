@@ -1,0 +1,136 @@
+"""Reads and writes weights: the published checkpoint files as they are, and our own as safetensors."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from emo_models.baselines.wav2lip.config import Wav2LipConfig
+from emo_models.baselines.wav2lip.generator import Generator
+
+N = TypeVar("N", bound=nn.Module)
+
+PUBLISHED_FILES: Final = {
+    "wav2lip.pth": "generator without the visual quality discriminator",
+    "wav2lip_gan.pth": "generator trained with it",
+    "lipsync_expert.pth": "sync expert",
+}
+SYNTH_WEIGHTS: Final = Path(__file__).parent / "weights" / "wav2lip_synth.safetensors"
+"""The narrow generator trained on HDTF-Synth; ships with the package when it has been trained."""
+
+
+def published_state(path: Path) -> dict[str, Tensor]:
+    """Tensors of a published checkpoint, whichever way it is wrapped.
+
+    Accepts a plain state dict or one under ``state_dict``, with or without ``module.`` in front of its names. Nothing
+    but tensors and plain containers is unpickled.
+
+    Raises:
+        ValueError: when the file is not such a checkpoint or would need code to be run.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"{path} cannot be loaded safely; expected a checkpoint that holds tensors only: {reason}"
+        ) from None
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping) or not content:
+        raise ValueError(f"{path}: expected a state dict, found {type(content).__name__}")
+    wrong = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
+    if wrong:
+        raise ValueError(f"{path}: expected only tensors, found something else under {wrong[0]!r}")
+    return {str(name).removeprefix("module."): value for name, value in content.items()}
+
+
+def fill(network: N, state: Mapping[str, Tensor], *, name: str) -> N:
+    """Puts tensors into a network whose names and shapes must be exactly these.
+
+    Raises:
+        ValueError: naming the first difference in names, shapes, or a value that is not finite.
+    """
+    wanted = network.state_dict()
+    missing, extra = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted))
+    if missing or extra:
+        raise ValueError(
+            f"{name} does not fit {type(network).__name__}: {len(missing)} names missing ({', '.join(missing[:2])}), "
+            f"{len(extra)} unknown ({', '.join(extra[:2])})"
+        )
+    for key, tensor in state.items():
+        if tensor.shape != wanted[key].shape:
+            raise ValueError(
+                f"{name}: {key} has shape {tuple(tensor.shape)}, expected {tuple(wanted[key].shape)}; "
+                "is it a checkpoint of another width?"
+            )
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"{name}: {key} holds NaN or infinite values")
+    network.load_state_dict(dict(state))
+    return network
+
+
+def load_published(network: N, path: Path) -> N:
+    """Fills a network from ``wav2lip.pth``, ``wav2lip_gan.pth`` or ``lipsync_expert.pth`` and sets it to evaluation.
+
+    Raises:
+        ValueError: see ``published_state`` and ``fill``.
+    """
+    fill(network, published_state(path), name=path.name).eval()
+    return network
+
+
+def save_generator(generator: Generator, path: Path, *, dtype: torch.dtype = torch.float16) -> None:
+    """Writes a generator with its configuration as safetensors, atomically; running statistics stay float32."""
+    from safetensors.torch import save
+
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in generator.state_dict().items():
+        small = tensor.is_floating_point() and "running_" not in name
+        tensors[name] = tensor.detach().cpu().to(dtype if small else tensor.dtype).contiguous()
+    metadata = {"config": json.dumps(generator.config.to_dict(), sort_keys=True)}
+    write_atomically(path, save(tensors, metadata=metadata))
+
+
+def load_generator(path: Path) -> Generator:
+    """Reads what ``save_generator`` wrote, in float32 and set to evaluation.
+
+    Raises:
+        ValueError: when the file is no such checkpoint.
+        FileNotFoundError: when it is missing.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as stream:
+            metadata: dict[str, Any] = stream.metadata() or {}
+            state = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - it is no mapping
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a readable safetensors file: {error}") from None
+    if "config" not in metadata:
+        raise ValueError(f"{path}: expected the key 'config' in its metadata; was it written by save_generator?")
+    generator = Generator(Wav2LipConfig.from_dict(json.loads(metadata["config"])))
+    wanted = generator.state_dict()
+    state = {key: value.to(wanted[key].dtype) if key in wanted else value for key, value in state.items()}
+    return fill(generator, state, name=path.name).eval()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file that is whole or absent: beside its place, synced, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
