@@ -53,6 +53,16 @@ class ManifestEntry(Frozen):
             raise ValueError("expected a printable id without path separators, leading or trailing dots and spaces")
         return value
 
+    @field_validator("sha256")
+    @classmethod
+    def _digests_are_whole(cls, value: dict[str, str]) -> dict[str, str]:
+        if "video" not in value:
+            raise ValueError("expected at least the digest of the video")
+        for kind, digest in value.items():
+            if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+                raise ValueError(f"expected 64 hexadecimal digits for {kind!r}")
+        return value
+
     @field_validator("video", "audio", "truth")
     @classmethod
     def _path_stays_inside(cls, value: str | None) -> str | None:

@@ -25,7 +25,7 @@ class Sidecar(Frozen):
         key: The clip's key.
         file_sha256: Of the Matroska file.
         video_sha256: Of size, rate and raw pixels; equal pictures have equal digests whatever their sound.
-        audio_sha256: Of the 16-bit samples.
+        audio_sha256: Of rate and samples.
         width: In pixels.
         height: In pixels.
         fps: Exact rate as a fraction in text.
@@ -163,5 +163,4 @@ def _hashed(pieces: Iterable[FrameArray], digest: hashlib._Hash) -> Iterator[Fra
 def _audio_digest(audio: Audio) -> str:
     if not np.isfinite(audio.samples).all():
         raise ClipError("the audio holds NaN or infinite samples", expected="finite samples in [-1, 1]", found="NaN")
-    levels = np.rint(np.clip(audio.samples, -1, 1) * 32767).astype("<i2")
-    return hashlib.sha256(f"{audio.rate}".encode() + levels.tobytes()).hexdigest()
+    return hashlib.sha256(f"{audio.rate}".encode() + audio.samples.astype("<f4").tobytes()).hexdigest()

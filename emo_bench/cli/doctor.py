@@ -1,0 +1,37 @@
+"""``emo-bench doctor``: what is wrong, or will be, with a video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emo_bench.cli.options import JsonOption
+
+
+def doctor(
+    videos: Annotated[list[Path], typer.Argument(help="Videos, or manifests (JSONL).", metavar="VIDEO...")],
+    weights: Annotated[list[Path] | None, typer.Option("--weights", "-w", help="Folder of weight files.")] = None,
+    faces: Annotated[bool, typer.Option("--faces/--no-faces", help="Look for faces as well.")] = True,
+    as_json: JsonOption = False,
+) -> int:
+    """Examine videos: frame rate, sound, durations, face size and tracks, and what that does to which metric."""
+    from emo_bench.cli.options import print_json
+    from emo_bench.core.errors import ExitCode
+    from emo_bench.data.doctor import examine
+
+    reports = examine(videos, weights=tuple(weights or ()), faces=faces)
+    if as_json:
+        print_json([report.plain() for report in reports])
+    else:
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(highlight=False, soft_wrap=True)
+        colours = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "red"}
+        for report in reports:
+            console.print(Text(report.name, style="bold"))
+            for finding in report.findings:
+                console.print(Text(f"  {finding.level:<8}", style=colours[finding.level]) + Text(finding.text))
+    return ExitCode.INCOMPLETE if any(report.worst == "error" for report in reports) else ExitCode.OK

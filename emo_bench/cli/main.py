@@ -1,0 +1,102 @@
+"""Entry point: collects the verbs, turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from emo_bench import __version__
+from emo_bench.cli import data, doctor, ls, plan, run, schema, score, validate, weights
+from emo_bench.core.errors import EmoBenchError, ExitCode
+
+app = typer.Typer(
+    name="emo-bench",
+    help="Evaluate audio-driven talking-portrait models: videos, numbers with intervals, a report, a verdict.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 ok · 1 gate failed · 2 usage or configuration · 3 some clips failed · 130 interrupted",
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"emo-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    del version
+
+
+app.command("run", rich_help_panel="Evaluate")(run.run)
+app.command("score", rich_help_panel="Evaluate")(score.score)
+app.command("plan", rich_help_panel="Evaluate")(plan.plan)
+app.command("validate", rich_help_panel="Evaluate")(validate.validate)
+app.command("ls", rich_help_panel="Look")(ls.ls)
+app.command("doctor", rich_help_panel="Look")(doctor.doctor)
+app.command("schema", rich_help_panel="Look")(schema.schema)
+app.add_typer(data.app, name="data", rich_help_panel="Prepare")
+app.add_typer(weights.app, name="weights", rich_help_panel="Prepare")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns the exit code; also the target of the ``emo-bench`` script.
+
+    Args:
+        arguments: As after the program's name; those of the process when absent.
+    """
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except EmoBenchError as error:
+        _complain(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        _complain("interrupted; everything finished until now is kept, the same command continues")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; that is no error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except Exception as error:
+        return _from_library(error)
+    return int(code or 0)
+
+
+def _from_library(error: Exception) -> int:
+    """Exit code of an error that the command-line library raised; anything else is a bug and is raised again."""
+    show = getattr(error, "show", None)
+    code = getattr(error, "exit_code", None)
+    if code is None:
+        raise error
+    if type(error).__name__ == "Abort":
+        return ExitCode.INTERRUPTED
+    if callable(show):
+        show()
+    return ExitCode.USAGE if code == 2 else int(code)
+
+
+def _complain(text: str) -> None:
+    from emo_bench.engine.progress import printable
+
+    sys.stderr.write(f"emo-bench: {printable(text)}\n")
+
+
+def script() -> None:
+    """What the installed ``emo-bench`` program calls."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    script()

@@ -1,0 +1,93 @@
+"""What a finished run prints: the main table, coverage, failures by kind, and where to look next."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from emo_bench.record.schema import RunRecord, ValueDescription, ValueEntry
+
+ARROWS = {"higher": "↑", "lower": "↓", "closer_to_gt": "→GT"}
+
+
+def print_outcome(record: RunRecord, folder: Path) -> None:
+    """Prints the outcome of a run on stdout."""
+    from rich.console import Console
+
+    # A pipe gets the whole table; a terminal gets what fits.
+    width = shutil.get_terminal_size((160, 40)).columns if sys.stdout.isatty() else 220
+    console = Console(width=width, highlight=False)
+    if record.synthetic:
+        console.print("[yellow]synthetic data: these numbers say nothing about real faces[/yellow]")
+    for columns in _blocks(_columns(record), per_block=max(2, (width - 18) // 14)):
+        _print_table(console, record, columns)
+    _print_notes(console, record)
+    console.print(f"report: {folder / 'report.html'}", soft_wrap=True)
+    console.print(f"record: {folder / 'record.json'}", soft_wrap=True)
+
+
+def _columns(record: RunRecord) -> list[tuple[str, ValueDescription]]:
+    return [
+        (protocol.name, value)
+        for protocol in record.protocols
+        if protocol.status == "ok"
+        for value in protocol.values
+        if value.primary
+    ]
+
+
+def _blocks(columns: list[tuple[str, ValueDescription]], *, per_block: int) -> list[list[tuple[str, ValueDescription]]]:
+    return [columns[start : start + per_block] for start in range(0, len(columns), per_block)]
+
+
+def _print_table(console: Console, record: RunRecord, columns: list[tuple[str, ValueDescription]]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("system", no_wrap=True)
+    for protocol, value in columns:
+        table.add_column(Text(f"{value.label} {ARROWS[value.direction]}\n{protocol}"), justify="right")
+    entries = {(entry.system, entry.protocol, entry.key): entry for entry in record.values}
+    for system in record.systems:
+        cells = [_cell(entries.get((system.name, protocol, value.key)), value) for protocol, value in columns]
+        table.add_row(Text(system.name, style="dim" if system.anchor else "bold"), *map(Text, cells))
+    console.print(table)
+
+
+def _cell(entry: ValueEntry | None, value: ValueDescription) -> str:
+    if entry is None or entry.value is None:
+        return "–"
+    text = f"{entry.value:.{value.decimals}f}"
+    if entry.interval is not None:
+        text += f"\n±{(entry.interval.high - entry.interval.low) / 2:.{value.decimals}f}"
+    return text
+
+
+def _print_notes(console: Console, record: RunRecord) -> None:
+    from rich.markup import escape
+
+    counts = record.counts
+    console.print(
+        f"clips: {counts.done} of {counts.planned} made; {len(record.clips)} in {escape(record.dataset_name)}"
+    )
+    for (stage, code), count in sorted(Counter((entry.stage, entry.code) for entry in record.failures).items()):
+        console.print(f"[red]{stage}: {count} x {escape(code)}[/red]")
+    for protocol in record.protocols:
+        if protocol.status != "ok":
+            console.print(f"[red]{escape(protocol.name)}: {escape(protocol.reason)}[/red]")
+    verdicts = Counter(check.verdict for check in record.checks)
+    if record.checks:
+        shown = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
+        console.print(f"anchor checks: {shown}")
+    for check in record.checks:
+        if check.verdict == "fail":
+            text = f"{check.protocol} {check.key} puts {check.worse} before {check.better}: {check.reason}"
+            console.print(f"[red]  {escape(text)}[/red]")

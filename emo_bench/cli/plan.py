@@ -1,0 +1,42 @@
+"""``emo-bench plan``: what a run would do, before it does it."""
+
+from __future__ import annotations
+
+import typer
+
+from emo_bench.cli.options import ConfigOption, JsonOption, SetOption
+
+
+def plan(config: ConfigOption, overrides: SetOption = None, as_json: JsonOption = False) -> int:
+    """Show units of work, what is done already, rough time and disk space, and what cannot be computed here."""
+    from emo_bench.cli.options import print_json
+    from emo_bench.config.suite import load_suite
+    from emo_bench.core.errors import ExitCode
+    from emo_bench.data.datasets import open_dataset
+    from emo_bench.engine.context import RunContext, check_before_work
+    from emo_bench.engine.plan import forecast
+    from emo_bench.engine.run import spec_of
+
+    suite = load_suite(config, overrides or [])
+    dataset = open_dataset(suite.config, suite.base)
+    context = RunContext(spec_of(suite, dataset.manifest))
+    missing = check_before_work(context)
+    found = forecast(context)
+    if as_json:
+        print_json(
+            {
+                "units": {name: {"all": total, "done": done} for name, (total, done) in found.units.items()},
+                "seconds": found.seconds,
+                "bytes": found.bytes,
+                "basis": found.basis,
+                "unavailable": {entry.protocol: entry.reason for entry in missing},
+            }
+        )
+        return ExitCode.OK
+    typer.echo(f"{dataset.name}: {len(context.entries)} clips")
+    for name, (total, done) in found.units.items():
+        typer.echo(f"  {name:<24} {total:>6} units, {done} done")
+    typer.echo(f"rest: about {found.seconds / 60:.1f} minutes, {found.bytes / 1e9:.2f} GB ({found.basis})")
+    for entry in missing:
+        typer.echo(f"cannot compute {entry.protocol}: {entry.reason}")
+    return ExitCode.OK

@@ -1,0 +1,53 @@
+"""``emo-bench run``: a suite from data to report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from emo_bench.cli.options import ConfigOption, JsonOption, QuietOption, SetOption
+from emo_bench.core.errors import ExitCode
+
+if TYPE_CHECKING:
+    from emo_bench.record.schema import RunRecord
+
+
+def run(
+    config: ConfigOption,
+    overrides: SetOption = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the run.")] = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Make, score and report everything in a suite. The same command again continues and recomputes nothing.
+
+    Example: emo-bench run --config configs/suites/quickstart.yaml
+    """
+    from emo_bench.config.suite import load_suite
+    from emo_bench.engine.progress import display
+    from emo_bench.engine.run import run_folder, run_suite
+
+    changes = [*(overrides or []), *([f"output={output}"] if output else [])]
+    suite = load_suite(config, changes)
+    with display(quiet=quiet) as shown:
+        record = run_suite(suite, display=shown)
+    finish(record, run_folder(suite), as_json=as_json)
+    return exit_code(record)
+
+
+def finish(record: RunRecord, folder: Path, *, as_json: bool) -> None:
+    """Prints the outcome: the main table, coverage, and where the report lies."""
+    from emo_bench.cli.options import print_json
+    from emo_bench.cli.outcome import print_outcome
+
+    if as_json:
+        print_json({"folder": str(folder), "status": record.status, "counts": record.counts.model_dump()})
+    else:
+        print_outcome(record, folder)
+
+
+def exit_code(record: RunRecord) -> int:
+    """0 when every clip of every system was made and scored, 3 otherwise."""
+    return ExitCode.OK if record.status == "complete" else ExitCode.INCOMPLETE

@@ -1,0 +1,28 @@
+"""``emo-bench schema``: JSON Schemas for editors and other programs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Kind(StrEnum):
+    """What has a schema."""
+
+    SUITE = "suite"
+    RECORD = "record"
+    MANIFEST = "manifest"
+
+
+def schema(what: Annotated[Kind, typer.Argument(help="Whose schema.")] = Kind.SUITE) -> int:
+    """Print the JSON Schema of suite files, run records or manifest lines."""
+    from emo_bench.cli.options import print_json
+    from emo_bench.config.schema import RunConfig
+    from emo_bench.data.manifest import ManifestEntry
+    from emo_bench.record.schema import RunRecord
+
+    model = {Kind.SUITE: RunConfig, Kind.RECORD: RunRecord, Kind.MANIFEST: ManifestEntry}[what]
+    print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()})
+    return 0

@@ -1,0 +1,159 @@
+"""A manifest from a folder of videos: every file is decoded once, hashed, and listed or refused with a reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from emo_bench.core.errors import ClipError, ConfigError, DataError
+from emo_bench.data.manifest import MAX_ID_LENGTH, ManifestEntry, file_hashes, write_manifest
+from emo_bench.engine.progress import Display, Silent
+
+VIDEO_EXTENSIONS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg"})
+AUDIO_EXTENSIONS = (".wav", ".flac", ".mp3", ".m4a", ".ogg")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file that cannot be a clip."""
+
+    file: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import made."""
+
+    manifest: Path
+    entries: tuple[ManifestEntry, ...]
+    refused: tuple[Refused, ...]
+
+    @property
+    def identities(self) -> int:
+        """Number of different identities."""
+        return len({entry.identity for entry in self.entries})
+
+
+def import_videos(
+    folder: Path,
+    *,
+    identity: str = "stem",
+    split: str = "test",
+    manifest: Path | None = None,
+    display: Display | None = None,
+) -> ImportReport:
+    """Lists every usable video below a folder.
+
+    An audio file beside a video, of the same name (or without a trailing ``_silent``), is its sound; else the sound is
+    inside. The id is the path below the folder without extension, with '/' replaced by '__'.
+
+    Args:
+        folder: Searched recursively; hidden files are left out.
+        identity: 'stem' (every file another identity), 'folder' (the file's folder), or a regular expression whose
+            first group, searched in the relative path, is the identity.
+        split: Split of all clips.
+        manifest: Where to write; must lie in ``folder`` or above it. ``folder/manifest.jsonl`` when absent.
+        display: Shows progress.
+
+    Raises:
+        DataError: when there is no folder, no video, or no usable video.
+        ConfigError: when the regular expression is wrong.
+    """
+    display = display or Silent()
+    if not folder.is_dir():
+        raise DataError(f"no folder {folder}", expected="a folder of videos")
+    target = manifest or folder / "manifest.jsonl"
+    root = target.parent
+    if not folder.resolve().is_relative_to(root.resolve()):
+        raise DataError(
+            f"the manifest {target} does not lie in the folder of the videos or above it",
+            expected=f"a place such as {folder / 'manifest.jsonl'}",
+        )
+    name_of = _identity_rule(identity)
+    videos = sorted(_videos(folder))
+    if not videos:
+        raise DataError(
+            f"no videos below {folder}", expected=f"files ending in {', '.join(sorted(VIDEO_EXTENSIONS))}", found="none"
+        )
+    entries: list[ManifestEntry] = []
+    refused: list[Refused] = []
+    display.stage("import", len(videos))
+    for path in videos:
+        relative = path.relative_to(folder)
+        try:
+            entries.append(_entry(path, relative, root, identity=name_of(relative), split=split))
+        except ClipError as error:
+            refused.append(Refused(str(relative), error.code, "; ".join(str(error).split("\n  "))))
+        except ValueError as error:
+            refused.append(Refused(str(relative), "bad_name", str(error).splitlines()[0]))
+        display.step(str(relative))
+    if not entries:
+        reasons = "; ".join(f"{item.file}: {item.code}" for item in refused[:5])
+        raise DataError(f"no usable video below {folder}", found=reasons)
+    write_manifest(target, entries)
+    return ImportReport(target, tuple(entries), tuple(refused))
+
+
+def _videos(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in VIDEO_EXTENSIONS and not hidden and path.is_file():
+            yield path
+
+
+def _identity_rule(rule: str) -> Callable[[Path], str]:
+    if rule == "stem":
+        return lambda relative: _clip_id(relative)
+    if rule == "folder":
+        return lambda relative: relative.parent.name or relative.stem
+    try:
+        pattern = re.compile(rule)
+    except re.error as error:
+        raise ConfigError(
+            f"--identity {rule!r} is no regular expression", expected="'stem', 'folder' or a regex", found=str(error)
+        ) from None
+    if pattern.groups < 1:
+        raise ConfigError(f"--identity {rule!r} has no group", expected="the identity in parentheses")
+
+    def from_pattern(relative: Path) -> str:
+        found = pattern.search(relative.as_posix())
+        return found.group(1) if found and found.group(1) else _clip_id(relative)
+
+    return from_pattern
+
+
+def _entry(path: Path, relative: Path, root: Path, *, identity: str, split: str) -> ManifestEntry:
+    from emo_bench.media.decode import load_pair
+
+    audio = audio_beside(path)
+    load_pair(path, audio)  # the same decode as in a run: what passes here can be prepared there
+    video_text = path.relative_to(root).as_posix()
+    audio_text = audio.relative_to(root).as_posix() if audio else None
+    return ManifestEntry(
+        id=_clip_id(relative),
+        video=video_text,
+        audio=audio_text,
+        identity=identity,
+        split=split,
+        sha256=file_hashes(root, video=video_text, audio=audio_text),
+    )
+
+
+def _clip_id(relative: Path) -> str:
+    text = "__".join(relative.with_suffix("").parts)
+    cleaned = "".join(character if character.isprintable() else "_" for character in text)
+    return cleaned.strip(". ")[:MAX_ID_LENGTH] or "clip"
+
+
+def audio_beside(video: Path) -> Path | None:
+    """The audio file of the same stem, or of the stem without a trailing '_silent', when there is one."""
+    for stem in dict.fromkeys((video.stem, video.stem.removesuffix("_silent"))):
+        for extension in AUDIO_EXTENSIONS:
+            candidate = video.with_name(stem + extension)
+            if candidate.is_file():
+                return candidate
+    return None

@@ -1,0 +1,58 @@
+"""Checks every file of a manifest: present, inside the folder, the same bytes, decodable, with sound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from emo_bench.core.errors import ClipError, DataError
+from emo_bench.core.hashing import sha256_file
+from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest
+from emo_bench.engine.progress import Display, Silent
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The state of one clip: 'ok' or a status word, and a reason."""
+
+    id: str
+    code: str = "ok"
+    reason: str = ""
+
+
+def verify_manifest(path: Path, *, display: Display | None = None) -> list[Checked]:
+    """Checks all clips of a manifest.
+
+    Raises:
+        DataError: when the manifest itself is wrong.
+    """
+    display = display or Silent()
+    manifest = read_manifest(path)
+    if not manifest.entries:
+        raise DataError(f"the manifest {path} has no clips")
+    display.stage("verify", len(manifest.entries))
+    result = []
+    for entry in manifest.entries:
+        result.append(_check(manifest, entry))
+        display.step(entry.id)
+    return result
+
+
+def _check(manifest: Manifest, entry: ManifestEntry) -> Checked:
+    from emo_bench.media.decode import load_pair
+
+    named = {"video": entry.video, "audio": entry.audio, "truth": entry.truth}
+    try:
+        paths = {kind: manifest.path(relative) for kind, relative in named.items() if relative is not None}
+        for kind, file in paths.items():
+            if not file.is_file():
+                return Checked(entry.id, "missing", f"{kind}: no file {named[kind]}")
+            if kind in entry.sha256 and sha256_file(file) != entry.sha256[kind]:
+                return Checked(entry.id, "wrong_bytes", f"{kind}: {named[kind]} is not the file of the manifest")
+        pair = load_pair(paths["video"], paths.get("audio"))
+        read = sum(len(piece) for piece in pair.video.open())
+    except ClipError as error:
+        return Checked(entry.id, error.code, "; ".join(str(error).split("\n  ")))
+    except DataError as error:
+        return Checked(entry.id, "data_error", error.message)
+    return Checked(entry.id, "ok", f"{read} frames" + "".join(f"; {note}" for note in pair.notes))
