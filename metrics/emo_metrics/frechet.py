@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import scipy.linalg
@@ -25,12 +26,18 @@ _RESOLUTION = 256 * np.finfo(np.float64).eps
 """Relative to the sum of its terms, what is left of a distance of zero after rounding (measured: below 1e-14)."""
 
 
-def frechet_distance(samples_a: NDArray[np.generic], samples_b: NDArray[np.generic]) -> float:
+def frechet_distance(
+    samples_a: NDArray[np.generic],
+    samples_b: NDArray[np.generic],
+    *,
+    covariance: Literal["unbiased", "population"] = "unbiased",
+) -> float:
     """Fréchet distance between two sample sets; lower is better, in squared feature units.
 
     Args:
         samples_a: ``[n, d]``, at least two rows.
         samples_b: ``[m, d]``, at least two rows.
+        covariance: Divide by N − 1, or by N as a few implementations do.
 
     Returns:
         A number of at least 0; exactly 0.0 for a set against itself.
@@ -46,6 +53,9 @@ def frechet_distance(samples_a: NDArray[np.generic], samples_b: NDArray[np.gener
     b = checked_samples(samples_b, side="truth")
     require_same_width(a, b)
     factor_a, factor_b = _covariance_factor(a), _covariance_factor(b)
+    if covariance == "population":
+        factor_a = factor_a * np.sqrt((len(a) - 1) / len(a))
+        factor_b = factor_b * np.sqrt((len(b) - 1) / len(b))
     return _assemble(a.mean(axis=0) - b.mean(axis=0), factor_a, factor_b)
 
 
