@@ -1,0 +1,148 @@
+"""Training examples: which frames, which reference, which sound; every step's examples follow from (seed, step)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from emo_models.baselines.wav2lip.config import SYNC_FRAMES, Wav2LipConfig
+from emo_models.baselines.wav2lip.faces import FrameArray, generator_input
+from emo_models.baselines.wav2lip.mel import mel_windows
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrainingClip:
+    """One clip, cropped to its face.
+
+    Attributes:
+        name: For messages.
+        faces: ``uint8 RGB [T, S, S, 3]``.
+        mel: From ``mel_spectrogram``, ``[80, n]``.
+        fps: Frame rate of ``faces``.
+        opening: Known mouth opening of each frame ``float32 [T]``, when the data has it; used to measure, not to train.
+    """
+
+    name: str
+    faces: FrameArray
+    mel: NDArray[np.float32]
+    fps: Fraction
+    opening: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """A batch for the generator.
+
+    Attributes:
+        inputs: Masked and reference faces, ``float [B, 6, T, S, S]``.
+        frame_mel: One audio window for each frame, ``float [B, T, 1, 80, 16]``.
+        window_mel: One audio window for the whole window, ``float [B, 1, 80, 16]`` (sync loss).
+        target: The true faces, BGR in [0, 1], ``float [B, 3, T, S, S]``.
+    """
+
+    inputs: Tensor
+    frame_mel: Tensor
+    window_mel: Tensor
+    target: Tensor
+
+
+class WindowSampler:
+    """Draws training examples from clips in memory.
+
+    Args:
+        clips: At least one; each must be longer than two windows.
+        config: Picture size and position of audio windows.
+        seed: All draws derive from it and the number of the step.
+        mirror: Mirror half of the examples.
+
+    Raises:
+        ValueError: when there is no clip, or one is too short or of another size.
+    """
+
+    def __init__(
+        self, clips: Sequence[TrainingClip], config: Wav2LipConfig, *, seed: int = 0, mirror: bool = False
+    ) -> None:
+        if not clips:
+            raise ValueError("expected at least one training clip, found none")
+        for clip in clips:
+            if clip.faces.shape[1:] != (config.image_size, config.image_size, 3):
+                raise ValueError(f"clip {clip.name}: expected faces of {config.image_size} pixels: {clip.faces.shape}")
+            if len(clip.faces) < 2 * SYNC_FRAMES + 1:
+                raise ValueError(f"clip {clip.name}: expected more than {2 * SYNC_FRAMES} frames: {len(clip.faces)}")
+        self.clips = clips
+        self.config = config
+        self.seed = seed
+        self.mirror = mirror
+
+    def random(self, purpose: int, step: int) -> np.random.Generator:
+        """The generator of one step: nothing needs to be saved to resume."""
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, purpose, step])))
+
+    def generator_batch(self, step: int, *, batch_size: int, frames: int) -> Windows:
+        """Windows of ``frames`` frames with a reference window from elsewhere in the same clip (paper, 3.3)."""
+        random = self.random(1, step)
+        inputs, frame_mel, window_mel, target = [], [], [], []
+        for _ in range(batch_size):
+            clip = self.clips[int(random.integers(len(self.clips)))]
+            start, other = self._two_starts(random, len(clip.faces), frames)
+            true = self._mirrored(random, clip.faces[start : start + frames], clip.faces[other : other + frames])
+            inputs.append(generator_input(*true))
+            target.append(true[0])
+            frame_mel.append(self._mel(clip, range(start, start + frames)))
+            window_mel.append(mel_windows(clip.mel, range(start, start + 1), fps=clip.fps)[0])
+        return Windows(
+            inputs=torch.from_numpy(np.stack(inputs)).transpose(1, 2),
+            frame_mel=torch.from_numpy(np.stack(frame_mel)),
+            window_mel=torch.from_numpy(np.stack(window_mel)),
+            target=_bgr(np.stack(target)),
+        )
+
+    def expert_batch(self, step: int, *, batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Pairs of sound and mouths, half of them from different times of one clip (paper, 3.2).
+
+        Returns:
+            Audio windows ``[B, 1, 80, 16]``, lower halves ``[B, 15, S / 2, S]``, and 1 for pairs that belong together.
+        """
+        random = self.random(2, step)
+        mels, mouths, labels = [], [], []
+        for _ in range(batch_size):
+            clip = self.clips[int(random.integers(len(self.clips)))]
+            start, other = self._two_starts(random, len(clip.faces), SYNC_FRAMES)
+            in_sync = bool(random.integers(2))
+            shown = start if in_sync else other
+            (faces, _) = self._mirrored(random, clip.faces[shown : shown + SYNC_FRAMES], clip.faces[:1])
+            mels.append(mel_windows(clip.mel, range(start, start + 1), fps=clip.fps)[0])
+            mouths.append(faces[:, self.config.image_size // 2 :, :, ::-1])
+            labels.append(float(in_sync))
+        stacked = np.ascontiguousarray(np.stack(mouths).transpose(0, 1, 4, 2, 3)).astype(np.float32) / 255.0
+        flat = torch.from_numpy(stacked).flatten(1, 2)
+        return torch.from_numpy(np.stack(mels)), flat, torch.tensor(labels)
+
+    def _mel(self, clip: TrainingClip, frames: range) -> NDArray[np.float32]:
+        return mel_windows(clip.mel, frames, fps=clip.fps, window_start=self.config.window_start)
+
+    def _mirrored(
+        self, random: np.random.Generator, first: FrameArray, second: FrameArray
+    ) -> tuple[FrameArray, FrameArray]:
+        if self.mirror and bool(random.integers(2)):
+            return first[:, :, ::-1], second[:, :, ::-1]
+        return first, second
+
+    @staticmethod
+    def _two_starts(random: np.random.Generator, length: int, frames: int) -> tuple[int, int]:
+        places = length - frames + 1
+        start = int(random.integers(places))
+        other = int(random.integers(places - 1))
+        return start, other + (other >= start)
+
+
+def _bgr(faces: FrameArray) -> Tensor:
+    """``uint8 RGB [B, T, S, S, 3]`` as ``float BGR [B, 3, T, S, S]`` in [0, 1]."""
+    planes = np.ascontiguousarray(faces[..., ::-1].transpose(0, 4, 1, 2, 3)).astype(np.float32) / np.float32(255.0)
+    return torch.from_numpy(planes)

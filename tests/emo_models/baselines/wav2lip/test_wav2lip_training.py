@@ -1,0 +1,192 @@
+"""Training draws the right examples, learns, and continues exactly where it was stopped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from emo_models.baselines.wav2lip.config import Wav2LipConfig
+from emo_models.baselines.wav2lip.mel import mel_spectrogram
+from emo_models.baselines.wav2lip.mouth_reader import correlation, train_mouth_reader
+from emo_models.baselines.wav2lip.sync_expert import SyncExpert
+from emo_models.baselines.wav2lip.training import (
+    ExpertTrainer,
+    GeneratorTrainer,
+    TrainOptions,
+    reconstruction_loss,
+    resume,
+    save_checkpoint,
+    train,
+)
+from emo_models.baselines.wav2lip.windows import TrainingClip, WindowSampler
+
+FPS = Fraction(25)
+SMALL = Wav2LipConfig(width=0.05, image_size=48, window_start=-2)
+
+
+def toy_clip(seed: int, n_frames: int = 40) -> TrainingClip:
+    """A grey face whose mouth is as open as the sound is loud."""
+    random = np.random.default_rng(seed)
+    loud = np.clip(np.repeat(random.random(n_frames // 4 + 1), 4)[:n_frames], 0.02, 1)
+    opening = np.convolve(loud, [0.25, 0.5, 0.25], mode="same").astype(np.float32)
+    samples = (0.5 * np.repeat(loud, 640) * random.uniform(-1, 1, n_frames * 640)).astype(np.float32)
+    faces = np.full((n_frames, 48, 48, 3), random.integers(120, 220), dtype=np.uint8)
+    rows, columns = np.mgrid[:48, :48]
+    for frame, value in enumerate(opening):
+        inside = ((rows - 36) / (1 + 8 * value)) ** 2 + ((columns - 24) / 10) ** 2 < 1
+        faces[frame, inside] = (150, 20, 40)
+    return TrainingClip(name=f"toy {seed}", faces=faces, mel=mel_spectrogram(samples), fps=FPS, opening=opening)
+
+
+CLIPS = [toy_clip(seed) for seed in range(4)]
+
+
+def test_generator_examples_are_what_the_paper_says() -> None:
+    batch = WindowSampler(CLIPS, SMALL, seed=3).generator_batch(5, batch_size=6, frames=5)
+    assert batch.inputs.shape == (6, 6, 5, 48, 48)
+    assert batch.frame_mel.shape == (6, 5, 1, 80, 16)
+    assert batch.window_mel.shape == (6, 1, 80, 16)
+    assert (batch.inputs[:, :3, :, 24:] == 0).all()
+    assert torch.equal(batch.inputs[:, :3, :, :24], batch.target[:, :, :, :24])
+    assert all(not torch.equal(batch.inputs[i, 3:], batch.target[i]) for i in range(6))  # another time
+
+
+def test_examples_follow_from_seed_and_step_only() -> None:
+    first, second = (WindowSampler(CLIPS, SMALL, seed=3, mirror=True) for _ in range(2))
+    first.generator_batch(0, batch_size=9, frames=1)
+    assert torch.equal(
+        first.generator_batch(7, batch_size=2, frames=1).inputs,
+        second.generator_batch(7, batch_size=2, frames=1).inputs,
+    )
+    assert not torch.equal(
+        first.generator_batch(7, batch_size=2, frames=1).inputs, first.generator_batch(8, batch_size=2, frames=1).inputs
+    )
+
+
+def test_expert_examples_belong_together_when_they_say_so() -> None:
+    clip = CLIPS[0]
+    mels, mouths, labels = WindowSampler([clip], SMALL, seed=1).expert_batch(0, batch_size=32)
+    assert mouths.shape == (32, 15, 24, 48)
+    assert 4 < labels.sum() < 28
+    sampler = WindowSampler([clip], SMALL, seed=1)
+    starts = list(range(36))
+    stacked = {
+        i: torch.from_numpy(clip.faces[i : i + 5, 24:, :, ::-1].transpose(0, 3, 1, 2).copy()).float().flatten(0, 1)
+        / 255
+        for i in starts
+    }
+    from emo_models.baselines.wav2lip.mel import mel_windows
+
+    for mel, mouth, label in zip(mels, mouths, labels, strict=True):
+        heard = {i for i in starts if np.array_equal(mel_windows(clip.mel, range(i, i + 1), fps=FPS)[0], mel.numpy())}
+        seen = {i for i in starts if torch.allclose(stacked[i], mouth)}
+        assert seen
+        if label:
+            assert heard & seen
+    assert sampler.seed == 1
+
+
+@pytest.mark.parametrize("kind", ["plain", "expert and judge"])
+def test_generator_training_continues_bit_for_bit(tmp_path: Path, kind: str) -> None:
+    options = TrainOptions(steps=6, batch_size=2, window_frames=1, learning_rate=1e-3, final_rate=0.1)
+    if kind != "plain":
+        options = replace(options, window_frames=5, sync_weight=0.03, quality_weight=0.07, batch_size=1)
+
+    def fresh() -> GeneratorTrainer:
+        torch.manual_seed(5)
+        expert = SyncExpert(SMALL) if options.sync_weight else None
+        return GeneratorTrainer(SMALL, options, WindowSampler(CLIPS, SMALL), expert=expert)
+
+    whole, first, second = fresh(), fresh(), fresh()
+    *_, (steps, losses) = train(whole, checkpoint=tmp_path / "whole.pt")
+    assert steps == 6
+    assert ("judge" in losses) == (kind != "plain")
+    for step, _ in train(first, checkpoint=tmp_path / "cut.pt", should_stop=lambda: first.step == 3):
+        assert step <= 3
+    *_, (steps, _) = train(second, checkpoint=tmp_path / "cut.pt")
+    assert steps == 6
+    for key, value in whole.generator.state_dict().items():
+        assert torch.equal(value, second.generator.state_dict()[key]), key
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_expert_training_continues_bit_for_bit(tmp_path: Path) -> None:
+    options = TrainOptions(steps=4, batch_size=2)
+    whole, first, second = (ExpertTrainer(SMALL, options, WindowSampler(CLIPS, SMALL)) for _ in range(3))
+    list(train(whole, checkpoint=tmp_path / "whole.pt"))
+    list(train(first, checkpoint=tmp_path / "cut.pt", should_stop=lambda: first.step == 1))
+    list(train(second, checkpoint=tmp_path / "cut.pt"))
+    assert all(torch.equal(v, second.expert.state_dict()[k]) for k, v in whole.expert.state_dict().items())
+
+
+def test_a_checkpoint_of_other_options_is_refused(tmp_path: Path) -> None:
+    options = TrainOptions(steps=4, batch_size=2, window_frames=1)
+    trainer = GeneratorTrainer(SMALL, options, WindowSampler(CLIPS, SMALL))
+    save_checkpoint(trainer, tmp_path / "c.pt")
+    other = GeneratorTrainer(SMALL, replace(options, batch_size=3), WindowSampler(CLIPS, SMALL))
+    with pytest.raises(ValueError, match=r"options\.batch_size"):
+        resume(other, tmp_path / "c.pt")
+    assert not resume(other, tmp_path / "none.pt")
+
+
+@pytest.mark.slow
+def test_the_generator_learns_to_move_the_mouth(tmp_path: Path) -> None:
+    options = TrainOptions(
+        steps=150, batch_size=8, window_frames=1, learning_rate=3e-3, final_rate=0.0, lower_weight=1.0
+    )
+    trainer = GeneratorTrainer(
+        Wav2LipConfig(width=0.1, image_size=48, window_start=-2), options, WindowSampler(CLIPS, SMALL)
+    )
+    losses = [loss["l1"] for _, loss in train(trainer, checkpoint=tmp_path / "c.pt")]
+    assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:10])
+
+
+def test_the_expert_is_not_changed_by_the_generator() -> None:
+    expert = SyncExpert(SMALL)
+    before = {key: value.clone() for key, value in expert.state_dict().items()}
+    options = TrainOptions(steps=2, batch_size=1, sync_weight=0.5)
+    trainer = GeneratorTrainer(SMALL, options, WindowSampler(CLIPS, SMALL), expert=expert)
+    assert {"l1", "sync"} <= set(trainer.train_step())
+    assert all(torch.equal(value, before[key]) for key, value in expert.state_dict().items())
+    assert trainer.generator.audio_encoder[0].conv_block[0].weight.grad is not None
+
+
+def test_lower_half_weight() -> None:
+    target, painted = torch.zeros(1, 3, 1, 4, 4), torch.zeros(1, 3, 1, 4, 4)
+    painted[..., 2:, :] = 1
+    assert reconstruction_loss(painted, target).item() == 0.5
+    assert reconstruction_loss(painted, target, 2.0).item() == 2.5
+
+
+@pytest.mark.parametrize(
+    "values", [{"steps": 0}, {"sync_weight": 0.6, "quality_weight": 0.6}, {"sync_weight": 0.1, "window_frames": 1}]
+)
+def test_impossible_options_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"expected|judge"):
+        TrainOptions(**{"steps": 5, **values})  # type: ignore[arg-type]
+
+
+def test_bad_data_and_missing_expert_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        WindowSampler([], SMALL)
+    with pytest.raises(ValueError, match="more than 10 frames"):
+        WindowSampler([replace(CLIPS[0], faces=CLIPS[0].faces[:9])], SMALL)
+    with pytest.raises(ValueError, match="96 pixels"):
+        WindowSampler(CLIPS, Wav2LipConfig(width=0.05))
+    with pytest.raises(ValueError, match="trained sync expert"):
+        GeneratorTrainer(SMALL, TrainOptions(steps=1, sync_weight=0.1), WindowSampler(CLIPS, SMALL))
+
+
+def test_the_mouth_reader_reads_unseen_faces() -> None:
+    reader = train_mouth_reader(CLIPS, steps=80)
+    unseen: TrainingClip = toy_clip(99)
+    assert unseen.opening is not None
+    found: NDArray[np.float64] = reader.openings(unseen.faces)
+    assert correlation(found, unseen.opening) > 0.9
+    assert np.isnan(correlation(np.ones(3), np.arange(3.0)))
