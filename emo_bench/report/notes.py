@@ -1,0 +1,107 @@
+"""The sentences that stand around the numbers: coverage, warnings, legends; the same in every format."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from emo_bench.record.schema import RunRecord
+from emo_bench.report.run_data import RunData
+from emo_bench.report.tables import Table, unavailable_protocols
+
+SYNTHETIC_NOTICE = (
+    "Synthetic data: these clips were made by a program and show no real people. "
+    "The numbers compare systems within this run; they stand for no result on real video."
+)
+MARK_LEGEND = {
+    "best": "best, significantly better than every other system",
+    "second": "second best, significantly better than the rest",
+    "tie": "not distinguishable from the best",
+}
+
+
+@dataclass(frozen=True)
+class FailureGroup:
+    """Failures of the same kind."""
+
+    code: str
+    count: int
+    systems: tuple[str, ...]
+    example: str
+
+
+def coverage_sentence(record: RunRecord) -> str:
+    """How much of what was asked for exists, in one sentence."""
+    counts = record.counts
+    if counts.planned == 0:
+        return "Nothing was planned: the suite has no clip to work on."
+    missing = counts.planned - counts.done - counts.failed
+    parts = [f"{counts.done} of {counts.planned} generated clips are complete"]
+    if counts.failed:
+        parts.append(f"{counts.failed} failed")
+    if missing > 0:
+        parts.append(f"{missing} were not reached")
+    return ", ".join(parts) + "."
+
+
+def failure_groups(record: RunRecord) -> tuple[FailureGroup, ...]:
+    """Failures by status word, most frequent first."""
+    counts = Counter(failure.code for failure in record.failures)
+    groups = []
+    for code, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        found = [failure for failure in record.failures if failure.code == code]
+        systems = tuple(dict.fromkeys(failure.system for failure in found if failure.system))
+        groups.append(FailureGroup(code, count, systems, found[0].reason))
+    return tuple(groups)
+
+
+def table_notes(record: RunRecord, table: Table) -> tuple[str, ...]:
+    """What a reader must know to read a table: marks, intervals, small samples, what is not in it."""
+    cells = [cell for row in table.rows for cell in row.cells]
+    notes: list[str] = []
+    levels = sorted({f"{100 * cell.level:g} %" for cell in cells if cell.level is not None})
+    if levels:
+        methods = "; ".join(sorted({cell.method for cell in cells if cell.level is not None}))
+        shown = ", ".join(levels)
+        notes.append(f"Brackets: {shown} confidence intervals ({methods}).")
+    else:
+        notes.append("There are too few clips for confidence intervals.")
+    marks = {cell.mark for cell in cells}
+    if "best" in marks or "tie" in marks:
+        notes.append(
+            "Marks rank systems under test only, within one protocol, by paired differences on the same clips, "
+            "corrected for the number of comparisons."
+        )
+    elif sum(not system.anchor for system in record.systems) > 1:
+        notes.append("Nothing is marked as best: no paired difference could be tested.")
+    watermarks = sorted({cell.watermark for cell in cells if cell.watermark})
+    if watermarks:
+        notes.append(f"† Small sample ({', '.join(watermarks)}): do not quote such a value without saying so.")
+    return tuple(notes)
+
+
+def run_warnings(run: RunData) -> tuple[str, ...]:
+    """What limits the run as a whole, most serious first."""
+    record = run.record
+    warnings: list[str] = []
+    if record.status != "complete":
+        warnings.append(f"The run is {record.status}; values rest on what was finished.")
+    failed_clips = [clip for clip in record.clips if clip.status == "failed"]
+    if failed_clips:
+        reasons = ", ".join(f"{code} ×{n}" for code, n in sorted(Counter(clip.code for clip in failed_clips).items()))
+        warnings.append(f"{len(failed_clips)} of {len(record.clips)} clips could not be prepared ({reasons}).")
+    if record.clips and len(record.clips) == 1:
+        warnings.append("There is one clip: no interval, comparison or ranking can be given.")
+    warnings.extend(
+        f"{protocol.name} was not computed: {protocol.reason or 'no reason was recorded'}."
+        for protocol in unavailable_protocols(record)
+    )
+    failing = [check for check in record.checks if check.verdict == "fail"]
+    if failing:
+        names = ", ".join(sorted({check.protocol for check in failing}))
+        warnings.append(f"Some metrics do not order the anchors as they must on this data: {names}.")
+    weights = [entry for protocol in record.protocols for entry in protocol.weights if entry.non_commercial]
+    if weights:
+        files = ", ".join(sorted({entry.file for entry in weights}))
+        warnings.append(f"Some weights forbid commercial use: {files}.")
+    return (*warnings, *run.notes)

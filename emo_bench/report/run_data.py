@@ -1,0 +1,246 @@
+"""A finished run as the reports see it: the record, the rows of its clips, its traces and its previews."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from emo_bench.core.errors import RecordError
+from emo_bench.record.schema import SCHEMA_VERSION, RunRecord
+
+RECORD_FILE = "record.json"
+CLIP_COLUMNS = ("system", "clip", "identity", "seed", "protocol", "key", "value", "status", "reason")
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRow:
+    """One number of one generated clip, or the reason why there is none.
+
+    Attributes:
+        system: Name of the system.
+        clip: Id of the clip.
+        identity: Who is in it; the unit of resampling.
+        seed: Seed of the generation.
+        protocol: ``metric/variant@version``.
+        key: Which value of the protocol.
+        value: The number; None unless ``status`` is ``ok``.
+        status: ``ok`` or a status word such as ``no_face``.
+        reason: Why there is no value.
+    """
+
+    system: str
+    clip: str
+    identity: str
+    seed: int
+    protocol: str
+    key: str
+    value: float | None
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """A trace over the frames of a clip (``mouth_opening``, ``yaw``, …) or a curve over lags (``lag:…``).
+
+    Attributes:
+        system: Name of the system.
+        clip: Id of the clip.
+        seed: Seed of the generation.
+        name: What was measured.
+        fps: Values per second.
+        values: The numbers; NaN where a frame has none.
+    """
+
+    system: str
+    clip: str
+    seed: int
+    name: str
+    fps: float
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A watchable copy of a generated clip, or a strip of its frames."""
+
+    clip: str
+    system: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Everything a report may read.
+
+    Attributes:
+        folder: Where it came from; None for a record without a folder.
+        record: The outcome.
+        rows: One row per system, clip, seed, protocol and key; empty when the run kept none.
+        series: Traces, possibly none.
+        previews: Watchable clips, possibly none.
+        strips: Pictures of frames side by side, possibly none.
+        notes: What could not be read, in sentences for the reader.
+    """
+
+    record: RunRecord
+    folder: Path | None = None
+    rows: tuple[ClipRow, ...] = ()
+    series: tuple[Series, ...] = ()
+    previews: tuple[Preview, ...] = ()
+    strips: tuple[Preview, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def ground_truth(self) -> str | None:
+        """Name of the system that plays the real clips, when the run has one."""
+        return next((system.name for system in self.record.systems if system.kind == "ground_truth"), None)
+
+    @cached_property
+    def identities(self) -> Mapping[str, str]:
+        """Clip id -> identity."""
+        return {clip.id: clip.identity for clip in self.record.clips}
+
+    @cached_property
+    def _rows_by_value(self) -> Mapping[tuple[str, str, str], tuple[ClipRow, ...]]:
+        grouped: dict[tuple[str, str, str], list[ClipRow]] = {}
+        for row in self.rows:
+            grouped.setdefault((row.system, row.protocol, row.key), []).append(row)
+        return {key: tuple(rows) for key, rows in grouped.items()}
+
+    def rows_of(self, system: str, protocol: str, key: str) -> tuple[ClipRow, ...]:
+        """The rows of one value of one system."""
+        return self._rows_by_value.get((system, protocol, key), ())
+
+    def clip_means(self, system: str, protocol: str, key: str) -> dict[str, float]:
+        """Clip id -> mean over its seeds, for the clips with a finite value for every seed that they were given."""
+        grouped: dict[str, list[float]] = {}
+        broken: set[str] = set()
+        for row in self.rows_of(system, protocol, key):
+            if row.status != "ok" or row.value is None or not math.isfinite(row.value):
+                broken.add(row.clip)
+            else:
+                grouped.setdefault(row.clip, []).append(row.value)
+        return {clip: math.fsum(found) / len(found) for clip, found in grouped.items() if clip not in broken}
+
+
+def load_run(path: Path) -> RunData:
+    """Reads a run folder, or the ``record.json`` within one.
+
+    A missing or unreadable file beside the record costs what it would have shown and leaves a note; only the record
+    itself must be there.
+
+    Raises:
+        RecordError: when the record is missing, damaged, or of another version.
+    """
+    record_path = path / RECORD_FILE if path.is_dir() else path
+    folder = record_path.parent
+    record = read_record(record_path)
+    notes: list[str] = []
+    return RunData(
+        record=record,
+        folder=folder,
+        rows=_optional(folder / "clips.parquet", _clip_rows, notes, "per-clip values"),
+        series=_optional(folder / "series.parquet", _series, notes, ""),
+        previews=_optional(folder / "previews" / "index.json", _previews, notes, ""),
+        strips=_optional(folder / "previews" / "frames.json", _previews, notes, ""),
+        notes=tuple(notes),
+    )
+
+
+def read_record(path: Path) -> RunRecord:
+    """Reads and checks a record.
+
+    Raises:
+        RecordError: when it is missing, damaged, or of another version.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise RecordError(
+            f"no run record at {path}",
+            expected=f"a run folder with {RECORD_FILE}",
+            fix="give the folder that `emo-bench run` wrote, usually runs/<name>",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"cannot read {path}", expected="JSON in UTF-8", found=str(error)) from None
+    try:
+        version = json.loads(text).get("schema_version", "none")
+    except (ValueError, AttributeError) as error:
+        raise RecordError(f"{path} is not a run record", expected="a JSON object", found=str(error)) from None
+    if version != SCHEMA_VERSION:
+        newer = isinstance(version, int) and version > SCHEMA_VERSION
+        fix = "update emo-bench" if newer else "score the run again"
+        raise RecordError(
+            f"{path} has another version of the record", expected=str(SCHEMA_VERSION), found=str(version), fix=fix
+        )
+    try:
+        return RunRecord.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RecordError(
+            f"{path} is damaged: {error.error_count()} wrong fields",
+            expected=f"a record of version {SCHEMA_VERSION}",
+            found=f"{place}: {first['msg']}",
+            fix="run the same suite again; what is finished is reused",
+        ) from None
+
+
+def _optional(path: Path, read: Any, notes: list[str], loss: str) -> Any:
+    if not path.is_file():
+        if loss:
+            notes.append(f"{path.name} is missing, so there are no {loss}.")
+        return ()
+    try:
+        return tuple(read(path))
+    except Exception as error:  # whatever is wrong with an extra file, the record is worth showing
+        notes.append(f"{path.name} cannot be read ({type(error).__name__}), so what it holds is left out.")
+        return ()
+
+
+def _clip_rows(path: Path) -> Iterator[ClipRow]:
+    import pyarrow.parquet as pq
+
+    columns = pq.read_table(path, columns=list(CLIP_COLUMNS)).to_pydict()
+    for system, clip, identity, seed, protocol, key, value, status, reason in zip(
+        *(columns[name] for name in CLIP_COLUMNS), strict=True
+    ):
+        known = value is not None and math.isfinite(value)
+        yield ClipRow(
+            system=system,
+            clip=clip,
+            identity=identity,
+            seed=seed,
+            protocol=protocol,
+            key=key,
+            value=value if known else None,
+            status=status if known or status != "ok" else "undefined",
+            reason=reason or "",
+        )
+
+
+def _series(path: Path) -> Iterator[Series]:
+    import pyarrow.parquet as pq
+
+    names = ("system", "clip", "seed", "name", "fps", "values")
+    columns = pq.read_table(path, columns=list(names)).to_pydict()
+    for system, clip, seed, name, fps, values in zip(*(columns[column] for column in names), strict=True):
+        numbers = tuple(math.nan if value is None else float(value) for value in values)
+        yield Series(system=system, clip=clip, seed=seed, name=name, fps=float(fps), values=numbers)
+
+
+def _previews(path: Path) -> Iterator[Preview]:
+    root = path.parent.resolve()
+    for entry in json.loads(path.read_text(encoding="utf-8")):
+        place = (path.parent / entry["file"]).resolve()
+        # An index never points outside its own folder.
+        if place.is_relative_to(root) and place.is_file():
+            yield Preview(clip=str(entry["clip"]), system=str(entry["system"]), path=place)

@@ -1,0 +1,273 @@
+"""The tables of a report as plain data; every output format renders these and decides nothing itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from emo_bench.record.schema import ComparisonEntry, ProtocolEntry, RunRecord, SystemEntry, ValueDescription, ValueEntry
+
+Mark = Literal["", "best", "second", "tie"]
+
+PAPER_ORDER = ("fid", "sync", "f-sim", "fvd", "e-fid", "lpips", "psnr", "ssim", "lmd")
+"""Columns of EMO's Table 1 come first, then the rest as the suite lists it."""
+
+MOTION_PREFIXES = ("head", "motion", "pose", "blink", "jitter")
+ARROWS = {"higher": "↑", "lower": "↓", "closer_to_gt": "→GT"}
+DIRECTION_WORDS = {
+    "higher": "higher is better",
+    "lower": "lower is better",
+    "closer_to_gt": "closer to the ground truth's value is better",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One value of one protocol.
+
+    Attributes:
+        protocol: The protocol.
+        value: The value's description.
+    """
+
+    protocol: ProtocolEntry
+    value: ValueDescription
+
+    @property
+    def id(self) -> str:
+        """``protocol#key``, unique in a run."""
+        return f"{self.protocol.name}#{self.value.key}"
+
+    @property
+    def arrow(self) -> str:
+        """Which way it improves, as a sign."""
+        return ARROWS[self.value.direction]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number in a table.
+
+    Attributes:
+        text: The number with the column's digits, or the status word.
+        value: The number, or None.
+        low: Lower end of the interval, or None.
+        high: Upper end of the interval, or None.
+        interval_text: ``[low, high]`` with the column's digits, or empty.
+        level: Confidence level, or None.
+        method: How the interval was made.
+        status: ``ok`` or why there is no number.
+        reason: In a sentence.
+        mark: Whether it is best or second best beyond doubt, or tied with the best.
+        n_scored: Clips behind it.
+        n_planned: Clips asked for.
+        n_identities: People behind it.
+        watermark: Set when N is too small to quote the number without saying so.
+        gap: Distance to the ground truth's value, or None.
+    """
+
+    text: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    interval_text: str = ""
+    level: float | None = None
+    method: str = ""
+    status: str = "ok"
+    reason: str = ""
+    mark: Mark = ""
+    n_scored: int = 0
+    n_planned: int = 0
+    n_identities: int = 0
+    watermark: str = ""
+    gap: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A system and its cells, in the order of the columns."""
+
+    system: SystemEntry
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of systems and values.
+
+    Attributes:
+        name: Short name for files and anchors: ``main``, ``motion`` or ``other``.
+        title: Headline.
+        columns: Values, in order.
+        rows: Ground truth first, then the other anchors, then the systems of the suite.
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+def columns_of(record: RunRecord) -> tuple[Column, ...]:
+    """All values of all protocols, those of the paper's Table 1 first."""
+    columns = [Column(protocol, value) for protocol in record.protocols for value in protocol.values]
+    return tuple(sorted(columns, key=lambda column: _paper_rank(column.protocol.name)))
+
+
+def _paper_rank(protocol: str) -> int:
+    family = protocol.split("/")[0]
+    return PAPER_ORDER.index(family) if family in PAPER_ORDER else len(PAPER_ORDER)
+
+
+def ordered_systems(record: RunRecord) -> tuple[SystemEntry, ...]:
+    """Ground truth, then the other anchors, then the systems under test; within each as the suite lists them."""
+    return tuple(
+        sorted(record.systems, key=lambda system: (not system.anchor, system.anchor and system.kind != "ground_truth"))
+    )
+
+
+def build_tables(record: RunRecord) -> tuple[Table, ...]:
+    """The main table (primary values), head motion (EMO's Table 2), and the rest; empty ones are left out.
+
+    Protocols that could not be computed at all make no columns; ``unavailable_protocols`` lists them.
+    """
+    columns = tuple(column for column in columns_of(record) if column.protocol.status == "ok")
+    motion = [column for column in columns if column.protocol.name.startswith(MOTION_PREFIXES)]
+    primary = [column for column in columns if column.value.primary and column not in motion]
+    other = [column for column in columns if column not in primary and column not in motion]
+    parts = (
+        ("main", "Main results", primary),
+        ("motion", "Head motion", motion),
+        ("other", "Further values", other),
+    )
+    tables = [_table(record, name, title, chosen) for name, title, chosen in parts if chosen]
+    return tuple(tables)
+
+
+def unavailable_protocols(record: RunRecord) -> tuple[ProtocolEntry, ...]:
+    """Protocols that the suite asked for and that could not be computed for any system."""
+    return tuple(protocol for protocol in record.protocols if protocol.status != "ok")
+
+
+def _table(record: RunRecord, name: str, title: str, columns: Sequence[Column]) -> Table:
+    systems = ordered_systems(record)
+    marks = {column.id: rank_marks(record, column) for column in columns}
+    entries = {(entry.system, entry.protocol, entry.key): entry for entry in record.values}
+    rows = []
+    for system in systems:
+        cells = [
+            _cell(
+                column,
+                entries.get((system.name, column.protocol.name, column.value.key)),
+                marks[column.id].get(system.name, ""),
+            )
+            for column in columns
+        ]
+        rows.append(Row(system, tuple(cells)))
+    return Table(name, title, tuple(columns), tuple(rows))
+
+
+def _cell(column: Column, entry: ValueEntry | None, mark: Mark) -> Cell:
+    if entry is None:
+        return Cell(text="missing", status="missing", reason="the run holds no such value")
+    if entry.value is None or not math.isfinite(entry.value):
+        status = "undefined" if entry.status == "ok" else entry.status
+        return Cell(
+            text=status,
+            status=status,
+            reason=entry.reason or "no finite value",
+            n_scored=entry.n_scored,
+            n_planned=entry.n_planned,
+            n_identities=entry.n_identities,
+        )
+    digits = column.value.decimals
+    interval = entry.interval
+    ends = f"[{format_number(interval.low, digits)}, {format_number(interval.high, digits)}]" if interval else ""
+    return Cell(
+        text=format_number(entry.value, digits),
+        value=entry.value,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        interval_text=ends,
+        level=interval.level if interval else None,
+        method=interval.method if interval else "",
+        reason=entry.reason,
+        mark=mark,
+        watermark=entry.watermark,
+        gap=entry.gap_to_ground_truth,
+        n_scored=entry.n_scored,
+        n_planned=entry.n_planned,
+        n_identities=entry.n_identities,
+    )
+
+
+def format_number(value: float, decimals: int) -> str:
+    """Fixed digits with a true minus sign; never ``-0.00``.
+
+    >>> format_number(-0.001, 2), format_number(-1.5, 1), format_number(float("nan"), 1)
+    ('0.00', '−1.5', 'undefined')
+    """
+    if not math.isfinite(value):
+        return "undefined"
+    text = f"{value:.{decimals}f}"
+    negative = text.startswith("-") and float(text) != 0.0
+    return ("−" if negative else "") + text.removeprefix("-")
+
+
+def rank_marks(record: RunRecord, column: Column) -> dict[str, Mark]:
+    """Which systems are best and second best beyond doubt, and which are tied for the best.
+
+    Only systems under test are ranked, never anchors. The best is marked when its paired difference to each of the
+    others is significant after correction; the second best when it then beats each of the rest. Where the best cannot
+    be told from others, all of those carry the mark of a tie.
+    """
+    scores = _scores(record, column)
+    order = sorted(scores, key=lambda name: (scores[name], name))
+    if len(order) < 2:
+        return {}
+    beats = _beats(record.comparisons, column)
+    best, rest = order[0], order[1:]
+    if not beats.known & {frozenset((best, name)) for name in rest}:
+        return {}
+    tied = [name for name in rest if (best, name) not in beats.pairs]
+    if tied:
+        return dict.fromkeys((best, *tied), "tie")
+    marks: dict[str, Mark] = {best: "best"}
+    second, others = rest[0], rest[1:]
+    if others and all((second, name) in beats.pairs for name in others):
+        marks[second] = "second"
+    return marks
+
+
+def _scores(record: RunRecord, column: Column) -> dict[str, float]:
+    """System -> number that is smaller for the better system."""
+    ranked = {system.name for system in record.systems if not system.anchor}
+    scores: dict[str, float] = {}
+    for entry in record.values:
+        if (entry.protocol, entry.key) != (column.protocol.name, column.value.key) or entry.system not in ranked:
+            continue
+        number = entry.gap_to_ground_truth if column.value.direction == "closer_to_gt" else entry.value
+        if entry.status == "ok" and number is not None and math.isfinite(number):
+            scores[entry.system] = -number if column.value.direction == "higher" else number
+    return scores
+
+
+@dataclass(frozen=True)
+class _Beats:
+    pairs: frozenset[tuple[str, str]]
+    known: frozenset[frozenset[str]]
+
+
+def _beats(comparisons: Sequence[ComparisonEntry], column: Column) -> _Beats:
+    pairs, known = set(), set()
+    for entry in comparisons:
+        if (entry.protocol, entry.key) != (column.protocol.name, column.value.key) or entry.verdict == "undefined":
+            continue
+        known.add(frozenset((entry.system_a, entry.system_b)))
+        if entry.verdict == "a_better":
+            pairs.add((entry.system_a, entry.system_b))
+        elif entry.verdict == "b_better":
+            pairs.add((entry.system_b, entry.system_a))
+    return _Beats(frozenset(pairs), frozenset(known))

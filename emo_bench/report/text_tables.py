@@ -1,0 +1,177 @@
+"""Tables as CSV, JSON and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from emo_bench.report.notes import (
+    MARK_LEGEND,
+    SYNTHETIC_NOTICE,
+    coverage_sentence,
+    failure_groups,
+    run_warnings,
+    table_notes,
+)
+from emo_bench.report.run_data import RunData
+from emo_bench.report.tables import DIRECTION_WORDS, Cell, Table, build_tables
+
+_SPREADSHEET_COMMANDS = ("=", "+", "-", "@", "\t", "\r")
+_MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~$&=])")
+
+
+def csv_cell(value: str | float | int | bool | None) -> str | float | int:
+    """A cell that no spreadsheet takes for a formula; numbers stay numbers.
+
+    >>> csv_cell("=cmd()"), csv_cell(-1.5), csv_cell(None), csv_cell("plain")
+    ("'=cmd()", -1.5, '', 'plain')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return value if math.isfinite(value) else ""
+    flat = value.replace("\x00", "")
+    return f"'{flat}" if flat.lstrip(" \n").startswith(_SPREADSHEET_COMMANDS) else flat
+
+
+def wide_csv(run: RunData) -> str:
+    """The main table: one line per system, one column per value, full precision, empty where there is no number."""
+    tables = build_tables(run.record)
+    columns = [column for table in tables for column in table.columns]
+    header = ["system", "anchor", *(f"{column.value.label} ({column.id})" for column in columns)]
+    lines: list[list[str | float | int | bool | None]] = [list(header)]
+    for index, system in enumerate(row.system for row in tables[0].rows) if tables else ():
+        cells = [table.rows[index].cells[place] for table in tables for place in range(len(table.columns))]
+        lines.append([system.name, system.anchor, *(cell.value for cell in cells)])
+    return _csv(lines)
+
+
+LONG_COLUMNS = (
+    "system", "anchor", "protocol", "key", "label", "direction", "unit", "value", "ci_low", "ci_high", "ci_level",
+    "ci_method", "gap_to_ground_truth", "n_scored", "n_planned", "n_identities", "status", "reason", "mark",
+    "watermark",
+)  # fmt: skip
+
+
+def long_rows(run: RunData) -> list[dict[str, Any]]:
+    """Every value of the run as a flat mapping, keys as in ``LONG_COLUMNS``."""
+    found = []
+    for table in build_tables(run.record):
+        for row in table.rows:
+            for column, cell in zip(table.columns, row.cells, strict=True):
+                entry = (
+                    row.system.name, row.system.anchor, column.protocol.name, column.value.key, column.value.label,
+                    column.value.direction, column.value.unit, cell.value, cell.low, cell.high, cell.level, cell.method,
+                    cell.gap, cell.n_scored, cell.n_planned, cell.n_identities, cell.status, cell.reason, cell.mark,
+                    cell.watermark,
+                )  # fmt: skip
+                found.append(dict(zip(LONG_COLUMNS, entry, strict=True)))
+    return found
+
+
+def long_csv(run: RunData) -> str:
+    """Every value with its interval, counts, status and reason, one line each."""
+    return _csv([list(LONG_COLUMNS), *([row[name] for name in LONG_COLUMNS] for row in long_rows(run))])
+
+
+def _csv(lines: list[Any]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    for line in lines:
+        writer.writerow([csv_cell(value) for value in line])
+    return stream.getvalue()
+
+
+def tables_json(run: RunData) -> str:
+    """Tables, coverage and warnings as JSON; numbers are numbers and what is missing is null with a status."""
+    record = run.record
+    value: Mapping[str, Any] = {
+        "name": record.name,
+        "title": record.title,
+        "synthetic": record.synthetic,
+        "status": record.status,
+        "dataset": {"name": record.dataset_name, "sha256": record.digests.dataset, "clips": len(record.clips)},
+        "coverage": record.counts.model_dump(),
+        "failures": [
+            {"code": group.code, "count": group.count, "systems": list(group.systems), "example": group.example}
+            for group in failure_groups(record)
+        ],
+        "warnings": list(run_warnings(run)),
+        "values": [_finite(row) for row in long_rows(run)],
+        "comparisons": [_finite(entry.model_dump()) for entry in record.comparisons],
+        "anchor_checks": [check.model_dump() for check in record.checks],
+    }
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def escape_markdown(text: str) -> str:
+    r"""Text that Markdown shows as it is, on one line.
+
+    >>> print(escape_markdown("a|b <script>"))
+    a\|b \<script\>
+    """
+    flat = " ".join(text.split())
+    return _MARKDOWN_SPECIAL.sub(r"\\\1", flat).replace("@", "&#64;")
+
+
+def markdown_report(run: RunData) -> str:
+    """The tables with what a reader must know, as GitHub's Markdown."""
+    record = run.record
+    parts = [f"# {escape_markdown(record.title or record.name)}", ""]
+    if record.synthetic:
+        parts += [f"> **{escape_markdown(SYNTHETIC_NOTICE)}**", ""]
+    parts += [coverage_sentence(record), ""]
+    for group in failure_groups(record):
+        who = escape_markdown(", ".join(group.systems))
+        parts.append(f"- {group.count} × `{group.code}` ({who}): {escape_markdown(group.example)}")
+    parts += [f"- {escape_markdown(warning)}" for warning in run_warnings(run)]
+    if parts[-1].startswith("- "):
+        parts.append("")
+    for table in build_tables(record):
+        parts += [f"## {table.title}", "", *markdown_table(table), ""]
+        parts += [f"- {escape_markdown(note)}" for note in table_notes(record, table)]
+        protocols = dict.fromkeys(column.protocol.name for column in table.columns)
+        parts += [f"- Protocols: {', '.join(f'`{name}`' for name in protocols)}.", ""]
+    legend = "; ".join(f"{_MARKS[mark].format('1.0')} {words}" for mark, words in MARK_LEGEND.items())
+    parts.append(
+        f"{legend}. ↑ {DIRECTION_WORDS['higher']}, ↓ {DIRECTION_WORDS['lower']}, →GT {DIRECTION_WORDS['closer_to_gt']}."
+    )
+    return "\n".join(parts) + "\n"
+
+
+_MARKS = {"": "{}", "best": "**{}**", "second": "<u>{}</u>", "tie": "{} ≈"}
+
+
+def markdown_table(table: Table) -> list[str]:
+    """One table as lines of Markdown."""
+    heads = [f"{escape_markdown(column.value.label)} {column.arrow}" for column in table.columns]
+    lines = ["| System | " + " | ".join(heads) + " |", "| :-- |" + " --: |" * len(heads)]
+    for row in table.rows:
+        name = escape_markdown(row.system.name)
+        label = f"*{name}*" if row.system.anchor else name
+        lines.append(f"| {label} | " + " | ".join(_markdown_cell(cell) for cell in row.cells) + " |")
+    return lines
+
+
+def _markdown_cell(cell: Cell) -> str:
+    if cell.value is None:
+        return f"*{escape_markdown(cell.text)}*"
+    text = _MARKS[cell.mark].format(cell.text)
+    if cell.interval_text:
+        text += f" <sub>{cell.interval_text}</sub>"
+    if cell.n_scored < cell.n_planned:
+        text += f" <sub>{cell.n_scored}/{cell.n_planned}</sub>"
+    return text + (" †" if cell.watermark else "")
