@@ -102,6 +102,11 @@ class DecodeChild:
         if self._process.stderr is not None:
             self._process.stderr.close()
 
+    @property
+    def pid(self) -> int:
+        """Process id of the child."""
+        return self._process.pid
+
     def next_header(self) -> tuple[Kind, int]:
         """Kind and length of the next message; the content must be read before the next call.
 

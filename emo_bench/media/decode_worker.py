@@ -274,7 +274,8 @@ class Decoder:
         for kind, reason in self._broken.items():
             self.tolerated.append(f"the last packet of {kind} is damaged and was left out ({reason})")
         if self.video is not None and not self.stamps:
-            raise RefusedError("there is a video stream but no picture in it can be decoded")
+            promised = f"; the header promises {self.video.frames}" if self.video.frames else ""
+            raise RefusedError(f"after 0 frames the video ends or cannot be decoded{promised}")
         name = self.container.format.name.split(",")[0]
         if name not in DECLARES_DURATION:
             return

@@ -33,6 +33,7 @@ CLIP_FORMAT = "emo-bench-clip-1"
 
 _CODEC_OPTIONS = {"crf": "0", "preset": "ultrafast"}
 _AUDIO_CHUNK = 4096
+_DURATION_ROUNDING = Fraction(2, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,6 +238,13 @@ def open_clip(path: Path) -> MediaPair:
             raise _not_a_clip(path, "no frame rate")
         width, height = picture.codec_context.width, picture.codec_context.height
         n_frames, audio = _index(container)
+        # The header tells the duration of the longer stream; a file that was cut falls short of it.
+        promised = Fraction(container.duration or 0, 1_000_000)
+        present = max(n_frames / Fraction(rate), Fraction(len(audio.samples), audio.rate))
+        if n_frames == 0 or abs(promised - present) > _DURATION_ROUNDING:
+            raise DecodeError(
+                f"{shown_name(path)} is damaged", expected=f"{float(promised):.3f} s", found=f"{float(present):.3f} s"
+            )
     spec = VideoSpec(width=width, height=height, fps=Fraction(rate), n_frames=n_frames)
     return MediaPair(video=Video(spec, lambda: _pieces(path, spec)), audio=audio)
 

@@ -29,7 +29,9 @@ def index_of(image: np.ndarray) -> int:
     height, width = image.shape[:2]
     block = width // 8
     middle = image[height // 8 : height * 3 // 8].astype(float)
-    return sum(1 << b for b in range(8) if middle[:, b * block + block // 4 : (b + 1) * block - block // 4].mean() > 128)
+    return sum(
+        1 << b for b in range(8) if middle[:, b * block + block // 4 : (b + 1) * block - block // 4].mean() > 128
+    )
 
 
 def tone(seconds: float, rate: int, hertz: float = 440.0) -> np.ndarray:
