@@ -46,7 +46,8 @@ def smoothed(values: NDArray[np.float64], *, deviation: float) -> NDArray[np.flo
     local = slice(reach, reach + len(values))
     sums = np.convolve(np.where(known, values, 0.0), weights)[local]
     mass = np.convolve(known.astype(np.float64), weights)[local]
-    return np.divide(sums, mass, out=np.full(len(values), np.nan), where=mass > 1e-9)
+    means: NDArray[np.float64] = np.divide(sums, mass, out=np.full(len(values), np.nan), where=mass > 1e-9)
+    return means
 
 
 def local_minima(values: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -90,7 +91,7 @@ def motion_beats(clip: ClipFeatures) -> NDArray[np.float64]:
     """Times in seconds at which the head's rotation comes to rest: local minima of its smoothed speed."""
     fps = float(clip.fps)
     speed = smoothed(rotation_steps(clip), deviation=SMOOTHING_SECONDS * fps)
-    return (local_minima(speed) + 1.0) / fps  # a step lies between two frames' middles
+    return (local_minima(speed).astype(np.float64) + 1.0) / fps  # a step lies between two frames' middles
 
 
 def audio_beats(clip: ClipFeatures) -> NDArray[np.float64]:
@@ -98,7 +99,7 @@ def audio_beats(clip: ClipFeatures) -> NDArray[np.float64]:
     fps = float(clip.fps)
     rise = np.diff(smoothed(loudness_of(clip), deviation=SMOOTHING_SECONDS * fps))
     places = local_minima(-rise)
-    return (places[rise[places] > 0] + 1.0) / fps
+    return (places[rise[places] > 0].astype(np.float64) + 1.0) / fps
 
 
 class BeatAlignment(ClipMetric):

@@ -46,7 +46,11 @@ def motion_signals(clip: ClipFeatures) -> dict[str, NDArray[np.float64]]:
     down = blendshape(shapes, "browDownLeft", "browDownRight")
     wide = blendshape(shapes, "eyeWideLeft", "eyeWideRight")
     narrow = blendshape(shapes, "eyeSquintLeft", "eyeSquintRight")
-    signals = {"brows": up - down, "eyes": wide - narrow, "head": np.asarray(arrays["pose_degrees"])[:, 1]}
+    signals = {
+        "brows": up - down,
+        "eyes": wide - narrow,
+        "head": np.asarray(arrays["pose_degrees"], dtype=np.float64)[:, 1],
+    }
     return {key: close_gaps(values, longest=longest_gap(clip)) for key, values in signals.items()}
 
 

@@ -40,11 +40,11 @@ def small_luma(frame: FrameArray) -> NDArray[np.float64]:
     import cv2
 
     height, width = frame.shape[:2]
-    luma = frame.astype(np.float32) @ LUMA
+    luma: NDArray[np.floating] = frame.astype(np.float32) @ LUMA
     scale = SIDE / max(height, width)
     if scale < 1.0:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        luma = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+        luma = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
     return np.asarray(luma, dtype=np.float64)
 
 

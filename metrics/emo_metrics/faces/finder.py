@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from emo_metrics.contract import FrameArray
 from emo_metrics.faces.landmarker import Face, Landmarker
+from emo_metrics.faces.quiet import routine_notes_dropped
 
 CROP_PER_BOX: Final = 2.5
 """Side of the square that is looked at again, as a multiple of the longer side of the expected face."""
@@ -136,7 +137,8 @@ class FaceFinder:
         scale = min(1.0, DETECTOR_SIDE / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         if self._detector is None:
-            self._detector = cv2.FaceDetectorYN.create(str(self._detector_path), "", size, DETECTOR_CONFIDENCE)
+            with routine_notes_dropped():
+                self._detector = cv2.FaceDetectorYN.create(str(self._detector_path), "", size, DETECTOR_CONFIDENCE)
         self._detector.setInputSize(size)
         bgr = np.ascontiguousarray(frame[..., ::-1])
         small = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA) if scale < 1.0 else bgr

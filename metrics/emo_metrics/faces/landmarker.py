@@ -41,6 +41,14 @@ class Face:
         return Face(self.landmarks + np.array([x, y], dtype=np.float32), self.blendshapes, self.transform)
 
 
+def _close(network: Any) -> None:
+    """Closes a network, also while Python shuts down, where the package's own clean-up prints a traceback."""
+    try:
+        network.close()
+    except RuntimeError:
+        network._handle = None  # its threads are gone already, and the process takes the memory with it
+
+
 class Landmarker:
     """The landmarker in image mode: each frame is looked at by itself.
 
@@ -67,7 +75,7 @@ class Landmarker:
                 output_facial_transformation_matrixes=True,
             )
             self._network: Any = vision.FaceLandmarker.create_from_options(options)
-            weakref.finalize(self, self._network.close)  # the package's own clean-up fails once Python shuts down
+            weakref.finalize(self, _close, self._network)
             self.detect(np.zeros((64, 64, 3), dtype=np.uint8))  # the threads' first notes come with the first frame
 
     def detect(self, frame: FrameArray) -> list[Face]:

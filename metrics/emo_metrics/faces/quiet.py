@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import Final
 
 ROUTINE: Final = re.compile(
-    rb"^(?:[IW]\d{4} |(?:INFO|WARNING): |WARNING: All log messages before absl::InitializeLog)",
+    rb"^(?:[IW]\d{4} |(?:INFO|WARNING): |\[ (?:INFO|WARN):)",
 )
-"""Information and warnings of glog, absl and TensorFlow Lite; their errors (``E0000``, ``ERROR:``) do not match."""
+"""Information and warnings of glog, TensorFlow Lite and OpenCV; their errors (``E0000``, ``ERROR:``) do not match."""
 
 
 def without_routine(text: bytes) -> bytes:
