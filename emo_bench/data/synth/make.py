@@ -1,0 +1,277 @@
+"""Makes HDTF-Synth: clips, truth and manifest, the same bytes on every machine.
+
+A clip ``ID`` is two files below the target folder. ``clips/ID.avi`` holds 25 frames a second (lossless) and its sound
+(16 kHz, mono, PCM). ``truth/ID.safetensors`` holds for each of its T frames:
+
+=================  =================  ======================================================================
+name               type, shape        meaning
+=================  =================  ======================================================================
+mouth_opening      f32 [T]            height of the gap between the lips, head units (1 = half the head's height)
+mouth_width        f32 [T]            distance of the corners of the mouth, head units
+mouth_rounding     f32 [T]            0 almond to 1 ellipse
+expression         f32 [T, 26]        coefficients ``EXPRESSION_NAMES``, [0, 1] (gaze [-1, 1])
+pose               f32 [T, 6]         yaw, pitch, roll in degrees; x, y in head units; scale
+gaze               f32 [T, 2]         relative to the head, right and down positive, [-1, 1]
+blink              f32 [T, 2]         the person's left and right eye, 1 = closed
+viseme             i32 [T]            index into ``VISEME_NAMES``
+phoneme            i32 [T]            index into the metadata's ``phonemes``, -1 = none
+box                f32 [T, 4]         x0, y0, x1, y1 of the face in pixels
+landmarks68        f32 [T, 68, 2]     x, y in pixels, iBUG order
+=================  =================  ======================================================================
+
+The file's metadata names the columns and lists the phonemes as [start ms, end ms, IPA], on the picture's timeline.
+With an audio offset of k frames (``meta.audio_offset_frames``), what frame t shows is heard at frame t + k.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emo_bench.core.atomic import sweep_temporary, write_bytes, write_text
+from emo_bench.core.errors import DataError
+from emo_bench.core.hashing import sha256_bytes, sha256_file
+from emo_bench.data.manifest import ManifestEntry, write_manifest
+from emo_bench.data.synth.container import avi_bytes
+from emo_bench.data.synth.identity import identity_from_seed
+from emo_bench.data.synth.motion import FPS, Motion, motion_from_speech
+from emo_bench.data.synth.plan import COUNTS, SECONDS, SLICES, ClipPlan, clips_of
+from emo_bench.data.synth.recordings import FRAME_SAMPLES, RATE, Recording, recording
+from emo_bench.data.synth.render import painter_of
+from emo_bench.data.synth.truth import truth_bytes, truth_of
+
+LICENCE = "Apache-2.0 (made by a program; voices synthesised)"
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class MakeReport:
+    """What ``make_hdtf_synth`` did.
+
+    Attributes:
+        manifest: The manifest's path.
+        made: Clips rendered now.
+        kept: Clips that were there already, with the right bytes.
+        n_bytes: Size of all clips and truth files together.
+    """
+
+    manifest: Path
+    made: int
+    kept: int
+    n_bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class ClipContent:
+    """A clip in memory, before it is written."""
+
+    frames: NDArray[np.uint8]
+    samples: NDArray[np.int16]
+    truth: dict[str, NDArray[Any]]
+    motion: Motion
+    speech: Recording
+
+
+def clip_content(plan: ClipPlan, *, size: int = 128) -> ClipContent:
+    """Renders one clip.
+
+    Args:
+        plan: Which clip, from ``plan.clips_of``.
+        size: Side of the picture in pixels, a multiple of 4.
+    """
+    who = identity_from_seed(plan.identity)
+    speech = recording(plan.slice, plan.number)
+    n_frames = speech.n_frames
+    motion = motion_from_speech(speech.phonemes, speech.pitch, speech.loudness(), who, plan.id, n_frames)
+    painter = painter_of(who, size)
+    frames = np.stack([painter.paint(motion.state(frame)) for frame in range(n_frames)])
+    samples = shift_sound(speech.samples, plan.offset)
+    return ClipContent(frames, samples, truth_of(who, motion, size), motion, speech)
+
+
+def shift_sound(samples: NDArray[np.int16], frames: int) -> NDArray[np.int16]:
+    """The sound ``frames`` later (earlier when negative), as long as before; silence comes in at the border.
+
+    >>> shift_sound(np.arange(1, 1281, dtype=np.int16), 1)[638:642].tolist()
+    [0, 0, 1, 2]
+    """
+    shift = frames * FRAME_SAMPLES
+    silence = np.zeros(min(abs(shift), len(samples)), np.int16)
+    if shift >= 0:
+        return np.concatenate([silence, samples[: len(samples) - len(silence)]])
+    return np.concatenate([samples[len(silence) :], silence])
+
+
+def make_hdtf_synth(
+    target: Path,
+    *,
+    slice: str = "all",
+    size: int = 128,
+    workers: int = 2,
+    progress: Progress | None = None,
+) -> MakeReport:
+    """Makes HDTF-Synth, or a slice of it, below a folder; clips that are already there are kept.
+
+    Args:
+        target: Folder; gets ``manifest.jsonl``, ``clips`` and ``truth``.
+        slice: ``all``, or one of ``plan.SLICES``: ``mini`` (12 clips of 2 s), ``train``, ``validation``, ``test``
+            (identity-disjoint), ``offsets`` (sound late or early by a known number of frames).
+        size: Side of the square picture in pixels, a multiple of 4.
+        workers: How many processes render.
+        progress: Called with clips done, clips in total and the id of the last one.
+
+    Returns:
+        What was done.
+
+    Raises:
+        DataError: for an unknown slice, an impossible size, or a disk that is too full.
+    """
+    if slice != "all" and slice not in SLICES:
+        raise DataError(f"unknown slice {slice!r}", expected=f"all, {', '.join(SLICES)}")
+    if size % 4 or not 32 <= size <= 1024:
+        raise DataError("impossible size", expected="a multiple of 4 from 32 to 1024 pixels", found=str(size))
+    plans = clips_of(slice)
+    target.mkdir(parents=True, exist_ok=True)
+    _check_disk(target, plans, size)
+    sweep_temporary(target)
+    entries: dict[str, ManifestEntry] = {}
+    waiting: list[ClipPlan] = []
+    for plan in plans:
+        entry = _finished(target, plan, size)
+        if entry is None:
+            waiting.append(plan)
+        else:
+            entries[plan.id] = entry
+    kept = len(entries)
+    if progress is not None and kept:
+        progress(kept, len(plans), "already there")
+    for entry in _render(target, waiting, size, workers):
+        entries[entry.id] = entry
+        if progress is not None:
+            progress(len(entries), len(plans), entry.id)
+    manifest = target / "manifest.jsonl"
+    write_manifest(manifest, entries.values())
+    shutil.rmtree(target / ".parts", ignore_errors=True)
+    n_bytes = sum((target / path).stat().st_size for e in entries.values() for path in (e.video, e.truth) if path)
+    return MakeReport(manifest=manifest, made=len(waiting), kept=kept, n_bytes=n_bytes)
+
+
+def _render(target: Path, plans: list[ClipPlan], size: int, workers: int) -> Iterator[ManifestEntry]:
+    if workers <= 1 or len(plans) <= 1:
+        yield from (make_clip(target, plan, size) for plan in plans)
+        return
+    # A fresh interpreter for each worker: forking a process that has threads (torch) can deadlock.
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        yield from pool.imap_unordered(_make_clip_of, [(target, plan, size) for plan in plans])
+
+
+def _make_clip_of(job: tuple[Path, ClipPlan, int]) -> ManifestEntry:
+    return make_clip(*job)
+
+
+def make_clip(target: Path, plan: ClipPlan, size: int) -> ManifestEntry:
+    """Renders and writes one clip; returns its line of the manifest."""
+    content = clip_content(plan, size=size)
+    speech = content.speech
+    video = avi_bytes(content.frames, content.samples, fps=FPS, rate=RATE)
+    phonemes = [[round(p.start * 1000), round(p.end * 1000), p.symbol] for p in speech.phonemes]
+    truth = truth_bytes(content.truth, phonemes)
+    video_path, truth_path = f"clips/{plan.id}.avi", f"truth/{plan.id}.safetensors"
+    write_bytes(target / video_path, video)
+    write_bytes(target / truth_path, truth)
+    who = identity_from_seed(plan.identity)
+    boxes = content.truth["box"]
+    low, high = boxes.min(axis=0), boxes.max(axis=0)
+    entry = ManifestEntry(
+        id=plan.id,
+        video=video_path,
+        truth=truth_path,
+        identity=who.name,
+        split=plan.slice,
+        reference_frame=reference_frame(content),
+        face_box=(float(low[0]), float(low[1]), float(high[2]), float(high[3])),
+        sha256={"video": sha256_bytes(video), "truth": sha256_bytes(truth)},
+        meta={
+            "audio_offset_frames": plan.offset,
+            "language": speech.language,
+            "licence": LICENCE,
+            "mood": content.motion.mood,
+            "size": size,
+            "style": who.style,
+            "synthetic": True,
+            "text": speech.text,
+            "voice": speech.voice,
+        },
+    )
+    # What a later run needs to know that this clip is finished; read back by `_finished`.
+    write_text(_part(target, plan, size), entry.model_dump_json() + "\n")
+    return entry
+
+
+def reference_frame(content: ClipContent) -> int:
+    """The frame that shows the face best: eyes open, mouth nearly closed, head most frontal."""
+    pose, blink = content.truth["pose"], content.truth["blink"]
+    opening = content.truth["mouth_opening"]
+    cost = (
+        np.abs(pose[:, 0]) * 0.05
+        + np.abs(pose[:, 1]) * 0.05
+        + opening * 4.0
+        + np.maximum(blink[:, 0] - 0.2, 0.0) * 20.0
+    )
+    return int(np.argmin(cost))
+
+
+def _part(target: Path, plan: ClipPlan, size: int) -> Path:
+    return target / ".parts" / f"{plan.id}-{size}.json"
+
+
+def _finished(target: Path, plan: ClipPlan, size: int) -> ManifestEntry | None:
+    """The manifest line of a clip that an earlier run finished and whose files still have the same bytes."""
+    entry = _known(target, plan, size)
+    if entry is None or entry.truth is None:
+        return None
+    for kind, path in (("video", entry.video), ("truth", entry.truth)):
+        file = target / path
+        if not file.is_file() or sha256_file(file) != entry.sha256.get(kind):
+            return None
+    return entry
+
+
+def _known(target: Path, plan: ClipPlan, size: int) -> ManifestEntry | None:
+    part = _part(target, plan, size)
+    rows = part.read_text(encoding="utf-8").splitlines() if part.is_file() else []
+    manifest = target / "manifest.jsonl"
+    if not rows and manifest.is_file():
+        rows = [row for row in manifest.read_text(encoding="utf-8").splitlines() if f'"{plan.id}"' in row]
+    for row in rows:
+        try:
+            entry = ManifestEntry.model_validate(json.loads(row))
+        except ValueError:
+            continue
+        if entry.id == plan.id and entry.meta.get("size") == size:
+            return entry
+    return None
+
+
+def _check_disk(target: Path, plans: tuple[ClipPlan, ...], size: int) -> None:
+    frames = sum(SECONDS[plan.slice] * FPS for plan in plans)
+    needed = frames * size * size
+    free = shutil.disk_usage(target).free
+    if free < needed:
+        raise DataError(
+            f"not enough disk space below {target}",
+            expected=f"about {needed / 1e6:.0f} MB free for {len(plans)} clips of {size} px",
+            found=f"{free / 1e6:.0f} MB",
+            fix="free some space, choose a slice, or a smaller size",
+        )
+
+
+__all__ = ["COUNTS", "LICENCE", "MakeReport", "clip_content", "make_clip", "make_hdtf_synth"]

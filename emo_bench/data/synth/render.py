@@ -1,0 +1,80 @@
+"""From an identity and a frame's numbers to a picture."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emo_bench.data.synth.draw.canvas import Canvas
+from emo_bench.data.synth.draw.eyes import draw_eyes
+from emo_bench.data.synth.draw.face import draw_ears, draw_face
+from emo_bench.data.synth.draw.finish import bake_medium, finish
+from emo_bench.data.synth.draw.glasses import draw_glasses
+from emo_bench.data.synth.draw.hair import draw_back_hair, draw_front_hair
+from emo_bench.data.synth.draw.head import view_of
+from emo_bench.data.synth.draw.light import light_of
+from emo_bench.data.synth.draw.mouth import draw_mouth
+from emo_bench.data.synth.draw.scene import Torso, bake_background
+from emo_bench.data.synth.draw.skin import bake_skin
+from emo_bench.data.synth.identity import Identity
+from emo_bench.data.synth.state import FrameState
+
+
+class Painter:
+    """Paints frames of one identity at one size; what does not change is computed once.
+
+    Args:
+        who: The identity.
+        size: Side of the square picture in pixels, a multiple of 4.
+    """
+
+    def __init__(self, who: Identity, size: int) -> None:
+        self.who = who
+        self.size = size
+        self.light = light_of(who)
+        self.skin = bake_skin(who, size)
+        self.background = bake_background(who, size)
+        self.medium = bake_medium(who, size)
+
+    def paint(self, state: FrameState) -> NDArray[np.uint8]:
+        """One frame, ``uint8 [size, size, 3]``, RGB."""
+        who, light = self.who, self.light
+        canvas = Canvas(self.background.copy())
+        view = view_of(state, self.size)
+        torso = Torso(canvas, who, view, light, state)
+        torso.draw_behind()
+        torso.draw_neck()
+        torso.draw_clothes()
+        draw_back_hair(canvas, who, view, light)
+        if who.hair in ("long", "wavy", "bob", "curly"):
+            torso.draw_neck()
+            torso.draw_clothes()
+        draw_ears(canvas, who, view, light)
+        face = draw_face(canvas, who, view, light, self.skin, state)
+        draw_eyes(canvas, who, view, face, state)
+        draw_mouth(canvas, who, view, face, state)
+        draw_front_hair(canvas, who, view, light)
+        draw_glasses(canvas, who, view)
+        return finish(canvas, who, self.medium)
+
+
+@lru_cache(maxsize=4)
+def painter_of(who: Identity, size: int) -> Painter:
+    """The painter of an identity, kept for a few identities at a time."""
+    return Painter(who, size)
+
+
+def render_frame(identity: Identity, state: FrameState, *, size: int = 128) -> NDArray[np.uint8]:
+    """Paints one frame.
+
+    Args:
+        identity: Who is seen.
+        state: Pose and expression.
+        size: Side of the square picture in pixels, a multiple of 4.
+
+    Returns:
+        ``uint8 [size, size, 3]``, RGB; the same bytes on every machine.
+    """
+    return painter_of(identity, size).paint(state)

@@ -1,0 +1,158 @@
+"""What is known about every frame: landmarks, boxes, mouth, and the file that keeps it (safetensors, written here)."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emo_bench.data.synth.draw.eyes import brow_curve, eye_shape
+from emo_bench.data.synth.draw.head import View, axis_depth, half_width, lower_jaw, point_on_skull, raise_jaw, view_of
+from emo_bench.data.synth.draw.mouth import mouth_shape
+from emo_bench.data.synth.draw.skin import relief
+from emo_bench.data.synth.exact import cosine, sine
+from emo_bench.data.synth.identity import Identity
+from emo_bench.data.synth.motion import Motion
+from emo_bench.data.synth.state import EXPRESSION_NAMES, POSE_NAMES, FrameState
+from emo_bench.data.synth.visemes import VISEME_NAMES
+
+Point = tuple[float, float]
+
+
+def landmarks68(who: Identity, state: FrameState, size: int) -> NDArray[np.float32]:
+    """The 68 landmarks in iBUG order, ``float32 [68, 2]``: x, y in pixels, (0, 0) the picture's top left corner."""
+    view = view_of(state, size)
+    points = [*_jaw(who, view), *_brows(who, view, state), *_nose(who, view), *_eyes(who, view, state)]
+    points += _mouth(who, view, state)
+    return np.asarray(points, np.float32)
+
+
+def _on_face(who: Identity, view: View, X: float, Y: float) -> Point:
+    """Projects a point of the face given where the jaw already is; the relief is added."""
+    rest = float(raise_jaw(Y, view.jaw))
+    x, _, z = point_on_skull(who, X, rest)
+    px, py = view.project(x, Y, z + float(relief(who, X, rest)))
+    return float(px), float(py)
+
+
+def _jaw(who: Identity, view: View) -> list[Point]:
+    points = []
+    for k in range(17):
+        # From ear over chin to ear: an angle down the rim of the face, slightly in front of its silhouette.
+        angle = -90.0 + 180.0 * (k / 16.0)
+        Y = 0.02 + 0.96 * cosine(angle)
+        reach = float(half_width(who, Y)) * float(np.sqrt(max(1.0 - Y * Y, 0.0)))
+        share = sine(angle)
+        X = reach * (0.985 if share > 0 else -0.985) * min(1.0, abs(share) * 1.35 / (abs(share) * 0.35 + 1.0))
+        inside = max(reach * reach - X * X, 0.0)
+        Z = axis_depth(Y) + who.depth * float(np.sqrt(inside)) / max(float(half_width(who, Y)), 0.1)
+        px, py = view.project(X, float(lower_jaw(Y, view.jaw)), Z)
+        points.append((float(px), float(py)))
+    return points
+
+
+def _brows(who: Identity, view: View, state: FrameState) -> list[Point]:
+    points = []
+    for side, order in ((-1.0, (0.95, 0.5, 0.0, -0.5, -0.95)), (1.0, (-0.95, -0.5, 0.0, 0.5, 0.95))):
+        for u in order:
+            Y = float(brow_curve(who, state, side, u))
+            points.append(_on_face(who, view, side * (who.eye_x + 0.01 + 0.205 * u), Y))
+    return points
+
+
+def _nose(who: Identity, view: View) -> list[Point]:
+    tip = who.nose_length
+    heights = [who.eye_y + (tip - 0.03 - who.eye_y) * k / 3.0 for k in range(4)]
+    points = [_on_face(who, view, 0.0, Y) for Y in heights]
+    base = tip + 0.06
+    points += [_on_face(who, view, who.nose_width * share, base) for share in (-0.85, -0.42, 0.0, 0.42, 0.85)]
+    return points
+
+
+def _eyes(who: Identity, view: View, state: FrameState) -> list[Point]:
+    points = []
+    for side in (-1.0, 1.0):
+        shape = eye_shape(who, state, side)
+        # Around each eye as in iBUG: the corner on the picture's left first, then over the top.
+        left = 1.0 if side < 0 else -1.0
+        around = [(left, 0), (0.4 * left, -1), (-0.4 * left, -1), (-left, 0), (-0.4 * left, 1), (0.4 * left, 1)]
+        for u, lid in around:
+            v = 0.0 if lid == 0 else float(shape.upper(u) if lid < 0 else shape.lower(u))
+            Y = who.eye_y + (v - shape.tilt * u) * who.eye_width
+            points.append(_on_face(who, view, side * (who.eye_x + u * who.eye_width * side * side), Y))
+    return points
+
+
+def _mouth(who: Identity, view: View, state: FrameState) -> list[Point]:
+    shape = mouth_shape(who, state)
+
+    def at(t: float, edge: int) -> Point:
+        return _on_face(who, view, t * shape.half_width, float(shape.edges(t)[edge]))
+
+    outer = [at(t, 0) for t in (-1.0, -0.6, -0.25, 0.0, 0.25, 0.6, 1.0)]
+    outer += [at(t, 3) for t in (0.6, 0.3, 0.0, -0.3, -0.6)]
+    inner = [at(-0.9, 1), at(-0.4, 1), at(0.0, 1), at(0.4, 1), at(0.9, 1), at(0.4, 2), at(0.0, 2), at(-0.4, 2)]
+    return outer + inner
+
+
+def face_box(points: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """The box around the landmarks, widened upwards to the hairline, within the picture: x0, y0, x1, y1."""
+    left, top = float(points[:, 0].min()), float(points[:, 1].min())
+    right, bottom = float(points[:, 0].max()), float(points[:, 1].max())
+    top -= 0.22 * (bottom - top)
+    limit = float(size)
+    return np.asarray([max(left, 0.0), max(top, 0.0), min(right, limit), min(bottom, limit)], np.float32)
+
+
+def truth_of(who: Identity, motion: Motion, size: int) -> dict[str, NDArray[Any]]:
+    """All truth arrays of a clip; names, units and shapes are those of ``make_hdtf_synth``'s documentation."""
+    states = [motion.state(frame) for frame in range(len(motion.pose))]
+    shapes = [mouth_shape(who, state) for state in states]
+    landmarks = np.stack([landmarks68(who, state, size) for state in states])
+    boxes = np.stack([face_box(points, size) for points in landmarks])
+    column = EXPRESSION_NAMES.index
+    return {
+        "mouth_opening": np.asarray([shape.opening for shape in shapes], np.float32),
+        "mouth_width": np.asarray([2.0 * shape.half_width for shape in shapes], np.float32),
+        "mouth_rounding": np.asarray([shape.round for shape in shapes], np.float32),
+        "expression": motion.expression.astype(np.float32),
+        "pose": motion.pose.astype(np.float32),
+        "gaze": motion.expression[:, [column("look_x"), column("look_y")]].astype(np.float32),
+        "blink": motion.expression[:, [column("blink_left"), column("blink_right")]].astype(np.float32),
+        "viseme": motion.viseme.astype(np.int32),
+        "phoneme": motion.phoneme.astype(np.int32),
+        "box": boxes,
+        "landmarks68": landmarks,
+    }
+
+
+_KINDS = {np.dtype(np.float32): "F32", np.dtype(np.int32): "I32"}
+
+
+def truth_bytes(arrays: Mapping[str, NDArray[Any]], phonemes: list[list[Any]]) -> bytes:
+    """A safetensors file: arrays in order of name, and names of columns as metadata; every byte is decided here."""
+    header: dict[str, Any] = {
+        "__metadata__": {
+            "expression_names": json.dumps(EXPRESSION_NAMES),
+            "phonemes": json.dumps(phonemes, ensure_ascii=False),
+            "pose_names": json.dumps(POSE_NAMES),
+            "viseme_names": json.dumps(VISEME_NAMES),
+        }
+    }
+    body = bytearray()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        data = array.astype(array.dtype.newbyteorder("<")).tobytes()
+        header[name] = {
+            "dtype": _KINDS[array.dtype],
+            "shape": list(array.shape),
+            "data_offsets": [len(body), len(body) + len(data)],
+        }
+        body += data
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + bytes(body)
