@@ -23,7 +23,7 @@ import numpy as np
 from emo_bench.core.errors import DecodeError, NoAudioError, TooShortError
 from emo_bench.media.child import DecodeChild, shown_name
 from emo_bench.media.limits import DEFAULT_LIMITS, Limits
-from emo_bench.media.probe import MediaInfo, Scan, scan
+from emo_bench.media.probe import MediaInfo, Scan, file_signature, scan
 from emo_bench.media.timeline import TOLERANCE, Timeline, count_frames, source_indices
 from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec, samples_for_frames
 from emo_bench.media.wire import Kind
@@ -209,6 +209,8 @@ def _video(
     spec = VideoSpec(width=width, height=height, fps=fps, n_frames=n_frames)
 
     def pieces() -> Iterator[FrameArray]:
+        if file_signature(path) != found.signature:
+            raise DecodeError(f"{shown_name(path)} changed since it was examined", fix="leave files alone during a run")
         for piece in _read_pieces(path, indices, stored, limits):
             yield found.orientation.apply(piece)
 

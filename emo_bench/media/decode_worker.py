@@ -188,6 +188,8 @@ class Decoder:
         import av
 
         kind = packet.stream.type
+        if kind in self._broken and packet.size:
+            raise RefusedError(f"{self._where()} the {kind} data are damaged ({self._broken[kind]})")
         try:
             frames = packet.decode()
         except (av.error.FFmpegError, ValueError) as error:
@@ -200,8 +202,6 @@ class Decoder:
                 self._take_picture(frame)
             else:
                 self._take_sound(frame)
-            if kind in self._broken:
-                raise RefusedError(f"{self._where()} the {kind} data are damaged ({self._broken[kind]})")
             yield frame
 
     def _note_broken(self, kind: str, reason: str) -> None:
@@ -211,10 +211,9 @@ class Decoder:
             text = f"unreadable {kind} data before the first decodable frame were skipped"
             if text not in self.tolerated:
                 self.tolerated.append(text)
-        elif kind in self._broken:
-            raise RefusedError(f"{self._where()} the {kind} data are damaged or cut off ({reason})")
         else:
-            self._broken[kind] = reason
+            # Only the last packet of a stream may be damaged: the next one raises.
+            self._broken.setdefault(kind, reason)
 
     def _take_picture(self, frame: Any) -> None:
         size = (frame.width, frame.height)
@@ -279,6 +278,11 @@ class Decoder:
         name = self.container.format.name.split(",")[0]
         if name not in DECLARES_DURATION:
             return
+        if name == "avi" and self.video is not None:
+            # The demuxer adapts the duration of a cut AVI to its size, but not the number of frames.
+            lost = self.video.frames - len(self.stamps)
+            if lost > MISSING_SECONDS * (self.video.average_rate or 25):
+                raise RefusedError(f"{self._where()} the video ends, but the header promises {self.video.frames}")
         for kind, stream, decoded in self._ends():
             if stream.duration is None or stream.time_base is None:
                 continue

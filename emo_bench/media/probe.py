@@ -96,6 +96,7 @@ class Scan:
         stored_size: Width and height before rotation.
         orientation: How the stored pictures become upright.
         audio: The sound, mono and resampled, if it was asked for and exists.
+        signature: Tells whether the file is still the same, see ``file_signature``.
     """
 
     info: MediaInfo
@@ -103,6 +104,7 @@ class Scan:
     stored_size: tuple[int, int]
     orientation: Orientation
     audio: Audio | None
+    signature: tuple[int, ...]
 
 
 def probe(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> MediaInfo:
@@ -138,6 +140,7 @@ def scan(
     request = {"what": "scan", "video": video, "audio": audio, "send_audio": rate is not None}
     sound = SoundBuilder(rate=rate, limits=limits, name=shown_name(path)) if rate is not None else None
     declared: dict[str, Any] = {}
+    signature = file_signature(path)
     with DecodeChild(path, request, limits=limits) as child:
         while True:
             kind, length = child.next_header()
@@ -146,12 +149,27 @@ def scan(
             elif kind is Kind.AUDIO and sound is not None:
                 sound.add_message(child, length)
             elif kind is Kind.DONE:
-                return _assemble(declared, child.read_json(length), sound)
+                return _assemble(declared, child.read_json(length), sound, signature)
             else:
                 raise DecodeError(f"decoding {shown_name(path)} failed: unexpected message {kind!r}")
 
 
-def _assemble(declared: dict[str, Any], outcome: dict[str, Any], sound: SoundBuilder | None) -> Scan:
+def file_signature(path: Path) -> tuple[int, ...]:
+    """Size, time of change and identity of a file; differs when it was written anew.
+
+    Raises:
+        DecodeError: the file is not there.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        raise DecodeError(f"{shown_name(path)} cannot be opened: {getattr(error, 'strerror', error)}") from error
+    return (status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def _assemble(
+    declared: dict[str, Any], outcome: dict[str, Any], sound: SoundBuilder | None, signature: tuple[int, ...]
+) -> Scan:
     facts = {key: declared[key] for key in ("container", "n_video_streams", "n_audio_streams")}
     facts["tolerated"] = tuple(outcome["tolerated"])
     timeline, orientation, size = None, UPRIGHT, (0, 0)
@@ -171,7 +189,14 @@ def _assemble(declared: dict[str, Any], outcome: dict[str, Any], sound: SoundBui
             "audio_seconds": Fraction(int(outcome["audio_samples"]), rate),
         }
     audio = sound.finish() if sound is not None and outcome["audio_samples"] else None
-    return Scan(info=MediaInfo(**facts), timeline=timeline, stored_size=size, orientation=orientation, audio=audio)
+    return Scan(
+        info=MediaInfo(**facts),
+        timeline=timeline,
+        stored_size=size,
+        orientation=orientation,
+        audio=audio,
+        signature=signature,
+    )
 
 
 def _video_facts(

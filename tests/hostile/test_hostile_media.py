@@ -211,7 +211,7 @@ def test_long_audio_is_bounded(tmp_path: Path) -> None:
 def test_memory_is_bounded(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4", n_frames=3, size=(1920, 1088))
     with pytest.raises(LimitError, match="memory"):
-        open_video(path, limits=replace(STRICT, memory_bytes=190 << 20))
+        open_video(path, limits=replace(STRICT, memory_bytes=110 << 20))
 
 
 def test_the_child_cannot_write_files_or_open_many(tmp_path: Path) -> None:
@@ -293,10 +293,7 @@ def test_a_file_that_changes_between_the_passes(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4", n_frames=40)
     video = open_video(path)
     make(path, n_frames=10)
-    with pytest.raises(DecodeError, match="10 of 40"):
-        video.read_all()
-    make(path, n_frames=40, size=(64, 64))
-    with pytest.raises(DecodeError):
+    with pytest.raises(DecodeError, match="changed"):
         video.read_all()
     path.unlink()
     with pytest.raises(DecodeError, match="cannot be opened"):
