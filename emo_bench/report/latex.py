@@ -37,12 +37,14 @@ _SPECIAL = {
     "²": r"\ensuremath{^2}",
     "–": "--",
     "…": r"\ldots{}",
+    "†": r"\textdagger{}",
+    "’": "'",
 }
 _MARKS = {
     "": "{}",
     "best": r"\textbf{{{}}}",
     "second": r"\underline{{{}}}",
-    "tie": r"{}\rlap{{\ensuremath{{^\approx}}}}",
+    "tie": r"{}\ensuremath{{^\approx}}",
 }
 
 
@@ -89,7 +91,7 @@ def latex_table(run: RunData, table: Table) -> str:
         r"\begin{table}[htb]",
         r"\centering\small",
         rf"\caption{{{_caption(run, table)}}}",
-        rf"\label{{tab:{table.name}}}",
+        rf"\label{{tab:{table.name}}}\vspace{{1.5ex}}",
         # A wide table shrinks to the text width, a narrow one keeps its size.
         r"\sbox0{%",
         r"\begin{tabular}{@{}l" + "r" * len(table.columns) + "@{}}",
@@ -140,11 +142,9 @@ def _caption(run: RunData, table: Table) -> str:
     text = escape_latex(" ".join(sentences))
     if legend:
         text += " " + "; ".join(legend) + "."
-    if any(cell.watermark for row in table.rows for cell in row.cells):
-        text += r" \textdagger: small sample."
     return text + f" Protocols: {escape_latex(protocols)}."
 
 
-_LONGEST_NAME = 60
+_LONGEST_NAME = 40
 _FIT = r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
-_LEGEND_WORDS = (("best", "bold"), ("second", "underlined"), ("tie", "tilde"))
+_LEGEND_WORDS = (("best", "bold"), ("second", "underlined"), ("tie", ""))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from emo_bench.record.schema import AnchorCheck, ComparisonEntry, RunRecord, SystemEntry
@@ -76,7 +76,13 @@ class TableView:
 def table_views(record: RunRecord) -> tuple[TableView, ...]:
     """All tables of the run."""
     truth = next((system.name for system in record.systems if system.kind == "ground_truth"), None)
-    return tuple(_table_view(record, table, truth) for table in build_tables(record))
+    views: list[TableView] = []
+    for table in build_tables(record):
+        view = _table_view(record, table, truth)
+        # What an earlier table has said already is not said again.
+        said = {note for earlier in views for note in earlier.notes}
+        views.append(replace(view, notes=tuple(note for note in view.notes if note not in said)))
+    return tuple(views)
 
 
 def _table_view(record: RunRecord, table: Table, truth: str | None) -> TableView:
@@ -166,9 +172,11 @@ def _bar(cell: Cell, span: tuple[float, float] | None, truth: float | None) -> B
 
 
 def comparison_views(record: RunRecord) -> list[dict[str, Any]]:
-    """One line per pair of systems and value."""
+    """One line per pair of systems and value, without protocols that could not be computed."""
     columns = {(column.protocol.name, column.value.key): column for column in columns_of(record)}
-    entries = sorted(record.comparisons, key=lambda entry: _place(columns, entry))
+    absent = {protocol.name for protocol in record.protocols if protocol.status != "ok"}
+    kept = [entry for entry in record.comparisons if entry.protocol not in absent]
+    entries = sorted(kept, key=lambda entry: _place(columns, entry))
     return [_comparison(columns.get((entry.protocol, entry.key)), entry) for entry in entries]
 
 
@@ -234,7 +242,7 @@ def check_matrix(record: RunRecord) -> dict[str, Any]:
             "cells": [_check(found.get((protocol, key, *pair))) for pair in pairs],
         }
         for (protocol, key), column in columns.items()
-        if (protocol, key) in present
+        if (protocol, key) in present and column.protocol.status == "ok"
     ]
     failed = [
         {
