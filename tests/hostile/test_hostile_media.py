@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+
 from emo_bench.core.errors import ClipError, DecodeError, LimitError
 from emo_bench.media.child import DecodeChild
 from emo_bench.media.decode import load_pair, open_video, read_audio
@@ -48,6 +49,11 @@ def make(
     return path
 
 
+def read_to_the_end(child: DecodeChild) -> None:
+    while True:
+        child.read_exactly(child.next_header()[1])
+
+
 def cut(path: Path, share: float) -> Path:
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     return path
@@ -70,7 +76,7 @@ def cut(path: Path, share: float) -> Path:
     ],
     ids=["empty", "zeros", "text", "png", "m3u8", "concat", "sdp", "dash", "avi", "mkv", "mp4"],
 )
-@pytest.mark.parametrize("read", [probe, open_video, read_audio], ids=lambda function: function.__name__)
+@pytest.mark.parametrize("read", [probe, read_audio], ids=lambda function: function.__name__)
 def test_what_is_no_media_is_refused(tmp_path: Path, content: bytes, read) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
@@ -185,7 +191,7 @@ def test_a_header_that_promises_giant_pictures(tmp_path: Path) -> None:
     at = data.index(b"strf") + 8 + 4
     data[at : at + 8] = struct.pack("<ii", 30_000, 30_000)
     path.write_bytes(bytes(data))
-    with pytest.raises(ClipError, match="pixels|not a readable|cannot be decoded"):
+    with pytest.raises(ClipError, match=r"pixels|not a readable|cannot be decoded"):
         probe(path)
 
 
@@ -222,7 +228,8 @@ def test_the_child_cannot_write_files_or_open_many(tmp_path: Path) -> None:
     program = (
         "import json, sys; from emo_bench.media.decode_worker import limit_process; import resource as r;"
         "limit_process(json.loads(sys.argv[1]));"
-        "print([r.getrlimit(k)[0] for k in (r.RLIMIT_FSIZE, r.RLIMIT_CORE, r.RLIMIT_NOFILE, r.RLIMIT_CPU, r.RLIMIT_AS)])"
+        "names = ('FSIZE', 'CORE', 'NOFILE', 'CPU', 'AS');"
+        "print([r.getrlimit(getattr(r, 'RLIMIT_' + name))[0] for name in names])"
     )
     limits = json.dumps(DEFAULT_LIMITS.as_json())
     done = subprocess.run([sys.executable, "-c", program, limits], capture_output=True, text=True, check=True)
@@ -237,8 +244,7 @@ def test_a_hanging_decoder_is_stopped(tmp_path: Path) -> None:
     with DecodeChild(path, request, limits=limits) as child:
         os.kill(child.pid, signal.SIGSTOP)
         with pytest.raises(LimitError, match="too long"):
-            while True:
-                child.read_exactly(child.next_header()[1])
+            read_to_the_end(child)
     assert time.monotonic() - began < 5
 
 
@@ -256,8 +262,7 @@ def test_a_dying_decoder_is_explained(tmp_path: Path, sign: int, kind: type[Clip
     with DecodeChild(path, request, limits=STRICT) as child:
         os.kill(child.pid, sign)
         with pytest.raises(kind, match=words):
-            while True:
-                child.read_exactly(child.next_header()[1])
+            read_to_the_end(child)
 
 
 @pytest.mark.parametrize(

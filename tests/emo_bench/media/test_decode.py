@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from emo_bench.core.errors import DecodeError, NoAudioError, TooShortError
 from emo_bench.media.decode import load_pair, open_video, place_audio, read_audio
 from emo_bench.media.orientation import Orientation
 from emo_bench.media.types import Audio, samples_for_frames
-
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def children() -> set[int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from emo_bench.core.errors import DecodeError, GenerationError
 from emo_bench.core.hashing import sha256_file
 from emo_bench.media.lossless import LosslessWriter, open_clip, write_clip

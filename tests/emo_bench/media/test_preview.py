@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from emo_bench.core.errors import GenerationError
 from emo_bench.media.decode import load_pair
 from emo_bench.media.preview import encode_roundtrip, write_preview

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from emo_bench.media.doctor import inspect_media
 from emo_bench.media.probe import probe
 

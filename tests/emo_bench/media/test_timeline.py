@@ -3,10 +3,11 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from emo_bench.media.timeline import Timeline, count_frames, source_indices
-from emo_bench.media.types import frames_for_samples, samples_for_frames
 from hypothesis import given
 from hypothesis import strategies as st
+
+from emo_bench.media.timeline import Timeline, count_frames, source_indices
+from emo_bench.media.types import frames_for_samples, samples_for_frames
 
 rates = st.sampled_from([Fraction(25), Fraction(30), Fraction(30000, 1001), Fraction(24000, 1001), Fraction(50)])
 timelines = st.builds(
