@@ -80,7 +80,7 @@ def _spec(name: str, title: str, value: ValueSpec) -> ProtocolSpec:
         granularity=Granularity.CLIP,
         values=(value,),
         extractors=(FACE,),
-        source="docs/protocols/blink-mediapipe.md",
+        source="docs/protocols/, own definition",
     )
 
 
