@@ -153,6 +153,10 @@ for _kind, _target in {
     "shifted_audio": "emo_bench.generate.anchors:ShiftedAudio",
     "other_identity": "emo_bench.generate.anchors:OtherIdentity",
     "videos": "emo_bench.generate.videos:Videos",
+    "external": "emo_bench.generate.external:External",
+    "external_dubbing": "emo_bench.generate.external:ExternalDubbing",
+    "wav2lip": "emo_bench.generate.wav2lip:Wav2Lip",
+    "wav2lip_dubbing": "emo_bench.generate.wav2lip:Wav2LipDubbing",
 }.items():
     systems.add(_kind, _target)
 
