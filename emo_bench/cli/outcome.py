@@ -28,7 +28,7 @@ def print_outcome(record: RunRecord, folder: Path) -> None:
     for columns in _blocks(_columns(record), per_block=max(2, (width - 18) // 14)):
         _print_table(console, record, columns)
     _print_notes(console, record)
-    console.print(f"report: {folder / 'report.html'}", soft_wrap=True)
+    console.print(f"report: {folder / 'report' / 'report.html'}", soft_wrap=True)
     console.print(f"record: {folder / 'record.json'}", soft_wrap=True)
 
 
@@ -75,9 +75,8 @@ def _print_notes(console: Console, record: RunRecord) -> None:
     from rich.markup import escape
 
     counts = record.counts
-    console.print(
-        f"clips: {counts.done} of {counts.planned} made; {len(record.clips)} in {escape(record.dataset_name)}"
-    )
+    name = escape(record.dataset_name)
+    console.print(f"clips: {counts.done} of {counts.planned} made; the set has {len(record.clips)} ({name})")
     for (stage, code), count in sorted(Counter((entry.stage, entry.code) for entry in record.failures).items()):
         console.print(f"[red]{stage}: {count} x {escape(code)}[/red]")
     for protocol in record.protocols:

@@ -18,11 +18,18 @@ class Kind(StrEnum):
 
 def schema(what: Annotated[Kind, typer.Argument(help="Whose schema.")] = Kind.SUITE) -> int:
     """Print the JSON Schema of suite files, run records or manifest lines."""
+    from pydantic import BaseModel
+
     from emo_bench.cli.options import print_json
     from emo_bench.config.schema import RunConfig
     from emo_bench.data.manifest import ManifestEntry
     from emo_bench.record.schema import RunRecord
 
-    model = {Kind.SUITE: RunConfig, Kind.RECORD: RunRecord, Kind.MANIFEST: ManifestEntry}[what]
+    models: dict[Kind, type[BaseModel]] = {
+        Kind.SUITE: RunConfig,
+        Kind.RECORD: RunRecord,
+        Kind.MANIFEST: ManifestEntry,
+    }
+    model = models[what]
     print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()})
     return 0
