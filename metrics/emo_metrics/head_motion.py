@@ -50,7 +50,8 @@ class HeadVelocity(ClipMetric):
 
     The unit is degrees per frame at 25 frames a second; other frame rates are converted. Clips have the mean
     (``velocity``) and the variance within the clip (``velocity-variance``); a set has the means of both and the
-    variance of the clips' means (``vmv``, with two clips or more).
+    variance of the clips' means (``vmv``). The row of a clip holds under ``vmv`` what it adds to that variance: its
+    mean.
     """
 
     spec: ClassVar[ProtocolSpec] = ProtocolSpec(
@@ -92,17 +93,20 @@ class HeadVelocity(ClipMetric):
                 f"clip {generated.clip_id!r} has {len(steps)} pairs of neighbouring frames with a face; "
                 f"{LEAST_STEPS} are needed",
             )
-        return {"velocity": float(steps.mean()), "velocity-variance": float(steps.var(ddof=1))}
+        mean = float(steps.mean())
+        return {"velocity": mean, "velocity-variance": float(steps.var(ddof=1)), "vmv": mean}
 
     def summarise(self, rows: Mapping[str, NDArray[np.float64]]) -> Mapping[str, float]:
-        """Mean of the means, mean of the variances, and (from two clips on) the variance of the means.
+        """Mean of the means, mean of the variances, and the variance of the means (NaN for a single clip).
 
-        >>> rows = {"velocity": np.array([1.0, 3.0]), "velocity-variance": np.array([0.5, 1.5])}
+        >>> means = np.array([1.0, 3.0])
+        >>> rows = {"velocity": means, "velocity-variance": np.array([0.5, 1.5]), "vmv": means}
         >>> HeadVelocity().summarise(rows)
         {'velocity': 2.0, 'velocity-variance': 1.0, 'vmv': 2.0}
         """
-        means, variances = rows["velocity"], rows["velocity-variance"]
-        values = {"velocity": float(np.mean(means)), "velocity-variance": float(np.mean(variances))}
-        if len(means) > 1:
-            values["vmv"] = float(np.var(means, ddof=1))
-        return values
+        means = rows["vmv"]
+        return {
+            "velocity": float(np.mean(rows["velocity"])),
+            "velocity-variance": float(np.mean(rows["velocity-variance"])),
+            "vmv": float(np.var(means, ddof=1)) if len(means) > 1 else float("nan"),
+        }

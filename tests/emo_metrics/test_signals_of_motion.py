@@ -78,7 +78,11 @@ class TestHeadVelocity:
         assert values["velocity-variance"] == pytest.approx(100 / 99, abs=1e-4)
 
     def test_a_frozen_head_does_not_move(self):
-        assert HeadVelocity().score_clip(clip_of(30), None) == {"velocity": 0.0, "velocity-variance": 0.0}
+        assert HeadVelocity().score_clip(clip_of(30), None) == {
+            "velocity": 0.0,
+            "velocity-variance": 0.0,
+            "vmv": 0.0,
+        }
 
     def test_steps_over_a_missing_frame_are_left_out(self):
         found = np.arange(50) % 10 != 4
@@ -101,8 +105,10 @@ class TestHeadVelocity:
             HeadVelocity().score_clip(clip_of(5), None)
 
     def test_one_clip_has_no_variance_over_clips(self):
-        rows = {"velocity": np.array([1.0]), "velocity-variance": np.array([2.0])}
-        assert HeadVelocity().summarise(rows) == {"velocity": 1.0, "velocity-variance": 2.0}
+        rows = {"velocity": np.array([1.0]), "velocity-variance": np.array([2.0]), "vmv": np.array([1.0])}
+        values = HeadVelocity().summarise(rows)
+        assert (values["velocity"], values["velocity-variance"]) == (1.0, 2.0)
+        assert np.isnan(values["vmv"])
 
 
 class TestBlinks:
