@@ -69,3 +69,24 @@ def i3d_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "i3d_pretrained_400.pt"
     torch.save(randomise(I3d(), 1).state_dict(), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def sync_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    from emo_metrics.networks.s3fd import S3fd
+    from emo_metrics.networks.sync_extractors import DETECTOR, SYNCNET
+    from emo_metrics.networks.syncnet import SyncNet
+
+    folder = tmp_path_factory.mktemp("weights")
+    syncnet, detector = randomise(SyncNet(), 2), randomise(S3fd(), 3)
+    assert isinstance(detector, S3fd)
+    # The first layer sees 0..255; offsets of boxes stay small, and scores spread over the whole range.
+    syncnet.netcnnlip[0].weight.data.div_(128.0)
+    detector.vgg[0].weight.data.div_(64.0)
+    for head in detector.loc:
+        head.weight.data.mul_(0.02)
+    for norm in (detector.L2Norm3_3, detector.L2Norm4_3, detector.L2Norm5_3):
+        norm.weight.data.fill_(60.0)
+    torch.save(syncnet.state_dict(), folder / SYNCNET)
+    torch.save(detector.state_dict(), folder / DETECTOR)
+    return {SYNCNET: folder / SYNCNET, DETECTOR: folder / DETECTOR}

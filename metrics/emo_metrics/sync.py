@@ -1,0 +1,202 @@
+"""SyncNet's measures of lip synchronisation: LSE-C, LSE-D and the offset between video and audio.
+
+Mouth window i is compared with sound window i + k − 15 for k = 0..30, with silence (zero vectors) beyond the ends. The
+mean over i at every lag gives a curve; its minimum is LSE-D, its place the offset, and the median minus the minimum
+LSE-C. A positive offset means that the audio is early: delaying it by offset / 25 s repairs the clip.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emo_metrics.contract import (
+    ClipFeatures,
+    ClipMetric,
+    Direction,
+    Family,
+    Granularity,
+    Need,
+    ProtocolSpec,
+    ValueSpec,
+)
+
+MAX_LAG: Final = 15
+_EPSILON: Final = 1e-6
+"""Added to every difference by the distance that published numbers were made with."""
+
+VALUES: Final = (
+    ValueSpec(key="lse-c", label="LSE-C", direction=Direction.HIGHER),
+    ValueSpec(key="lse-d", label="LSE-D", direction=Direction.LOWER),
+    ValueSpec(
+        key="offset", label="AV offset", direction=Direction.CLOSER_TO_GT, unit="frames", decimals=2, primary=False
+    ),
+    ValueSpec(key="lse-d-0", label="LSE-D@0", direction=Direction.LOWER, primary=False),
+    ValueSpec(key="n-windows", label="windows", direction=Direction.HIGHER, decimals=0, primary=False),
+    ValueSpec(key="n-tracks", label="tracks", direction=Direction.CLOSER_TO_GT, decimals=1, primary=False),
+)
+
+
+def lag_distances(
+    mouth: NDArray[np.floating], sound: NDArray[np.floating], *, max_lag: int = MAX_LAG
+) -> NDArray[np.float64]:
+    """Distances of every mouth window to the sound around it.
+
+    Args:
+        mouth: ``[n, d]``.
+        sound: ``[n, d]``, window for window.
+        max_lag: Lags from −max_lag to max_lag.
+
+    Returns:
+        ``float64 [n, 2 max_lag + 1]``; column k holds the sound of window i + k − max_lag.
+    """
+    a = np.asarray(mouth, dtype=np.float64)
+    b = np.zeros((len(a) + 2 * max_lag, a.shape[1]))
+    b[max_lag : max_lag + len(sound)] = sound
+    columns = [np.linalg.norm(a - b[k : k + len(a)] + _EPSILON, axis=1) for k in range(2 * max_lag + 1)]
+    return np.stack(columns, axis=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncScores:
+    """Scores of one track.
+
+    Attributes:
+        confidence: LSE-C; higher is better.
+        distance: LSE-D; lower is better.
+        offset: In frames at 25 fps; positive when the audio is early.
+        distance_at_zero: The mean distance without any shift.
+        windows: Number of windows; under about 60 the silence beyond the ends biases the curve.
+    """
+
+    confidence: float
+    distance: float
+    offset: int
+    distance_at_zero: float
+    windows: int
+
+    def in_words(self) -> str:
+        """The offset for a reader.
+
+        >>> SyncScores(confidence=5, distance=7, offset=-3, distance_at_zero=9, windows=95).in_words()
+        'audio 3 frames (120 ms) late'
+        """
+        if self.offset == 0:
+            return "audio in step"
+        unit = "frame" if abs(self.offset) == 1 else "frames"
+        return f"audio {abs(self.offset)} {unit} ({abs(self.offset) * 40} ms) {'early' if self.offset > 0 else 'late'}"
+
+
+def sync_scores(distances: NDArray[np.floating]) -> SyncScores:
+    """Scores of the distances of one track.
+
+    Args:
+        distances: ``[n, 2 max_lag + 1]``, n at least 1.
+
+    >>> late = np.full((50, 31), 10.0); late[:, 18] = 4.0   # the sound of three windows later fits
+    >>> sync_scores(late).offset
+    -3
+    """
+    curve = np.asarray(distances, dtype=np.float64).mean(axis=0)
+    best = int(np.argmin(curve))
+    max_lag = len(curve) // 2
+    return SyncScores(
+        confidence=float(np.median(curve) - curve[best]),
+        distance=float(curve[best]),
+        offset=max_lag - best,
+        distance_at_zero=float(curve[max_lag]),
+        windows=len(distances),
+    )
+
+
+class _Sync(ClipMetric):
+    """Scores each track of a clip, then joins the tracks."""
+
+    def score_clip(self, generated: ClipFeatures, truth: ClipFeatures | None) -> Mapping[str, float]:
+        """LSE-C, LSE-D, offset, LSE-D without shift, windows and tracks of one clip."""
+        (extractor,) = self.spec.extractors
+        arrays = generated.arrays[extractor]
+        distances = np.asarray(arrays["distances"], dtype=np.float64)
+        labels = np.asarray(arrays["track"])
+        tracks = [sync_scores(distances[labels == label]) for label in np.unique(labels)]
+        return {
+            **self.joined(tracks),
+            "n-windows": float(len(distances)),
+            "n-tracks": float(len(tracks)),
+        }
+
+    @abstractmethod
+    def joined(self, tracks: Sequence[SyncScores]) -> Mapping[str, float]:
+        """One value of each kind from those of the tracks."""
+
+
+def _spec(name: str, extractor: str, title: str, source: str) -> ProtocolSpec:
+    return ProtocolSpec(
+        name=name,
+        title=title,
+        family=Family.REFERENCE,
+        granularity=Granularity.CLIP,
+        values=VALUES,
+        extractors=(extractor,),
+        needs=frozenset({Need.AUDIO}),
+        reads_audio_video_sync=True,
+        source=source,
+    )
+
+
+class SyncJoonson(_Sync):
+    """Means over tracks; the offset is that of the longest track."""
+
+    spec: ClassVar[ProtocolSpec] = _spec(
+        "sync/joonson@1",
+        "syncnet/joonson@1",
+        "SyncNet, tracks over 100 frames, mean over tracks",
+        "github.com/joonson/syncnet_python; Chung and Zisserman 2016; Prajwal et al. 2020 (LSE)",
+    )
+
+    def joined(self, tracks: Sequence[SyncScores]) -> Mapping[str, float]:
+        """Means, and the offset of the longest track."""
+        longest = max(tracks, key=lambda track: track.windows)
+        return {
+            "lse-c": float(np.mean([track.confidence for track in tracks])),
+            "lse-d": float(np.mean([track.distance for track in tracks])),
+            "offset": float(longest.offset),
+            "lse-d-0": float(np.mean([track.distance_at_zero for track in tracks])),
+        }
+
+
+class SyncShort(SyncJoonson):
+    """The same for tracks of more than 25 frames."""
+
+    spec: ClassVar[ProtocolSpec] = _spec(
+        "sync/joonson-short@1",
+        "syncnet/short@1",
+        "SyncNet, tracks over 25 frames, mean over tracks",
+        "as sync/joonson@1 with a shorter least track; clips under 60 windows are biased",
+    )
+
+
+class SyncMocha(_Sync):
+    """The largest LSE-C and the smallest LSE-D of all tracks; the offset is that of the surest track."""
+
+    spec: ClassVar[ProtocolSpec] = _spec(
+        "sync/mocha@1",
+        "syncnet/mocha@1",
+        "SyncNet, tracks over 50 frames, best over tracks",
+        "github.com/congwei1230/MoChaBench, eval-lipsync; package syncnet-python",
+    )
+
+    def joined(self, tracks: Sequence[SyncScores]) -> Mapping[str, float]:
+        """The best of each."""
+        surest = max(tracks, key=lambda track: track.confidence)
+        return {
+            "lse-c": surest.confidence,
+            "lse-d": min(track.distance for track in tracks),
+            "offset": float(surest.offset),
+            "lse-d-0": min(track.distance_at_zero for track in tracks),
+        }
