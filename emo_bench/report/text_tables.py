@@ -22,7 +22,7 @@ from emo_bench.report.run_data import RunData
 from emo_bench.report.tables import DIRECTION_WORDS, Cell, Table, build_tables
 
 _SPREADSHEET_COMMANDS = ("=", "+", "-", "@", "\t", "\r")
-_MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~$&=])")
+_MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
 
 
 def csv_cell(value: str | float | int | bool | None) -> str | float | int:
@@ -118,13 +118,15 @@ def _finite(value: Any) -> Any:
 
 
 def escape_markdown(text: str) -> str:
-    r"""Text that Markdown shows as it is, on one line.
+    r"""Text that Markdown shows as it is, on one line, without mentions or markup.
 
     >>> print(escape_markdown("a|b <script>"))
-    a\|b \<script\>
+    a\|b &lt;script&gt;
     """
-    flat = " ".join(text.split())
-    return _MARKDOWN_SPECIAL.sub(r"\\\1", flat).replace("@", "&#64;")
+    escaped = _MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    for letter, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;")):
+        escaped = escaped.replace(letter, entity)
+    return escaped
 
 
 def markdown_report(run: RunData) -> str:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of numbers read better in one line
 """Run folders with plausible numbers, hostile names and every kind of gap, for tests of what reads records."""
 
 from __future__ import annotations
@@ -32,7 +33,13 @@ from emo_bench.record.schema import (
 from emo_bench.report.run_data import CLIP_COLUMNS, ClipRow, RunData, Series
 
 ANCHORS = ("ground_truth", "reencoded", "frozen", "shuffled_audio", "shifted_audio", "other_identity")
-HOSTILE = ("<script>alert(1)</script>", "$\\x$ & 50% #_{}~^", '#panic("owned")', "=cmd()|'/C calc'!A0", "\\input{/etc/passwd}")
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "$\\x$ & 50% #_{}~^",
+    '#panic("owned")',
+    "=cmd()|'/C calc'!A0",
+    "\\input{/etc/passwd}",
+)
 RTL = "\u202eevil\u202c \u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627"
 LONG = "long-" * 40
 
@@ -79,16 +86,16 @@ PROTOCOLS = (
 
 # anchor/system -> (mean by key); the spread is a tenth of the distance between ground truth and frozen
 MEANS: dict[str, dict[str, float]] = {
-    "e-fid": dict(ground_truth=0.0, reencoded=0.02, frozen=3.1, shuffled_audio=1.9, shifted_audio=0.05, other_identity=4.4, good=0.61, bad=1.42),
-    "f-sim": dict(ground_truth=88.1, reencoded=87.6, frozen=99.2, shuffled_audio=88.0, shifted_audio=88.1, other_identity=14.2, good=84.3, bad=78.8),
-    "f-sim-min": dict(ground_truth=80.1, reencoded=79.6, frozen=99.0, shuffled_audio=80.0, shifted_audio=80.1, other_identity=8.2, good=74.3, bad=66.8),
-    "lmd": dict(ground_truth=0.0, reencoded=0.21, frozen=7.9, shuffled_audio=6.2, shifted_audio=0.0, other_identity=19.2, good=3.31, bad=4.9),
-    "psnr": dict(reencoded=41.2, frozen=21.3, shuffled_audio=22.6, shifted_audio=99.0, other_identity=9.8, good=27.2, bad=25.1),
-    "ssim": dict(ground_truth=1.0, reencoded=0.982, frozen=0.78, shuffled_audio=0.80, shifted_audio=1.0, other_identity=0.31, good=0.871, bad=0.869),
-    "lag-error": dict(ground_truth=0.3, reencoded=0.3, frozen=7.4, shuffled_audio=6.8, shifted_audio=5.1, other_identity=7.0, good=1.2, bad=3.9),
-    "lag-peak": dict(ground_truth=0.61, reencoded=0.6, frozen=0.05, shuffled_audio=0.12, shifted_audio=0.6, other_identity=0.1, good=0.44, bad=0.25),
-    "mean": dict(ground_truth=9.4, reencoded=9.5, frozen=0.0, shuffled_audio=9.1, shifted_audio=9.4, other_identity=8.7, good=7.7, bad=12.9),
-    "variance": dict(ground_truth=31.0, reencoded=31.4, frozen=0.0, shuffled_audio=29.9, shifted_audio=31.0, other_identity=27.0, good=22.5, bad=55.0),
+    "e-fid": {"ground_truth": 0.0, "reencoded": 0.02, "frozen": 3.1, "shuffled_audio": 1.9, "shifted_audio": 0.05, "other_identity": 4.4, "good": 0.61, "bad": 1.42},
+    "f-sim": {"ground_truth": 88.1, "reencoded": 87.6, "frozen": 99.2, "shuffled_audio": 88.0, "shifted_audio": 88.1, "other_identity": 14.2, "good": 84.3, "bad": 78.8},
+    "f-sim-min": {"ground_truth": 80.1, "reencoded": 79.6, "frozen": 99.0, "shuffled_audio": 80.0, "shifted_audio": 80.1, "other_identity": 8.2, "good": 74.3, "bad": 66.8},
+    "lmd": {"ground_truth": 0.0, "reencoded": 0.21, "frozen": 7.9, "shuffled_audio": 6.2, "shifted_audio": 0.0, "other_identity": 19.2, "good": 3.31, "bad": 4.9},
+    "psnr": {"reencoded": 41.2, "frozen": 21.3, "shuffled_audio": 22.6, "shifted_audio": 99.0, "other_identity": 9.8, "good": 27.2, "bad": 25.1},
+    "ssim": {"ground_truth": 1.0, "reencoded": 0.982, "frozen": 0.78, "shuffled_audio": 0.80, "shifted_audio": 1.0, "other_identity": 0.31, "good": 0.871, "bad": 0.869},
+    "lag-error": {"ground_truth": 0.3, "reencoded": 0.3, "frozen": 7.4, "shuffled_audio": 6.8, "shifted_audio": 5.1, "other_identity": 7.0, "good": 1.2, "bad": 3.9},
+    "lag-peak": {"ground_truth": 0.61, "reencoded": 0.6, "frozen": 0.05, "shuffled_audio": 0.12, "shifted_audio": 0.6, "other_identity": 0.1, "good": 0.44, "bad": 0.25},
+    "mean": {"ground_truth": 9.4, "reencoded": 9.5, "frozen": 0.0, "shuffled_audio": 9.1, "shifted_audio": 9.4, "other_identity": 8.7, "good": 7.7, "bad": 12.9},
+    "variance": {"ground_truth": 31.0, "reencoded": 31.4, "frozen": 0.0, "shuffled_audio": 29.9, "shifted_audio": 31.0, "other_identity": 27.0, "good": 22.5, "bad": 55.0},
 }  # fmt: skip
 SPREAD = {"e-fid": 0.2, "f-sim": 2.0, "f-sim-min": 3.0, "lmd": 0.5, "psnr": 1.2, "ssim": 0.02, "lag-error": 0.6, "lag-peak": 0.06, "mean": 1.6, "variance": 8.0}  # fmt: skip
 
@@ -127,7 +134,8 @@ def make_run(
         for i in range(n_clips)
     )  # fmt: skip
     entries = tuple(
-        SystemEntry(name=kind.replace("_", "-"), kind=kind, anchor=True, digest="0" * 64, options={}) for kind in anchors
+        SystemEntry(name=kind.replace("_", "-"), kind=kind, anchor=True, digest="0" * 64, options={})
+        for kind in anchors
     ) + tuple(
         SystemEntry(name=system, kind="emo", anchor=False, digest="1" * 64, options={"steps": 40, "note": system})
         for system in systems
@@ -190,7 +198,17 @@ def _rows(clips, entries, systems, seeds, failing, rng, worse_by) -> tuple[ClipR
                                 number += worse * worse_by * SPREAD[value.key]
                             number = float(abs(number))
                         rows.append(
-                            ClipRow(system.name, clip.id, clip.identity, seed, protocol.name, value.key, number, status, reason)
+                            ClipRow(
+                                system.name,
+                                clip.id,
+                                clip.identity,
+                                seed,
+                                protocol.name,
+                                value.key,
+                                number,
+                                status,
+                                reason,
+                            )
                         )
     return tuple(rows)
 
@@ -203,7 +221,12 @@ def _values(entries, systems, rows, planned, rng) -> tuple[ValueEntry, ...]:  # 
     for system in entries:
         for protocol in PROTOCOLS:
             for value in protocol.values:
-                base: dict[str, Any] = {"system": system.name, "protocol": protocol.name, "key": value.key, "n_planned": planned}
+                base: dict[str, Any] = {
+                    "system": system.name,
+                    "protocol": protocol.name,
+                    "key": value.key,
+                    "n_planned": planned,
+                }
                 if protocol.status != "ok":
                     out.append(ValueEntry(**base, value=None, status="skipped", reason=protocol.reason, n_scored=0))
                     continue
@@ -212,13 +235,19 @@ def _values(entries, systems, rows, planned, rng) -> tuple[ValueEntry, ...]:  # 
                     number: float | None = mean if planned > 1 else None
                     half, n, ids = 0.25 * mean + 0.01, planned, min(10, planned)
                 else:
-                    good = [r.value for r in grouped[system.name, protocol.name, value.key] if r.value is not None] if rows else []
+                    good = (
+                        [r.value for r in grouped[system.name, protocol.name, value.key] if r.value is not None]
+                        if rows
+                        else []
+                    )
                     number = float(np.mean(good)) if good else None
                     half = 1.96 * float(np.std(good)) / math.sqrt(len(good)) if len(good) > 1 else 0.0
                     n, ids = len(good), min(10, len(good))
                 if number is None:
                     why = "no clip has a value"
-                    out.append(ValueEntry(**base, value=None, status="undefined", reason=why, n_scored=n if rows else 0))
+                    out.append(
+                        ValueEntry(**base, value=None, status="undefined", reason=why, n_scored=n if rows else 0)
+                    )
                     continue
                 interval = IntervalEntry(low=number - half, high=number + half, level=0.95, method="cluster-bootstrap-bca", n_units=ids) if n > 2 else None  # fmt: skip
                 out.append(
@@ -252,11 +281,19 @@ def _comparisons(systems, rows, clusters) -> tuple[ComparisonEntry, ...]:  # typ
                     first, second = (by_key.get((s, protocol.name, value.key), {}) for s in (a, b))
                     if value.direction == "closer_to_gt":
                         gt = by_key.get(("ground-truth", protocol.name, value.key), {})
-                        first, second = ({c: abs(v - gt[c]) for c, v in side.items() if c in gt} for side in (first, second))
+                        first, second = (
+                            {c: abs(v - gt[c]) for c, v in side.items() if c in gt} for side in (first, second)
+                        )
                     try:
-                        found = compare_paired(first, second, clusters, generator=np.random.default_rng(0), resamples=200)
+                        found = compare_paired(
+                            first, second, clusters, generator=np.random.default_rng(0), resamples=200
+                        )
                     except Unscored as error:
-                        out.append(ComparisonEntry(**base, difference=None, n_pairs=0, verdict="undefined", reason=error.reason))
+                        out.append(
+                            ComparisonEntry(
+                                **base, difference=None, n_pairs=0, verdict="undefined", reason=error.reason
+                            )
+                        )
                         continue
                     sign = -1 if value.direction == "higher" else 1
                     corrected = min(1.0, found.permutation_p * 8)
@@ -291,7 +328,14 @@ def _checks(values: Sequence[ValueEntry]) -> tuple[AnchorCheck, ...]:
                     reason = f"{a.value:.3f} against {b.value:.3f}"
                     verdict = "fail" if (protocol.name, worse) == ("lip-sync/lag@1", "reencoded") else "pass"
                 out.append(
-                    AnchorCheck(protocol=protocol.name, key=value.key, better="ground-truth", worse=worse, verdict=verdict, reason=reason)  # type: ignore[arg-type]
+                    AnchorCheck(
+                        protocol=protocol.name,
+                        key=value.key,
+                        better="ground-truth",
+                        worse=worse,
+                        verdict=verdict,
+                        reason=reason,
+                    )  # type: ignore[arg-type]
                 )
     return tuple(out)
 
@@ -327,7 +371,9 @@ def write_run(run: RunData, folder: Path, *, previews: bool = True) -> Path:
     pq.write_table(pa.table(columns), folder / "clips.parquet")
     if run.series:
         names = ("system", "clip", "seed", "name", "fps", "values")
-        pq.write_table(pa.table({name: [getattr(row, name) for row in run.series] for name in names}), folder / "series.parquet")
+        pq.write_table(
+            pa.table({name: [getattr(row, name) for row in run.series] for name in names}), folder / "series.parquet"
+        )
     if previews:
         index = []
         for c, clip in enumerate(run.record.clips[:2]):

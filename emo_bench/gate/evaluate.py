@@ -1,0 +1,239 @@
+"""Judges a candidate run against a baseline run; whatever cannot be judged is refused, never let through."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from emo_bench.gate.rules import GateRules, Rule
+from emo_bench.gate.verdict import RuleOutcome, Verdict
+from emo_bench.record.compare import Change, match_systems, measure_change, seeds_of
+from emo_bench.record.schema import ProtocolEntry, RunRecord, ValueEntry
+from emo_bench.report.run_data import RunData
+from emo_bench.report.tables import Column, columns_of
+
+Pair = tuple[str, str]
+
+
+def evaluate_gate(baseline: RunData, candidate: RunData, rules: GateRules) -> Verdict:
+    """Judges a candidate.
+
+    A value is worse when the change for the worse, paired per clip, has an interval that excludes zero, a one-sided p
+    of at most ``rules.alpha`` after Holm's correction over all rules, and is larger than the rule's minimum effect.
+
+    Args:
+        baseline: The run to compare with.
+        candidate: The run to judge.
+        rules: What is judged.
+
+    Returns:
+        A verdict; ``invalid`` when the runs are not on equal terms or when nothing could be judged.
+    """
+    pairs, problems = _pairs(baseline.record, candidate.record, rules)
+    problems += _unequal(baseline.record, candidate.record, rules)
+    judged, more = _judged_columns(baseline.record, candidate.record, rules)
+    problems += more
+    if not pairs:
+        problems.append("No system of the candidate corresponds to one of the baseline.")
+    if not judged:
+        problems.append("No value fits a rule, so nothing was judged.")
+    outcomes = [] if problems else _judge(baseline, candidate, pairs, judged, rules)
+    if outcomes and all(outcome.outcome in ("unjudged", "blind") for outcome in outcomes):
+        problems.append("No value could be judged.")
+    return Verdict(
+        outcome=_overall(problems, outcomes),
+        baseline=baseline.record.name,
+        candidate=candidate.record.name,
+        problems=tuple(problems),
+        rules=tuple(outcomes),
+        alpha=rules.alpha,
+    )
+
+
+def _overall(problems: Sequence[str], outcomes: Sequence[RuleOutcome]) -> Literal["pass", "fail", "invalid"]:
+    failing = {outcome.outcome for outcome in outcomes if outcome.severity == "fail"}
+    if failing & {"worse", "lost"}:
+        return "fail"
+    return "invalid" if problems or failing & {"blind", "unjudged"} else "pass"
+
+
+def _pairs(baseline: RunRecord, candidate: RunRecord, rules: GateRules) -> tuple[list[Pair], list[str]]:
+    if not rules.systems:
+        pairs = match_systems(baseline, candidate)
+        paired = {name for name, _ in pairs}
+        missing = [system.name for system in baseline.systems if not system.anchor and system.name not in paired]
+        return pairs, [f"System {name!r} of the baseline is not in the candidate." for name in missing]
+    names = [{system.name for system in record.systems} for record in (baseline, candidate)]
+    problems = [
+        f"The rules name the system {name!r}, which is not in the {label}."
+        for pair in rules.systems
+        for name, known, label in ((pair.baseline, names[0], "baseline"), (pair.candidate, names[1], "candidate"))
+        if name not in known
+    ]
+    return [(pair.baseline, pair.candidate) for pair in rules.systems], problems
+
+
+def _unequal(baseline: RunRecord, candidate: RunRecord, rules: GateRules) -> list[str]:
+    require = rules.require
+    problems = []
+    if require.same_dataset and baseline.digests.dataset != candidate.digests.dataset:
+        problems.append(
+            f"The data sets differ: {baseline.digests.dataset[:12]} in the baseline, "
+            f"{candidate.digests.dataset[:12]} in the candidate."
+        )
+    if require.same_seeds and seeds_of(baseline) != seeds_of(candidate):
+        problems.append(f"The seed lists differ: {seeds_of(baseline)} and {seeds_of(candidate)}.")
+    fewer = sorted({clip.id for clip in baseline.clips} - {clip.id for clip in candidate.clips})
+    if fewer:
+        problems.append(f"The candidate lacks {len(fewer)} clips of the baseline, for example {fewer[0]!r}.")
+    if require.complete:
+        for label, record in (("baseline", baseline), ("candidate", candidate)):
+            if record.status != "complete":
+                problems.append(f"The {label} is {record.status}.")
+    return problems
+
+
+def _judged_columns(
+    baseline: RunRecord, candidate: RunRecord, rules: GateRules
+) -> tuple[list[tuple[Column, Rule]], list[str]]:
+    """Values with their rules, and why a rule cannot be applied at all."""
+    others = {protocol.name: protocol for protocol in candidate.protocols}
+    judged, problems = [], []
+    for column in columns_of(baseline):
+        rule = rules.rule_for(column)
+        if rule is None:
+            continue
+        problem = _protocol_problem(column.protocol, others.get(column.protocol.name), rule)
+        if problem is not None:
+            problems.append(problem)
+        elif column.protocol.status == "ok":
+            judged.append((column, rule))
+    problems += [
+        f"The rules require {rule.protocol!r}, which the baseline does not have."
+        for rule in rules.rules
+        if rule.required and not any(rule.fits(column) for column in columns_of(baseline))
+    ]
+    return judged, list(dict.fromkeys(problems))
+
+
+def _protocol_problem(protocol: ProtocolEntry, other: ProtocolEntry | None, rule: Rule) -> str | None:
+    if other is None:
+        return f"Protocol {protocol.name} is not in the candidate."
+    if protocol.status == "ok" and other.status != "ok":
+        return f"Protocol {protocol.name} could not be computed for the candidate: {other.reason}"
+    if protocol.status != "ok":
+        if rule.required or other.status == "ok":
+            return f"Protocol {protocol.name} could not be computed for the baseline: {protocol.reason}"
+        return None
+    if protocol.weights != other.weights or protocol.values != other.values:
+        return f"Protocol {protocol.name} is not the same in both runs (other weights or values)."
+    return None
+
+
+@dataclass(frozen=True)
+class _Test:
+    """Chance of any false alarm, and how many values share it."""
+
+    alpha: float
+    count: int
+
+
+def _judge(
+    baseline: RunData,
+    candidate: RunData,
+    pairs: Sequence[Pair],
+    judged: Sequence[tuple[Column, Rule]],
+    rules: GateRules,
+) -> list[RuleOutcome]:
+    tasks = [(pair, column, rule) for pair in pairs for column, rule in judged]
+    test = _Test(alpha=rules.alpha, count=max(1, len(tasks)))
+    measured = [
+        measure_change(
+            baseline,
+            candidate,
+            column,
+            pair,
+            level=0.95,
+            resamples=rules.resamples,
+            # A one-sided test of size a sees what a two-sided one of size 2a sees.
+            detectable_alpha=2 * test.alpha / test.count,
+        )
+        for pair, column, _ in tasks
+    ]
+    corrected = _corrected(measured)
+    return [
+        _outcome((baseline, candidate), column, rule, change, corrected.get(index), test)
+        for index, ((_, column, rule), change) in enumerate(zip(tasks, measured, strict=True))
+    ]
+
+
+def _corrected(changes: Sequence[Change]) -> dict[int, float]:
+    """One-sided p for the worse, after Holm."""
+    from emo_metrics.statistics import holm
+
+    one_sided = {}
+    for index, change in enumerate(changes):
+        if change.p is not None and change.difference is not None:
+            one_sided[str(index)] = change.p / 2 if change.difference > 0 else 1 - change.p / 2
+    return {int(index): p for index, p in holm(one_sided).items()}
+
+
+def _outcome(
+    runs: tuple[RunData, RunData], column: Column, rule: Rule, change: Change, p: float | None, test: _Test
+) -> RuleOutcome:
+    threshold = rule.threshold(change.value_a)
+    result = RuleOutcome(change=change, severity=rule.severity, threshold=threshold, outcome="pass", p=p, reason="")
+    lost = _lost(*runs, column, change)
+    if lost:
+        return replace(result, outcome="lost", reason=lost)
+    if p is None or change.difference is None or change.low is None or not math.isfinite(change.difference):
+        return replace(result, outcome="unjudged", reason=change.reason or "there is no paired difference")
+    if p <= test.alpha and change.low > 0 and change.difference > threshold:
+        return replace(result, outcome="worse")
+    blind = _blindness(column, rule, change, test)
+    return replace(result, outcome="blind", reason=blind) if blind else result
+
+
+def _blindness(column: Column, rule: Rule, change: Change, test: _Test) -> str:
+    """Why a change could not have been seen, or an empty text."""
+    # With n units the smallest p that flipping signs can give is 2^-n.
+    if column.protocol.granularity == "clip" and 0.5**change.n_units > test.alpha / test.count:
+        return f"{change.n_units} people are too few to find any change beyond chance with {test.count} values judged"
+    if rule.must_detect is not None and (change.detectable is None or change.detectable > rule.must_detect):
+        return f"a change of {rule.must_detect:g} would probably stay unseen"
+    return ""
+
+
+def _lost(baseline: RunData, candidate: RunData, column: Column, change: Change) -> str:
+    """What the candidate has no value for although the baseline has, in a sentence; empty when nothing is lost."""
+    if change.value_a is not None and change.value_b is None:
+        entry = _entry(candidate.record, change.system_b, column)
+        reason = f": {entry.reason}" if entry is not None and entry.reason else ""
+        return f"the candidate has no value{reason}"
+    entries = _entry(baseline.record, change.system_a, column), _entry(candidate.record, change.system_b, column)
+    if entries[0] is not None and entries[1] is not None and entries[1].n_scored < entries[0].n_scored:
+        return f"the candidate's value rests on {entries[1].n_scored} clips, the baseline's on {entries[0].n_scored}"
+    protocol, key = column.protocol.name, column.value.key
+    before = _finite_rows(baseline, change.system_a, protocol, key)
+    after = _finite_rows(candidate, change.system_b, protocol, key)
+    missing = sorted(clip for clip, count in before.items() if after.get(clip, 0) < count)
+    missing = missing or list(change.lost)
+    if missing:
+        return f"{len(missing)} clips have no value any more, for example {missing[0]!r}"
+    return ""
+
+
+def _entry(record: RunRecord, system: str, column: Column) -> ValueEntry | None:
+    wanted = (system, column.protocol.name, column.value.key)
+    return next((entry for entry in record.values if (entry.system, entry.protocol, entry.key) == wanted), None)
+
+
+def _finite_rows(run: RunData, system: str, protocol: str, key: str) -> Counter[str]:
+    return Counter(
+        row.clip
+        for row in run.rows_of(system, protocol, key)
+        if row.status == "ok" and row.value is not None and math.isfinite(row.value)
+    )

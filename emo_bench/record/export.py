@@ -1,0 +1,73 @@
+"""A run's numbers as files for other programs: CSV, Parquet or JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from emo_bench.core.atomic import atomic_path, write_text
+from emo_bench.core.errors import ConfigError
+from emo_bench.report.run_data import CLIP_COLUMNS, RunData
+
+What = Literal["values", "clips"]
+EXPORT_FORMATS = ("csv", "parquet", "json")
+
+
+def export_run(run: RunData, target: Path, *, what: What = "clips", format_name: str | None = None) -> Path:
+    """Writes all values of the systems, or all values of all clips.
+
+    Args:
+        run: The run.
+        target: File to write.
+        what: ``values`` is one line per system and value, ``clips`` one per system, clip, seed and value.
+        format_name: One of ``EXPORT_FORMATS``; the suffix of ``target`` decides when absent.
+
+    Raises:
+        ConfigError: for a format that does not exist.
+    """
+    chosen = format_name or target.suffix.removeprefix(".").lower()
+    if chosen not in EXPORT_FORMATS:
+        raise ConfigError(
+            f"cannot export to {chosen or 'a file without a suffix'!r}", expected=f"one of {', '.join(EXPORT_FORMATS)}"
+        )
+    rows = _value_rows(run) if what == "values" else _clip_rows(run)
+    names = list(rows[0]) if rows else list(CLIP_COLUMNS)
+    if chosen == "csv":
+        write_text(target, _csv(names, rows))
+    elif chosen == "json":
+        write_text(target, json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    else:
+        _parquet(target, names, rows)
+    return target
+
+
+def _value_rows(run: RunData) -> list[dict[str, Any]]:
+    from emo_bench.report.text_tables import long_rows
+
+    return long_rows(run)
+
+
+def _clip_rows(run: RunData) -> list[dict[str, Any]]:
+    return [{name: getattr(row, name) for name in CLIP_COLUMNS} for row in run.rows]
+
+
+def _csv(names: list[str], rows: list[dict[str, Any]]) -> str:
+    from emo_bench.report.text_tables import csv_cell
+
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([csv_cell(row[name]) for name in names] for row in rows)
+    return stream.getvalue()
+
+
+def _parquet(target: Path, names: list[str], rows: list[dict[str, Any]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({name: [row[name] for row in rows] for name in names})
+    with atomic_path(target) as temporary:
+        pq.write_table(table, temporary)
