@@ -33,6 +33,8 @@ SIGMA: Final = 1.5
 C1: Final = (0.01 * 255.0) ** 2
 C2: Final = (0.03 * 255.0) ** 2
 LEAST_COMPARED: Final = 0.95
+STRIPE: Final = 32
+"""Rows of pixels that SSIM works on at a time; no number depends on it beyond rounding."""
 
 
 def psnr(first: FrameArray, second: FrameArray) -> float:
@@ -82,22 +84,35 @@ def ssim(first: FrameArray, second: FrameArray) -> float:
 
     if min(first.shape[:2]) < WINDOW:
         raise ValueError(f"SSIM needs frames of at least {WINDOW} x {WINDOW} pixels, found {first.shape[1::-1]}")
-    window = gaussian_window()
-    # shifted by 128 the squares stay small; neither variances nor covariances notice a shift
-    x, y = first.astype(np.float64) - 128.0, second.astype(np.float64) - 128.0
+    margin = WINDOW // 2
+    x, y = (cv2.copyMakeBorder(image, margin, margin, 0, 0, cv2.BORDER_REFLECT_101) for image in (first, second))
+    total = 0.0
+    for top in range(0, len(first), STRIPE):  # a stripe's arrays stay in the cache, which makes it almost twice as fast
+        rows = slice(top, top + STRIPE + 2 * margin)
+        total += _similarity_sum(x[rows].astype(np.float64), y[rows].astype(np.float64))
+    return total / first.size
+
+
+def _similarity_sum(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """Sum of the local similarities of two stripes ``[h + 10, W, 3]`` over their inner h rows; overwrites both."""
+    import cv2
+
+    window, margin = gaussian_window(), WINDOW // 2
 
     def smooth(image: NDArray[np.float64]) -> NDArray[np.float64]:
         filtered = cv2.sepFilter2D(image, cv2.CV_64F, window, window, borderType=cv2.BORDER_REFLECT_101)
-        return np.asarray(filtered, dtype=np.float64)
+        return np.asarray(filtered, dtype=np.float64)[margin:-margin]
 
     mean_x, mean_y = smooth(x), smooth(y)
-    variances = smooth(x * x + y * y) - mean_x * mean_x - mean_y * mean_y
-    covariance = smooth(x * y) - mean_x * mean_y
-    mean_x += 128.0
-    mean_y += 128.0
-    similarity = (2.0 * mean_x * mean_y + C1) * (2.0 * covariance + C2)
-    similarity /= (mean_x * mean_x + mean_y * mean_y + C1) * (variances + C2)
-    return float(similarity.mean())
+    product = x * y
+    squares = np.add(np.square(x, out=x), np.square(y, out=y), out=x)
+    mean_product = mean_x * mean_y
+    mean_squares = np.square(mean_x) + np.square(mean_y)
+    contrast = 2.0 * (smooth(product) - mean_product) + C2
+    contrast /= smooth(squares) - mean_squares + C2
+    contrast *= 2.0 * mean_product + C1
+    contrast /= mean_squares + C1
+    return float(contrast.sum())
 
 
 class PairedPixels(Extractor):
