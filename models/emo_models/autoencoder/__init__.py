@@ -1,0 +1,1 @@
+"""A small image autoencoder for training talking portraits without large weights."""

@@ -1,0 +1,201 @@
+"""Training of the small autoencoder: L1 and edge L1, heavier on eyes and mouth, with noise on the latents."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_bytes, to_signed
+from emo_models.checkpoints import Checkpoint, complete_checkpoints, read_checkpoint, write_checkpoint
+from emo_models.emo.training.clips import ClipRecord, TrainingClips, step_generator
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderTraining:
+    """Settings.
+
+    Attributes:
+        steps: Optimizer steps.
+        batch: Crops per step.
+        crop: Side of a crop in pixels; the network is convolutional, so crops of faces teach most per second.
+        face_share: Share of crops placed on eyes or mouth; the rest lie anywhere.
+        lr: Highest learning rate; rises over ``warmup`` steps, then falls linearly to zero.
+        warmup: Steps.
+        edge_weight: Weight of the L1 of differences between neighbours.
+        part_weight: Extra weight of pixels in eye and mouth boxes.
+        latent_noise: Standard deviation of the noise on the unit-variance latents.
+        ema: Decay of the averaged weights.
+        bf16: Compute in bfloat16.
+        seed: Decides everything random.
+        checkpoint_every: Steps.
+    """
+
+    steps: int = 3000
+    batch: int = 32
+    crop: int = 64
+    face_share: float = 0.65
+    lr: float = 2e-3
+    warmup: int = 50
+    edge_weight: float = 1.0
+    part_weight: float = 3.0
+    latent_noise: float = 0.1
+    ema: float = 0.995
+    bf16: bool = True
+    seed: int = 0
+    checkpoint_every: int = 200
+
+
+def train_autoencoder(
+    model: SmallAutoencoder, config: AutoencoderTraining, clips: TrainingClips, out: Path, *, report: Report
+) -> SmallAutoencoder:
+    """Trains, or goes on from the latest checkpoint below ``out``; returns the model with averaged weights."""
+    model = model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload, unused-ignore]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=1e-4)
+    average = {k: v.detach().clone() for k, v in model.state_dict().items()}
+    step, history = 0, []
+    found = complete_checkpoints(out / "checkpoints")
+    if found:
+        saved = read_checkpoint(found[-1])
+        model.load_state_dict(saved.tensors["model"])
+        average = {k: v.clone() for k, v in saved.tensors["average"].items()}
+        optimizer.load_state_dict(saved.optimizer)
+        step, history = saved.state["step"], saved.state["history"]
+        report(f"autoencoder: going on from step {step}")
+    began = time.monotonic()
+    while step < config.steps:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, config)
+        images, weights = _batch(clips, config, step)
+        rng = torch.Generator().manual_seed(int(step_generator(config.seed, "ae-noise", step).integers(2**62)))
+        shape = (len(images), model.config.latent_channels, config.crop // 8, config.crop // 8)
+        noise = torch.randn(shape, generator=rng) * config.latent_noise
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+            rebuilt, _ = model(images, noise=noise)
+        loss = reconstruction_loss(rebuilt.float(), images, weights, edge_weight=config.edge_weight)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        _average(average, model.state_dict(), min(config.ema, step / (step + 10)))
+        history.append(round(float(loss), 5))
+        if step % 50 == 0:
+            recent = float(np.mean(history[-50:]))
+            report(f"autoencoder: step {step}/{config.steps} loss {recent:.4f} ({time.monotonic() - began:.0f} s)")
+        if step % config.checkpoint_every == 0 or step == config.steps:
+            write_checkpoint(
+                out / "checkpoints",
+                Checkpoint(
+                    tensors={"model": model.state_dict(), "average": average},
+                    optimizer=optimizer.state_dict(),
+                    state={"step": step, "history": history},
+                    rng=torch.get_rng_state(),
+                ),
+                step=step,
+            )
+    model.load_state_dict(average)
+    return model.eval()
+
+
+def learning_rate(step: int, config: AutoencoderTraining) -> float:
+    """Linear rise, then linear fall to zero at the last step."""
+    return config.lr * min((step + 1) / config.warmup, 1.0) * (1 - step / config.steps)
+
+
+def reconstruction_loss(rebuilt: Tensor, images: Tensor, weights: Tensor, *, edge_weight: float) -> Tensor:
+    """Weighted L1 of ``[b, 3, h, w]`` in [-1, 1] plus weighted L1 of neighbour differences; weights ``[b, 1, h, w]``."""
+    error = rebuilt - images
+    scale = weights / weights.mean()
+    loss = (error.abs() * scale).mean()
+    for dim in (2, 3):
+        difference = error.narrow(dim, 1, error.shape[dim] - 1) - error.narrow(dim, 0, error.shape[dim] - 1)
+        loss = loss + edge_weight * (difference.abs() * scale.narrow(dim, 1, scale.shape[dim] - 1)).mean()
+    return loss
+
+
+def region_psnr(model: SmallAutoencoder, clips: TrainingClips, *, frames_per_clip: int = 2) -> dict[str, float]:
+    """PSNR in dB over all pixels and within mouth, eye and face boxes, pooled over clips."""
+    errors: dict[str, list[float]] = {"all": [], "face": [], "eyes": [], "mouth": []}
+    counts: dict[str, list[int]] = {name: [] for name in errors}
+    for index in range(len(clips)):
+        clip = clips[index]
+        chosen = np.linspace(0, len(clip.frames) - 1, frames_per_clip).astype(int)
+        frames = torch.from_numpy(np.asarray(clip.frames[chosen]))
+        rebuilt = reconstruct(model, frames)
+        square = (rebuilt.float() - frames.float()).square().mean(-1).numpy()
+        for position, frame in enumerate(chosen):
+            boxes = {"face": clip.face_boxes, "eyes": clip.eye_boxes, "mouth": clip.mouth_boxes}
+            regions = {name: _inside(square[position], box[frame]) for name, box in boxes.items()}
+            for name, values in {"all": square[position], **regions}.items():
+                errors[name].append(float(values.sum()))
+                counts[name].append(values.size)
+    return {n: float(10 * np.log10(255**2 * sum(counts[n]) / max(sum(errors[n]), 1e-9))) for n in errors}
+
+
+@torch.no_grad()
+def reconstruct(model: SmallAutoencoder, frames: Tensor) -> Tensor:
+    """``uint8 [t, H, W, 3]`` through the autoencoder."""
+    return to_bytes(model.decode(model.encode(to_signed(frames))))
+
+
+def write_facts(path: Path, facts: dict[str, object]) -> None:
+    """A small JSON file beside the weights."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+
+
+def _inside(values: NDArray[np.float32], box: NDArray[np.float32]) -> NDArray[np.float32]:
+    left, top, right, bottom = (round(float(v)) for v in box)
+    return values[max(top, 0) : max(bottom, top + 1), max(left, 0) : max(right, left + 1)]
+
+
+def _batch(clips: TrainingClips, config: AutoencoderTraining, step: int) -> tuple[Tensor, Tensor]:
+    rng = step_generator(config.seed, "ae-batch", step)
+    crops, weights = [], []
+    for _ in range(config.batch):
+        clip = clips[int(rng.integers(len(clips)))]
+        crop, weight = _crop(clip, config, rng)
+        crops.append(crop)
+        weights.append(weight)
+    images = to_signed(torch.from_numpy(np.stack(crops))).contiguous(memory_format=torch.channels_last)
+    return images, torch.from_numpy(np.stack(weights))[:, None]
+
+
+def _crop(
+    clip: ClipRecord, config: AutoencoderTraining, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    frame = int(rng.integers(len(clip.frames)))
+    height, width = clip.frames.shape[1:3]
+    side = config.crop
+    middle = np.array([rng.uniform(0, width), rng.uniform(0, height)])
+    if rng.random() < config.face_share:
+        box = (clip.mouth_boxes if rng.random() < 0.5 else clip.eye_boxes)[frame]
+        middle = np.array([box[0] + box[2], box[1] + box[3]]) / 2 + rng.uniform(-side / 3, side / 3, 2)
+    left = int(np.clip(middle[0] - side / 2, 0, width - side))
+    top = int(np.clip(middle[1] - side / 2, 0, height - side))
+    weight = np.ones((height, width), np.float32)
+    for box in (clip.eye_boxes[frame], clip.mouth_boxes[frame]):
+        _inside(weight, box)[...] += config.part_weight
+    image = np.array(clip.frames[frame, top : top + side, left : left + side])
+    if rng.random() < 0.5:
+        image, weight = image[:, ::-1].copy(), weight[:, ::-1]
+        left = width - side - left
+    return image, np.ascontiguousarray(weight[top : top + side, left : left + side])
+
+
+def _average(average: dict[str, Tensor], current: dict[str, Tensor], decay: float) -> None:
+    for name, value in current.items():
+        if value.is_floating_point():
+            average[name].lerp_(value.detach(), 1 - decay)
+        else:
+            average[name].copy_(value)

@@ -1,0 +1,262 @@
+"""Speech encoders: sound in, features per video frame out.
+
+Each gives ``float32 [frames, layers, width]`` for any range of frames, so that a long file is never worked on as a
+whole. A frame stands for the time in its middle. Frames before the start or behind the end repeat the edge.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+RATE = 16_000
+"""Samples per second that every encoder expects, mono."""
+
+
+class AudioEncoder(Protocol):
+    """What the pipeline asks of a speech encoder."""
+
+    fps: float
+    layers: int
+    width: int
+
+    def window(self, samples: NDArray[np.float32], first: int, last: int) -> Tensor:
+        """Features of the frames ``first <= frame < last``, ``float32 [last - first, layers, width]``.
+
+        Args:
+            samples: Mono sound at 16 kHz, ``float32 [n]`` in [-1, 1].
+            first: First frame; may be negative.
+            last: Frame behind the last; may lie behind the end of the sound.
+        """
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes ``config.json`` and, where there are any, the weights."""
+        ...
+
+
+def frame_count(samples: int, *, fps: float, rate: int = RATE) -> int:
+    """Frames that cover the sound to its end: ``ceil(samples / rate * fps)``.
+
+    >>> frame_count(16_000, fps=25.0), frame_count(16_001, fps=25.0), frame_count(0, fps=25.0)
+    (25, 26, 0)
+    """
+    from fractions import Fraction
+    from math import ceil
+
+    return ceil(Fraction(samples, rate) * Fraction(fps).limit_denominator(1001))
+
+
+class LogMelEncoder:
+    """Log-mel columns of each frame; no weights, for audio layers that are trained from scratch.
+
+    Args:
+        fps: Frames per second.
+        bands: Mel bands.
+        steps: Columns per frame, evenly spaced over it.
+        window_seconds: Length of the analysis window.
+    """
+
+    layers = 1
+
+    def __init__(self, *, fps: float = 25.0, bands: int = 48, steps: int = 4, window_seconds: float = 0.025) -> None:
+        self.fps, self.bands, self.steps, self.window_seconds = fps, bands, steps, window_seconds
+        self.width = bands * steps
+        self.size = round(window_seconds * RATE)
+        self.fft = 512
+        self.filters = torch.from_numpy(mel_filters(bands, self.fft))
+
+    def window(self, samples: NDArray[np.float32], first: int, last: int) -> Tensor:
+        """See `AudioEncoder.window`; about -3 for silence, 1 for loud speech."""
+        count = max(frame_count(len(samples), fps=self.fps), 1)
+        frames = np.clip(np.arange(first, last), 0, count - 1)
+        middle = (frames[:, None] + (np.arange(self.steps) + 0.5) / self.steps) / self.fps * RATE
+        start = np.round(middle).astype(np.int64).reshape(-1) - self.size // 2
+        index = start[:, None] + np.arange(self.size)
+        inside = (index >= 0) & (index < len(samples))
+        pieces = np.where(inside, samples[np.clip(index, 0, max(len(samples) - 1, 0))] if len(samples) else 0.0, 0.0)
+        wave = torch.from_numpy(pieces.astype(np.float32)) * torch.hann_window(self.size)
+        power = torch.fft.rfft(wave, n=self.fft).abs().square()
+        mel = torch.log10(torch.clamp(power @ self.filters, min=1e-5))
+        return (mel / 2 - 0.5).view(last - first, 1, self.width)
+
+    def save(self, folder: Path) -> None:
+        """See `AudioEncoder.save`."""
+        config = {
+            "kind": "log-mel",
+            "fps": self.fps,
+            "bands": self.bands,
+            "steps": self.steps,
+            "window_seconds": self.window_seconds,
+        }
+        _write_config(folder, config)
+
+
+class TransformerEncoder:
+    """Hidden states of all blocks of a pretrained speech transformer, interpolated to the video's frames.
+
+    Sound is worked on in chunks of ``chunk_seconds`` with ``context_seconds`` of real sound on both sides; the two
+    latest chunks are kept.
+
+    Args:
+        model: transformers' ``Wav2Vec2Model`` or ``WhisperModel``.
+        kind: ``"wav2vec2"`` or ``"whisper"``.
+        fps: Frames per second.
+        chunk_seconds: Length of a chunk.
+        context_seconds: Sound added on both sides.
+        extractor: transformers' feature extractor; Whisper needs one, wav2vec 2.0 only normalises.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        kind: str,
+        fps: float = 30.0,
+        chunk_seconds: float = 8.0,
+        context_seconds: float = 1.0,
+        extractor: Any = None,
+    ) -> None:
+        if kind not in {"wav2vec2", "whisper"}:
+            raise ValueError(f"expected wav2vec2 or whisper, found {kind!r}")
+        self.model = model.eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
+        self.kind, self.fps, self.extractor = kind, fps, extractor
+        self.chunk_seconds, self.context_seconds = chunk_seconds, context_seconds
+        config = model.config
+        if kind == "wav2vec2":
+            self.layers, self.width = config.num_hidden_layers + 1, config.hidden_size
+            self.stride, self.field = _conv_geometry(config.conv_kernel, config.conv_stride)
+        else:
+            self.layers, self.width = config.encoder_layers + 1, config.d_model
+            self.stride, self.field = 320, 320
+        self._chunks: OrderedDict[tuple[int, int, int], Tensor] = OrderedDict()
+
+    def window(self, samples: NDArray[np.float32], first: int, last: int) -> Tensor:
+        """See `AudioEncoder.window`."""
+        count = max(frame_count(len(samples), fps=self.fps), 1)
+        per_chunk = max(int(self.chunk_seconds * self.fps), 1)
+        frames = np.clip(np.arange(first, last), 0, count - 1)
+        rows = [self._chunk(samples, int(frame) // per_chunk, per_chunk)[int(frame) % per_chunk] for frame in frames]
+        return torch.stack(rows)
+
+    def save(self, folder: Path) -> None:
+        """See `AudioEncoder.save`."""
+        self.model.save_pretrained(folder / "network", safe_serialization=True)
+        if self.extractor is not None:
+            self.extractor.save_pretrained(folder / "network")
+        config = {"kind": self.kind, "fps": self.fps}
+        _write_config(folder, {**config, "chunk_seconds": self.chunk_seconds, "context_seconds": self.context_seconds})
+
+    def _chunk(self, samples: NDArray[np.float32], index: int, per_chunk: int) -> Tensor:
+        key = (samples.__array_interface__["data"][0], len(samples), index)
+        if key in self._chunks:
+            return self._chunks[key]
+        begin = max(round((index * per_chunk / self.fps - self.context_seconds) * RATE), 0)
+        end = round(((index + 1) * per_chunk / self.fps + self.context_seconds) * RATE)
+        # Silence behind the end, so that the last frames have hidden states of their own.
+        piece = np.zeros(end - begin, np.float32)
+        heard = samples[begin:end]
+        piece[: len(heard)] = heard
+        hidden = self._hidden_states(piece, samples)
+        frames = torch.arange(index * per_chunk, (index + 1) * per_chunk, dtype=torch.float64)
+        position = ((frames + 0.5) / self.fps * RATE - begin - self.field / 2) / self.stride
+        position = position.clamp(0, hidden.shape[0] - 1)
+        low = position.floor().long()
+        high = (low + 1).clamp(max=hidden.shape[0] - 1)
+        share = (position - low).float()[:, None, None]
+        chunk = torch.lerp(hidden[low], hidden[high], share)
+        self._chunks[key] = chunk
+        while len(self._chunks) > 2:
+            self._chunks.popitem(last=False)
+        return chunk
+
+    @torch.no_grad()
+    def _hidden_states(self, piece: NDArray[np.float32], whole: NDArray[np.float32]) -> Tensor:
+        device = next(self.model.parameters()).device
+        if self.kind == "wav2vec2":
+            # wav2vec 2.0 was trained on sound of zero mean and unit variance; the whole file decides, not the chunk.
+            deviation = float(np.sqrt(whole.var() + 1e-7)) if len(whole) else 1.0
+            mean = float(whole.mean()) if len(whole) else 0.0
+            values = torch.from_numpy((piece - mean) / deviation)[None].to(device)
+            states = self.model(values, output_hidden_states=True).hidden_states
+            return torch.stack([s[0] for s in states], 1).float().cpu()
+        if self.extractor is None:
+            raise ValueError("expected a feature extractor for Whisper; load it from the folder of the weights")
+        inputs = self.extractor(piece, sampling_rate=RATE, return_tensors="pt").input_features.to(device)
+        states = self.model.encoder(inputs, output_hidden_states=True).hidden_states
+        used = -(-len(piece) // self.stride)
+        return torch.stack([s[0, :used] for s in states], 1).float().cpu()
+
+
+def load_audio_encoder(folder: Path) -> AudioEncoder:
+    """The encoder that ``save`` wrote.
+
+    Raises:
+        ValueError: The folder says nothing or something unknown.
+    """
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    kind = config.pop("kind", None)
+    if kind == "log-mel":
+        return LogMelEncoder(**config)
+    if kind in {"wav2vec2", "whisper"}:
+        return load_transformer_encoder(folder / "network", kind=kind, **config)
+    raise ValueError(f"expected the kind log-mel, wav2vec2 or whisper in {folder / 'config.json'}, found {kind!r}")
+
+
+def load_transformer_encoder(folder: Path, *, kind: str, fps: float, **options: float) -> TransformerEncoder:
+    """wav2vec 2.0 or Whisper from a local folder in transformers' layout, safetensors only.
+
+    Raises:
+        FileNotFoundError: The folder has no ``model.safetensors``.
+    """
+    if not (folder / "model.safetensors").is_file():
+        raise FileNotFoundError(
+            f"expected {folder / 'model.safetensors'} (transformers' layout), found no such file; "
+            "point the preset at a local folder with the speech encoder's weights"
+        )
+    from transformers import Wav2Vec2Model, WhisperFeatureExtractor, WhisperModel
+
+    model_class: Any = Wav2Vec2Model if kind == "wav2vec2" else WhisperModel
+    model = model_class.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+    extractor: Any = None
+    if kind == "whisper":
+        extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)  # type: ignore[no-untyped-call, unused-ignore]
+    return TransformerEncoder(model, kind=kind, fps=fps, extractor=extractor, **options)
+
+
+def mel_filters(bands: int, fft: int, *, low: float = 50.0, high: float = 7600.0) -> NDArray[np.float32]:
+    """Triangular filters with unit sum on the HTK mel scale, ``float32 [fft / 2 + 1, bands]``."""
+
+    def to_mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+        return 2595.0 * np.log10(1.0 + hertz / 700.0)
+
+    edges_mel = np.linspace(*to_mel(np.array([low, high])), bands + 2)
+    edges = 700.0 * (10.0 ** (edges_mel / 2595.0) - 1.0)
+    bins = np.linspace(0, RATE / 2, fft // 2 + 1)[:, None]
+    rise = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    fall = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    triangles = np.maximum(np.minimum(rise, fall), 0.0)
+    # A band narrower than one bin still needs the bin nearest to its centre.
+    empty = triangles.sum(0) == 0
+    triangles[np.abs(bins - edges[1:-1]).argmin(0)[empty], np.flatnonzero(empty)] = 1.0
+    return (triangles / triangles.sum(0)).astype(np.float32)
+
+
+def _conv_geometry(kernels: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int]:
+    stride, field = 1, 1
+    for kernel, step in zip(kernels, strides, strict=True):
+        field += (kernel - 1) * stride
+        stride *= step
+    return stride, field
+
+
+def _write_config(folder: Path, config: dict[str, object]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")

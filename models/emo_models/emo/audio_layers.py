@@ -1,0 +1,90 @@
+"""Audio layers: speech features of all encoder blocks, a window of 2m+1 frames, several tokens per frame.
+
+``A_f = concat(A(f-m), ..., A(f), ..., A(f+m))`` (section 3.2), where A(f) holds the outputs of the speech encoder's
+blocks at frame f. The tokens made here are what audio-attention reads; frame f sees only its own.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LayerMix = Literal["weighted", "concat"]
+Projection = Literal["per_neighbour", "joint"]
+
+
+class AudioLayers(nn.Module):
+    """Audio features to tokens.
+
+    Args:
+        layers: Blocks of the speech encoder whose outputs are given.
+        width: Width of one block's output.
+        token_dim: Width of a token.
+        window: m, neighbours on each side.
+        tokens: Tokens per neighbour; a frame gets ``(2m + 1) * tokens``.
+        mix: One learned weight per block (``"weighted"``) or all blocks side by side (``"concat"``).
+        projection: Each neighbour makes its own tokens (``"per_neighbour"``), or an MLP over the whole window makes
+            all of them (``"joint"``; for features that no network has worked on yet, such as log-mel).
+        hidden: Width of the joint MLP.
+        normalise: Normalise each block's output per frame. Right for hidden states of a network; wrong for log-mel,
+            where it would remove the loudness.
+    """
+
+    def __init__(
+        self,
+        layers: int,
+        width: int,
+        *,
+        token_dim: int,
+        window: int = 2,
+        tokens: int = 1,
+        mix: LayerMix = "weighted",
+        projection: Projection = "per_neighbour",
+        hidden: int = 256,
+        normalise: bool = True,
+    ) -> None:
+        super().__init__()
+        self.window, self.tokens, self.token_dim = window, tokens, token_dim
+        self.mix, self.projection = mix, projection
+        self.norms = nn.ModuleList(nn.LayerNorm(width) if normalise else nn.Identity() for _ in range(layers))
+        neighbours = 2 * window + 1
+        features = width
+        if mix == "weighted":
+            self.layer_logits = nn.Parameter(torch.zeros(layers))
+        else:
+            features = width * layers
+        if projection == "joint":
+            self.project: nn.Module = nn.Sequential(
+                nn.Linear(neighbours * features, hidden),
+                nn.SiLU(),
+                nn.Linear(hidden, hidden),
+                nn.SiLU(),
+                nn.Linear(hidden, neighbours * tokens * token_dim),
+            )
+        else:
+            self.project = nn.Linear(features, tokens * token_dim)
+        self.neighbour_positions = nn.Parameter(torch.randn(neighbours * tokens, token_dim) * 0.02)
+        self.norm_out = nn.LayerNorm(token_dim)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``features [b, f + 2m, layers, width]``, m neighbours on each side, -> tokens ``[b, f, k, token_dim]``."""
+        mixed = self._mix_layers(features)
+        if self.projection == "joint":
+            windows = mixed.unfold(1, 2 * self.window + 1, 1).transpose(2, 3).flatten(2)
+            tokens: Tensor = self.project(windows).unflatten(2, (-1, self.token_dim))
+        else:
+            per_frame = self.project(mixed)
+            windows = per_frame.unfold(1, 2 * self.window + 1, 1).transpose(2, 3)
+            tokens = windows.unflatten(3, (self.tokens, self.token_dim)).flatten(2, 3)
+        normed: Tensor = self.norm_out(tokens + self.neighbour_positions.to(tokens.dtype))
+        return normed
+
+    def _mix_layers(self, features: Tensor) -> Tensor:
+        normed = [norm(layer) for norm, layer in zip(self.norms, features.unbind(2), strict=True)]
+        if self.mix == "concat":
+            return torch.cat(normed, -1)
+        weights = F.softmax(self.layer_logits.float(), 0).to(normed[0].dtype)
+        return torch.stack(normed, -1) @ weights

@@ -1,0 +1,57 @@
+"""From a preset to networks with fresh weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from emo_models.autoencoder.small_autoencoder import SmallAutoencoder
+from emo_models.emo.audio_encoders import LogMelEncoder
+from emo_models.emo.model import EMOModel
+from emo_models.emo.pipeline import EMOPipeline
+from emo_models.emo.presets import PRESETS, Preset
+from emo_models.emo.schedulers import make_scheduler
+
+
+def preset_named(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        ValueError: There is none; the message lists those there are.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"expected a preset among {', '.join(PRESETS)}, found {name!r}")
+    return PRESETS[name]
+
+
+def build_model(preset: Preset, *, seed: int = 0, **changes: Any) -> EMOModel:
+    """An `EMOModel` with fresh weights that depend on the seed only; ``changes`` override the preset."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return EMOModel(**{**preset.model, **changes})
+
+
+def build_autoencoder(preset: Preset, *, seed: int = 0) -> SmallAutoencoder:
+    """The preset's small autoencoder with fresh weights.
+
+    Raises:
+        ValueError: The preset uses Stable Diffusion's, which is loaded from a folder.
+    """
+    if preset.autoencoder != "small":
+        raise ValueError(f"expected a preset with a small autoencoder, found {preset.name}, which loads one from a folder")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return SmallAutoencoder(**{"latent_channels": 8, **preset.autoencoder_config})
+
+
+def build_pipeline(preset: Preset, *, seed: int = 0) -> EMOPipeline:
+    """An untrained pipeline of a preset that needs no outside weights, for tests and measurements."""
+    encoder = {k: v for k, v in preset.audio_encoder.items() if k != "kind"}
+    return EMOPipeline(
+        build_model(preset, seed=seed),
+        build_autoencoder(preset, seed=seed),
+        make_scheduler(preset.schedule),
+        LogMelEncoder(**encoder),
+        facts={"preset": preset.name, "trained_on": "nothing: random weights"},
+    )

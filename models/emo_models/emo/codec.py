@@ -1,0 +1,41 @@
+"""One way to call any autoencoder: the small one here, or diffusers' ``AutoencoderKL`` and ``AutoencoderTiny``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def encode_images(vae: Any, images: Tensor) -> Tensor:
+    """``images [b, 3, H, W]`` in [-1, 1] -> scaled latents ``[b, c, h, w]``; the mean where the encoder gives one."""
+    out = vae.encode(images)
+    if isinstance(out, Tensor):
+        return out
+    latents: Tensor = out.latent_dist.mode() if hasattr(out, "latent_dist") else out.latents
+    return (latents - _shift(vae)) * _scale(vae)
+
+
+def decode_latents(vae: Any, latents: Tensor) -> Tensor:
+    """Scaled latents ``[b, c, h, w]`` -> ``images [b, 3, H, W]``, about [-1, 1]."""
+    if not hasattr(vae.config, "scaling_factor"):
+        out = vae.decode(latents)
+    else:
+        out = vae.decode(latents / _scale(vae) + _shift(vae))
+    images: Tensor = out if isinstance(out, Tensor) else out.sample
+    return images
+
+
+def _scale(vae: Any) -> float:
+    return float(vae.config.get("scaling_factor", 1.0) or 1.0)
+
+
+def _shift(vae: Any) -> float:
+    return float(vae.config.get("shift_factor", 0.0) or 0.0)
+
+
+@torch.no_grad()
+def encode_in_pieces(vae: Any, images: Tensor, *, piece: int = 32) -> Tensor:
+    """`encode_images` over a long batch with bounded memory."""
+    return torch.cat([encode_images(vae, part) for part in images.split(piece)])

@@ -1,0 +1,211 @@
+"""All trained parts of EMO in one module whose config is its constructor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor
+
+from emo_models.emo.audio_layers import AudioLayers
+from emo_models.emo.backbone import Backbone
+from emo_models.emo.conditions import ClipConditions, Gates
+from emo_models.emo.face_locator import FaceLocator
+from emo_models.emo.reference_net import ReferenceNet
+from emo_models.emo.speed_layers import SpeedEncoder
+from emo_models.emo.unet import UNetShape
+
+
+class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """ReferenceNet, Backbone, audio layers, Face Locator and speed encoder.
+
+    Args:
+        in_channels: Channels of the latents.
+        block_out_channels: Width per level.
+        layers_per_block: Layers per level.
+        attention_levels: Levels with attention sites.
+        heads: Heads at attention sites.
+        groups: Groups of the normalisations.
+        spatial_positions: Fixed positions at the input, for training without a prior.
+        latent_size: Height and width of the latents.
+        downsample: Pixels per latent pixel.
+        frames: f, frames generated at once.
+        motion_frames: n.
+        window: m, neighbours for audio and speed.
+        fps: Frames per second.
+        temporal_heads: Heads of the temporal modules.
+        temporal_max_frames: Longest n + f.
+        temporal_norm: ``"frame"`` or ``"clip"``.
+        temporal_mid: A temporal module in the middle block too.
+        reference_variant: ``"cross"`` (the paper) or ``"concat"``.
+        reference_feature: ``"output"`` (the paper) or ``"input"`` of the ReferenceNet's self-attention.
+        reference_timestep: Time the ReferenceNet is told.
+        audio_blocks: Blocks of the speech encoder.
+        audio_width: Width of their outputs.
+        audio_token_dim: Width of an audio token.
+        audio_tokens: Tokens per neighbour.
+        audio_mix: ``"weighted"`` or ``"concat"``.
+        audio_projection: ``"per_neighbour"`` or ``"joint"``.
+        audio_hidden: Width of the joint projection.
+        audio_normalise: Normalise the speech features per block and frame.
+        locator_channels: Widths of the Face Locator.
+        locator_place: ``"latent"`` (the paper) or ``"first_map"``.
+        speed_centres: Bucket centres, degrees per frame.
+        speed_radii: Bucket radii.
+        speed_width: Width of the speed features.
+        zero_init: Start with every new branch switched off.
+    """
+
+    _supports_gradient_checkpointing = True
+
+    @register_to_config  # type: ignore[misc, untyped-decorator, unused-ignore]
+    def __init__(
+        self,
+        in_channels: int = 4,
+        block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280),
+        layers_per_block: int = 2,
+        attention_levels: tuple[bool, ...] = (True, True, True, False),
+        heads: int = 8,
+        groups: int = 32,
+        spatial_positions: bool = False,
+        latent_size: int = 64,
+        downsample: int = 8,
+        frames: int = 12,
+        motion_frames: int = 4,
+        window: int = 2,
+        fps: float = 30.0,
+        temporal_heads: int = 8,
+        temporal_max_frames: int = 32,
+        temporal_norm: str = "frame",
+        temporal_mid: bool = True,
+        reference_variant: str = "cross",
+        reference_feature: str = "output",
+        reference_timestep: int = 0,
+        audio_blocks: int = 13,
+        audio_width: int = 768,
+        audio_token_dim: int = 768,
+        audio_tokens: int = 1,
+        audio_mix: str = "weighted",
+        audio_projection: str = "per_neighbour",
+        audio_hidden: int = 256,
+        audio_normalise: bool = True,
+        locator_channels: tuple[int, ...] = (16, 32, 64),
+        locator_place: str = "latent",
+        speed_centres: tuple[float, ...] = (0.1, 0.4, 0.7, 1.0, 1.3, 1.6, 1.9, 2.2, 2.5),
+        speed_radii: tuple[float, ...] = (0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3),
+        speed_width: int = 256,
+        zero_init: bool = True,
+    ) -> None:
+        super().__init__()
+        _check_choice("reference_variant", reference_variant, ("cross", "concat"))
+        _check_choice("reference_feature", reference_feature, ("output", "input"))
+        _check_choice("temporal_norm", temporal_norm, ("frame", "clip"))
+        _check_choice("audio_mix", audio_mix, ("weighted", "concat"))
+        _check_choice("audio_projection", audio_projection, ("per_neighbour", "joint"))
+        _check_choice("locator_place", locator_place, ("latent", "first_map"))
+        shape = UNetShape(
+            in_channels=in_channels,
+            out_channels=in_channels,
+            block_out_channels=tuple(block_out_channels),
+            layers_per_block=layers_per_block,
+            attention_levels=tuple(attention_levels),
+            heads=heads,
+            groups=groups,
+            spatial_positions=spatial_positions,
+            temporal_mid=temporal_mid,
+        )
+        feature: Any = reference_feature
+        choices: Any = {"variant": reference_variant, "temporal_norm": temporal_norm, "locator_place": locator_place}
+        audio_choices: Any = {"mix": audio_mix, "projection": audio_projection}
+        self.reference_net = ReferenceNet(shape, feature=feature, timestep=reference_timestep)
+        self.backbone = Backbone(
+            shape,
+            audio_dim=audio_token_dim,
+            speed_dim=speed_width,
+            motion_frames=motion_frames,
+            max_frames=temporal_max_frames,
+            temporal_heads=temporal_heads,
+            zero_init=zero_init,
+            **choices,
+        )
+        self.audio_layers = AudioLayers(
+            audio_blocks,
+            audio_width,
+            token_dim=audio_token_dim,
+            window=window,
+            tokens=audio_tokens,
+            hidden=audio_hidden,
+            normalise=audio_normalise,
+            **audio_choices,
+        )
+        self.face_locator = FaceLocator(
+            in_channels if locator_place == "latent" else block_out_channels[0],
+            channels=tuple(locator_channels),
+            downsample=downsample,
+        )
+        self.speed_encoder = SpeedEncoder(
+            speed_centres, speed_radii, window=window, width=speed_width, max_frames=temporal_max_frames
+        )
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Trades time for memory in training: activations of each layer are computed again on the way back."""
+        self.backbone.gradient_checkpointing = True
+        self.reference_net.gradient_checkpointing = True
+
+    def prepare(
+        self,
+        *,
+        reference: Tensor,
+        motion: Tensor | None = None,
+        audio: Tensor | None = None,
+        mask: Tensor | None = None,
+        speed: Tensor | None = None,
+        gates: Gates | None = None,
+    ) -> ClipConditions:
+        """Everything that does not change from one denoising step to the next; called once per clip.
+
+        Args:
+            reference: Latents of the reference image, ``[b, c, h, w]``.
+            motion: Latents of the last n frames before the clip, ``[b, n, c, h, w]``; ``None`` for a first clip.
+            audio: Speech features with m neighbours on each side, ``[b, f + 2m, layers, width]``.
+            mask: Face region, ``[b, 1, H, W]`` in [0, 1]; ``None`` adds nothing.
+            speed: Head speeds with m neighbours on each side, ``[b, f + 2m]``, degrees per frame.
+            gates: Which samples have which condition.
+        """
+        features = self.reference_net(reference, motion)
+        return ClipConditions(
+            reference=self.backbone.project_reference(features.sites),
+            audio=() if audio is None else self.backbone.project_audio(self.audio_layers(audio)),
+            motion=features.motion,
+            speed=() if speed is None else self.backbone.project_speed(self.speed_encoder(speed)),
+            locator=None if mask is None else self.face_locator(mask),
+            gates=gates or Gates(),
+        )
+
+    def forward(
+        self,
+        latents: Tensor,
+        timesteps: Tensor,
+        *,
+        reference: Tensor,
+        motion: Tensor | None = None,
+        audio: Tensor | None = None,
+        mask: Tensor | None = None,
+        speed: Tensor | None = None,
+        gates: Gates | None = None,
+        temporal: bool = True,
+    ) -> Tensor:
+        """`prepare` and one denoising step, as in training; see `prepare` and `Backbone.forward`."""
+        conditions = self.prepare(
+            reference=reference, motion=motion, audio=audio, mask=mask, speed=speed, gates=gates
+        )
+        prediction: Tensor = self.backbone(latents, timesteps, conditions, temporal=temporal)
+        return prediction
+
+
+def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"expected {name} to be one of {', '.join(allowed)}, found {value!r}")
+

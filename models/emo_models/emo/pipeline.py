@@ -1,0 +1,333 @@
+"""From one image and one sound to a video exactly as long as the sound: sampling and chaining of clips."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_bytes, to_signed
+from emo_models.emo.audio_encoders import RATE, AudioEncoder, frame_count, load_audio_encoder
+from emo_models.emo.codec import decode_latents, encode_images
+from emo_models.emo.conditions import ClipConditions
+from emo_models.emo.guidance import Guidance
+from emo_models.emo.model import EMOModel
+from emo_models.emo.schedulers import Sampler, make_scheduler, schedule_of
+from emo_models.emo.weights import WeightsError, load_module, save_module
+
+INDEX_NAME = "model_index.json"
+Box = tuple[float, float, float, float]
+Progress = Callable[[int, int], None]
+"""Called with frames done and frames in total."""
+
+
+@dataclass(frozen=True, eq=False)
+class EMOPipelineOutput:
+    """Attributes: ``frames`` is ``uint8 [N, H, W, 3]``, N = ceil(seconds of sound * fps)."""
+
+    frames: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """How to sample.
+
+    Attributes:
+        steps: Denoising steps; the paper uses 40 with DDIM.
+        sampler: ``"ddim"``, or ``"dpmsolver++"`` / ``"unipc"`` for few steps.
+        guidance: Scales of audio and reference.
+        speed: Head rotation speed in degrees per frame, constant over the video; ``None`` leaves it to the sound.
+        motion_from: The last frames enter the next clip re-encoded from ``"pixels"`` (as in the paper: ReferenceNet
+            sees images) or as the sampled ``"latents"``.
+    """
+
+    steps: int = 40
+    sampler: Sampler = "ddim"
+    guidance: Guidance = Guidance()
+    speed: float | None = None
+    motion_from: str = "pixels"
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"expected at least one denoising step, found {self.steps}")
+        if self.motion_from not in {"pixels", "latents"}:
+            raise ValueError(f"expected motion_from to be pixels or latents, found {self.motion_from!r}")
+
+
+class EMOPipeline:
+    """EMO ready for use.
+
+    Args:
+        model: The trained parts.
+        vae: `SmallAutoencoder` or a diffusers autoencoder.
+        scheduler: A diffusers scheduler; gives the noise schedule.
+        audio_encoder: Sound to features.
+        facts: What is known about the weights (preset, what they were trained on); saved beside them.
+    """
+
+    def __init__(
+        self,
+        model: EMOModel,
+        vae: Any,
+        scheduler: Any,
+        audio_encoder: AudioEncoder,
+        *,
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        self.model, self.vae, self.scheduler, self.audio_encoder = model.eval(), vae.eval(), scheduler, audio_encoder
+        self.facts = dict(facts or {})
+        config = model.config
+        if (audio_encoder.layers, audio_encoder.width) != (config.audio_blocks, config.audio_width):
+            raise ValueError(
+                f"expected a speech encoder with {config.audio_blocks} blocks of width {config.audio_width}, "
+                f"found {audio_encoder.layers} of {audio_encoder.width}"
+            )
+        if config.motion_frames > config.frames:
+            raise ValueError(f"expected at most {config.frames} motion frames, found {config.motion_frames}")
+        self.fps = float(config.fps)
+        self.size = int(config.latent_size * config.downsample)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path) -> EMOPipeline:
+        """Loads what `save_pretrained` wrote; a local folder, safetensors only.
+
+        Raises:
+            WeightsError: A file is missing, broken or does not fit.
+        """
+        folder = Path(path)
+        index = folder / INDEX_NAME
+        if not index.is_file():
+            raise WeightsError(f"expected {index}, found no such file; give the folder of a saved EMO pipeline")
+        facts = json.loads(index.read_text("utf-8"))
+        vae: Any
+        if facts.get("vae") == "SmallAutoencoder":
+            vae = load_module(SmallAutoencoder, folder / "vae")
+        else:
+            from diffusers.models import AutoencoderKL, AutoencoderTiny
+
+            kinds: dict[str, Any] = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
+            if facts.get("vae") not in kinds:
+                raise WeightsError(f"expected a known autoencoder in {index}, found {facts.get('vae')!r}")
+            vae = kinds[facts["vae"]].from_pretrained(folder / "vae", local_files_only=True, use_safetensors=True)
+        from diffusers.schedulers import DDIMScheduler
+
+        scheduler = DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
+        return cls(
+            load_module(EMOModel, folder / "model"),
+            vae,
+            scheduler,
+            load_audio_encoder(folder / "audio_encoder"),
+            facts=facts,
+        )
+
+    def save_pretrained(self, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
+        """Writes everything below a folder, ``dtype`` for smaller files."""
+        folder = Path(path)
+        save_module(self.model, folder / "model", dtype=dtype)
+        if isinstance(self.vae, SmallAutoencoder):
+            save_module(self.vae, folder / "vae", dtype=dtype)
+        else:
+            self.vae.save_pretrained(folder / "vae", safe_serialization=True)
+        make_scheduler(schedule_of(self.scheduler)).save_pretrained(folder / "scheduler")
+        self.audio_encoder.save(folder / "audio_encoder")
+        facts = {**self.facts, "pipeline": "EMOPipeline", "vae": type(self.vae).__name__}
+        (folder / INDEX_NAME).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", "utf-8")
+
+    def to(self, device: torch.device | str) -> EMOPipeline:
+        """Moves the networks; sound stays on the CPU."""
+        self.model.to(device)
+        self.vae.to(device)
+        return self
+
+    def __call__(
+        self,
+        image: NDArray[np.uint8],
+        audio: NDArray[np.float32],
+        *,
+        rate: int = RATE,
+        seed: int = 0,
+        options: SamplingOptions | None = None,
+        face_region: Box | NDArray[np.float32] | None = None,
+        progress: Progress | None = None,
+        **sampling: Any,
+    ) -> EMOPipelineOutput:
+        """All frames at once; see `animate`. ``sampling`` are fields of `SamplingOptions`, such as ``steps=20``."""
+        chosen = replace(options or SamplingOptions(), **sampling)
+        pieces = self.animate(
+            image, audio, rate, seed=seed, options=chosen, face_region=face_region, progress=progress
+        )
+        return EMOPipelineOutput(np.concatenate(list(pieces)))
+
+    @torch.no_grad()
+    def animate(
+        self,
+        image: NDArray[np.uint8],
+        audio: NDArray[np.float32],
+        rate: int,
+        *,
+        seed: int = 0,
+        options: SamplingOptions | None = None,
+        face_region: Box | NDArray[np.float32] | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Frames piece by piece; memory does not grow with the length.
+
+        Args:
+            image: Portrait, ``uint8 [H, W, 3]``; the middle square is taken and resized.
+            audio: Mono sound, ``float32 [n]`` in [-1, 1], at least one sample.
+            rate: Samples per second of ``audio``.
+            seed: Decides all noise; nothing else does.
+            options: How to sample.
+            face_region: Where the face may be: a box (left, top, right, bottom) as fractions of the picture, a mask
+                ``[h, w]`` in [0, 1], or ``None`` for everywhere.
+            progress: Called after each clip.
+
+        Yields:
+            ``uint8 [t, size, size, 3]``; ``ceil(len(audio) / rate * fps)`` frames in total.
+
+        Raises:
+            ValueError: The image or the sound cannot be used.
+        """
+        options = options or SamplingOptions()
+        picture = _square(image, self.size)
+        samples = prepare_audio(audio, rate)
+        total = frame_count(len(audio), fps=self.fps, rate=rate)
+        reference = encode_images(self.vae, to_signed(torch.from_numpy(picture)[None]).to(self._device))
+        mask = region_mask(face_region, self.size).to(self._device)
+        motion: Tensor | None = None
+        done, clip = 0, 0
+        while done < total:
+            conditions = self._conditions(samples, clip, reference, mask, motion, options)
+            latents = self.denoise(self.noise([seed], clip), conditions, options)
+            frames = to_bytes(decode_latents(self.vae, latents.flatten(0, 1))).cpu()
+            motion = self._motion(frames, latents, options)
+            piece = frames[: total - done].numpy()
+            done, clip = done + len(piece), clip + 1
+            yield piece
+            if progress is not None:
+                progress(done, total)
+
+    def noise(self, seeds: list[int], clip: int) -> Tensor:
+        """The first latents of a clip for each seed, ``[b, f, c, h, w]``; sample i depends on ``seeds[i]`` only."""
+        config = self.model.config
+        shape = (config.frames, config.in_channels, config.latent_size, config.latent_size)
+        return torch.stack([torch.randn(shape, generator=clip_generator(seed, clip)) for seed in seeds])
+
+    @torch.no_grad()
+    def denoise(self, noise: Tensor, conditions: ClipConditions, options: SamplingOptions) -> Tensor:
+        """From noise to clean latents ``[b, f, c, h, w]``; all guidance passes of a step run as one batch."""
+        scheduler = make_scheduler(schedule_of(self.scheduler), sampler=options.sampler)
+        scheduler.set_timesteps(options.steps)
+        guidance = options.guidance
+        together = conditions.for_passes(guidance.passes)
+        latents = noise.to(self._device) * scheduler.init_noise_sigma
+        for time in scheduler.timesteps:
+            model_input = scheduler.scale_model_input(latents, time)
+            stacked = model_input.repeat(len(guidance.passes), 1, 1, 1, 1)
+            times = torch.full((len(stacked),), int(time), device=self._device)
+            prediction = guidance.combine(self.model.backbone(stacked, times, together))
+            latents = scheduler.step(prediction, time, latents).prev_sample
+        return latents
+
+    def _conditions(
+        self,
+        samples: NDArray[np.float32],
+        clip: int,
+        reference: Tensor,
+        mask: Tensor,
+        motion: Tensor | None,
+        options: SamplingOptions,
+    ) -> ClipConditions:
+        config = self.model.config
+        first = clip * config.frames
+        audio = self.audio_encoder.window(samples, first - config.window, first + config.frames + config.window)
+        speed = None
+        if options.speed is not None:
+            speed = torch.full((1, config.frames + 2 * config.window), options.speed, device=self._device)
+        return self.model.prepare(
+            reference=reference, motion=motion, audio=audio[None].to(self._device), mask=mask, speed=speed
+        )
+
+    def _motion(self, frames: Tensor, latents: Tensor, options: SamplingOptions) -> Tensor | None:
+        n = self.model.config.motion_frames
+        if n == 0:
+            return None
+        if options.motion_from == "latents":
+            return latents[:, -n:]
+        return encode_images(self.vae, to_signed(frames[-n:]).to(self._device))[None]
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+def clip_generator(seed: int, clip: int) -> torch.Generator:
+    """The CPU generator of one clip's noise: a function of the seed and the clip's number, nothing else."""
+    digest = hashlib.sha256(f"emo-noise\x1f{seed}\x1f{clip}".encode()).digest()
+    return torch.Generator(device="cpu").manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def prepare_audio(audio: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    """Mono ``float32 [n]`` at 16 kHz.
+
+    Raises:
+        ValueError: The sound is empty, has channels, or holds values that are no numbers.
+    """
+    if audio.ndim != 1:
+        raise ValueError(f"expected mono sound of shape [n], found shape {audio.shape}; mix the channels first")
+    if not len(audio):
+        raise ValueError("expected sound with at least one sample, found none")
+    if not np.isfinite(audio).all():
+        raise ValueError("expected finite samples, found NaN or infinity; decode the sound again")
+    if rate == RATE:
+        return np.ascontiguousarray(audio, np.float32)
+    import soxr
+
+    resampled: NDArray[np.float32] = soxr.resample(audio.astype(np.float32), rate, RATE)
+    return resampled
+
+
+def region_mask(region: Box | NDArray[np.float32] | None, size: int) -> Tensor:
+    """Face region as a mask ``float32 [1, 1, size, size]``; ``None`` is white: no guidance.
+
+    >>> region_mask((0.0, 0.0, 0.5, 1.0), 4)[0, 0, 0].tolist()
+    [1.0, 1.0, 0.0, 0.0]
+    """
+    if region is None:
+        return torch.ones(1, 1, size, size)
+    if isinstance(region, np.ndarray):
+        if region.ndim != 2:
+            raise ValueError(f"expected a face mask of shape [h, w], found {region.shape}")
+        mask = torch.from_numpy(np.ascontiguousarray(region, np.float32))[None, None]
+        return F.interpolate(mask, (size, size), mode="area").clamp(0, 1)
+    left, top, right, bottom = region
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise ValueError(f"expected a face box (left, top, right, bottom) as fractions in [0, 1], found {region}")
+    mask = torch.zeros(1, 1, size, size)
+    mask[..., round(top * size) : round(bottom * size), round(left * size) : round(right * size)] = 1
+    return mask
+
+
+def _square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"expected an RGB image uint8 [H, W, 3], found {image.dtype} {image.shape}")
+    height, width = image.shape[:2]
+    side = min(height, width)
+    if side < 16:
+        raise ValueError(f"expected an image of at least 16 pixels a side, found {width}x{height}")
+    top, left = (height - side) // 2, (width - side) // 2
+    middle = image[top : top + side, left : left + side]
+    if side == size:
+        return np.ascontiguousarray(middle)
+    tensor = torch.from_numpy(np.ascontiguousarray(middle)).movedim(-1, 0)[None].float()
+    resized = F.interpolate(tensor, (size, size), mode="bicubic", antialias=True, align_corners=False)
+    return resized[0].movedim(0, -1).round().clamp(0, 255).to(torch.uint8).numpy()

@@ -1,0 +1,112 @@
+"""Named sizes of EMO."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from emo_models.emo.schedulers import COSINE, ScheduleConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """What a size of EMO consists of.
+
+    Attributes:
+        name: As users write it.
+        model: Arguments of `EMOModel`.
+        schedule: Noise schedule.
+        audio_encoder: Kind and arguments of the speech encoder.
+        autoencoder: ``"small"`` or ``"sd"`` (Stable Diffusion's, from a local folder).
+        autoencoder_config: Arguments of `SmallAutoencoder`.
+        trained_on: What its shipped weights were trained on, or why there are none.
+    """
+
+    name: str
+    model: dict[str, Any] = field(default_factory=dict)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    audio_encoder: dict[str, Any] = field(default_factory=dict)
+    autoencoder: str = "small"
+    autoencoder_config: dict[str, Any] = field(default_factory=dict)
+    trained_on: str = "nothing: random weights"
+
+
+EMO_SD15 = Preset(
+    name="emo-sd15",
+    schedule=ScheduleConfig(),
+    audio_encoder={"kind": "wav2vec2", "fps": 30.0},
+    autoencoder="sd",
+    trained_on="starts from Stable Diffusion 1.5, AnimateDiff and wav2vec 2.0 weights in local folders; no EMO weights",
+)
+"""512 px, f = 12, n = 4, m = 2 as in the paper; the defaults of `EMOModel`."""
+
+EMO_SYNTH = Preset(
+    name="emo-synth",
+    model={
+        "in_channels": 8,
+        "block_out_channels": (64, 96),
+        "layers_per_block": 1,
+        "attention_levels": (False, True),
+        "heads": 2,
+        "groups": 16,
+        "spatial_positions": True,
+        "latent_size": 16,
+        "frames": 12,
+        "motion_frames": 4,
+        "fps": 25.0,
+        "temporal_heads": 4,
+        "temporal_max_frames": 24,
+        "reference_feature": "input",
+        "audio_blocks": 1,
+        "audio_width": 192,
+        "audio_token_dim": 96,
+        "audio_projection": "joint",
+        "audio_normalise": False,
+        "locator_channels": (8, 16, 32),
+        "speed_width": 64,
+    },
+    schedule=COSINE,
+    audio_encoder={"kind": "log-mel", "fps": 25.0, "bands": 48, "steps": 4},
+    trained_on="HDTF-Synth, faces drawn by a program; it does not animate photographs of people",
+)
+"""128 px, small enough to be trained on two CPU cores."""
+
+TINY = Preset(
+    name="tiny",
+    model={
+        "in_channels": 4,
+        "block_out_channels": (16, 32),
+        "layers_per_block": 1,
+        "attention_levels": (True, False),
+        "heads": 2,
+        "groups": 4,
+        "latent_size": 8,
+        "frames": 4,
+        "motion_frames": 2,
+        "window": 1,
+        "fps": 25.0,
+        "temporal_heads": 2,
+        "temporal_max_frames": 8,
+        "audio_blocks": 1,
+        "audio_width": 16,
+        "audio_token_dim": 16,
+        "audio_hidden": 16,
+        "audio_projection": "joint",
+        "audio_normalise": False,
+        "locator_channels": (4, 4, 4),
+        "speed_centres": (0.5, 1.0, 1.5),
+        "speed_radii": (0.5, 0.5, 0.5),
+        "speed_width": 16,
+    },
+    schedule=COSINE,
+    audio_encoder={"kind": "log-mel", "fps": 25.0, "bands": 8, "steps": 2},
+    autoencoder_config={
+        "latent_channels": 4,
+        "widths": (8, 8, 16),
+        "encoder_blocks": (1, 1, 1),
+        "decoder_blocks": (1, 1, 1),
+    },
+)
+"""64 px, for tests."""
+
+PRESETS = {preset.name: preset for preset in (EMO_SD15, EMO_SYNTH, TINY)}

@@ -1,0 +1,1 @@
+"""How EMO is trained: stages, loss, batches, checkpoints, diagnostics."""
