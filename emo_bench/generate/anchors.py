@@ -1,4 +1,4 @@
-"""Anchors: systems whose place in every table is known in advance, so that a metric can be checked on the user's data."""
+"""Anchors: systems whose place in every table is known in advance, so that metrics can be checked on any data."""
 
 from __future__ import annotations
 

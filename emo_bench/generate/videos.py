@@ -90,7 +90,7 @@ class Videos(SystemKind):
         return tuple(notes)
 
     def _existing_folder(self, context: SystemContext) -> Path:
-        folder = context.base / self.options.folder
+        folder: Path = context.base / self.options.folder
         if not folder.is_dir():
             raise ConfigError(f"no folder {folder}", expected="a folder of generated videos", fix="check 'folder'")
         return folder
