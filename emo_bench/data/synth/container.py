@@ -249,7 +249,9 @@ def _run_symbols() -> tuple[list[int], list[int], list[int]]:
 def _code_lengths(counts: list[int]) -> list[int]:
     """Lengths of a Huffman code of at most 15 bits; equal counts are ordered by symbol."""
     while True:
-        heap = [(count, symbol, (symbol,)) for symbol, count in enumerate(counts) if count > 0]
+        heap: list[tuple[int, int, tuple[int, ...]]] = [
+            (count, symbol, (symbol,)) for symbol, count in enumerate(counts) if count > 0
+        ]
         heapq.heapify(heap)
         sizes = [0] * len(counts)
         serial = len(counts)
@@ -280,10 +282,8 @@ def _header(sizes: list[int]) -> list[tuple[int, int]]:
     """The block header: (value, number of bits) in order; one distance code of one bit."""
     fields = [(1, 1), (2, 2), (286 - 257, 5), (0, 5), (15, 4)]
     # Code lengths are written plainly with a fixed code of 4 bits for each of the 16 sizes.
-    for symbol in _LENGTH_ORDER:
-        fields.append((4 if symbol < 16 else 0, 3))
-    for size in [*sizes, 1]:
-        fields.append((int(f"{size:04b}"[::-1], 2), 4))
+    fields += [(4 if symbol < 16 else 0, 3) for symbol in _LENGTH_ORDER]
+    fields += [(int(f"{size:04b}"[::-1], 2), 4) for size in [*sizes, 1]]
     return fields
 
 

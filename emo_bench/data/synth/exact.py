@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-F32 = NDArray[np.float32]
+F32 = NDArray[Any]
+"""Arrays of float32; typed loosely because NumPy's stubs widen ``float32 * 0.5`` to float64, which NumPy does not."""
 F64 = NDArray[np.float64]
 Real = Any
 """A Python float or an array of floats: the functions below keep the kind they are given."""
@@ -73,7 +74,7 @@ def mix(a: Real, b: Real, t: Real) -> Real:
     return a + (b - a) * t
 
 
-def smoothstep(low: float, high: float, x: Real) -> Real:
+def smoothstep(low: Real, high: Real, x: Real) -> Real:
     """0 below ``low``, 1 above ``high``, a smooth cubic between; ``low`` may exceed ``high`` for a falling step."""
     t = clamp((x - low) * (1.0 / (high - low)))
     return t * t * (3.0 - 2.0 * t)
@@ -128,7 +129,7 @@ def lattice(x: NDArray[np.int64], y: NDArray[np.int64], seed: int) -> F32:
     h = (h ^ (h >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
     h = (h ^ (h >> np.uint64(32))) * np.uint64(0x94D049BB133111EB)
     h = h ^ (h >> np.uint64(31))
-    return (h >> np.uint64(40)).astype(np.float32) * np.float32(1.0 / 16777216.0)
+    return np.asarray((h >> np.uint64(40)).astype(np.float32) * np.float32(1.0 / 16777216.0), np.float32)
 
 
 def value_noise(x: F32, y: F32, seed: int) -> F32:

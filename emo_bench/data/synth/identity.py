@@ -10,7 +10,7 @@ from emo_bench.data.synth.exact import Draws
 Colour = tuple[float, float, float]
 
 STYLES = ("photo", "painting", "anime", "sketch", "cg")
-HAIR_KINDS = ("bald", "buzz", "short", "parted", "spiky", "bob", "long", "wavy", "curly", "bun", "receding")
+HAIR_KINDS = ("bald", "buzz", "short", "parted", "spiky", "bob", "long", "wavy", "curly", "bun")
 CLOTHES_KINDS = ("tee", "shirt", "suit", "hoodie", "turtleneck", "vneck")
 BACKGROUND_KINDS = ("studio", "bokeh", "window", "gradient", "wall", "shelf")
 GLASSES_KINDS = ("none", "round", "square")
@@ -22,8 +22,8 @@ _SKIN_TONES: tuple[Colour, ...] = (
     (0.87, 0.67, 0.52),
     (0.78, 0.56, 0.41),
     (0.62, 0.42, 0.30),
-    (0.47, 0.31, 0.22),
-    (0.36, 0.23, 0.17),
+    (0.50, 0.34, 0.25),
+    (0.42, 0.28, 0.21),
 )
 _NATURAL_HAIR: tuple[Colour, ...] = (
     (0.07, 0.06, 0.07),
@@ -217,10 +217,13 @@ def identity_from_seed(index: int) -> Identity:
     style = STYLES[index % len(STYLES)]
     drawn = style in ("anime", "cg")
     soft = draws.uniform("soft")  # 0: angular and heavy-boned, 1: soft and fine-boned; only correlates the rest
-    skin = _skin(draws, style)
-    hair = _hair(draws, soft)
+    place = draws.uniform("skin") * (0.75 if style == "anime" else 1.0)
+    skin = _skin(draws, style, place)
+    # Fair hair and eyes go with fair skin.
+    tones, irises = (3, 2) if place > 0.42 else (len(_NATURAL_HAIR) - 1, len(_EYE_COLOURS))
+    hair = _hair(draws, soft, style)
     bearded = soft < 0.45 and style != "anime" and draws.chance("bearded", 0.6)
-    natural = draws.choice("hair colour", _NATURAL_HAIR)
+    natural = _NATURAL_HAIR[-1] if draws.chance("grey", 0.12) else draws.choice("hair colour", _NATURAL_HAIR[:tones])
     hair_colour = draws.choice("fantasy hair", _FANTASY_HAIR) if style == "anime" else natural
     eye_scale = {"anime": 1.34, "cg": 1.22}.get(style, 1.0)
     return Identity(
@@ -236,23 +239,23 @@ def identity_from_seed(index: int) -> Identity:
         skin=skin,
         flush=draws.between("flush", 0.1, 0.55),
         freckles=draws.between("freckles", 0.3, 1.0) if draws.chance("freckled", 0.2) else 0.0,
-        age=draws.uniform("age") * draws.uniform("age again"),
+        age=draws.uniform("age") * draws.uniform("age again") * (0.3 if drawn else 1.0),
         eye_x=draws.around("eye x", 0.305, 0.028) + (0.01 if drawn else 0.0),
         eye_y=draws.around("eye y", 0.0, 0.05) + {"anime": 0.12, "cg": 0.05}.get(style, 0.0),
-        eye_width=draws.around("eye width", 0.158, 0.02) * eye_scale,
+        eye_width=draws.around("eye width", 0.166, 0.018) * eye_scale,
         eye_open=draws.around("eye open", 0.52 + 0.08 * soft, 0.12) * {"anime": 1.42, "cg": 1.3}.get(style, 1.0),
         eye_tilt=draws.around("eye tilt", 0.06, 0.14),
-        eye_colour=draws.choice("eye colour", _VIVID_EYES if style == "anime" else _EYE_COLOURS),
+        eye_colour=draws.choice("eye colour", _VIVID_EYES if style == "anime" else _EYE_COLOURS[:irises]),
         lashes=draws.between("lashes", 0.2, 0.5) + 0.5 * soft,
-        brow_y=draws.around("brow y", 0.225, 0.03) + (0.05 if style == "anime" else 0.0),
+        brow_y=draws.around("brow y", 0.242, 0.03) + (0.05 if style == "anime" else 0.0),
         brow_thick=draws.around("brow thick", 0.045 - 0.015 * soft, 0.014),
-        brow_arch=draws.around("brow arch", 0.05, 0.035),
-        brow_tilt=draws.around("brow tilt", 0.02, 0.08),
+        brow_arch=draws.around("brow arch", 0.058, 0.03),
+        brow_tilt=draws.around("brow tilt", -0.01, 0.08),
         nose_width=draws.around("nose width", 0.15 - 0.02 * soft, 0.03),
         nose_length=draws.around("nose length", 0.34, 0.04),
         nose_height=draws.around("nose height", 0.18, 0.05),
         mouth_y=draws.around("mouth y", 0.585, 0.03),
-        mouth_width=draws.around("mouth width", 0.27, 0.035) * (0.86 if style == "anime" else 1.0),
+        mouth_width=draws.around("mouth width", 0.275, 0.03) * (0.86 if style == "anime" else 1.0),
         lip_upper=draws.around("lip upper", 0.052 + 0.012 * soft, 0.02),
         lip_lower=draws.around("lip lower", 0.075 + 0.018 * soft, 0.025),
         lip_bow=draws.between("lip bow", 0.2, 0.7),
@@ -276,12 +279,12 @@ def identity_from_seed(index: int) -> Identity:
         light_x=draws.between("light side", 0.3, 0.75) * (1.0 if draws.chance("light right", 0.5) else -1.0),
         light_y=draws.between("light y", 0.35, 0.75),
         warmth=draws.between("warmth", -0.6, 1.0),
-        liveliness=draws.between("liveliness", 0.6, 1.4),
+        liveliness=draws.between("liveliness", 0.5, 1.7),
     )
 
 
-def _skin(draws: Draws, style: str) -> Colour:
-    place = draws.uniform("skin") * (len(_SKIN_TONES) - 1.001) * (0.75 if style == "anime" else 1.0)
+def _skin(draws: Draws, style: str, share: float) -> Colour:
+    place = share * (len(_SKIN_TONES) - 1.001)
     low = int(place)
     base = blend(_SKIN_TONES[low], _SKIN_TONES[low + 1], place - low)
     warm = draws.between("skin warmth", -0.02, 0.02)
@@ -289,12 +292,12 @@ def _skin(draws: Draws, style: str) -> Colour:
     return (min(base[0] + warm + lift, 0.99), base[1] + 0.5 * lift, base[2] - warm + 0.5 * lift)
 
 
-def _hair(draws: Draws, soft: float) -> str:
+def _hair(draws: Draws, soft: float, style: str) -> str:
+    if style == "anime" and soft <= 0.55:
+        return draws.choice("anime hair", ("spiky", "short", "spiky", "parted", "curly"))
     if soft > 0.55:
         return draws.choice("long hair", ("bob", "long", "wavy", "bun", "parted", "curly", "long", "wavy", "bob"))
-    return draws.choice(
-        "short hair", ("short", "parted", "spiky", "buzz", "bald", "receding", "curly", "short", "parted")
-    )
+    return draws.choice("short hair", ("short", "parted", "spiky", "buzz", "bald", "short", "curly", "short", "parted"))
 
 
 def _lips(draws: Draws, skin: Colour, soft: float) -> Colour:

@@ -169,8 +169,10 @@ def _render(target: Path, plans: list[ClipPlan], size: int, workers: int) -> Ite
         yield from (make_clip(target, plan, size) for plan in plans)
         return
     # A fresh interpreter for each worker: forking a process that has threads (torch) can deadlock.
+    # Clips of one identity go to one worker, which has painted the skin already.
+    jobs = [(target, plan, size) for plan in sorted(plans, key=lambda plan: (plan.identity, plan.id))]
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap_unordered(_make_clip_of, [(target, plan, size) for plan in plans])
+        yield from pool.imap_unordered(_make_clip_of, jobs, chunksize=2)
 
 
 def _make_clip_of(job: tuple[Path, ClipPlan, int]) -> ManifestEntry:

@@ -16,6 +16,9 @@ from emo_bench.data.synth.visemes import VISEMES, viseme_index, visemes_of
 FPS = 25
 """Frames per second of the whole set."""
 
+_LEAD = 0.012
+"""How far the mouth is ahead of the sound, in seconds: it must be there when the sound starts."""
+
 MOODS = ("neutral", "happy", "sad", "surprised", "stern")
 
 
@@ -84,10 +87,11 @@ def motion_from_speech(
     """
     draws = Draws(f"motion/{seed}")
     times = (np.arange(n_frames, dtype=np.float64) + 0.5) * (1.0 / FPS)
+    spoken = times + _LEAD
     loud = _smooth(loudness, 1)
     segments = _segments(phonemes, n_frames / FPS)
     columns = {name: np.zeros(n_frames, np.float64) for name in EXPRESSION_NAMES}
-    _speak(columns, times, segments, loud)
+    _speak(columns, spoken, segments, loud)
     mood = draws.choice("mood", ("neutral", "neutral", "neutral", *MOODS[1:], "happy"))
     tone = _relative_pitch(pitch)
     _feel(columns, times, mood, tone, loud, draws, identity.liveliness)

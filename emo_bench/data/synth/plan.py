@@ -1,4 +1,4 @@
-"""Which clips there are: their split, identity, voice, language and recording. Nothing here is drawn at random twice."""
+"""Which clips there are: their split, identity, recording and audio offset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recordings that the clips speak with: FLAC (lossless, so the samples are the same everywhere) and phoneme times."""
+"""The recordings that the clips speak with: FLAC (lossless: the same samples everywhere) and phoneme times."""
 
 from __future__ import annotations
 

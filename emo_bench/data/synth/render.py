@@ -7,16 +7,17 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from emo_bench.data.synth.draw.background import bake_background
+from emo_bench.data.synth.draw.body import bake_outfit, body_shift, draw_neck
 from emo_bench.data.synth.draw.canvas import Canvas
 from emo_bench.data.synth.draw.eyes import draw_eyes
 from emo_bench.data.synth.draw.face import draw_ears, draw_face
 from emo_bench.data.synth.draw.finish import bake_medium, finish
 from emo_bench.data.synth.draw.glasses import draw_glasses
-from emo_bench.data.synth.draw.hair import draw_back_hair, draw_front_hair
+from emo_bench.data.synth.draw.hair import draw_back_hair, draw_front_hair, draw_locks, hair_shell
 from emo_bench.data.synth.draw.head import view_of
 from emo_bench.data.synth.draw.light import light_of
 from emo_bench.data.synth.draw.mouth import draw_mouth
-from emo_bench.data.synth.draw.scene import Torso, bake_background
 from emo_bench.data.synth.draw.skin import bake_skin
 from emo_bench.data.synth.identity import Identity
 from emo_bench.data.synth.state import FrameState
@@ -35,6 +36,7 @@ class Painter:
         self.size = size
         self.light = light_of(who)
         self.skin = bake_skin(who, size)
+        self.outfit = bake_outfit(who, self.light, size)
         self.background = bake_background(who, size)
         self.medium = bake_medium(who, size)
 
@@ -43,19 +45,20 @@ class Painter:
         who, light = self.who, self.light
         canvas = Canvas(self.background.copy())
         view = view_of(state, self.size)
-        torso = Torso(canvas, who, view, light, state)
-        torso.draw_behind()
-        torso.draw_neck()
-        torso.draw_clothes()
-        draw_back_hair(canvas, who, view, light)
-        if who.hair in ("long", "wavy", "bob", "curly"):
-            torso.draw_neck()
-            torso.draw_clothes()
+        shell = hair_shell(who, view, light)
+        shift = body_shift(state, self.size)
+        outfit = self.outfit
+        if outfit.behind is not None:
+            outfit.behind.lay_over(canvas, outfit.window, *shift)
+        draw_back_hair(canvas, who, view, light, shell)
+        draw_neck(canvas, who, view, light, state)
+        outfit.front.lay_over(canvas, outfit.window, *shift)
+        draw_locks(canvas, who, view, light, shell)
         draw_ears(canvas, who, view, light)
         face = draw_face(canvas, who, view, light, self.skin, state)
         draw_eyes(canvas, who, view, face, state)
         draw_mouth(canvas, who, view, face, state)
-        draw_front_hair(canvas, who, view, light)
+        draw_front_hair(canvas, who, view, light, shell)
         draw_glasses(canvas, who, view)
         return finish(canvas, who, self.medium)
 

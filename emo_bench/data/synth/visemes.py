@@ -61,12 +61,12 @@ VISEMES = (
 VISEME_NAMES = tuple(viseme.name for viseme in VISEMES)
 
 _SOUNDS = {
-    "pp": "p b m ʙ",
+    "pp": "p b m ʙ ph",
     "ff": "f v ʋ ɱ pf",
     "th": "θ ð",
-    "dd": "t d ɾ ʈ ɖ l ɫ ɬ ɭ ʎ",
+    "dd": "t d th ɾ ʈ ɖ l ɫ ɬ ɭ ʎ",
     "kk": "k ɡ g ŋ x χ h ɦ ʔ q ɣ ʁ ç c ʝ ħ ʕ ɢ kh",
-    "ch": "ʃ ʒ tʃ dʒ ʂ ʐ ts.h tʂ ɕ ʑ tɕ dʑ tɕh ɻ",
+    "ch": "ʃ ʒ tʃ dʒ ʂ ʐ tʂ ɕ ʑ tɕ dʑ tɕh ɻ",
     "ss": "s z ts dz tsh",
     "nn": "n ɲ ɳ ɴ",
     "rr": "ɹ r ɚ ɝ ʀ ɽ ɺ",

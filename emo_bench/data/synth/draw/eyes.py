@@ -134,7 +134,7 @@ def _draw_iris(
     px: float,
 ) -> None:
     u, v, opened = places
-    wide, tall = {"anime": (0.50, 0.72), "cg": (0.53, 0.55), "sketch": (0.45, 0.46)}.get(who.style, (0.435, 0.445))
+    wide, tall = {"anime": (0.50, 0.72), "cg": (0.55, 0.57)}.get(who.style, (0.47, 0.48))
     tall = tall * {"anime": who.eye_open}.get(who.style, 1.0)
     dx = (u - shape.side * state.look_x * 0.34) * (1.0 / wide)
     dy = (v - state.look_y * 0.22 + 0.10 * shape.rest_top) * (1.0 / tall)
@@ -228,10 +228,10 @@ def _draw_brow(canvas: Canvas, who: Identity, view: View, face: FaceMap, state: 
     mask = clamp(0.5 - distance * soft) * smoothstep(1.1, 1.0, np.abs(u)) * cover
     strand = (u * 9.0 + (Y - middle) * 40.0) * 0.5
     wave = np.abs(strand - np.floor(strand) - 0.5) * 2.0
-    hairs = 1.0 - (0.35 * wave if who.style in ("photo", "painting", "sketch") else 0.0)
+    hairs = 1.0 - (0.22 * wave if who.style in ("photo", "painting", "sketch") else 0.0)
     colour = tuple(c * 0.72 + 0.01 for c in who.hair_colour)
     if who.style in ("photo", "painting", "cg"):
-        grey = (min(colour[0], 0.40), min(colour[1], 0.30), min(colour[2], 0.24))
-        colour = grey
+        grey = tuple(min(c, 0.55 * skin, 0.34) for c, skin in zip(colour, who.skin, strict=True))
+        colour = (grey[0], grey[1], grey[2])
     canvas.paint(window, np.asarray(mask * hairs * 0.86, np.float32), (colour[0], colour[1], colour[2]))
     canvas.draw_ink(window, np.asarray(mask * hairs * (0.55 if who.style == "sketch" else 0.35), np.float32))

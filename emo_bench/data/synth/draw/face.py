@@ -97,15 +97,8 @@ def draw_ears(canvas: Canvas, who: Identity, view: View, light: Light) -> None:
         y = 0.10
         width = half_width(who, y)
         X, Z = side * width * 0.985, axis_depth(y) - 0.10
-        facing = (
-            clamp(0.55 - 0.9 * side * view.yaw[0] * -1.0, 0.25, 1.0)
-            if side > 0
-            else clamp(0.55 - 0.9 * view.yaw[0], 0.25, 1.0)
-        )
-        if side > 0:
-            facing = clamp(0.55 + 0.9 * view.yaw[0] * -1.0, 0.25, 1.0)
-        else:
-            facing = clamp(0.55 + 0.9 * view.yaw[0], 0.25, 1.0)
+        # The ear that turns towards the viewer shows its width.
+        facing = clamp(0.55 - 0.9 * side * view.yaw[0], 0.25, 1.0)
         window = view.window(X, y, Z, 0.30, 0.36)
         if window.empty:
             continue

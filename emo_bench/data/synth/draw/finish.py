@@ -125,12 +125,12 @@ def _draw_over(rgb: F32, ink: F32, medium: Medium) -> F32:
     grey = rgb[0] * 0.30 + rgb[1] * 0.56 + rgb[2] * 0.14
     dark = clamp(1.0 - grey * 1.08)
     tone = np.zeros_like(grey)
-    for family, (start, full, weight) in enumerate(((0.18, 0.55, 0.42), (0.42, 0.80, 0.34), (0.62, 0.95, 0.30))):
+    for family, (start, full, weight) in enumerate(((0.16, 0.62, 0.36), (0.44, 0.86, 0.32), (0.66, 0.98, 0.30))):
         need = smoothstep(start, full, dark)
         # A line is wider where the picture is darker.
         stroke = smoothstep(1.02 - 0.95 * need, 1.30 - 0.95 * need, medium.hatches[family] + medium.relief * 0.55)
         tone = tone + (1.0 - tone) * stroke * weight * smoothstep(0.0, 0.15, need)
-    smear = smoothstep(0.10, 0.95, dark) * 0.40 * (1.0 + 0.5 * medium.relief)
+    smear = smoothstep(0.08, 0.95, dark) * 0.52 * (1.0 + 0.5 * medium.relief)
     tone = tone + (1.0 - tone) * smear
     lines = clamp(ink * (0.92 + 0.5 * medium.relief))
     tone = tone + (1.0 - tone) * lines * 0.88

@@ -71,7 +71,9 @@ class Light:
         for c, bleed in enumerate((0.055, 0.0, -0.012)):
             level = (self.fill[c] + self.key[c] * lit) * (hollow + (1.0 - hollow) * (0.22, 0.06, 0.06)[c])
             out[c] = albedo[c] * (level + border * bleed) + shine * self.key[c] + rim * self.rim[c]
-        return np.minimum(out, 1.0)
+        # A soft shoulder instead of a hard limit keeps pale skin from burning out.
+        over = np.maximum(out - 0.76, 0.0)
+        return np.minimum(out, 0.76) + over / (1.0 + over * 4.0)
 
     def _flat_skin(self, albedo: F32, lit: F32, hollow: F32) -> F32:
         """Two tones with a crisp border, as animation cels are painted."""
@@ -94,9 +96,9 @@ def light_of(who: Identity) -> Light:
     z = 0.9
     length = float(np.sqrt(x * x + y * y + z * z))
     warm = who.warmth
-    strength = {"photo": 0.80, "painting": 0.84, "anime": 1.0, "sketch": 0.86, "cg": 0.80}[who.style]
+    strength = {"photo": 0.92, "painting": 0.96, "anime": 1.0, "sketch": 0.90, "cg": 0.90}[who.style]
     key = (strength * (1.03 + 0.06 * warm), strength * (1.0 + 0.01 * warm), strength * (0.97 - 0.09 * warm))
-    fill_strength = {"photo": 0.26, "painting": 0.26, "anime": 0.4, "sketch": 0.22, "cg": 0.34}[who.style]
+    fill_strength = {"photo": 0.40, "painting": 0.42, "anime": 0.4, "sketch": 0.34, "cg": 0.44}[who.style]
     wall = who.wall_colour
     fill = tuple(fill_strength * (0.65 + 0.5 * wall[c]) * (1.0, 1.0, 1.06)[c] for c in range(3))
     rim = tuple(0.55 + 0.45 * wall[c] for c in range(3))

@@ -73,7 +73,7 @@ def mouth_shape(who: Identity, state: FrameState) -> MouthShape:
     """The mouth of an identity in a frame."""
     smile = 0.5 * (state.smile_left + state.smile_right)
     free = 1.0 - state.lips_pressed
-    gap = (0.255 * state.jaw_open + 0.035 * state.mouth_funnel) * free
+    gap = (0.27 * state.jaw_open + 0.035 * state.mouth_funnel) * free
     up = 0.26 * gap + 0.030 * state.upper_lip_up * free
     down = 0.74 * gap + (0.035 * state.lower_lip_down) * free
     down = down * (1.0 - 0.75 * state.lip_tuck)
@@ -89,8 +89,8 @@ def mouth_shape(who: Identity, state: FrameState) -> MouthShape:
         lower=who.lip_lower * full * (1.0 - 0.55 * state.lip_tuck),
         round=clamp(state.mouth_pucker + 0.9 * state.mouth_funnel + 0.25 * state.jaw_open),
         bow=who.lip_bow * (1.0 - 0.5 * smile),
-        lift_left=0.075 * state.smile_left - 0.05 * state.mouth_frown,
-        lift_right=0.075 * state.smile_right - 0.05 * state.mouth_frown,
+        lift_left=0.014 + 0.072 * state.smile_left - 0.05 * state.mouth_frown,
+        lift_right=0.014 + 0.072 * state.smile_right - 0.05 * state.mouth_frown,
         tongue=state.tongue_up,
         tuck=state.lip_tuck,
     )
@@ -98,7 +98,7 @@ def mouth_shape(who: Identity, state: FrameState) -> MouthShape:
 
 def mouth_window(who: Identity, view: View, shape: MouthShape, face: FaceMap) -> Window:
     """Pixels that the mouth can touch."""
-    X, Y, Z = point_on_skull(who, 0.0, who.mouth_y)
+    X, _, Z = point_on_skull(who, 0.0, who.mouth_y)
     centre = shape.middle + 0.5 * shape.gap_down
     return view.window(X, centre, Z, 1.35 * shape.half_width + 0.08, 0.20 + 0.6 * shape.opening + 0.1).within(
         face.window
@@ -134,7 +134,7 @@ def _draw_lips(
 ) -> None:
     upper, upper_inner, lower_inner, lower = edges
     cover, lit = light
-    mask = coverage(np.maximum(upper - Y, Y - lower) * view.unit * 0.9) * cover
+    mask = coverage(np.maximum(upper - Y, Y - lower) * view.unit * 0.9) * cover * smoothstep(1.04, 0.97, np.abs(t))
     on_lower = smoothstep(-0.35, 0.35, (Y - 0.5 * (upper_inner + lower_inner)) * view.unit)
     down_upper = clamp((Y - upper) * (1.0 / (shape.upper + 0.01)))
     down_lower = clamp((Y - lower_inner) * (1.0 / (shape.lower + 0.01)))
@@ -230,9 +230,8 @@ def _draw_lines(
     closed = clamp(1.0 - (lower_inner - upper_inner) * unit * 0.7)
     width = max(0.30, 0.0085 * unit)
     between = line((Y - middle) * unit, width) * within * closed
-    canvas.paint(
-        window, between * 0.80, tuple(c * 0.30 for c in who.lip_colour) if who.style != "anime" else (0.36, 0.16, 0.16)
-    )
+    red, green, blue = (c * 0.30 for c in who.lip_colour)
+    canvas.paint(window, between * 0.80, (0.36, 0.16, 0.16) if who.style == "anime" else (red, green, blue))
     corners = bump(np.abs(t), 1.0, 0.12) * bump((Y - shape.base(t)) * unit, 0.0, 0.03 * unit) * cover
     if who.style != "anime":
         canvas.shade(window, np.asarray(corners * 0.45, np.float32), 0.55)

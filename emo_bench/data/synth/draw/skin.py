@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emo_bench.data.synth.draw.head import half_width
 from emo_bench.data.synth.exact import F32, Real, bump, clamp, lattice, layered_noise, mix, smoothstep
@@ -30,17 +31,17 @@ class Blob:
         """Height at a point."""
         dx = (X - self.x) * (1.0 / self.reach_x)
         dy = (Y - self.y) * (1.0 / self.reach_y)
-        fall = 1.0 / (1.0 + dx * dx + dy * dy)
-        return fall * fall * self.height
+        fall = 1.0 / (1.0 + 0.6 * (dx * dx + dy * dy))
+        return fall * fall * fall * self.height
 
 
 def relief_blobs(who: Identity) -> list[Blob]:
     """The hills and hollows of a face."""
     nose, wing, tip = who.nose_height, who.nose_width, who.nose_length
     blobs = [
-        Blob(0.42 * nose, 0.0, who.eye_y + 0.02, 0.06, 0.16),
-        Blob(0.55 * nose, 0.0, mix(who.eye_y, tip, 0.6), 0.062, 0.13),
-        Blob(0.95 * nose, 0.0, tip - 0.03, 0.085, 0.085),
+        Blob(0.40 * nose, 0.0, who.eye_y + 0.03, 0.075, 0.14),
+        Blob(0.50 * nose, 0.0, mix(who.eye_y, tip, 0.6), 0.08, 0.13),
+        Blob(0.85 * nose, 0.0, tip - 0.03, 0.10, 0.09),
         Blob(0.030, 0.0, who.eye_y - 0.22, 0.16, 0.07),
         Blob(0.050, 0.0, who.mouth_y, 0.22, 0.13),
         Blob(0.075 * who.chin, 0.0, 0.87, 0.15, 0.085),
@@ -51,13 +52,13 @@ def relief_blobs(who: Identity) -> list[Blob]:
     for side in (-1.0, 1.0):
         blobs += [
             Blob(0.46 * nose, side * wing * 0.74, tip, 0.05, 0.048),
-            Blob(-0.075, side * who.eye_x, who.eye_y + 0.01, 0.16, 0.095),
+            Blob(-0.055, side * who.eye_x, who.eye_y + 0.01, 0.17, 0.10),
             Blob(-0.020, side * 0.13, who.eye_y - 0.02, 0.05, 0.07),
             Blob(0.042, side * 0.27, who.eye_y - 0.2, 0.19, 0.065),
             Blob(0.060, side * 0.42, 0.24, 0.17, 0.13),
             Blob(-0.030 - 0.03 * who.age, side * 0.46, 0.52, 0.12, 0.15),
             Blob(-0.025, side * 0.62, -0.26, 0.12, 0.16),
-            Blob(-0.016 - 0.022 * who.age, side * (who.eye_x - 0.02), who.eye_y + 0.155, 0.10, 0.022),
+            Blob(-0.004 - 0.016 * who.age, side * (who.eye_x - 0.02), who.eye_y + 0.16, 0.10, 0.03),
         ]
     return blobs
 
@@ -69,10 +70,10 @@ def relief(who: Identity, X: Real, Y: Real) -> Real:
         total = total + blob.at(X, Y)
     # The fold from the wing of the nose to the corner of the mouth, on both sides.
     side = np.abs(X) if isinstance(X, np.ndarray) else abs(X)
-    along = clamp((Y - who.nose_length) * (1.0 / (who.mouth_y + 0.06 - who.nose_length)))
-    fold = side - mix(who.nose_width + 0.04, who.mouth_width + 0.07, along)
-    inside = smoothstep(-0.2, 0.3, along) * smoothstep(1.3, 0.8, along)
-    total = total - bump(fold, 0.0, 0.035) * inside * (0.012 + 0.022 * who.age)
+    along = (Y - who.nose_length) * (1.0 / (who.mouth_y + 0.04 - who.nose_length))
+    fold = side - mix(who.nose_width + 0.05, who.mouth_width + 0.06, clamp(along))
+    inside = smoothstep(-0.3, 0.4, along) * smoothstep(1.25, 0.55, along)
+    total = total - bump(fold, 0.0, 0.05) * inside * (0.004 + 0.024 * who.age)
     return total * _RELIEF_STRENGTH[who.style]
 
 
@@ -82,34 +83,28 @@ class SkinMaps:
 
     side: int
     values: F32
+    heights: F32
 
     def sample(self, X: F32, Y: F32) -> F32:
-        """Bilinear look-up at head coordinates ``[h, w]``: ``[8, h, w]``."""
-        place_x, place_y = self._places(X), self._places(Y)
-        ix, iy = place_x.astype(np.int32), place_y.astype(np.int32)
-        tx, ty = (place_x - ix)[..., None], (place_y - iy)[..., None]
-        index = iy * self.side + ix
-        top = self.values[index]
-        top += (self.values[index + 1] - top) * tx
-        low = self.values[index + self.side]
-        low += (self.values[index + self.side + 1] - low) * tx
-        top += (low - top) * ty
-        return np.ascontiguousarray(np.moveaxis(top, -1, 0))
+        """Look-up at the nearest place for head coordinates ``[h, w]``: ``[8, h, w]``."""
+        return np.ascontiguousarray(np.moveaxis(self.values[self._index(X, Y)], -1, 0))
 
     def height(self, X: F32, Y: F32) -> F32:
         """The relief at the nearest place of the map, in head units."""
-        ix = (self._places(X) + 0.5).astype(np.int32)
-        iy = (self._places(Y) + 0.5).astype(np.int32)
-        return self.values[iy * self.side + ix, 7]
+        return np.asarray(self.heights[self._index(X, Y)])
 
-    def _places(self, values: F32) -> F32:
+    def _index(self, X: F32, Y: F32) -> NDArray[np.int32]:
         scale = (self.side - 1) / (2.0 * REACH)
-        return np.asarray(clamp((values + REACH) * scale, 0.0, self.side - 1.5), np.float32)
+        start = REACH * scale + 0.5
+        last = float(self.side - 1)
+        ix = np.minimum(np.maximum(X * scale + start, 0.0), last).astype(np.int32)
+        iy = np.minimum(np.maximum(Y * scale + start, 0.0), last).astype(np.int32)
+        return np.asarray(iy * self.side + ix, np.int32)
 
 
 def bake_skin(who: Identity, size: int) -> SkinMaps:
     """Computes an identity's skin for pictures of ``size`` pixels."""
-    side = max(160, size + size // 4)
+    side = max(200, size + size // 2)
     ramp = (np.arange(side, dtype=np.float32) * (2.0 * REACH / (side - 1)) - REACH).astype(np.float32)
     X = np.ascontiguousarray(np.broadcast_to(ramp[None, :], (side, side)))
     Y = np.ascontiguousarray(np.broadcast_to(ramp[:, None], (side, side)))
@@ -118,7 +113,7 @@ def bake_skin(who: Identity, size: int) -> SkinMaps:
     slope_x = (relief(who, X + step, Y) - relief(who, X - step, Y)) * (0.5 / step)
     slope_y = (relief(who, X, Y + step) - relief(who, X, Y - step)) * (0.5 / step)
     if who.style in ("photo", "painting", "sketch"):
-        grain = 0.10 + 0.15 * who.age
+        grain = 0.06 + 0.12 * who.age
         pores = layered_noise(X * 34.0, Y * 34.0, who.hair_seed + 7)
         slope_x = slope_x + (pores - 0.5) * grain
         slope_y = slope_y + (layered_noise(X * 34.0, Y * 34.0, who.hair_seed + 8) - 0.5) * grain
@@ -128,9 +123,11 @@ def bake_skin(who: Identity, size: int) -> SkinMaps:
     gloss = 0.35 + 0.65 * clamp(
         bump(X, 0.0, 0.16) * bump(Y, who.nose_length - 0.1, 0.3) + bump(Y, -0.42, 0.2) * bump(X, 0.0, 0.4)
     )
+    if who.style == "sketch":
+        red, green, blue = (mix(plane, 0.97, 0.45) for plane in (red, green, blue))
     planes = [red, green, blue, slope_x, slope_y, _hollow(who, X, Y), gloss, height]
     values = np.stack([np.asarray(plane, np.float32).reshape(-1) for plane in planes], axis=1)
-    return SkinMaps(side, np.ascontiguousarray(values))
+    return SkinMaps(side, np.ascontiguousarray(values), np.ascontiguousarray(values[:, 7]))
 
 
 def _hollow(who: Identity, X: F32, Y: F32) -> F32:
@@ -144,7 +141,7 @@ def _hollow(who: Identity, X: F32, Y: F32) -> F32:
     flank = bump(side, who.nose_width + 0.02, 0.035) * bump(Y, who.nose_length, 0.06)
     thrown = bump(X, -light * (who.nose_width * 0.75), 0.06) * bump(Y, who.nose_length - 0.02, 0.13)
     lip = bump(side, 0.0, 0.15) * bump(Y, who.mouth_y + 0.165, 0.035)
-    total = 0.30 * socket + 0.28 * corner + 0.42 * under + 0.20 * flank + 0.26 * thrown + 0.20 * lip
+    total = 0.24 * socket + 0.20 * corner + 0.36 * under + 0.15 * flank + 0.20 * thrown + 0.16 * lip
     edge = smoothstep(0.82, 1.02, side / (half_width(who, Y) * np.sqrt(np.maximum(1.0 - Y * Y, 0.02))))
     return np.asarray(1.0 - clamp(total * soft + 0.10 * edge, 0.0, 0.8), np.float32)
 

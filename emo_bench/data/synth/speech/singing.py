@@ -19,7 +19,7 @@ _SCALE = (0, 2, 4, 5, 7, 9, 12, 14, 16)
 
 
 def sing(
-    seed: str, *, seconds: float, low_hz: float, rate: int = 16000
+    seed: str, *, seconds: float, low_hz: float, size: float, rate: int = 16000
 ) -> tuple[NDArray[np.int16], list[tuple[float, float, str]]]:
     """Sings a melody of held notes.
 
@@ -27,6 +27,7 @@ def sing(
         seed: Names the melody.
         seconds: Length.
         low_hz: The lowest note.
+        size: Factor on the resonances: above 1 for a smaller singer.
         rate: Samples per second.
 
     Returns:
@@ -69,6 +70,7 @@ def sing(
         _ease(level, 320),
         {v: _ease(w, 700) for v, w in vowel_weight.items()},
         _ease(nasal, 250),
+        size,
     )
     peak = float(np.max(np.abs(samples))) or 1.0
     return np.round(samples / peak * 19000.0).astype(np.int16), phonemes
@@ -80,6 +82,7 @@ def _voice(
     level: NDArray[np.float64],
     vowels: dict[str, NDArray[np.float64]],
     nasal: NDArray[np.float64],
+    size: float,
 ) -> NDArray[np.float64]:
     """Adds harmonics, each as loud as the resonances say at its frequency."""
     rate = 1.0 / (time[1] - time[0])
@@ -91,7 +94,7 @@ def _voice(
         gain = np.full_like(time, 0.004)
         for vowel, weight in vowels.items():
             for centre, width, strength in _FORMANTS[vowel]:
-                gain += weight * strength / (1.0 + ((hz - centre) / width) ** 2)
+                gain += weight * strength / (1.0 + ((hz - centre * size) / (width * size)) ** 2)
         gain = gain * (1.0 - 0.85 * nasal) + nasal * 0.8 / (1.0 + ((hz - 270.0) / 90.0) ** 2)
         fade = np.clip((7400.0 - hz) / 600.0, 0.0, 1.0)
         total += np.sin(harmonic * phase) * gain * fade / harmonic**0.75
