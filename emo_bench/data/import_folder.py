@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emo_bench.core.errors import ClipError, ConfigError, DataError
-from emo_bench.data.manifest import MAX_ID_LENGTH, ManifestEntry, file_hashes, write_manifest
+from emo_bench.core.hashing import sha256_bytes
+from emo_bench.data.manifest import FORBIDDEN_IN_ID, MAX_ID_LENGTH, ManifestEntry, file_hashes, write_manifest
 from emo_bench.engine.progress import Display, Silent
 
 VIDEO_EXTENSIONS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg"})
@@ -49,7 +50,8 @@ def import_videos(
     """Lists every usable video below a folder.
 
     An audio file beside a video, of the same name (or without a trailing ``_silent``), is its sound; else the sound is
-    inside. The id is the path below the folder without extension, with '/' replaced by '__'.
+    inside. The id is the path below the folder without extension, with '/' replaced by '__' and characters that an id
+    cannot have by '_'; of two videos with the same id the second is refused.
 
     Args:
         folder: Searched recursively; hidden files are left out.
@@ -81,16 +83,22 @@ def import_videos(
         )
     entries: list[ManifestEntry] = []
     refused: list[Refused] = []
+    taken: dict[str, str] = {}
     display.stage("import", len(videos))
     for path in videos:
         relative = path.relative_to(folder)
+        display.step(str(relative))
+        clip = _clip_id(relative)
+        if clip in taken:
+            refused.append(Refused(str(relative), "duplicate_id", f"{taken[clip]} has the id {clip!r} already"))
+            continue
         try:
             entries.append(_entry(path, relative, root, identity=name_of(relative), split=split))
+            taken[clip] = str(relative)
         except ClipError as error:
             refused.append(Refused(str(relative), error.code, "; ".join(str(error).split("\n  "))))
         except ValueError as error:
-            refused.append(Refused(str(relative), "bad_name", str(error).splitlines()[0]))
-        display.step(str(relative))
+            refused.append(Refused(str(relative), "bad_name", "; ".join(str(error).splitlines()[1:3])))
     if not entries:
         reasons = "; ".join(f"{item.file}: {item.code}" for item in refused[:5])
         raise DataError(f"no usable video below {folder}", found=reasons)
@@ -145,8 +153,13 @@ def _entry(path: Path, relative: Path, root: Path, *, identity: str, split: str)
 
 def _clip_id(relative: Path) -> str:
     text = "__".join(relative.with_suffix("").parts)
-    cleaned = "".join(character if character.isprintable() else "_" for character in text)
-    return cleaned.strip(". ")[:MAX_ID_LENGTH] or "clip"
+    allowed = [c.isprintable() and c not in FORBIDDEN_IN_ID for c in text]
+    plain = "".join(c if fine else "_" for c, fine in zip(text, allowed, strict=True))
+    cleaned = plain.strip(". ") or "clip"
+    if len(cleaned) <= MAX_ID_LENGTH:
+        return cleaned
+    # Long names often differ at their end only; the digest of the whole keeps them apart.
+    return f"{cleaned[: MAX_ID_LENGTH - 9].rstrip('. ')}-{sha256_bytes(text.encode('utf-8', 'surrogateescape'))[:8]}"
 
 
 def audio_beside(video: Path) -> Path | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from emo_bench.config.schema import Frozen
 from emo_bench.core.atomic import write_text
@@ -16,7 +16,7 @@ from emo_bench.core.errors import DataError
 from emo_bench.core.hashing import digest_of, sha256_file
 
 MAX_ID_LENGTH = 120
-_FORBIDDEN_IN_ID = set('/\\:*?"<>|')
+FORBIDDEN_IN_ID = frozenset('/\\:*?"<>|')
 
 
 class ManifestEntry(Frozen):
@@ -31,7 +31,7 @@ class ManifestEntry(Frozen):
         split: For example 'train' or 'test'.
         reference_frame: Index, on the 25 fps timeline, of the frame that systems get as their portrait.
         face_box: Where the face stays during the clip: x0, y0, x1, y1 in pixels of the source.
-        sha256: Hex digests under the keys 'video', 'audio', 'truth'.
+        sha256: Hex digests under the keys 'video', 'audio', 'truth'; one for every file that is listed.
         meta: Anything else worth keeping (style, voice, language, licence ...).
     """
 
@@ -49,7 +49,7 @@ class ManifestEntry(Frozen):
     @field_validator("id")
     @classmethod
     def _id_is_plain(cls, value: str) -> str:
-        if not value.isprintable() or _FORBIDDEN_IN_ID & set(value) or value.strip(". ") != value:
+        if not value.isprintable() or FORBIDDEN_IN_ID & set(value) or value.strip(". ") != value:
             raise ValueError("expected a printable id without path separators, leading or trailing dots and spaces")
         return value
 
@@ -72,6 +72,14 @@ class ManifestEntry(Frozen):
         if not value or "\0" in value or "\\" in value or path.is_absolute() or ".." in path.parts or ":" in value:
             raise ValueError("expected a relative POSIX path that stays inside the manifest's folder")
         return value
+
+    @model_validator(mode="after")
+    def _every_file_has_a_digest(self) -> ManifestEntry:
+        # Clips are kept under these digests: a file without one could change and go unnoticed.
+        for kind in ("audio", "truth"):
+            if getattr(self, kind) is not None and kind not in self.sha256:
+                raise ValueError(f"expected the digest of {kind!r} in sha256, since the file is listed")
+        return self
 
 
 class Manifest:
@@ -138,8 +146,12 @@ def read_manifest(path: Path) -> Manifest:
     """
     if not path.is_file():
         raise DataError(f"no manifest at {path}", expected="a JSONL file", fix="make one: emo-bench data import FOLDER")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no manifest", expected="JSON lines in UTF-8", found=str(error)) from None
     entries, problems = [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # splitlines() also cuts at U+2028, which JSON allows
         if not line.strip():
             continue
         try:
