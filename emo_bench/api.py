@@ -98,7 +98,7 @@ def run(config: str | Path | Mapping[str, Any], *, overrides: Sequence[str] = ()
         EmoBenchError: when it cannot be run at all.
     """
     suite = (
-        suite_from_values(dict(config), base=Path())
+        suite_from_values(dict(config), base=Path(), overrides=overrides)
         if isinstance(config, Mapping)
         else load_suite(Path(config), overrides)
     )

@@ -8,7 +8,7 @@ import json
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,15 +29,20 @@ class Source:
         text: The file as it is.
         values: Mappings, sequences and scalars.
         lines: 1-based line of each key path.
+        overridden: The assignment that set a key path, where it was not the file.
     """
 
     path: Path | None
     text: str
     values: dict[str, Any]
     lines: Mapping[KeyPath, int]
+    overridden: Mapping[KeyPath, str] = field(default_factory=dict)
 
     def place(self, key_path: KeyPath) -> str:
         """``file:line: a.b[0].c`` for messages; the nearest known ancestor when the key itself has no line."""
+        for length in range(len(key_path), 0, -1):
+            if key_path[:length] in self.overridden:
+                return f"--set {self.overridden[key_path[:length]]}: {dotted(key_path)}"
         line = next((self.lines[key_path[:n]] for n in range(len(key_path), -1, -1) if key_path[:n] in self.lines), 0)
         where = f"{self.path or 'configuration'}:{line}" if line else f"{self.path or 'configuration'}"
         return f"{where}: {dotted(key_path)}" if key_path else where
@@ -90,7 +95,10 @@ def parse_yaml(text: str, *, path: Path | None = None) -> Source:
     if not isinstance(document, Mapping):
         raise ConfigError(f"{path}: empty or not a mapping", expected="keys and values at the top level")
     lines: dict[KeyPath, int] = {}
-    values = _plain(document, (), lines)
+    try:
+        values = _plain(document, (), lines)
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply", expected="no alias that contains itself") from None
     return Source(path, text, values, lines)
 
 
@@ -99,7 +107,8 @@ def _plain(node: Any, at: KeyPath, lines: dict[KeyPath, int]) -> Any:
         result = {}
         for key, item in node.items():
             place = (*at, str(key))
-            lines[place] = node.lc.key(key)[0] + 1  # type: ignore[attr-defined]
+            if key in (node.lc.data or ()):  # type: ignore[attr-defined]  # keys that came through '<<' have no line
+                lines[place] = node.lc.key(key)[0] + 1  # type: ignore[attr-defined]
             result[str(key)] = _plain(item, place, lines)
         return result
     if isinstance(node, Sequence) and not isinstance(node, str):
@@ -126,16 +135,26 @@ def apply_overrides(source: Source, overrides: Sequence[str]) -> Source:
     >>> apply_overrides(parse_yaml("a: {b: 1}"), ["a.b=2", "c=[1, x]"]).values
     {'a': {'b': 2}, 'c': [1, 'x']}
     """
-    from ruamel.yaml import YAML
-
     values = json.loads(json.dumps(source.values))
+    overridden = dict(source.overridden)
     for text in overrides:
         key, separator, raw = text.partition("=")
         if not separator or not key.strip():
             raise ConfigError(f"--set {text!r} is not an assignment", expected="key.path=value")
-        parsed = YAML(typ="safe", pure=True).load(io.StringIO(raw)) if raw.strip() else None
-        _assign(values, _parts(key.strip()), parsed, text)
-    return Source(source.path, source.text, values, source.lines)
+        parts = _parts(key.strip())
+        _assign(values, parts, _scalar_or_more(raw, text), text)
+        overridden[parts] = text
+    return Source(source.path, source.text, values, source.lines, overridden)
+
+
+def _scalar_or_more(raw: str, text: str) -> Any:
+    """The value of an override, read by the same rules as a file."""
+    if not raw.strip():
+        return None
+    try:
+        return parse_yaml(f"value:\n  {raw}").values["value"]
+    except (ConfigError, KeyError):
+        raise ConfigError(f"--set {text!r}: the value is not valid YAML", expected="key.path=value") from None
 
 
 def _parts(key: str) -> KeyPath:

@@ -12,9 +12,9 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN, description="Letters, digits, 
 
 
 class Frozen(BaseModel):
-    """Base of all configuration: immutable, no unknown keys, no silent conversions."""
+    """Base of all configuration: immutable, no unknown keys, no silent conversions, no infinite numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class ManifestDataset(Frozen):

@@ -39,11 +39,13 @@ def load_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
     return _checked(apply_overrides(read_yaml(path), overrides), tuple(overrides), path.parent)
 
 
-def suite_from_values(values: dict[str, Any], *, base: Path) -> Suite:
+def suite_from_values(values: dict[str, Any], *, base: Path, overrides: Sequence[str] = ()) -> Suite:
     """A suite from plain Python values, for notebooks and other programs."""
     import json
 
-    return _checked(Source(None, json.dumps(values, indent=2, default=str), values, {}), (), base)
+    text = json.dumps(values, indent=2, default=str)  # paths become text
+    source = Source(None, text, json.loads(text), {})
+    return _checked(apply_overrides(source, overrides) if overrides else source, tuple(overrides), base)
 
 
 def _checked(source: Source, overrides: tuple[str, ...], base: Path) -> Suite:
