@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from emo_bench.config.schema import Frozen
 from emo_bench.core.errors import ConfigError, GenerationError
@@ -28,6 +28,13 @@ class VideosOptions(Frozen):
     length_tolerance_s: float = Field(
         default=0.2, ge=0, le=10, description="A video that much shorter or longer than its audio is cut or held"
     )
+
+    @field_validator("pattern")
+    @classmethod
+    def _names_the_clip(cls, value: str) -> str:
+        if "{id}" not in value:
+            raise ValueError("expected '{id}' in the pattern; without it every clip would get the same video")
+        return value
 
 
 class Videos(SystemKind):
