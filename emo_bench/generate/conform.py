@@ -10,6 +10,8 @@ from emo_bench.core.errors import GenerationError
 from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec
 
 ASPECT_TOLERANCE = 0.02
+BACKWARD_BYTES = 64 << 20
+"""Pictures that are held at a time while a video is played backwards."""
 
 
 def fit_audio(audio: Audio, *, n_samples: int) -> Audio:
@@ -26,7 +28,8 @@ def fit_audio(audio: Audio, *, n_samples: int) -> Audio:
 def fit_length(video: Video, *, n_frames: int) -> Video:
     """Cuts a video, or plays it forth and back, until it has ``n_frames``.
 
-    A longer source is read lazily; a shorter one is held in memory, which is at most as long as what is asked for.
+    Either way it is read piece by piece: memory does not grow with its length. Backwards it is read once more for every
+    ``BACKWARD_BYTES`` of pictures.
     """
     spec = VideoSpec(width=video.spec.width, height=video.spec.height, fps=video.spec.fps, n_frames=n_frames)
     if video.spec.n_frames >= n_frames:
@@ -44,12 +47,39 @@ def _first(video: Video, n_frames: int) -> Iterator[FrameArray]:
 
 
 def _forth_and_back(video: Video, n_frames: int) -> Iterator[FrameArray]:
-    frames = video.read_all()
-    period = max(1, 2 * (len(frames) - 1))
-    order = np.arange(n_frames) % period
-    order = np.where(order < len(frames), order, period - order)
-    for start in range(0, n_frames, PIECE_LENGTH):
-        yield frames[order[start : start + PIECE_LENGTH]]
+    """Frames 0 .. n-1, n-2 .. 1, 0 .. n-1 and so on: the ends are not shown twice."""
+    left = n_frames
+    while left > 0:
+        for part in (video.open(), _backwards(video)):
+            for piece in part:
+                yield piece[:left]
+                left -= min(left, len(piece))
+                if left == 0:
+                    return
+
+
+def _backwards(video: Video) -> Iterator[FrameArray]:
+    """The inner frames of a video from last to first; all of its one frame when there is no more."""
+    spec = video.spec
+    block = max(PIECE_LENGTH, BACKWARD_BYTES // (spec.width * spec.height * 3))
+    end = spec.n_frames - 1
+    while end > 1:
+        start = max(1, end - block)
+        frames = _between(video, start, end)[::-1]
+        for at in range(0, len(frames), PIECE_LENGTH):
+            yield frames[at : at + PIECE_LENGTH]
+        end = start
+
+
+def _between(video: Video, start: int, end: int) -> FrameArray:
+    parts: list[FrameArray] = []
+    seen = 0
+    for piece in video.open():
+        parts.append(np.array(piece[max(0, start - seen) : max(0, end - seen)]))
+        seen += len(piece)
+        if seen >= end:
+            break
+    return np.concatenate(parts)
 
 
 def resize_video(video: Video, *, width: int, height: int, crop: bool = False) -> Video:
