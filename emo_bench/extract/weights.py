@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Literal
+from tempfile import TemporaryDirectory
+from typing import IO, Literal
 
 from pydantic import Field
 
@@ -20,6 +21,8 @@ from emo_bench.core.hashing import sha256_file
 
 LicencePolicy = Literal["any", "no-non-commercial"]
 FOLDERS_VARIABLE = "EMO_BENCH_WEIGHTS"
+LARGEST_FILE = 3 << 30
+"""Bytes that are received at most where the registry knows no size."""
 
 
 class WeightsFile(Frozen):
@@ -31,7 +34,7 @@ class WeightsFile(Frozen):
         bytes: Size, when known.
         licence: Licence of the weights themselves.
         non_commercial: Whether that licence forbids commercial use.
-        urls: Where it can be had.
+        urls: Where it can be had; ``archive.zip#folder/file`` is a member of a zip archive.
         used_by: What needs it.
         note: Anything a user should know, for example which file it must not be mixed up with.
     """
@@ -163,6 +166,9 @@ def fetch(name: str, *, target: Path | None = None, timeout_s: float = 60.0) -> 
     Raises:
         WeightsError: when no mirror gives the pinned bytes; nothing is left behind then.
     """
+    from http.client import HTTPException
+    from zipfile import BadZipFile
+
     from filelock import FileLock
 
     entry = WeightsFinder().entry(name)
@@ -180,8 +186,8 @@ def fetch(name: str, *, target: Path | None = None, timeout_s: float = 60.0) -> 
             try:
                 _download(url, path, entry, timeout_s=timeout_s)
                 return path
-            except (OSError, ValueError, WeightsError) as error:
-                problems.append(f"{url}: {str(error).splitlines()[0]}")
+            except (OSError, ValueError, HTTPException, BadZipFile, KeyError, WeightsError) as error:
+                problems.append(f"{url}: {(str(error) or type(error).__name__).splitlines()[0]}")
     raise WeightsError(
         f"weights {name} could not be fetched",
         found="; ".join(problems) or "no address is known",
@@ -190,21 +196,44 @@ def fetch(name: str, *, target: Path | None = None, timeout_s: float = 60.0) -> 
 
 
 def _download(url: str, path: Path, entry: WeightsFile, *, timeout_s: float) -> None:
+    from urllib.parse import unquote, urldefrag
+
+    address, member = urldefrag(url)
+    with atomic_path(path) as temporary:
+        if not member:
+            _receive(address, temporary, limit=entry.bytes or LARGEST_FILE, timeout_s=timeout_s)
+        else:
+            with TemporaryDirectory(dir=path.parent, prefix=".archive-") as folder:
+                archive = Path(folder) / "archive.zip"
+                _receive(address, archive, limit=LARGEST_FILE, timeout_s=timeout_s)
+                _take_member(archive, unquote(member), temporary, limit=entry.bytes or LARGEST_FILE)
+        check_file(temporary, entry)
+
+
+def _receive(address: str, target: Path, *, limit: int, timeout_s: float) -> None:
     from urllib.parse import urlsplit
     from urllib.request import urlopen
 
-    if urlsplit(url).scheme not in ("https", "http"):
+    if urlsplit(address).scheme not in ("https", "http"):
         raise ValueError("only http and https addresses are fetched")
-    limit = entry.bytes or 3 << 30
-    with atomic_path(path) as temporary:
-        with urlopen(url, timeout=timeout_s) as response, temporary.open("wb") as stream:  # noqa: S310 - scheme checked
-            received = 0
-            while piece := response.read(1 << 20):
-                received += len(piece)
-                if received > limit:
-                    raise ValueError(f"more than the expected {limit} bytes")
-                stream.write(piece)
-        check_file(temporary, entry)
+    with urlopen(address, timeout=timeout_s) as response, target.open("wb") as stream:  # noqa: S310 - scheme checked
+        _copy(response, stream, limit=limit)
+
+
+def _take_member(archive: Path, name: str, target: Path, *, limit: int) -> None:
+    from zipfile import ZipFile
+
+    with ZipFile(archive) as packed, packed.open(name) as source, target.open("wb") as stream:
+        _copy(source, stream, limit=limit)
+
+
+def _copy(source: IO[bytes], target: IO[bytes], *, limit: int) -> None:
+    received = 0
+    while piece := source.read(1 << 20):
+        received += len(piece)
+        if received > limit:
+            raise ValueError(f"more than the expected {limit} bytes")
+        target.write(piece)
 
 
 @dataclass(frozen=True)
