@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 
 from emo_bench.core.errors import EmoBenchError
 from emo_bench.engine.context import RunContext, RunSpec
-from emo_bench.engine.units import Outcome, Unit, work
+from emo_bench.engine.units import NO_ROOM, Outcome, Unit, work
 
 
 class WorkStoppedError(EmoBenchError):
@@ -177,9 +177,7 @@ def _die_with_parent(parent: int) -> None:
 
 
 def _explain(error: OSError) -> str:
-    import errno
-
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in NO_ROOM:
         return f"the disk is full: {error.filename or error}; nothing finished is lost, run again when there is room"
     return f"the file system refused: {error}"
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from emo_bench.core.atomic import write_json
+from emo_bench.core.errors import ClipError
 from emo_bench.core.hashing import digest_of
 from emo_bench.engine.context import RunContext
 from emo_bench.engine.progress import Display
@@ -37,6 +38,9 @@ def write_previews(context: RunContext, outcomes: Sequence[Outcome], folder: Pat
     index = []
     with ThreadPoolExecutor(context.config.execution.workers) as threads:
         for outcome, made in zip(wanted, threads.map(lambda item: _preview(context, item), wanted), strict=True):
+            if made is None:
+                display.say(f"no preview of {outcome.unit.system} / {outcome.unit.clip}: the stored clip is damaged")
+                continue
             name = f"{digest_of([outcome.unit.system, outcome.unit.clip])[:16]}.mp4"
             _link(made, target / name)
             index.append({"clip": outcome.unit.clip, "system": outcome.unit.system, "file": name})
@@ -45,14 +49,17 @@ def write_previews(context: RunContext, outcomes: Sequence[Outcome], folder: Pat
     return target
 
 
-def _preview(context: RunContext, outcome: Outcome) -> Path:
+def _preview(context: RunContext, outcome: Outcome) -> Path | None:
     from emo_bench.media.preview import write_preview
 
     assert outcome.clip is not None  # noqa: S101 - chosen so
     key = digest_of([PREVIEW_VERSION, outcome.clip.video_sha256, outcome.clip.audio_sha256])
     path = context.spec.store / "previews" / key[:2] / f"{key}.mp4"
     if not path.is_file():
-        video, audio = context.clips.open(StoredClip(context.clips.path(outcome.clip.key), outcome.clip))
+        try:
+            video, audio = context.clips.open(StoredClip(context.clips.path(outcome.clip.key), outcome.clip))
+        except (ClipError, FileNotFoundError):
+            return None  # the numbers stand: they rest on features that were made before the damage
         write_preview(path, video, audio)
     return path
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,12 +17,14 @@ from emo_bench.core.hashing import sha256_file
 from emo_bench.engine.context import RunContext
 from emo_bench.extract.feature_store import FeatureResult
 from emo_bench.extract.single_pass import extract_clip
-from emo_bench.generate.clip_store import Sidecar, StoredClip
+from emo_bench.generate.clip_store import DamagedClipError, Sidecar, StoredClip
 from emo_bench.generate.conform import checked, resize_video
 from emo_bench.generate.system import DrivingClip, GenerationRequest
 from emo_bench.media.types import FrameArray, Video, VideoSpec, frames_for_samples
 
 GROUND_TRUTH = "ground-truth"
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+"""Error numbers that say that nothing more can be written."""
 
 
 @dataclass(frozen=True, order=True)
@@ -84,11 +88,18 @@ def is_done(context: RunContext, unit: Unit) -> bool:
 
 
 def work(context: RunContext, unit: Unit) -> Outcome:
-    """Carries out a unit; a failing clip becomes an outcome, never an exception.
+    """Carries out a unit; a failing clip becomes an outcome, never an exception. A damaged stored clip is made again.
 
     Raises:
         OSError: when the disk is full or not writable; that stops the run, since every later unit would fail too.
     """
+    try:
+        return _attempt(context, unit)
+    except DamagedClipError:
+        return _attempt(context, unit, last=True)
+
+
+def _attempt(context: RunContext, unit: Unit, *, last: bool = False) -> Outcome:
     started = time.perf_counter()
     stage = unit.stage
     outcome = Outcome(unit)
@@ -100,16 +111,28 @@ def work(context: RunContext, unit: Unit) -> Outcome:
         outcome = _ensure_features(context, unit, clip, outcome)
         return replace(outcome, seconds={**seconds, stage: time.perf_counter() - started})
     except ClipError as error:
+        if isinstance(error, DamagedClipError) and not last:
+            raise
         return replace(outcome, code=error.code, reason=_one_line(error), stage=stage)
     except DataError as error:
         return replace(outcome, code="data_error", reason=_one_line(error), stage=stage)
-    except (OSError, KeyboardInterrupt):
+    except KeyboardInterrupt:
         raise
-    except Exception as error:  # a bug in a system or network must not take the other clips with it
+    except (Exception, SystemExit) as error:  # a bug in a system or network must not take the other clips with it
+        if _concerns_all(context, error):
+            raise
         return replace(outcome, code="error", reason=f"{type(error).__name__}: {_one_line(error)}", stage=stage)
 
 
-def _one_line(error: Exception) -> str:
+def _concerns_all(context: RunContext, error: BaseException) -> bool:
+    """Whether every later unit would fail too: no room, or a store that cannot be written."""
+    if not isinstance(error, OSError):
+        return False
+    name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
+    return error.errno in NO_ROOM or (bool(name) and Path(name).is_relative_to(context.spec.store))
+
+
+def _one_line(error: BaseException) -> str:
     parts = [line.strip() for line in str(error).splitlines() if line.strip()]
     return "; ".join(parts)[:600]
 
@@ -192,8 +215,8 @@ def _generate(context: RunContext, unit: Unit, key: str) -> StoredClip:
 
 def _driving(context: RunContext, clip: str) -> tuple[StoredClip, DrivingClip]:
     stored = context.clips.get(context.truth_key(clip))
-    if stored is None:
-        raise ClipError(f"the ground truth of clip {clip!r} could not be prepared")
+    if stored is None:  # it was damaged and removed; units are only given for clips whose preparation worked
+        stored = _prepare(context, Unit(GROUND_TRUTH, clip, context.config.seeds[0]), context.truth_key(clip))
     video, audio = context.clips.open(stored)
     return stored, DrivingClip(clip_id=clip, video=video, audio=audio)
 
@@ -214,9 +237,7 @@ def frame_at(video: Video, index: int) -> FrameArray:
 
 
 def _ensure_features(context: RunContext, unit: Unit, clip: StoredClip, outcome: Outcome) -> Outcome:
-    truth = context.clips.get(context.truth_key(unit.clip))
-    if truth is None:
-        raise ClipError("the ground truth is missing")
+    truth = context.clips.get(context.truth_key(unit.clip)) or _driving(context, unit.clip)[0]
     reference = _reference_index(context, unit.clip, truth)
     keys = context.feature_keys(clip.sidecar, truth.sidecar, reference_frame=reference)
     known = {name: got for name, key in keys.items() if (got := context.features.get(name, key)) is not None}

@@ -18,6 +18,10 @@ from emo_bench.core.hashing import sha256_file
 from emo_bench.media.types import Audio, FrameArray, Video, VideoSpec
 
 
+class DamagedClipError(DecodeError):
+    """A stored clip is not what was written; it has been removed and can be made again."""
+
+
 class Sidecar(Frozen):
     """What is known of a stored clip.
 
@@ -131,14 +135,14 @@ class ClipStore:
             verify: Compare the file's bytes with the sidecar first.
 
         Raises:
-            DecodeError: when the file was changed or damaged since it was written; it is removed, so that the next
-                run makes it again.
+            DamagedClipError: when the file was changed or damaged since it was written; it is removed, so that it will
+                be made again.
         """
         from emo_bench.media.lossless import open_clip
 
         if verify and sha256_file(clip.path) != clip.sidecar.file_sha256:
             self.remove(clip.sidecar.key)
-            raise DecodeError(
+            raise DamagedClipError(
                 f"the stored clip {clip.path.name} was damaged and has been removed",
                 expected=f"SHA-256 {clip.sidecar.file_sha256}",
                 found="other bytes",

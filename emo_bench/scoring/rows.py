@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emo_bench.core.errors import DataError
+from emo_bench.core.hashing import sha256_bytes
 from emo_bench.engine.context import RunContext
 from emo_bench.engine.units import GROUND_TRUTH, Outcome, Unit
 from emo_bench.extract.feature_store import FeatureResult
@@ -76,13 +78,25 @@ class FeatureReader:
         return found
 
     def truth_arrays(self, clip: str) -> Arrays:
-        """Per-frame truth of a synthetic clip; empty for real ones."""
+        """Per-frame truth of a synthetic clip; empty for real ones.
+
+        Raises:
+            Unscored: when the file is missing or is not the one of the manifest.
+        """
+        from emo_metrics.contract import Unscored
+
         entry = self._context.entries[clip]
         if entry.truth is None:
             return {}
-        from safetensors.numpy import load_file
+        from safetensors.numpy import load
 
-        return dict(load_file(self._context.manifest.path(entry.truth)))
+        try:
+            data = self._context.manifest.path(entry.truth).read_bytes()
+        except (OSError, DataError) as error:
+            raise Unscored("lost", f"the truth file {entry.truth} cannot be read: {error}") from None
+        if sha256_bytes(data) != entry.sha256["truth"]:
+            raise Unscored("wrong_bytes", f"the truth file {entry.truth} is not the one of the manifest")
+        return dict(load(data))
 
     def features(self, unit: Unit, extractors: Sequence[str], *, with_truth: bool) -> ClipFeatures:
         """The features of a unit.
@@ -134,6 +148,8 @@ def _rows_of(reader: FeatureReader, metric: ClipMetric, unit: Unit, identity: st
         values = metric.score_clip(generated, truth)
     except Unscored as outcome:
         status, reason = outcome.status, outcome.reason
+    except Exception as error:  # a bug in one metric must not take the others' numbers with it
+        status, reason = "error", f"{type(error).__name__}: {error}"
     for value in spec.values:
         number = values.get(value.key)
         lost = status == "ok" and (number is None or not np.isfinite(number))

@@ -105,6 +105,8 @@ def set_samples(reader: FeatureReader, metric: SetMetric, units: Sequence[Unit])
             samples[name] = metric.samples(reader.features(unit, metric.spec.extractors, with_truth=False))
         except Unscored as outcome:
             missing[name] = f"{outcome.status}: {outcome.reason}"
+        except Exception as error:  # a bug in one metric must not take the others' numbers with it
+            missing[name] = f"error: {type(error).__name__}: {error}"
     return samples, missing
 
 
