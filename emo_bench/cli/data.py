@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from emo_bench.cli.options import JsonOption, QuietOption
+from emo_bench.cli.options import JsonOption, QuietOption, say
 
 app = typer.Typer(help="Make, import and verify test sets.", no_args_is_help=True)
 
@@ -31,9 +31,9 @@ def import_folder(
 
     with display(quiet=quiet) as shown:
         report = import_videos(folder, identity=identity, split=split, manifest=output, display=shown)
-    typer.echo(f"{report.manifest}: {len(report.entries)} clips, {report.identities} identities")
+    say(f"{report.manifest}: {len(report.entries)} clips, {report.identities} identities")
     for problem in report.refused:
-        typer.echo(f"refused {problem.file}: {problem.code}: {problem.reason}", err=True)
+        say(f"refused {problem.file}: {problem.code}: {problem.reason}", err=True)
     return ExitCode.INCOMPLETE if report.refused else ExitCode.OK
 
 
@@ -55,7 +55,7 @@ def verify(
         print_json([{"id": entry.id, "code": entry.code, "reason": entry.reason} for entry in checked])
     else:
         for entry in checked:
-            typer.echo(f"{entry.code:<16} {entry.id}  {entry.reason}".rstrip())
+            say(f"{entry.code:<16} {entry.id}  {entry.reason}".rstrip())
     return ExitCode.OK if all(entry.code == "ok" for entry in checked) else ExitCode.INCOMPLETE
 
 

@@ -28,10 +28,14 @@ def doctor(
         from rich.console import Console
         from rich.text import Text
 
+        from emo_bench.engine.progress import printable
+
         console = Console(highlight=False, soft_wrap=True)
         colours = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "red"}
         for report in reports:
-            console.print(Text(report.name, style="bold"))
+            console.print(Text(printable(report.name), style="bold"))
             for finding in report.findings:
-                console.print(Text(f"  {finding.level:<8}", style=colours[finding.level]) + Text(finding.text))
+                console.print(
+                    Text(f"  {finding.level:<8}", style=colours[finding.level]) + Text(printable(finding.text))
+                )
     return ExitCode.INCOMPLETE if any(report.worst == "error" for report in reports) else ExitCode.OK

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from emo_bench.cli.options import JsonOption
+from emo_bench.cli.options import JsonOption, say
 
 
 class What(StrEnum):
@@ -40,7 +40,7 @@ def ls(
     else:
         width = max((len(row["name"]) for row in rows), default=0)
         for row in rows:
-            typer.echo(f"{row['name']:<{width}}  {row['about']}".rstrip())
+            say(f"{row['name']:<{width}}  {row['about']}".rstrip())
     return 0
 
 

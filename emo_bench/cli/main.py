@@ -69,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone; that is no error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
+    except OSError as error:
+        _complain(f"the file system refused: {error}; everything finished until now is kept")
+        return ExitCode.USAGE
     except Exception as error:
         return _from_library(error)
     return int(code or 0)

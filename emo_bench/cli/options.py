@@ -16,6 +16,13 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progre
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Prints a line that may hold names of files and texts of others: control characters become visible escapes."""
+    from emo_bench.engine.progress import printable
+
+    typer.echo(printable(text), err=err)
+
+
 def print_json(value: object) -> None:
     """Prints a value as JSON on stdout."""
     import json

@@ -8,6 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emo_bench.engine.progress import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -28,8 +30,8 @@ def print_outcome(record: RunRecord, folder: Path) -> None:
     for columns in _blocks(_columns(record), per_block=max(2, (width - 18) // 14)):
         _print_table(console, record, columns)
     _print_notes(console, record)
-    console.print(f"report: {folder / 'report' / 'report.html'}", soft_wrap=True)
-    console.print(f"record: {folder / 'record.json'}", soft_wrap=True)
+    for what, path in (("report", folder / "report" / "report.html"), ("record", folder / "record.json")):
+        console.print(printable(f"{what}: {path}"), soft_wrap=True, markup=False)
 
 
 def _columns(record: RunRecord) -> list[tuple[str, ValueDescription]]:
@@ -75,13 +77,13 @@ def _print_notes(console: Console, record: RunRecord) -> None:
     from rich.markup import escape
 
     counts = record.counts
-    name = escape(record.dataset_name)
+    name = escape(printable(record.dataset_name))
     console.print(f"clips: {counts.done} of {counts.planned} made; the set has {len(record.clips)} ({name})")
     for (stage, code), count in sorted(Counter((entry.stage, entry.code) for entry in record.failures).items()):
         console.print(f"[red]{stage}: {count} x {escape(code)}[/red]")
     for protocol in record.protocols:
         if protocol.status != "ok":
-            console.print(f"[red]{escape(protocol.name)}: {escape(protocol.reason)}[/red]")
+            console.print(f"[red]{escape(protocol.name)}: {escape(printable(protocol.reason))}[/red]")
     verdicts = Counter(check.verdict for check in record.checks)
     if record.checks:
         shown = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from emo_bench.cli.options import ConfigOption, JsonOption, SetOption
+from emo_bench.cli.options import ConfigOption, JsonOption, SetOption, say
 
 
 def plan(config: ConfigOption, overrides: SetOption = None, as_json: JsonOption = False) -> int:
@@ -33,10 +33,10 @@ def plan(config: ConfigOption, overrides: SetOption = None, as_json: JsonOption 
             }
         )
         return ExitCode.OK
-    typer.echo(f"{dataset.name}: {len(context.entries)} clips")
+    say(f"{dataset.name}: {len(context.entries)} clips")
     for name, (total, done) in found.units.items():
         typer.echo(f"  {name:<24} {total:>6} units, {done} done")
     typer.echo(f"rest: about {found.seconds / 60:.1f} minutes, {found.bytes / 1e9:.2f} GB ({found.basis})")
     for entry in missing:
-        typer.echo(f"cannot compute {entry.protocol}: {entry.reason}")
+        say(f"cannot compute {entry.protocol}: {entry.reason}")
     return ExitCode.OK

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from emo_bench.cli.options import SetOption
+from emo_bench.cli.options import SetOption, say
 
 
 def validate(
@@ -24,8 +24,8 @@ def validate(
             suite = load_suite(path, overrides or [])
         except ConfigError as error:
             wrong += 1
-            typer.echo(str(error), err=True)
+            say(str(error), err=True)
         else:
             config = suite.config
-            typer.echo(f"{path}: ok: {len(config.all_systems())} systems, {len(config.metrics)} metrics")
+            say(f"{path}: ok: {len(config.all_systems())} systems, {len(config.metrics)} metrics")
     return ExitCode.USAGE if wrong else ExitCode.OK
