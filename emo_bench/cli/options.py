@@ -24,7 +24,7 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def print_json(value: object) -> None:
-    """Prints a value as JSON on stdout."""
+    """Prints a value as JSON on stdout, in ASCII: names of files may hold anything."""
     import json
 
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(value, indent=2))
