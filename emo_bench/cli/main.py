@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from emo_bench import __version__
-from emo_bench.cli import data, doctor, ls, plan, run, schema, score, validate, weights
+from emo_bench.cli import data, doctor, gate, ls, plan, report, run, schema, score, systems, validate, weights
 from emo_bench.core.errors import EmoBenchError, ExitCode
 
 app = typer.Typer(
@@ -44,11 +44,16 @@ app.command("run", rich_help_panel="Evaluate")(run.run)
 app.command("score", rich_help_panel="Evaluate")(score.score)
 app.command("plan", rich_help_panel="Evaluate")(plan.plan)
 app.command("validate", rich_help_panel="Evaluate")(validate.validate)
+app.command("report", rich_help_panel="Judge")(report.report)
+app.command("compare", rich_help_panel="Judge")(report.compare)
+app.command("gate", rich_help_panel="Judge")(gate.gate)
+app.command("export", rich_help_panel="Judge")(report.export)
 app.command("ls", rich_help_panel="Look")(ls.ls)
 app.command("doctor", rich_help_panel="Look")(doctor.doctor)
 app.command("schema", rich_help_panel="Look")(schema.schema)
 app.add_typer(data.app, name="data", rich_help_panel="Prepare")
 app.add_typer(weights.app, name="weights", rich_help_panel="Prepare")
+app.add_typer(systems.app, name="systems", rich_help_panel="Prepare")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
