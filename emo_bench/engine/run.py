@@ -17,6 +17,7 @@ from emo_bench.engine.context import RunContext, RunSpec, check_before_work
 from emo_bench.engine.plan import other_units, truth_units
 from emo_bench.engine.pool import limit_threads, run_units
 from emo_bench.engine.progress import Display, Silent
+from emo_bench.engine.series import write_series
 from emo_bench.engine.units import Outcome, Unit
 from emo_bench.record.build import build_record
 from emo_bench.record.schema import RunRecord, Timings
@@ -106,6 +107,7 @@ def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
         synthetic=dataset.synthetic,
     )
     write_rows(folder, evaluation.rows)
+    write_series(context, outcomes, folder)
     write_record(folder, record)
     _write_report(context, folder, outcomes, display)
     return record

@@ -32,3 +32,13 @@ METRICS: Final[Mapping[str, str]] = {
     "flicker/luma@1": "emo_metrics.flicker:Flicker",
 }
 """Protocol name -> ``module:Class``."""
+
+SERIES: Final[Mapping[str, tuple[str, str, int | None]]] = {
+    "jaw_open": ("face/mediapipe-landmarker@1", "blendshapes", 25),
+    "yaw": ("face/mediapipe-landmarker@1", "pose_degrees", 0),
+    "pitch": ("face/mediapipe-landmarker@1", "pose_degrees", 1),
+    "roll": ("face/mediapipe-landmarker@1", "pose_degrees", 2),
+    "loudness_db": ("audio/loudness-pitch@1", "loudness_db", None),
+    "pitch_hz": ("audio/loudness-pitch@1", "pitch_hz", None),
+}
+"""Trace for plots -> extractor, array, column (None for arrays of one column)."""
