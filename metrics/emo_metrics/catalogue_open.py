@@ -34,7 +34,7 @@ METRICS: Final[Mapping[str, str]] = {
 """Protocol name -> ``module:Class``."""
 
 SERIES: Final[Mapping[str, tuple[str, str, int | None]]] = {
-    "jaw_open": ("face/mediapipe-landmarker@1", "blendshapes", 25),
+    "mouth_opening": ("face/mediapipe-landmarker@1", "blendshapes", 25),
     "yaw": ("face/mediapipe-landmarker@1", "pose_degrees", 0),
     "pitch": ("face/mediapipe-landmarker@1", "pose_degrees", 1),
     "roll": ("face/mediapipe-landmarker@1", "pose_degrees", 2),
