@@ -126,7 +126,7 @@ def _context(run: RunData, *, shown_clips: Sequence[str]) -> dict[str, Any]:
     return {
         "title": record.title or record.name,
         "synthetic_notice": SYNTHETIC_NOTICE,
-        "stats": _stats(record),
+        "stats": run_stats(record),
         "coverage": {"sentence": coverage_sentence(record), "good": good, "bad": good + bad if bad else 0},
         "failures": failure_groups(record),
         "warnings": run_warnings(run),
@@ -141,12 +141,13 @@ def _context(run: RunData, *, shown_clips: Sequence[str]) -> dict[str, Any]:
         "failed_left_out": f"{beyond} more failures are in record.json." if beyond > 0 else "",
         "protocols": record.protocols,
         "directions": DIRECTION_WORDS,
-        "provenance": _provenance(record),
+        "provenance": provenance_facts(record),
         "config_json": json.dumps(record.config, indent=2, ensure_ascii=False, default=str),
     }
 
 
-def _stats(record: RunRecord) -> list[dict[str, str]]:
+def run_stats(record: RunRecord) -> list[dict[str, str]]:
+    """The few numbers that describe a run at a glance."""
     usable = sum(clip.status == "ok" for clip in record.clips)
     people = len({clip.identity for clip in record.clips})
     tested = sum(not system.anchor for system in record.systems)
@@ -186,7 +187,8 @@ def _duration(seconds: float) -> str:
     return f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60} min"
 
 
-def _provenance(record: RunRecord) -> list[tuple[str, str]]:
+def provenance_facts(record: RunRecord) -> list[tuple[str, str]]:
+    """What made the numbers, as pairs of label and text."""
     made = record.provenance
     git = f"{made.git.commit}{', with uncommitted changes' if made.git.dirty else ''}" if made.git else "no repository"
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in record.timings.by_stage.items())

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from emo_bench.core.atomic import write_text
+from emo_bench.core.atomic import write_bytes, write_text
 from emo_bench.core.errors import ConfigError
 from emo_bench.report.run_data import RunData, load_run
+
+if TYPE_CHECKING:
+    from emo_bench.report.figure_style import NamedFigure
 
 FORMATS = ("csv", "json", "md", "html", "latex", "pdf", "figures")
 DEFAULT_FORMATS = ("csv", "json", "md", "html")
@@ -19,6 +24,7 @@ def write_report(
     formats: Sequence[str] = DEFAULT_FORMATS,
     output: Path | None = None,
     published: Sequence[Path] = (),
+    figures: bool = True,
 ) -> list[Path]:
     """Writes the report of a run.
 
@@ -27,6 +33,7 @@ def write_report(
         formats: Some of ``FORMATS``.
         output: Folder of the files; ``report`` within the run folder when absent.
         published: Files of ``configs/published``, shown in grey.
+        figures: Whether the page shows figures, which take some seconds to draw.
 
     Returns:
         The files, in the order of ``formats``.
@@ -42,14 +49,30 @@ def write_report(
     folder = output or (data.folder / "report" if data.folder else None)
     if folder is None:
         raise ConfigError("a record without a folder needs a place for its report", fix="give `output`")
+    drawn = _Figures(data)
     writers: dict[str, Callable[[], list[Path]]] = {
         "csv": lambda: _csv(data, folder),
         "json": lambda: _json(data, folder),
         "md": lambda: _markdown(data, folder),
-        "html": lambda: _html(data, folder, published),
+        "html": lambda: _html(data, folder, published, drawn if figures else None),
         "latex": lambda: _latex(data, folder),
+        "pdf": lambda: _pdf(data, folder, published, drawn),
+        "figures": lambda: _figures(folder, drawn),
     }
     return [path for name in formats for path in writers[name]()]
+
+
+class _Figures:
+    """Draws the figures of a run when they are first asked for."""
+
+    def __init__(self, run: RunData) -> None:
+        self._run = run
+
+    @cached_property
+    def made(self) -> list[NamedFigure]:
+        from emo_bench.report.figures import make_figures
+
+        return make_figures(self._run)
 
 
 def _text(path: Path, text: str) -> list[Path]:
@@ -75,14 +98,35 @@ def _markdown(data: RunData, folder: Path) -> list[Path]:
     return _text(folder / "table.md", markdown_report(data))
 
 
-def _html(data: RunData, folder: Path, published: Sequence[Path]) -> list[Path]:
+def _html(data: RunData, folder: Path, published: Sequence[Path], drawn: _Figures | None) -> list[Path]:
     from emo_bench.report.html import html_report
     from emo_bench.report.published import read_published
 
-    return _text(folder / "report.html", html_report(data, published=[read_published(path) for path in published]))
+    pictures = []
+    if drawn is not None:
+        from emo_bench.report.figures import page_figures
+
+        pictures = page_figures(drawn.made)
+    tables = [read_published(path) for path in published]
+    return _text(folder / "report.html", html_report(data, figures=pictures, published=tables))
 
 
 def _latex(data: RunData, folder: Path) -> list[Path]:
     from emo_bench.report.latex import latex_document
 
     return _text(folder / "tables.tex", latex_document(data))
+
+
+def _pdf(data: RunData, folder: Path, published: Sequence[Path], drawn: _Figures) -> list[Path]:
+    from emo_bench.report.pdf import pdf_report
+    from emo_bench.report.published import read_published
+
+    tables = [read_published(path) for path in published]
+    write_bytes(folder / "report.pdf", pdf_report(data, figures=drawn.made, published=tables))
+    return [folder / "report.pdf"]
+
+
+def _figures(folder: Path, drawn: _Figures) -> list[Path]:
+    from emo_bench.report.figures import write_figures
+
+    return write_figures(drawn.made, folder / "figures")

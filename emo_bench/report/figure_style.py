@@ -1,0 +1,136 @@
+"""Colours, marks and deterministic bytes of all figures."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from typing import Any, Literal
+
+from emo_bench.record.schema import RunRecord, SystemEntry
+from emo_bench.report.tables import ordered_systems
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Okabe and Ito's colours, told apart by all common kinds of colour vision."""
+
+MARKERS = ("o", "s", "D", "^", "v", "P")
+ANCHOR_MARKERS = ("o", "s", "x", "^", "v", "+")
+ANCHOR_COLOURS = ("#8a8d95", "#6b6e77", "#a3a6ad", "#7a7d86", "#b4b7bd", "#5d6069")
+TRUTH_COLOUR = "#17181c"
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1.5, 1.5)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
+FigureKind = Literal["svg", "pdf", "png"]
+LONGEST_NAME = 28
+TEXT_WIDTH = 7.0
+"""Width of a full figure in inches."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a system is drawn everywhere."""
+
+    name: str
+    label: str
+    colour: str
+    marker: str
+    dash: Any
+    anchor: bool
+    truth: bool
+
+
+@dataclass(frozen=True)
+class NamedFigure:
+    """A figure of a report.
+
+    Attributes:
+        name: File name without extension.
+        caption: What it shows.
+        figure: The matplotlib figure.
+        full: Whether it needs the whole width of a page.
+        photo: Whether it shows video frames.
+    """
+
+    name: str
+    caption: str
+    figure: Any
+    full: bool = True
+    photo: bool = False
+
+
+def looks_of(record: RunRecord) -> tuple[Look, ...]:
+    """The systems in table order with their colours and marks."""
+    anchors = tested = 0
+    looks = []
+    for system in ordered_systems(record):
+        truth = system.kind == "ground_truth"
+        if system.anchor:
+            colour = TRUTH_COLOUR if truth else ANCHOR_COLOURS[anchors % len(ANCHOR_COLOURS)]
+            marker, dash = ANCHOR_MARKERS[anchors % len(ANCHOR_MARKERS)], DASHES[anchors % len(DASHES)]
+            anchors += 1
+        else:
+            colour, marker = PALETTE[tested % len(PALETTE)], MARKERS[tested % len(MARKERS)]
+            dash = DASHES[tested // len(PALETTE) % len(DASHES)]
+            tested += 1
+        looks.append(Look(system.name, short_name(system), colour, marker, dash, system.anchor, truth))
+    return tuple(looks)
+
+
+def short_name(system: SystemEntry) -> str:
+    """A name that fits beside an axis, without characters that turn the writing direction."""
+    clean = "".join(letter for letter in system.name if letter.isprintable())
+    return clean if len(clean) <= LONGEST_NAME else f"{clean[: LONGEST_NAME - 1]}…"
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """All figures are made and saved within this."""
+    import matplotlib as mpl
+
+    with (
+        as_file(files("emo_bench.report") / "emo_bench.mplstyle") as path,
+        mpl.rc_context(fname=str(path)),
+        warnings.catch_warnings(),
+    ):
+        # Letters that the font lacks are shown as boxes; that is no reason to talk.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
+    """A figure with axes as a list, without touching pyplot's global state."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots(rows, columns, squeeze=False, **options)
+    return figure, list(axes.flat)
+
+
+def figure_bytes(figure: Any, kind: FigureKind, *, dpi: int = 200) -> bytes:
+    """A figure as a file; the same figure gives the same bytes."""
+    metadata = {
+        "svg": {"Date": None, "Creator": None},
+        "pdf": {"CreationDate": None, "Creator": None},
+        "png": {"Software": None},
+    }
+    stream = io.BytesIO()
+    with style():
+        figure.savefig(stream, format=kind, metadata=metadata[kind], dpi=dpi)
+    return stream.getvalue()
+
+
+def legend_below(figure: Any, looks: Sequence[Look], *, lines: bool = False) -> None:
+    """One legend for all panels, under them."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D(
+            [], [], color=look.colour, marker="" if lines else look.marker, linestyle=look.dash if lines else "none",
+            linewidth=1.6, markersize=4,
+        )
+        for look in looks
+    ]  # fmt: skip
+    if handles:
+        columns = min(len(handles), max(2, int(figure.get_figwidth() / 1.4)))
+        figure.legend(handles, [look.label for look in looks], loc="outside lower center", ncols=columns)

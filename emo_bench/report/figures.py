@@ -1,0 +1,50 @@
+"""All figures of a run: made once, saved as SVG, PDF or PNG with the same bytes for the same record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from emo_bench.core.atomic import write_bytes
+from emo_bench.report.figure_style import FigureKind, NamedFigure, figure_bytes, style
+from emo_bench.report.figures_clips import clip_figures
+from emo_bench.report.figures_values import value_figures
+from emo_bench.report.html import PageFigure
+from emo_bench.report.run_data import RunData
+
+
+def make_figures(run: RunData) -> list[NamedFigure]:
+    """Every figure that the run has data for."""
+    with style():
+        made = [*value_figures(run), *clip_figures(run)]
+        for item in made:
+            # The layout is settled once: solved again at every save, it would move by a hair and change the bytes.
+            item.figure.draw_without_rendering()
+            item.figure.set_layout_engine("none")
+    return made
+
+
+def page_figures(figures: Sequence[NamedFigure]) -> list[PageFigure]:
+    """Figures as the HTML page takes them."""
+    return [
+        PageFigure(
+            figure_bytes(item.figure, "png" if item.photo else "svg"),
+            "png" if item.photo else "svg",
+            item.caption,
+            item.full,
+            item.photo,
+        )
+        for item in figures
+    ]
+
+
+def write_figures(figures: Sequence[NamedFigure], folder: Path) -> list[Path]:
+    """Writes each figure as SVG and PDF, pictures of frames as PNG and PDF."""
+    paths = []
+    for item in figures:
+        kinds: tuple[FigureKind, ...] = ("png" if item.photo else "svg", "pdf")
+        for kind in kinds:
+            path = folder / f"{item.name}.{kind}"
+            write_bytes(path, figure_bytes(item.figure, kind))
+            paths.append(path)
+    return paths

@@ -1,0 +1,263 @@
+"""Figures of the values of systems: intervals, scatter against ground truth, profiles, anchor checks, speed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from emo_bench.record.schema import ValueEntry
+from emo_bench.report.figure_style import (
+    TEXT_WIDTH,
+    TRUTH_COLOUR,
+    Look,
+    NamedFigure,
+    legend_below,
+    looks_of,
+    new_figure,
+)
+from emo_bench.report.page_tables import CHECK_SIGNS, check_matrix
+from emo_bench.report.run_data import RunData
+from emo_bench.report.tables import Column, columns_of
+
+MAX_PANELS = 9
+MAX_SYSTEMS = 16
+
+
+def value_figures(run: RunData) -> list[NamedFigure]:
+    """All figures that the run has numbers for."""
+    makers = (intervals, profile, scatter, checks, frontier)
+    return [figure for make in makers if (figure := make(run)) is not None]
+
+
+def _entries(run: RunData, column: Column) -> dict[str, ValueEntry]:
+    wanted = (column.protocol.name, column.value.key)
+    return {
+        entry.system: entry
+        for entry in run.record.values
+        if (entry.protocol, entry.key) == wanted and entry.value is not None and math.isfinite(entry.value)
+    }
+
+
+def _columns(run: RunData, *, primary: bool = True) -> list[Column]:
+    chosen = [column for column in columns_of(run.record) if column.value.primary or not primary]
+    return [column for column in chosen if _entries(run, column)]
+
+
+def intervals(run: RunData) -> NamedFigure | None:
+    """Every main value of every system with its interval; a line marks the ground truth."""
+    columns, looks = _columns(run)[:MAX_PANELS], looks_of(run.record)[:MAX_SYSTEMS]
+    if not columns or not looks:
+        return None
+    across = min(3, len(columns))
+    down = math.ceil(len(columns) / across)
+    height = 0.45 + down * (0.42 + 0.17 * len(looks))
+    figure, axes = new_figure(TEXT_WIDTH, height, down, across, sharey=True)
+    for place, (column, axis) in enumerate(zip(columns, axes, strict=False)):
+        _interval_panel(run, axis, column, looks)
+        if place % across == 0:
+            axis.set_yticks(range(len(looks)), [look.label for look in looks])
+            for label, look in zip(axis.get_yticklabels(), looks, strict=True):
+                label.set_color("#6b6e77" if look.anchor else TRUTH_COLOUR)
+    for axis in axes[len(columns) :]:
+        axis.set_axis_off()
+    caption = (
+        "Main values with their confidence intervals. The dashed line is the ground truth’s own value; anchors are "
+        "grey. An arrow says which way a value improves."
+    )
+    return NamedFigure("intervals", caption, figure)
+
+
+def _interval_panel(run: RunData, axis: Any, column: Column, looks: Sequence[Look]) -> None:
+    entries = _entries(run, column)
+    axis.set_title(f"{column.value.label} {column.arrow}")
+    axis.set_xlabel(column.value.unit)
+    axis.set_ylim(len(looks) - 0.4, -0.6)
+    axis.grid(axis="x")
+    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)
+    for row, look in enumerate(looks):
+        entry = entries.get(look.name)
+        if entry is None or entry.value is None:
+            axis.annotate(
+                "no value", (0.02, row), xycoords=("axes fraction", "data"), va="center", fontsize=6, color="#a0a3aa"
+            )
+            continue
+        if look.truth:
+            axis.axvline(entry.value, color=TRUTH_COLOUR, linewidth=0.7, linestyle=(0, (3, 2)), zorder=1)
+        if entry.interval is not None:
+            ends = (entry.interval.low, entry.interval.high)
+            axis.plot(ends, (row, row), color=look.colour, linewidth=2.0, alpha=0.45, solid_capstyle="butt")
+        axis.plot(entry.value, row, marker="o" if not look.anchor else "|", markersize=4.2 if not look.anchor else 6,
+                  color=look.colour, markeredgewidth=1.4)  # fmt: skip
+
+
+def profile(run: RunData) -> NamedFigure | None:
+    """Each value scaled so that the ground truth is 1 and the worst anchor 0: one line per system."""
+    looks = looks_of(run.record)[:MAX_SYSTEMS]
+    scaled = [(column, scale) for column in _columns(run) if (scale := _normalised(run, column, looks))]
+    if len(scaled) < 3:
+        return None
+    figure, axes = new_figure(TEXT_WIDTH, 2.9)
+    axis = axes[0]
+    places = range(len(scaled))
+    for look in looks:
+        values = [scale.get(look.name, math.nan) for _, scale in scaled]
+        strong = not look.anchor or look.truth
+        axis.plot(
+            places, values, color=look.colour, linestyle=look.dash, marker=look.marker, zorder=3 if strong else 2,
+            linewidth=1.7 if not look.anchor else 0.9, alpha=1.0 if strong else 0.75, markersize=4,
+        )  # fmt: skip
+    axis.set_xticks(places, [f"{column.value.label}\n{column.arrow}" for column, _ in scaled])
+    axis.set_yticks([0, 0.5, 1], ["worst\nanchor", "half way", "ground\ntruth"])
+    axis.set_ylim(-0.12, 1.12)
+    axis.set_xlim(-0.25, len(scaled) - 0.75)
+    axis.grid(axis="both")
+    _legend_with_lines(figure, looks)
+    caption = (
+        "Profiles: each value is scaled so that the ground truth is 1 and the worst anchor 0, so that up is always "
+        "better. Lines connect the same system; the scales of different values are not comparable."
+    )
+    return NamedFigure("profiles", caption, figure)
+
+
+def _legend_with_lines(figure: Any, looks: Sequence[Look]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.dash, linewidth=1.4, markersize=4)
+        for look in looks
+    ]
+    figure.legend(
+        handles, [look.label for look in looks], loc="outside lower center", ncols=min(4, len(looks)), handlelength=2.6
+    )
+
+
+def _normalised(run: RunData, column: Column, looks: Sequence[Look]) -> dict[str, float] | None:
+    """System -> 1 at the ground truth, 0 at the worst anchor, by badness; None when the two cannot be told apart."""
+    entries = _entries(run, column)
+    badness: dict[str, float] = {}
+    for look in looks:
+        entry = entries.get(look.name)
+        if entry is None or entry.value is None:
+            continue
+        if column.value.direction == "closer_to_gt":
+            if entry.gap_to_ground_truth is None:
+                continue
+            badness[look.name] = entry.gap_to_ground_truth
+        else:
+            badness[look.name] = -entry.value if column.value.direction == "higher" else entry.value
+    anchors = [look.name for look in looks if look.anchor and look.name in badness]
+    if len(anchors) < 2:
+        return None
+    truth = next((badness[look.name] for look in looks if look.truth and look.name in badness), None)
+    best = truth if truth is not None else min(badness[name] for name in anchors)
+    worst = max(badness[name] for name in anchors)
+    if not worst > best:
+        return None
+    return {name: (worst - value) / (worst - best) for name, value in badness.items()}
+
+
+def scatter(run: RunData) -> NamedFigure | None:
+    """Each generated clip's value over the real clip's value."""
+    if run.ground_truth is None:
+        return None
+    looks = [look for look in looks_of(run.record) if not look.anchor][:6]
+    panels = []
+    for column in columns_of(run.record):
+        if column.protocol.granularity != "clip" or column.value.direction != "closer_to_gt":
+            continue
+        truth = run.clip_means(run.ground_truth, column.protocol.name, column.value.key)
+        if len(truth) >= 2:
+            panels.append((column, truth))
+    panels = panels[:4]
+    if not panels or not looks:
+        return None
+    across = min(4, len(panels))
+    figure, axes = new_figure(TEXT_WIDTH if across > 2 else 2.5 * across + 0.4, 2.5, 1, across)
+    for axis, (column, truth) in zip(axes, panels, strict=True):
+        spread = list(truth.values())
+        for look in looks:
+            values = run.clip_means(look.name, column.protocol.name, column.value.key)
+            shared = sorted(set(values) & set(truth))
+            axis.plot(
+                [truth[clip] for clip in shared], [values[clip] for clip in shared], linestyle="none",
+                marker=look.marker, color=look.colour, alpha=0.75, markersize=3.8, markeredgewidth=0,
+            )  # fmt: skip
+            spread += [values[clip] for clip in shared]
+        low, high = min(spread), max(spread)
+        margin = 0.06 * (high - low or 1.0)
+        axis.set_xlim(low - margin, high + margin)
+        axis.set_ylim(low - margin, high + margin)
+        axis.axline((low, low), slope=1, color=TRUTH_COLOUR, linewidth=0.7, linestyle=(0, (3, 2)), zorder=1)
+        axis.set_aspect("equal")
+        axis.set_title(column.value.label)
+        axis.set_xlabel(f"ground truth ({column.value.unit})" if column.value.unit else "ground truth")
+        axis.grid()
+    axes[0].set_ylabel("generated")
+    legend_below(figure, looks)
+    caption = (
+        "Each clip’s value over the real clip’s value, for values that should equal the ground truth’s (dashed line)."
+    )
+    return NamedFigure("scatter", caption, figure, full=across > 2)
+
+
+_CHECK_COLOURS = {"pass": "#009E73", "fail": "#D55E00", "tie": "#E69F00", "cannot": "#e4e4e0", "no_value": "#f4f4f2"}
+_CHECK_NAMES = {"pass": "orders", "fail": "wrong order", "tie": "tie", "cannot": "cannot", "no_value": "no value"}
+
+
+def checks(run: RunData) -> NamedFigure | None:
+    """Which metric orders which pair of anchors."""
+    from matplotlib.patches import Rectangle
+
+    matrix = check_matrix(run.record)
+    rows, heads = matrix["rows"], matrix["heads"]
+    if not rows:
+        return None
+    figure, axes = new_figure(TEXT_WIDTH, 0.75 + 0.24 * len(rows))
+    axis = axes[0]
+    for y, row in enumerate(rows):
+        for x, cell in enumerate(row["cells"]):
+            if cell is None:
+                continue
+            axis.add_patch(
+                Rectangle((x + 0.03, y + 0.06), 0.94, 0.88, color=_CHECK_COLOURS[cell["verdict"]], linewidth=0)
+            )
+            dark = cell["verdict"] in ("pass", "fail")
+            # A sign beside the colour keeps the picture readable in grey.
+            axis.text(x + 0.5, y + 0.5, f"{CHECK_SIGNS[cell['verdict']]}  {_CHECK_NAMES[cell['verdict']]}", ha="center",
+                      va="center", fontsize=6.5, color="white" if dark else "#3a3d45")  # fmt: skip
+    axis.set_xlim(0, len(heads))
+    axis.set_ylim(len(rows), 0)
+    axis.set_xticks([x + 0.5 for x in range(len(heads))], heads)
+    axis.set_yticks([y + 0.5 for y in range(len(rows))], [row["label"] for row in rows])
+    axis.tick_params(length=0, labeltop=True, labelbottom=False)
+    for side in axis.spines.values():
+        side.set_visible(False)
+    caption = "Audit of the metrics: whether each puts anchors of known order in that order on this data."
+    return NamedFigure("anchor-checks", caption, figure)
+
+
+def frontier(run: RunData) -> NamedFigure | None:
+    """Quality over speed, when the run timed its systems (values of a protocol ``speed/…``)."""
+    looks = [look for look in looks_of(run.record) if not look.anchor]
+    columns = _columns(run, primary=False)
+    speed = next((column for column in columns if column.protocol.name.startswith("speed/")), None)
+    quality = next((column for column in columns if column.value.primary and column is not speed), None)
+    if speed is None or quality is None:
+        return None
+    times, scores = _entries(run, speed), _entries(run, quality)
+    shown = [look for look in looks if look.name in times and look.name in scores]
+    if not shown:
+        return None
+    figure, axes = new_figure(3.6, 2.7)
+    for look in shown:
+        axes[0].plot(
+            times[look.name].value, scores[look.name].value, marker=look.marker, color=look.colour, markersize=6
+        )
+        axes[0].annotate(look.label, (times[look.name].value, scores[look.name].value), xytext=(6, 4),
+                         textcoords="offset points", fontsize=7)  # fmt: skip
+    axes[0].set_xlabel(f"{speed.value.label} {speed.arrow} ({speed.value.unit})")
+    axes[0].set_ylabel(f"{quality.value.label} {quality.arrow}")
+    axes[0].grid()
+    return NamedFigure("frontier", "Speed and quality of each system.", figure, full=False)

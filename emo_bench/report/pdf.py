@@ -1,0 +1,239 @@
+"""The report for print, set by typst; all data travel in a JSON file, so that no name can become source code."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from emo_bench.core.errors import EmoBenchError
+from emo_bench.record.schema import ProtocolEntry, RunRecord
+from emo_bench.report.figure_style import NamedFigure, figure_bytes
+from emo_bench.report.html import provenance_facts, run_stats
+from emo_bench.report.notes import SYNTHETIC_NOTICE, coverage_sentence, failure_groups, run_warnings, table_notes
+from emo_bench.report.page_tables import comparison_views
+from emo_bench.report.published import PublishedTable
+from emo_bench.report.run_data import RunData
+from emo_bench.report.tables import DIRECTION_WORDS, Cell, Row, Table, build_tables
+
+COLUMNS_ACROSS = 6
+"""Wider tables are printed in parts."""
+
+MAX_COMPARISONS = 45
+LONGEST_NAME = 60
+LEGEND = (
+    "Bold: best, significantly better than every other system. Underlined: second best, significantly better than the "
+    "rest. ≈: not distinguishable from the best. ↑ higher, ↓ lower, →GT closer to the ground truth’s value is better. "
+    "Anchors are not ranked."
+)
+
+
+def pdf_report(run: RunData, *, figures: Sequence[NamedFigure] = (), published: Sequence[PublishedTable] = ()) -> bytes:
+    """The bytes of the PDF; the same run gives the same bytes.
+
+    Args:
+        run: The run.
+        figures: Figures to print.
+        published: Tables of papers, in grey.
+
+    Raises:
+        EmoBenchError: when typst refuses the document, which no data should be able to cause.
+    """
+    import typst
+
+    with tempfile.TemporaryDirectory(prefix="emo-bench-pdf-") as name:
+        folder = Path(name)
+        pictures = []
+        for index, item in enumerate(figures):
+            kind = "png" if item.photo else "svg"
+            # File names are numbers: nothing of a run becomes part of a path.
+            file = f"figure-{index}.{kind}"
+            (folder / file).write_bytes(figure_bytes(item.figure, "png" if item.photo else "svg"))
+            pictures.append({"file": file, "caption": item.caption, "full": item.full})
+        data = {**pdf_data(run), "figures": pictures, "published": [table.view() for table in published]}
+        (folder / "data.json").write_text(json.dumps(_printable(data), ensure_ascii=False), encoding="utf-8")
+        source = folder / "report.typ"
+        source.write_text((files("emo_bench.report") / "templates" / "report.typ").read_text(encoding="utf-8"))
+        try:
+            result = typst.Compiler(str(source), root=str(folder), ignore_system_fonts=True).compile(
+                format="pdf", timestamp=0
+            )
+        except typst.TypstError as error:
+            raise EmoBenchError("the PDF cannot be set", found=str(error), fix="report this with the record") from None
+    if not isinstance(result, bytes):
+        raise EmoBenchError("the PDF cannot be set", expected="one file", found=type(result).__name__)
+    return result
+
+
+def _printable(value: Any) -> Any:
+    """Texts without control characters and characters that turn the writing direction."""
+    if isinstance(value, str):
+        return "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in value) or " "
+    if isinstance(value, dict):
+        return {key: _printable(item) if item != "" else "" for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_printable(item) for item in value]
+    return value
+
+
+def pdf_data(run: RunData) -> dict[str, Any]:
+    """Everything that the PDF says, as plain values."""
+    record = run.record
+    comparisons = comparison_views(record)
+    beyond = len(comparisons) - MAX_COMPARISONS
+    title = record.title or record.name
+    return {
+        "title": _short(title, 160),
+        "short_title": _short(title, 80),
+        "eyebrow": f"{record.name}, {record.dataset_name}, {record.timings.started[:10]}",
+        "version": record.provenance.emo_bench,
+        "synthetic": record.synthetic,
+        "synthetic_notice": SYNTHETIC_NOTICE,
+        "abstract": _abstract(run),
+        "stats": run_stats(record),
+        "warnings": run_warnings(run),
+        "tables": [part for table in build_tables(record) for part in _parts(record, table)],
+        "legend": LEGEND,
+        "comparisons": [
+            [row["label"], _short(row["a"]), _short(row["b"]), row["difference"], row["interval"], row["p"],
+             _short(row["verdict"])]
+            for row in comparisons[:MAX_COMPARISONS]
+        ],
+        "comparisons_left_out": f"{beyond} more comparisons are in table.json." if beyond > 0 else "",
+        "limitations": _limitations(run),
+        "failures": [
+            f"{group.count} × {group.code} ({_short(', '.join(group.systems), 120)}): {group.example}"
+            for group in failure_groups(record)
+        ],
+        "protocols": [_protocol(protocol) for protocol in record.protocols],
+        "provenance": provenance_facts(record),
+    }  # fmt: skip
+
+
+def _short(text: str, longest: int = LONGEST_NAME) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _abstract(run: RunData) -> list[str]:
+    record = run.record
+    tested = [system.name for system in record.systems if not system.anchor]
+    people = len({clip.identity for clip in record.clips})
+    names = _short(", ".join(tested), 200)
+    sentences = [
+        f"This report evaluates {_count(len(tested), 'system')}{f' ({names})' if tested else ''} and "
+        f"{_count(len(record.systems) - len(tested), 'anchor')} on {_count(len(record.clips), 'clip')} of "
+        f"{_count(people, 'person', 'people')} from {record.dataset_name}.",
+        coverage_sentence(record),
+    ]
+    best = [
+        (column.value.label, row.system.name)
+        for table in build_tables(record)
+        for row in table.rows
+        for column, cell in zip(table.columns, row.cells, strict=True)
+        if cell.mark == "best"
+    ]
+    for name in dict.fromkeys(system for _, system in best):
+        labels = ", ".join(label for label, system in best if system == name)
+        sentences.append(f"{_short(name)} is significantly better than every other system in {labels}.")
+    if len(tested) > 1 and not best:
+        sentences.append("No system is significantly better than all others in any value.")
+    passed = sum(check.verdict == "pass" for check in record.checks)
+    failed = sum(check.verdict == "fail" for check in record.checks)
+    if record.checks:
+        sentences.append(
+            f"Of the anchor checks that apply, {passed} pass and {failed} fail; a metric that fails one cannot be "
+            "trusted with that kind of error on this data."
+        )
+    return sentences
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _parts(record: RunRecord, table: Table) -> list[dict[str, Any]]:
+    starts = range(0, len(table.columns), COLUMNS_ACROSS)
+    return [
+        {
+            "title": table.title if start == 0 else f"{table.title}, continued",
+            "columns": [
+                {"label": column.value.label, "arrow": column.arrow, "unit": column.value.unit}
+                for column in table.columns[start : start + COLUMNS_ACROSS]
+            ],
+            "rows": _rows(table.rows, start),
+            "notes": table_notes(record, table) if start + COLUMNS_ACROSS >= len(table.columns) else (),
+        }
+        for start in starts
+    ]
+
+
+def _rows(rows: Sequence[Row], start: int) -> list[dict[str, Any]]:
+    found = []
+    seen = False
+    for row in rows:
+        first = not row.system.anchor and not seen
+        seen = seen or not row.system.anchor
+        cells = [_cell(cell) for cell in row.cells[start : start + COLUMNS_ACROSS]]
+        found.append(
+            {"name": _short(row.system.name), "anchor": row.system.anchor, "first_system": first, "cells": cells}
+        )
+    return found
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    return {
+        "text": cell.text,
+        "missing": cell.value is None,
+        "mark": cell.mark,
+        "interval": cell.interval_text,
+        "partial": f"{cell.n_scored} of {cell.n_planned} clips" if cell.n_scored < cell.n_planned else "",
+        "dagger": bool(cell.watermark),
+    }
+
+
+def _limitations(run: RunData) -> list[str]:
+    record = run.record
+    people = len({clip.identity for clip in record.clips})
+    sentences = []
+    if record.synthetic:
+        sentences.append(SYNTHETIC_NOTICE)
+    sentences.append(
+        f"Intervals and tests resample people, and there are {people}: they say nothing about people, languages or "
+        "recording conditions that are not in the data."
+    )
+    families = sorted({protocol.family for protocol in record.protocols if protocol.status == "ok"} - {"reference"})
+    if families:
+        sentences.append(
+            f"Values of the {' and '.join(families)} protocols use other networks than the papers and compare with no "
+            "published number."
+        )
+    if len(record.config.get("seeds", [0])) == 1:
+        sentences.append("Each clip was generated once, so chance within a system is not part of the intervals.")
+    undecided = sorted({check.protocol for check in record.checks if check.verdict in ("fail", "tie")})
+    if undecided:
+        sentences.append(f"These metrics did not order all anchors on this data: {', '.join(undecided)}.")
+    absent = [protocol.name for protocol in record.protocols if protocol.status != "ok"]
+    if absent:
+        sentences.append(f"Not computed: {', '.join(absent)}.")
+    return sentences
+
+
+def _protocol(protocol: ProtocolEntry) -> dict[str, Any]:
+    values = "; ".join(f"{value.label}: {DIRECTION_WORDS[value.direction]}" for value in protocol.values)
+    weights = "; ".join(f"{entry.file}, {entry.licence}, SHA-256 {entry.sha256[:16]}…" for entry in protocol.weights)
+    parts = [
+        protocol.reason,
+        f"{values}.",
+        f"Extractors: {', '.join(protocol.extractors)}." if protocol.extractors else "",
+        f"Weights: {weights}." if weights else "",
+        f"Source: {protocol.source}." if protocol.source else "",
+    ]
+    return {
+        "name": protocol.name,
+        "title": protocol.title,
+        "off": protocol.status != "ok",
+        "details": " ".join(part for part in parts if part),
+    }
