@@ -31,7 +31,31 @@ SUFFIX = ".mkv"
 CLIP_FORMAT = "emo-bench-clip-1"
 """Written into every clip as its title; changes whenever the bytes of the same clip would."""
 
-_CODEC_OPTIONS = {"crf": "0", "preset": "ultrafast"}
+
+@dataclass(frozen=True, kw_only=True)
+class ClipQuality:
+    """How much of the pixels a clip keeps.
+
+    Attributes:
+        crf: Quantiser of x264; 0 keeps every value, 6 stays within a few levels (docs/datasets/hdtf.md).
+        preset: Name of x264's trade of time for size.
+    """
+
+    crf: int = 0
+    preset: str = "ultrafast"
+
+    @property
+    def title(self) -> str:
+        """What is written into the file: only exact clips carry the name that ``open_clip`` accepts."""
+        return CLIP_FORMAT if self.crf == 0 else f"{CLIP_FORMAT}-crf{self.crf}"
+
+
+LOSSLESS = ClipQuality()
+"""Every pixel as it was; what all stores use."""
+
+NEAR_LOSSLESS = ClipQuality(crf=6, preset="veryfast")
+"""RGB without chroma subsampling at a small quantiser; for prepared data sets, which would be four times as large."""
+
 _AUDIO_CHUNK = 4096
 _DURATION_ROUNDING = Fraction(2, 1000)
 
@@ -73,13 +97,24 @@ class LosslessWriter:
         height: In pixels.
         fps: Exact frames per second.
         audio: The sound, or None for a silent clip.
+        quality: ``LOSSLESS``, or how much the pixels may lose.
     """
 
-    def __init__(self, target: Path, *, width: int, height: int, fps: Fraction, audio: Audio | None) -> None:
+    def __init__(
+        self,
+        target: Path,
+        *,
+        width: int,
+        height: int,
+        fps: Fraction,
+        audio: Audio | None,
+        quality: ClipQuality = LOSSLESS,
+    ) -> None:
         self._target = target
         self._size = (width, height)
         self._fps = fps
         self._audio = audio
+        self._quality = quality
         self._n_frames = 0
         self._n_samples = 0
         self._place = atomic_path(target)
@@ -101,8 +136,9 @@ class LosslessWriter:
         temporary = self._place.__enter__()
         try:
             self._container = av.open(str(temporary), "w", format="matroska", options={"fflags": "+bitexact"})
-            self._container.metadata["title"] = CLIP_FORMAT
-            self._video = self._container.add_stream("libx264rgb", rate=self._fps, options=dict(_CODEC_OPTIONS))
+            self._container.metadata["title"] = self._quality.title
+            options = {"crf": str(self._quality.crf), "preset": self._quality.preset}
+            self._video = self._container.add_stream("libx264rgb", rate=self._fps, options=options)
             self._video.width, self._video.height = self._size
             self._video.pix_fmt = "rgb24"
             self._video.thread_count = 1
@@ -191,9 +227,14 @@ class LosslessWriter:
 
 
 def write_clip(
-    target: Path, video: Video | Iterable[FrameArray], audio: Audio | None, *, fps: Fraction | None = None
+    target: Path,
+    video: Video | Iterable[FrameArray],
+    audio: Audio | None,
+    *,
+    fps: Fraction | None = None,
+    quality: ClipQuality = LOSSLESS,
 ) -> ClipFile:
-    """Writes a clip losslessly and atomically; the same input gives the same bytes.
+    """Writes a clip atomically, losslessly unless told otherwise; the same input gives the same bytes.
 
     Memory does not depend on the length of the video.
 
@@ -202,6 +243,7 @@ def write_clip(
         video: A ``Video``, or pieces ``uint8 RGB [t, H, W, 3]`` in order.
         audio: Its sound, kept bit for bit; None for a silent clip.
         fps: Frame rate; needed for bare pieces, and must equal ``video.spec.fps`` otherwise.
+        quality: ``LOSSLESS``, or how much the pixels may lose (``open_clip`` reads exact clips only).
 
     Raises:
         GenerationError: no frames, or pieces of changing size.
@@ -214,7 +256,8 @@ def write_clip(
     first = next(pieces, None)
     if first is None or first.ndim != 4:
         raise GenerationError("a clip without frames cannot be written", expected="pieces uint8 [t, H, W, 3]")
-    with LosslessWriter(target, width=first.shape[2], height=first.shape[1], fps=rate, audio=audio) as writer:
+    size = {"width": first.shape[2], "height": first.shape[1]}
+    with LosslessWriter(target, **size, fps=rate, audio=audio, quality=quality) as writer:
         writer.add(first)
         for piece in pieces:
             writer.add(piece)
