@@ -142,8 +142,8 @@ def apply_overrides(source: Source, overrides: Sequence[str]) -> Source:
         if not separator or not key.strip():
             raise ConfigError(f"--set {text!r} is not an assignment", expected="key.path=value")
         parts = _parts(key.strip())
-        _assign(values, parts, _scalar_or_more(raw, text), text)
-        overridden[parts] = text
+        made = _assign(values, parts, _scalar_or_more(raw, text), text)
+        overridden |= {made: text, parts: text}
     return Source(source.path, source.text, values, source.lines, overridden)
 
 
@@ -167,8 +167,9 @@ def _parts(key: str) -> KeyPath:
     return tuple(parts)
 
 
-def _assign(values: Any, parts: KeyPath, new: Any, text: str) -> None:
-    node = values
+def _assign(values: Any, parts: KeyPath, new: Any, text: str) -> KeyPath:
+    """Sets a value in place; returns the path of the outermost mapping that had to be made for it, else ``parts``."""
+    node, made = values, parts
     for depth, part in enumerate(parts):
         last = depth == len(parts) - 1
         if isinstance(part, int):
@@ -178,10 +179,12 @@ def _assign(values: Any, parts: KeyPath, new: Any, text: str) -> None:
             raise ConfigError(f"--set {text!r}: {dotted(parts[:depth])} is not a mapping")
         elif not last and not isinstance(node.get(part), (dict, list)):
             node[part] = {}
+            made = min(made, parts[: depth + 1], key=len)
         if last:
             node[part] = new
         else:
             node = node[part]
+    return made
 
 
 def validate(model: type[M], source: Source, *, at: KeyPath = (), values: Any = None) -> M:
@@ -200,12 +203,18 @@ def validate(model: type[M], source: Source, *, at: KeyPath = (), values: Any = 
     try:
         return model.model_validate_json(json.dumps(plain), strict=True)
     except ValidationError as error:
-        problems = [_describe(model, source, at, plain, item) for item in error.errors()]
+        problems = [_describe(model, source, at, plain, item) for item in error.errors() if not _is_echo(item)]
         raise ConfigError("\n".join(dict.fromkeys(problems))) from None
 
 
+def _is_echo(item: Any) -> bool:
+    """Whether a list only seems too short because its items were refused, which is told already."""
+    return item["type"] == "too_short" and len(item["input"]) > item["ctx"]["actual_length"]
+
+
 def _describe(model: type[BaseModel], source: Source, at: KeyPath, plain: Any, item: Any) -> str:
-    location, allowed = _walk(model, plain, tuple(item["loc"]))
+    location, owner = _walk(model, plain, tuple(item["loc"]))
+    allowed = _keys(owner)
     place = source.place((*at, *location))
     message: str = item["msg"].removeprefix("Value error, ")
     kind = item["type"]
@@ -214,7 +223,8 @@ def _describe(model: type[BaseModel], source: Source, at: KeyPath, plain: Any, i
         hint = f"; did you mean '{near[0]}'?" if near else f"; expected one of: {', '.join(allowed)}"
         return f"{place}: unknown key{hint}"
     if kind == "missing":
-        return f"{place}: missing key; expected {_expectation(model, location)}"
+        field = owner.model_fields.get(str(location[-1])) if owner else None
+        return f"{place}: missing key; expected {(field.description if field else None) or 'a value'}"
     if kind in ("union_tag_invalid", "literal_error", "enum"):
         expected = item["ctx"].get("expected_tags") or item["ctx"].get("expected", "")
         tag = item["ctx"].get("tag", item.get("input"))
@@ -226,27 +236,26 @@ def _describe(model: type[BaseModel], source: Source, at: KeyPath, plain: Any, i
     return f"{place}: {message[0].lower()}{message[1:]}{found}"
 
 
-def _walk(model: type[BaseModel], plain: Any, location: KeyPath) -> tuple[KeyPath, list[str]]:
-    """Drops the union tags that pydantic puts into locations; also gives the valid keys at the last mapping."""
+def _walk(model: type[BaseModel], plain: Any, location: KeyPath) -> tuple[KeyPath, type[BaseModel] | None]:
+    """Drops the union tags that pydantic puts into locations; also gives the model that the last key belongs to."""
     node, cleaned = plain, []
     current: type[BaseModel] | None = model
-    allowed = _keys(model)
-    for position, part in enumerate(location):
-        last = position == len(location) - 1
-        is_key = isinstance(node, Mapping) and part in node
-        is_item = isinstance(node, list) and isinstance(part, int) and part < len(node)
-        if not (is_key or is_item or last):
-            chosen = _variant(current, str(part))
-            current, allowed = chosen or current, _keys(chosen) if chosen else allowed
+    owner = current
+    for part in location:
+        # A tag may be spelt like a key of the mapping, so it is looked for first; only a union has variants.
+        chosen = _variant(current, str(part))
+        if chosen is not None:
+            current = chosen
             continue
         cleaned.append(part)
-        if current is not None:
-            allowed = _keys(current)
+        owner = current or owner
+        is_key = isinstance(node, Mapping) and part in node
+        is_item = isinstance(node, list) and isinstance(part, int) and part < len(node)
         if is_key or is_item:
             node = node[part]
         if isinstance(part, str):
             current = _field_model(current, part)
-    return tuple(cleaned), allowed
+    return tuple(cleaned), owner
 
 
 def _keys(model: type[BaseModel] | None) -> list[str]:
@@ -278,12 +287,3 @@ def _variant(model: type[BaseModel] | None, tag: str) -> type[BaseModel] | None:
         if str(tag) in typing.get_args(choice.model_fields["kind"].annotation):
             return typing.cast("type[BaseModel]", choice)
     return None
-
-
-def _expectation(model: type[BaseModel], location: KeyPath) -> str:
-    current: type[BaseModel] | None = model
-    for part in location[:-1]:
-        if isinstance(part, str):
-            current = _field_model(current, part)
-    field = current.model_fields.get(str(location[-1])) if current else None
-    return (field.description if field else None) or "a value"

@@ -136,7 +136,7 @@ class RunConfig(Frozen):
     version: Literal[1] = Field(default=1, description="Version of this file format")
     name: Name = Field(description="Name of the suite; the run's folder is called so")
     description: str = Field(default="", description="Free text, shown in the report")
-    dataset: Dataset
+    dataset: Dataset = Field(description="The clips: 'kind' and the keys of that kind")
     media: Media = Media()
     systems: tuple[System, ...] = Field(default=(), description="What is evaluated, beside the anchors")
     anchors: tuple[AnchorKind, ...] = Field(
