@@ -139,9 +139,7 @@ def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "emo_bench.cli.main", *map(str, arguments)]
 
 
-def run_cli(
-    *arguments: str | Path, cwd: Path, extra: Mapping[str, str] | None = None, timeout: float = 240.0
-) -> Done:
+def run_cli(*arguments: str | Path, cwd: Path, extra: Mapping[str, str] | None = None, timeout: float = 240.0) -> Done:
     """Runs the command line in its own process."""
     done = subprocess.run(
         command(*arguments), cwd=cwd, env=environment(extra), capture_output=True, text=True, timeout=timeout
@@ -204,10 +202,14 @@ class Lies(Whole):
     def generate(self, request):
         made = super().generate(request)
         if _is(request, "clip-00"):
-            return GeneratedClip(video=Video(made.video.spec, lambda: (p[:-1] for p in made.video.open())), audio=made.audio)
+            return self._through(made, lambda frames: frames[:-1])
         if _is(request, "clip-01"):
-            return GeneratedClip(video=Video(made.video.spec, lambda: (p / 255 for p in made.video.open())), audio=made.audio)
+            return self._through(made, lambda frames: frames / 255)
         return GeneratedClip(video=made.video, audio=type(made.audio)(made.audio.samples * np.float32("nan"), 16000))
+
+    def _through(self, made, change):
+        video = Video(made.video.spec, lambda: (change(piece) for piece in made.video.open()))
+        return GeneratedClip(video=video, audio=made.audio)
 '''
 
 
