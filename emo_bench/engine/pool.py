@@ -71,7 +71,7 @@ def _in_this_process(spec: RunSpec, units: list[Unit]) -> Iterator[Outcome]:
         try:
             yield work(context, unit)
         except OSError as error:
-            raise WorkStoppedError(_explain(error)) from None
+            raise WorkStoppedError(explain(error)) from None
 
 
 def _collect(spec: RunSpec, crew: list[_Worker], waiting: list[Unit], timeout_s: float) -> Iterator[Outcome]:
@@ -162,7 +162,7 @@ def _worker_main(spec: RunSpec, pipe: Connection, parent: int) -> None:
         try:
             answer: Outcome | str = work(context, unit)
         except OSError as error:
-            answer = _explain(error)
+            answer = explain(error)
         try:
             pipe.send(answer)
         except OSError:
@@ -176,7 +176,8 @@ def _die_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-def _explain(error: OSError) -> str:
+def explain(error: OSError) -> str:
+    """Why the file system stops the work, in a sentence for the user."""
     if error.errno in NO_ROOM:
         return f"the disk is full: {error.filename or error}; nothing finished is lost, run again when there is room"
     return f"the file system refused: {error}"

@@ -17,6 +17,7 @@ from emo_bench.engine.context import RunContext, RunSpec, check_before_work
 from emo_bench.engine.plan import other_units, truth_units
 from emo_bench.engine.pool import limit_threads, run_units
 from emo_bench.engine.progress import Display, Silent
+from emo_bench.engine.ray_engine import run_units_on_ray
 from emo_bench.engine.series import write_series
 from emo_bench.engine.units import Outcome, Unit
 from emo_bench.record.build import build_record
@@ -147,10 +148,11 @@ def _without_truth(unit: Unit, outcomes: Sequence[Outcome]) -> Outcome:
 def _stage(context: RunContext, name: str, units: Sequence[Unit], folder: Path, display: Display) -> list[Outcome]:
     display.stage(name, len(units))
     execution = context.config.execution
+    engine = run_units_on_ray if execution.engine == "ray" else run_units
     outcomes = []
     journal_path = folder / JOURNAL_FILE
     with journal_path.open("a", encoding="utf-8") as journal:
-        for outcome in run_units(context.spec, units, workers=execution.workers, timeout_s=execution.unit_timeout_s):
+        for outcome in engine(context.spec, units, workers=execution.workers, timeout_s=execution.unit_timeout_s):
             outcomes.append(outcome)
             journal.write(_journal_line(outcome))
             journal.flush()
