@@ -38,19 +38,23 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="session")
-def frames() -> np.ndarray:
-    """Eight smooth coloured frames with edges, ``uint8 RGB [8, 200, 240, 3]``."""
+def smooth_frames(count: int) -> np.ndarray:
+    """Smooth coloured frames with edges, ``uint8 RGB [count, 200, 240, 3]``."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:200, 0:240]
-    result = np.empty((8, 200, 240, 3), dtype=np.uint8)
-    for i in range(8):
+    result = np.empty((count, 200, 240, 3), dtype=np.uint8)
+    for i in range(count):
         a, b, c = rng.uniform(0.01, 0.2, size=3)
         wave = np.stack([np.sin(a * x + i), np.cos(b * y), np.sin(c * (x + y))], axis=2)
         disc = ((x - 120) ** 2 + (y - 90 - i) ** 2 < (40 + 2 * i) ** 2)[..., None]
         noise = rng.normal(scale=8.0, size=wave.shape)
         result[i] = np.clip(128 + 80 * wave + 40 * disc + noise, 0, 255)
     return result
+
+
+@pytest.fixture(scope="session")
+def frames() -> np.ndarray:
+    return smooth_frames(8)
 
 
 @pytest.fixture(scope="session")
