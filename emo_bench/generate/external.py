@@ -126,9 +126,13 @@ class External(SystemKind):
         )
         self._keep_log(log, request)
         self._check(result, log)
-        output = check_output(
-            find_output(space, card.output, not_before=started), card.output, request, locate_face=self._locate
-        )
+        try:
+            path = find_output(space, card.output, not_before=started)
+        except GenerationError as error:
+            # Some programs print what went wrong and still end with status 0.
+            found = f"{error.found}; {_last_words(log)}"
+            raise GenerationError(error.message, expected=error.expected, found=found, fix=error.fix) from None
+        output = check_output(path, card.output, request, locate_face=self._locate)
         return GeneratedClip(video=_keeping(output.video, space.folder), audio=request.audio, notes=output.notes)
 
     def _card(self, context: SystemContext) -> SystemCard:
@@ -181,8 +185,7 @@ class External(SystemKind):
         shutil.copyfile(log, folder / f"{request.clip_id}-{request.seed}.txt")
 
     def _check(self, result: ProcessResult, log: Path) -> None:
-        tail = log_tail(log)
-        said = f"its last words: {tail}" if tail else "it said nothing"
+        said = _last_words(log)
         if result.error:
             raise GenerationError("the program could not be started", found=result.error)
         if result.stopped_for is not None:
@@ -215,6 +218,11 @@ def _keeping(video: Video, folder: TemporaryFolder) -> Video:
         yield from video.open()
 
     return Video(video.spec, pieces)
+
+
+def _last_words(log: Path) -> str:
+    tail = log_tail(log)
+    return f"its last words: {tail}" if tail else "it said nothing"
 
 
 def _missing(card: SystemCard, wrong: list[Finding]) -> ConfigError:

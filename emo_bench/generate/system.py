@@ -153,6 +153,7 @@ for _kind, _target in {
     "shifted_audio": "emo_bench.generate.anchors:ShiftedAudio",
     "other_identity": "emo_bench.generate.anchors:OtherIdentity",
     "videos": "emo_bench.generate.videos:Videos",
+    "emo": "emo_bench.generate.emo:Emo",
     "external": "emo_bench.generate.external:External",
     "external_dubbing": "emo_bench.generate.external:ExternalDubbing",
     "wav2lip": "emo_bench.generate.wav2lip:Wav2Lip",

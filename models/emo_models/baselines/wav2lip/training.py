@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +41,7 @@ class TrainOptions:
         quality_weight: Weight of the discriminator's loss (published 0.07; 0 for the generator without it).
         lower_weight: Extra weight of the lower half in the reconstruction loss; 0 is published.
         mirror: Mirror half of the examples; published training does not.
+        precision: 'bfloat16' computes the generator's layers in mixed precision (about twice as fast on recent CPUs).
         seed: Of initial weights and examples.
     """
 
@@ -54,6 +55,7 @@ class TrainOptions:
     quality_weight: float = 0.0
     lower_weight: float = 0.0
     mirror: bool = False
+    precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -138,7 +140,7 @@ class GeneratorTrainer:
         self.options, self.sampler = options, sampler
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
-            self.generator = Generator(config)
+            self.generator = Generator(config).to(memory_format=torch.channels_last)
             self.discriminator = QualityDiscriminator(config) if options.quality_weight > 0 else None
         self.expert = expert.eval().requires_grad_(False) if expert is not None else None
         self.optimiser = torch.optim.Adam(self.generator.parameters(), lr=options.learning_rate)
@@ -155,7 +157,9 @@ class GeneratorTrainer:
         batch = self.sampler.generator_batch(self.step, batch_size=options.batch_size, frames=options.window_frames)
         self.generator.train()
         _set_rate(self.optimiser, options.rate_at(self.step))
-        painted = self.generator.forward_windows(batch.frame_mel, batch.inputs)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.precision == "bfloat16"):
+            painted = self.generator.forward_windows(batch.frame_mel, batch.inputs)
+        painted = painted.float()
         losses: dict[str, Tensor] = {"l1": reconstruction_loss(painted, batch.target, options.lower_weight)}
         total = options.reconstruction_weight * losses["l1"]
         if self.expert is not None and options.sync_weight > 0 and self.step >= options.sync_from:
