@@ -1,0 +1,32 @@
+"""What the synth family registers: names and where the classes are, nothing loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+EXTRACTORS: Final[Mapping[str, str]] = {
+    "face/synth@1": "emo_metrics.synth.face:FaceSynth",
+    "identity/synth@1": "emo_metrics.synth.face:IdentitySynth",
+    "appearance/synth@1": "emo_metrics.synth.frames_and_windows:AppearanceSynth",
+    "video/synth@1": "emo_metrics.synth.frames_and_windows:VideoSynth",
+    "sync/synth@1": "emo_metrics.synth.sync:SyncSynth",
+}
+"""Extractor name -> ``module:Class``."""
+
+METRICS: Final[Mapping[str, str]] = {
+    "fid/synth@1": "emo_metrics.synth.set_metrics:FidSynth",
+    "kid/synth@1": "emo_metrics.synth.set_metrics:KidSynth",
+    "fid-infinity/synth@1": "emo_metrics.synth.set_metrics:FidInfinitySynth",
+    "fvd/synth@1": "emo_metrics.synth.set_metrics:FvdSynth",
+    "kvd/synth@1": "emo_metrics.synth.set_metrics:KvdSynth",
+    "e-fid/synth@1": "emo_metrics.synth.set_metrics:EFidSynth",
+    "sync/synth@1": "emo_metrics.synth.sync:SyncOnSynth",
+    "f-sim/synth@1": "emo_metrics.synth.clip_metrics:FSimSynth",
+    "head-velocity/synth@1": "emo_metrics.synth.clip_metrics:HeadVelocitySynth",
+    "lmd/synth@1": "emo_metrics.synth.clip_metrics:LmdSynth",
+    "mouth-audio/synth@1": "emo_metrics.synth.clip_metrics:MouthAudioSynth",
+    "mouth-truth/synth@1": "emo_metrics.synth.clip_metrics:MouthTruth",
+    "blink-rate/synth@1": "emo_metrics.synth.clip_metrics:BlinkRateSynth",
+}
+"""Protocol name -> ``module:Class``."""

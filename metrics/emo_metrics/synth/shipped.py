@@ -1,0 +1,40 @@
+"""Reading the weight files that are part of the package; their bytes must be the pinned ones."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+from typing import TypeVar
+
+import safetensors.torch
+from torch import nn
+
+from emo_metrics.networks.weight_files import load_weights
+from emo_metrics.synth.pins import PINS
+
+N = TypeVar("N", bound=nn.Module)
+
+
+def load_shipped(network: N, name: str, *, device: str = "cpu", part: str = "") -> N:
+    """Fills a network with shipped weights (stored in half precision, used in single) and makes it ready to measure.
+
+    Args:
+        network: Receives them.
+        name: File name below ``emo_metrics/synth/weights``.
+        device: Where the network shall work.
+        part: Prefix of the tensors' names when the file holds several networks.
+
+    Raises:
+        ValueError: when the file is missing or its bytes are not those that the package was released with.
+    """
+    file = resources.files("emo_metrics.synth") / "weights" / name
+    if name not in PINS or not file.is_file():
+        raise ValueError(f"the shipped weights {name!r} are missing; expected them in emo_metrics: reinstall emo-bench")
+    data = file.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != PINS[name]:
+        raise ValueError(f"{name}: expected SHA-256 {PINS[name]}, found {digest}; reinstall emo-bench")
+    tensors = safetensors.torch.load(data)
+    own = {key.removeprefix(part): value.float() for key, value in tensors.items() if key.startswith(part)}
+    load_weights(network, own, source=name)
+    return network.to(device).eval()
