@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from emo_bench import __version__
-from emo_bench.cli import data, doctor, gate, ls, plan, report, run, schema, score, systems, validate, weights
+from emo_bench.cli import animate, data, doctor, gate, ls, plan, report, run, schema, score, systems, validate, weights
 from emo_bench.core.errors import EmoBenchError, ExitCode
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ app.command("run", rich_help_panel="Evaluate")(run.run)
 app.command("score", rich_help_panel="Evaluate")(score.score)
 app.command("plan", rich_help_panel="Evaluate")(plan.plan)
 app.command("validate", rich_help_panel="Evaluate")(validate.validate)
+app.command("animate", rich_help_panel="Make")(animate.animate)
 app.command("report", rich_help_panel="Judge")(report.report)
 app.command("compare", rich_help_panel="Judge")(report.compare)
 app.command("gate", rich_help_panel="Judge")(gate.gate)
@@ -68,8 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        _complain("interrupted; everything finished until now is kept, the same command continues")
-        return ExitCode.INTERRUPTED
+        return _interrupted()
     except BrokenPipeError:
         # Whoever read our output has gone; that is no error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -89,10 +89,15 @@ def _from_library(error: Exception) -> int:
     if code is None:
         raise error
     if type(error).__name__ == "Abort":
-        return ExitCode.INTERRUPTED
+        return _interrupted()  # how the library passes a KeyboardInterrupt on
     if callable(show):
         show()
     return ExitCode.USAGE if code == 2 else int(code)
+
+
+def _interrupted() -> int:
+    _complain("interrupted; everything finished until now is kept, the same command continues")
+    return ExitCode.INTERRUPTED
 
 
 def _complain(text: str) -> None:

@@ -54,7 +54,7 @@ LOSSLESS = ClipQuality()
 """Every pixel as it was; what all stores use."""
 
 NEAR_LOSSLESS = ClipQuality(crf=6, preset="veryfast")
-"""RGB without chroma subsampling at a small quantiser; for prepared data sets, which would be four times as large."""
+"""RGB without chroma subsampling at a small quantiser; for prepared data sets, about a third of the exact size."""
 
 _AUDIO_CHUNK = 4096
 _DURATION_ROUNDING = Fraction(2, 1000)

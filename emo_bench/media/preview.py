@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ def write_preview(
     crf: int = 18,
     preset: str = "veryfast",
     fps: Fraction | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> Path:
     """Writes an MP4 that browsers and phones play; atomically, and the same bytes for the same input.
 
@@ -45,6 +46,7 @@ def write_preview(
         crf: Quality of x264: 0 to 51, lower is better.
         preset: Speed of x264.
         fps: Needed for bare pieces.
+        metadata: Written into the file, for example a title that says what the video is.
 
     Raises:
         GenerationError: no frames, or pieces of changing size.
@@ -55,7 +57,7 @@ def write_preview(
         raise ValueError("fps is needed for bare pieces")
     pieces = video.open() if isinstance(video, Video) else iter(video)
     with atomic_path(target) as temporary:
-        _encode(temporary, pieces, audio, fps=rate, crf=crf, preset=preset)
+        _encode(temporary, pieces, audio, fps=rate, crf=crf, preset=preset, metadata=metadata)
     return target
 
 
@@ -89,7 +91,14 @@ def encode_roundtrip(video: Video, *, crf: int = 23, preset: str = "medium", fol
 
 
 def _encode(
-    path: Path, pieces: Iterator[FrameArray], audio: Audio | None, *, fps: Fraction, crf: int, preset: str
+    path: Path,
+    pieces: Iterator[FrameArray],
+    audio: Audio | None,
+    *,
+    fps: Fraction,
+    crf: int,
+    preset: str,
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
     import av
     from av.codec.context import Flags
@@ -100,6 +109,7 @@ def _encode(
     height, width = first.shape[1:3]
     # Front-loading the index lets players start before the file is complete.
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}) as container:
+        container.metadata.update(metadata or {})
         options = {"crf": str(crf), "preset": preset, "mbtree": "0"}
         picture: Any = container.add_stream("libx264", rate=fps, options=options)
         picture.width, picture.height = width + width % 2, height + height % 2

@@ -1,0 +1,67 @@
+"""Reads an untrusted still picture in a limited child process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from emo_bench.core.errors import DecodeError, LimitError
+from emo_bench.media.child import open_regular, shown_name
+from emo_bench.media.types import FrameArray
+
+MAX_PIXELS = 64_000_000
+TIMEOUT_S = 60.0
+MEMORY_BYTES = 2 << 30
+_HEADER = 16
+
+
+def read_image(path: Path) -> FrameArray:
+    """The picture as ``uint8 RGB [H, W, 3]``, turned upright by its EXIF note, transparency over white.
+
+    Args:
+        path: JPEG, PNG, WebP, BMP, TIFF or GIF (its first picture).
+
+    Raises:
+        DecodeError: when it is no readable picture.
+        LimitError: when it has more than 64 million pixels, or decoding takes too long.
+    """
+    import os
+
+    descriptor = open_regular(path)
+    command = [sys.executable, "-s", "-P", "-m", "emo_bench.media.image_worker", str(descriptor)]
+    environment = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
+    environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
+    try:
+        done = subprocess.run(
+            command,
+            pass_fds=(descriptor,),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise LimitError(f"{shown_name(path)} took longer than {TIMEOUT_S:g} s to decode") from None
+    finally:
+        os.close(descriptor)
+    if done.returncode != 0 or len(done.stdout) < _HEADER:
+        raise _explained(path, done)
+    height, width = (int.from_bytes(done.stdout[start : start + 8], "big") for start in (0, 8))
+    pixels = np.frombuffer(done.stdout, np.uint8, offset=_HEADER)
+    if pixels.size != height * width * 3:
+        raise DecodeError(f"{shown_name(path)} could not be decoded", expected=f"{width}x{height} pixels")
+    return pixels.reshape(height, width, 3).copy()
+
+
+def _explained(path: Path, done: subprocess.CompletedProcess[bytes]) -> DecodeError | LimitError:
+    said = done.stderr.decode(errors="replace").strip().splitlines()
+    reason = said[-1][:200] if said else f"the decoding process ended with code {done.returncode}"
+    if done.returncode < 0 or "pixels" in reason or "MemoryError" in reason:
+        return LimitError(f"{shown_name(path)} is too large or too costly a picture", found=reason)
+    return DecodeError(
+        f"{shown_name(path)} is not a readable picture", expected="JPEG, PNG, WebP, BMP, TIFF or GIF", found=reason
+    )
