@@ -84,7 +84,7 @@ def animate(
         )
     sound = read_audio(audio)
     if sound.seconds > LONGEST_S:
-        raise TooShortError(
+        raise LimitError(
             f"{audio.name} is too long", expected=f"at most {LONGEST_S:g} s", found=f"{sound.seconds:g} s"
         )
     if len(sound.samples) == 0:
