@@ -63,6 +63,14 @@ class ManifestEntry(Frozen):
                 raise ValueError(f"expected 64 hexadecimal digits for {kind!r}")
         return value
 
+    @field_validator("video", "audio", "truth", "identity", "split")
+    @classmethod
+    def _is_unicode(cls, value: str | None) -> str | None:
+        # Names of files in other encodings reach Python with lone surrogates, which no manifest can hold.
+        if value is not None and value != value.encode("utf-8", "replace").decode("utf-8"):
+            raise ValueError("expected text in Unicode; rename the file")
+        return value
+
     @field_validator("video", "audio", "truth")
     @classmethod
     def _path_stays_inside(cls, value: str | None) -> str | None:
