@@ -65,7 +65,7 @@ CUTS = {
         swell=1.3, fringe=-0.05, sides=1.4, side_from=0.74, sweep=0.62, back=1.6, flare=0.16, wave=0.05, rough=0.03
     ),
     "curly": Cut(
-        swell=2.4, fringe=0.06, sides=0.45, side_from=0.80, locks=0.07, rough=0.11, back=0.5, flare=0.02, wave=0.03
+        swell=2.4, fringe=0.06, sides=0.45, side_from=0.80, locks=0.07, rough=0.11, back=0.62, flare=-0.34, wave=0.02
     ),
     "bun": Cut(swell=0.6, fringe=-0.03, sides=0.02, side_from=0.84, sweep=0.22, locks=0.0, rough=0.006),
 }
@@ -200,8 +200,8 @@ def _draw_fall(canvas: Canvas, who: Identity, view: View, light: Light, cut: Cut
     distance = np.maximum(side - half * dome - sway * 0.5, y - tip) * view.unit
     if cut.rough > 0.02:
         ripple = contour_noise(who.hair_seed + 1, False, 9.0)
-        place = (y * 420.0 + np.where(behind > 0, 0.0, 512.0)).astype(np.int32) & (_TURN - 1)
-        distance = distance + ripple[place] * (cut.rough * 0.8 * view.unit)
+        place = (y * 260.0 + np.where(behind > 0, 0.0, 512.0)).astype(np.int32) & (_TURN - 1)
+        distance = distance + ripple[place] * (min(cut.rough, 0.06) * 0.8 * view.unit)
     if inner > 0.0:
         hem = inner + 0.10 * smoothstep(1.0, 1.7, y) - sway * 0.5
         distance = np.maximum(distance, (hem - side) * view.unit)

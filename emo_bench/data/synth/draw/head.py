@@ -9,6 +9,7 @@ fixed-point steps, so features move by their own depth and the far side is fores
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -109,6 +110,25 @@ def axis_depth(Y: Real) -> Real:
     return 0.26 * smoothstep(0.15, 1.05, Y)
 
 
+_STEPS = 4096
+_SPAN = 1.6
+
+
+@lru_cache(maxsize=8)
+def _profile(identity: Identity) -> tuple[F32, F32]:
+    """``half_width`` and ``axis_depth`` over Y from -1.6 to 1.6, for looking up instead of computing."""
+    Y = np.arange(_STEPS, dtype=np.float32) * (2.0 * _SPAN / (_STEPS - 1)) - _SPAN
+    return half_width(identity, Y), np.asarray(axis_depth(Y), np.float32)
+
+
+def _shape_at(identity: Identity, Y: F32) -> tuple[F32, F32]:
+    """Half-width and axis depth at the heights Y of pixels."""
+    widths, depths = _profile(identity)
+    scale = (_STEPS - 1) / (2.0 * _SPAN)
+    index = np.minimum(np.maximum(Y * scale + (_SPAN * scale + 0.5), 0.0), _STEPS - 1.0).astype(np.int32)
+    return widths[index], depths[index]
+
+
 @dataclass(frozen=True)
 class Surface:
     """What the pixels of a window show of the head: arrays ``[h, w]``.
@@ -160,8 +180,7 @@ def surface(identity: Identity, view: View, window: Window, *, swell: float = 0.
     X = Z = Y = alpha = zc = x_
     for _ in range(2):
         Y = raise_jaw((y_ - depth * sp) * (1.0 / cp), view.jaw)
-        alpha = half_width(identity, Y)
-        zc = axis_depth(Y)
+        alpha, zc = _shape_at(identity, Y)
         across = x_ - zc * sy
         squared = alpha * alpha * (cy * cy) + (gamma * gamma * sy * sy)
         root = np.sqrt(np.maximum(squared * np.maximum(1.0 - Y * Y, 0.0) - across * across, 0.0))
@@ -207,10 +226,11 @@ def _outline(identity: Identity, view: View, x: F32, y: F32) -> F32:
     sp, cp = view.pitch
     gamma = identity.depth
     reach = float(np.sqrt(cp * cp + gamma * gamma * sp * sp))
-    forward = axis_depth(y) + 0.12 * smoothstep(0.2, 1.0, y)
+    # The rim that the viewer sees at the chin lies further forward than the skull's axis.
+    forward = clamp(y * 0.42 - 0.06, 0.0, 0.38)
     Y = raise_jaw((y - forward * sp) * (1.0 / reach), view.jaw)
-    alpha = half_width(identity, Y)
-    across = x - axis_depth(Y) * sy
+    alpha, axis = _shape_at(identity, Y)
+    across = x - axis * sy
     squared = alpha * alpha * (cy * cy) + (gamma * gamma * sy * sy)
     relative = across / squared
     value = relative * across + Y * Y - 1.0

@@ -16,16 +16,13 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> None:
     """Renders the mini slice and the probe's frames and writes ``hashes.json``."""
-    sys.path.insert(0, str(HERE))
-    from test_synth_make import PROBE
-
     from emo_bench.data.manifest import read_manifest
     from emo_bench.data.synth.make import make_hdtf_synth
 
     with tempfile.TemporaryDirectory() as folder:
         report = make_hdtf_synth(Path(folder), slice="mini", workers=1)
         clips = {entry.id: entry.sha256 for entry in read_manifest(report.manifest).entries}
-    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, str(HERE / "frames_probe.py")], capture_output=True, text=True, check=True)
     hashes = {"clips": clips, "frames": json.loads(done.stdout)}
     (HERE / "hashes.json").write_text(json.dumps(hashes, indent=1) + "\n", encoding="utf-8")
 

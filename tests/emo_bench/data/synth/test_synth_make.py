@@ -22,16 +22,7 @@ from emo_bench.data.synth.state import FrameState
 
 HASHES = json.loads((Path(__file__).parent / "hashes.json").read_text(encoding="utf-8"))
 
-# Run in a process of its own, once with all of the processor's instructions and once with none beyond the baseline.
-PROBE = """
-import hashlib, json
-from emo_bench.data.synth.identity import identity_from_seed
-from emo_bench.data.synth.render import render_frame
-from emo_bench.data.synth.state import FrameState
-state = FrameState(yaw=11.3, pitch=-4.2, roll=3.1, x=0.03, jaw_open=0.61, smile_left=0.3, mouth_stretch=0.4, look_x=0.5)
-frames = [render_frame(identity_from_seed(i), state, size=128) for i in range(10)]
-print(json.dumps([hashlib.sha256(frame.tobytes()).hexdigest() for frame in frames]))
-"""
+PROBE = Path(__file__).parent / "frames_probe.py"
 BASELINE_ONLY = (
     "AVX512_SPR AVX512_ICL AVX512_CLX AVX512_CNL AVX512_SKX AVX512F AVX512CD X86_V4 X86_V3 AVX2 FMA3 AVX F16C"
 )
@@ -49,7 +40,7 @@ def test_clips_have_the_committed_bytes(tmp_path: Path) -> None:
 
 def _probe(disabled: str) -> list[str]:
     environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": disabled, "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run([sys.executable, "-c", PROBE], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, str(PROBE)], env=environment, capture_output=True, text=True, check=True)
     hashes: list[str] = json.loads(done.stdout)
     return hashes
 
