@@ -66,9 +66,7 @@ def open_training_clips(manifest: Path, *, split: str, cache: Path) -> SynthTrai
     Raises:
         DataError: The split is empty, a clip has no truth, or sizes differ.
     """
-    entries = [entry for entry in read_manifest(manifest) if entry.split == split]
-    if not entries:
-        raise DataError(f"no clips of split {split!r}", expected="a manifest with that split", found=str(manifest))
+    entries = list(read_manifest(manifest).select(split=split).entries)
     digest = _digest(entries)
     folder = cache / f"{split}-{digest[:16]}"
     if not (folder / "rows.json").is_file():

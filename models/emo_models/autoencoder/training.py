@@ -88,7 +88,7 @@ def train_autoencoder(
         optimizer.step()
         step += 1
         _average(average, model.state_dict(), min(config.ema, step / (step + 10)))
-        history.append(round(float(loss), 5))
+        history.append(round(loss.item(), 5))
         if step % 50 == 0:
             recent = float(np.mean(history[-50:]))
             report(f"autoencoder: step {step}/{config.steps} loss {recent:.4f} ({time.monotonic() - began:.0f} s)")

@@ -70,20 +70,28 @@ class AudioLayers(nn.Module):
         self.norm_out = nn.LayerNorm(token_dim)
 
     def forward(self, features: Tensor) -> Tensor:
-        """``features [b, f + 2m, layers, width]``, m neighbours on each side, -> tokens ``[b, f, k, token_dim]``."""
+        """Tokens ``[b, f, k, token_dim]``.
+
+        Args:
+            features: ``[b, f + 2m, layers, width]``, m neighbours on each side; or, for frames that do not follow one
+                another, one window each: ``[b, f, 2m + 1, layers, width]``.
+        """
         mixed = self._mix_layers(features)
         if self.projection == "joint":
-            windows = mixed.unfold(1, 2 * self.window + 1, 1).transpose(2, 3).flatten(2)
-            tokens: Tensor = self.project(windows).unflatten(2, (-1, self.token_dim))
+            tokens: Tensor = self.project(self._windows(mixed).flatten(2)).unflatten(2, (-1, self.token_dim))
         else:
-            per_frame = self.project(mixed)
-            windows = per_frame.unfold(1, 2 * self.window + 1, 1).transpose(2, 3)
-            tokens = windows.unflatten(3, (self.tokens, self.token_dim)).flatten(2, 3)
+            tokens = self._windows(self.project(mixed)).unflatten(3, (self.tokens, self.token_dim)).flatten(2, 3)
         normed: Tensor = self.norm_out(tokens + self.neighbour_positions.to(tokens.dtype))
         return normed
 
+    def _windows(self, frames: Tensor) -> Tensor:
+        """``[b, f + 2m, c]`` -> ``[b, f, 2m + 1, c]``; windows pass through."""
+        if frames.dim() == 4:
+            return frames
+        return frames.unfold(1, 2 * self.window + 1, 1).transpose(2, 3)
+
     def _mix_layers(self, features: Tensor) -> Tensor:
-        normed = [norm(layer) for norm, layer in zip(self.norms, features.unbind(2), strict=True)]
+        normed = [norm(layer) for norm, layer in zip(self.norms, features.unbind(-2), strict=True)]
         if self.mix == "concat":
             return torch.cat(normed, -1)
         weights = F.softmax(self.layer_logits.float(), 0).to(normed[0].dtype)

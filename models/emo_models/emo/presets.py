@@ -67,6 +67,12 @@ EMO_SYNTH = Preset(
     },
     schedule=COSINE,
     audio_encoder={"kind": "log-mel", "fps": 25.0, "bands": 48, "steps": 4},
+    autoencoder_config={
+        "latent_channels": 8,
+        "widths": (32, 64, 96),
+        "encoder_blocks": (0, 1, 1),
+        "decoder_blocks": (1, 1, 2),
+    },
     trained_on="HDTF-Synth, faces drawn by a program; it does not animate photographs of people",
 )
 """128 px, small enough to be trained on two CPU cores."""

@@ -1,1 +1,37 @@
-"""How EMO is trained: stages, loss, batches, checkpoints, diagnostics."""
+"""How EMO is trained: stages, loss, batches, checkpoints, diagnostics. `run` does all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emo_models.emo.training.clips import TrainingClips
+    from emo_models.emo.training.config import TrainConfig
+
+
+def run(
+    config: TrainConfig,
+    data: TrainingClips,
+    out: Path,
+    *,
+    held_out: TrainingClips | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Trains EMO and saves a pipeline; goes on where an earlier call with the same folder stopped.
+
+    Args:
+        config: The settings.
+        data: Training clips.
+        out: Folder for checkpoints, curves, samples and the pipeline.
+        held_out: Clips of other people for the diagnostics.
+        report: Called with lines for the user.
+
+    Returns:
+        The folder of the saved pipeline, for `EMOPipeline.from_pretrained`.
+    """
+    # Imported here: the autoencoder's training uses the clips of this package.
+    from emo_models.emo.training.entry import run_training
+
+    return run_training(config, data, out, held_out=held_out, report=report)

@@ -1,0 +1,174 @@
+"""Batches for each stage, drawn so that a step's batch depends on seed, stage and step only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from emo_models.autoencoder.small_autoencoder import to_signed
+from emo_models.emo.audio_encoders import AudioEncoder
+from emo_models.emo.codec import encode_in_pieces
+from emo_models.emo.face_locator import union_mask
+from emo_models.emo.training.clips import ClipRecord, TrainingClips, step_generator
+from emo_models.emo.training.config import StageConfig
+from emo_models.emo.training.stages import STAGES
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Batch:
+    """Tensors of one step: b clips, f frames, n motion frames, m neighbours.
+
+    Attributes:
+        latents: Clean latents ``[b, f, c, h, w]``.
+        reference: ``[b, c, h, w]``.
+        motion: ``[b, n, c, h, w]`` or ``None``.
+        audio: ``[b, f + 2m, layers, width]`` for video; ``[b, f, 2m + 1, layers, width]`` for single frames.
+        speed: ``[b, f + 2m]`` or ``None``.
+        mask: ``[b, 1, H, W]``.
+        mouth: Share of each latent cell inside the mouth box, ``[b, f, h, w]``.
+        eyes: The same for the eyes.
+        gates: Per condition 1 (given) or 0 (dropped), ``[b]``.
+    """
+
+    latents: Tensor
+    reference: Tensor
+    motion: Tensor | None
+    audio: Tensor | None
+    speed: Tensor | None
+    mask: Tensor
+    mouth: Tensor
+    eyes: Tensor
+    gates: dict[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class _Clip:
+    record: ClipRecord
+    latents: Tensor
+    audio: Tensor
+
+
+class LatentClips:
+    """Clips with their latents and speech features, computed once.
+
+    Args:
+        clips: The data.
+        vae: The autoencoder.
+        encoder: The speech encoder.
+        window: m; that many neighbours are kept on each side.
+        downsample: Pixels per latent pixel.
+    """
+
+    def __init__(self, clips: TrainingClips, vae: Any, encoder: AudioEncoder, *, window: int, downsample: int) -> None:
+        self.window, self.downsample = window, downsample
+        self.clips = [self._prepare(clips[index], vae, encoder) for index in range(len(clips))]
+
+    def _prepare(self, record: ClipRecord, vae: Any, encoder: AudioEncoder) -> _Clip:
+        pieces = [
+            encode_in_pieces(vae, to_signed(torch.from_numpy(np.array(record.frames[i : i + 32])))).half()
+            for i in range(0, len(record.frames), 32)
+        ]
+        audio = encoder.window(record.audio, -self.window, len(record.frames) + self.window)
+        return _Clip(record, torch.cat(pieces), audio)
+
+    def batch(
+        self, stage: StageConfig, *, frames: int, motion_frames: int, seed: int, step: int, rank: int = 0
+    ) -> Batch:
+        """The batch of a step; ``rank`` tells processes apart."""
+        samples = [
+            self._sample(stage, frames, motion_frames, step_generator(seed, f"batch-{stage.name}", step, rank, i))
+            for i in range(stage.clips)
+        ]
+        merged: dict[str, Any] = {}
+        for name in samples[0]:
+            parts = [sample[name] for sample in samples]
+            merged[name] = None if parts[0] is None else torch.stack(parts)
+        gates = {name.removeprefix("gate_"): merged.pop(name) for name in list(merged) if name.startswith("gate_")}
+        return Batch(**merged, gates=gates)
+
+    def _sample(
+        self, stage: StageConfig, frames: int, motion_frames: int, rng: np.random.Generator
+    ) -> dict[str, Tensor | None]:
+        declared = STAGES[stage.name]
+        clip = self.clips[int(rng.integers(len(self.clips)))]
+        count = len(clip.latents)
+        if declared.temporal:
+            if count < frames + motion_frames:
+                raise ValueError(
+                    f"expected clips of at least {frames + motion_frames} frames, found {clip.record.id} with {count}"
+                )
+            start = int(rng.integers(motion_frames, count - frames + 1))
+            chosen = np.arange(start, start + frames)
+        else:
+            chosen = np.sort(rng.choice(count, size=frames, replace=count < frames))
+        reference = _reference(chosen, count, stage.reference_margin, rng)
+        motion = None
+        if declared.temporal and motion_frames:
+            motion = clip.latents[chosen[0] - motion_frames : chosen[0]].float()
+            motion = motion + stage.motion_noise * torch.from_numpy(rng.standard_normal(motion.shape, np.float32))
+        around = np.arange(-self.window, self.window + 1)
+        spread = np.arange(chosen[0] - self.window, chosen[-1] + self.window + 1)
+        if not declared.temporal:
+            spread = (chosen[:, None] + around).reshape(-1)
+        speed = clip.record.head_speed[np.clip(spread, 0, count - 1)]
+        audio = clip.audio[spread + self.window] if declared.hears else None
+        if audio is not None and not declared.temporal:
+            audio = audio.unflatten(0, (frames, len(around)))
+        return {
+            "latents": clip.latents[chosen].float(),
+            "reference": clip.latents[reference].float(),
+            "motion": motion,
+            "audio": audio,
+            "speed": torch.from_numpy(np.array(speed)) if declared.paced else None,
+            "mask": self._region(clip.record, white=rng.random() < stage.white_region, rng=rng),
+            "mouth": self._cover(clip.record.mouth_boxes[chosen], clip),
+            "eyes": self._cover(clip.record.eye_boxes[chosen], clip),
+            "gate_reference": _gate(rng, stage.drop_reference),
+            "gate_audio": _gate(rng, stage.drop_audio if len(clip.record.audio) else 1.0),
+            "gate_motion": _gate(rng, stage.drop_motion),
+            "gate_speed": _gate(rng, stage.drop_speed),
+        }
+
+    def _region(self, record: ClipRecord, *, white: bool, rng: np.random.Generator) -> Tensor:
+        height, width = record.frames.shape[1:3]
+        grow = rng.uniform(0.0, 0.2)
+        if white:
+            return torch.ones(1, height, width)
+        boxes = record.face_boxes.astype(np.float64)
+        low, high = boxes[:, :2].min(0), boxes[:, 2:].max(0)
+        extra = (high - low) * grow / 2
+        union = np.concatenate([low - extra, high + extra])[None, None]
+        return union_mask(torch.from_numpy(union), height=height, width=width)[0]
+
+    def _cover(self, boxes: NDArray[np.float32], clip: _Clip) -> Tensor:
+        height, width = clip.latents.shape[2:]
+        return cell_cover(boxes / self.downsample, height=height, width=width)
+
+
+def cell_cover(boxes: NDArray[np.floating], *, height: int, width: int) -> Tensor:
+    """Share of each cell of a grid that a box covers, ``float32 [t, height, width]``; boxes in cells.
+
+    >>> cell_cover(np.array([[0.5, 0.0, 2.0, 1.0]]), height=1, width=2).tolist()
+    [[[0.5, 1.0]]]
+    """
+    left, top, right, bottom = (boxes[:, i, None].astype(np.float32) for i in range(4))
+    x, y = np.arange(width, dtype=np.float32)[None], np.arange(height, dtype=np.float32)[None]
+    across = np.clip(np.minimum(right, x + 1) - np.maximum(left, x), 0, 1)
+    down = np.clip(np.minimum(bottom, y + 1) - np.maximum(top, y), 0, 1)
+    return torch.from_numpy(down[:, :, None] * across[:, None, :])
+
+
+def _gate(rng: np.random.Generator, drop: float) -> Tensor:
+    return torch.tensor(0.0 if rng.random() < drop else 1.0)
+
+
+def _reference(chosen: NDArray[np.int64], count: int, margin: int, rng: np.random.Generator) -> int:
+    """A frame at least ``margin`` away from every target, or as far as the clip allows."""
+    distance = np.abs(np.arange(count)[:, None] - chosen[None]).min(1)
+    allowed = np.flatnonzero(distance >= min(margin, int(distance.max())))
+    return int(rng.choice(allowed))

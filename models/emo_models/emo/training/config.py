@@ -1,0 +1,143 @@
+"""Settings of a training run; every field can be written in a YAML file under the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from emo_models.autoencoder.training import AutoencoderTraining
+from emo_models.emo.presets import PRESETS
+from emo_models.emo.training.stages import STAGES
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageConfig:
+    """One stage. The paper-literal value of every choice it leaves open is named.
+
+    Attributes:
+        name: ``"image"``, ``"audio"`` (optional sub-stage: audio on single frames), ``"video"`` or ``"speed"``.
+        steps: Optimizer steps.
+        clips: Clips per step and process; paper 48 images, then 4 clips.
+        frames: Frames per clip; independent of each other in ``image`` and ``audio``. 0 means the model's f.
+        lr: Highest learning rate; paper 1e-5 from Stable Diffusion 1.5.
+        warmup: Steps of linear rise.
+        final_lr: Share of ``lr`` that remains at the end of a linear fall; 1 is constant.
+        backbone_lr_scale: Learning rate of parts that an earlier stage trained, relative to ``lr``; 0 freezes them.
+            The paper does not say.
+        drop_reference: Probability of training without the reference; literal 0.
+        drop_audio: Without audio; literal 0.
+        drop_motion: With zero maps instead of motion frames, as in a first clip; literal 0.
+        drop_speed: Without speed; literal 0.
+        white_region: With a white region mask, which means no guidance; literal 0.
+        mouth_weight: Added weight of the mean loss over the mouth box; literal 0.
+        eye_weight: The same for the eyes; literal 0.
+        min_snr_gamma: Min-SNR weighting per sample; ``None`` (literal) is off.
+        timesteps: ``"uniform"`` (literal) or ``"logit_normal"``.
+        logit_mean: Mean of the logit-normal time; 0 is the middle of the schedule.
+        logit_std: Its standard deviation.
+        reference_margin: Least distance in frames from the reference to the target; literal 0.
+        motion_noise: Standard deviation of noise on the latents of motion frames; literal 0.
+    """
+
+    name: str
+    steps: int
+    clips: int = 4
+    frames: int = 0
+    lr: float = 1e-5
+    warmup: int = 100
+    final_lr: float = 1.0
+    backbone_lr_scale: float = 1.0
+    drop_reference: float = 0.05
+    drop_audio: float = 0.1
+    drop_motion: float = 0.2
+    drop_speed: float = 0.1
+    white_region: float = 0.1
+    mouth_weight: float = 0.0
+    eye_weight: float = 0.0
+    min_snr_gamma: float | None = 5.0
+    timesteps: str = "uniform"
+    logit_mean: float = 0.0
+    logit_std: float = 1.0
+    reference_margin: int = 30
+    motion_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.name not in STAGES:
+            raise ValueError(f"expected a stage among {', '.join(STAGES)}, found {self.name!r}")
+        if self.timesteps not in {"uniform", "logit_normal"}:
+            raise ValueError(f"expected timesteps to be uniform or logit_normal, found {self.timesteps!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """A whole run.
+
+    Attributes:
+        preset: Size of the model.
+        stages: In order.
+        model_changes: Arguments of `EMOModel` that differ from the preset.
+        seed: Decides everything random.
+        weight_decay: Of AdamW.
+        grad_clip: Largest gradient norm.
+        ema: Decay of the averaged weights.
+        mixed_precision: accelerate's ``"no"``, ``"bf16"`` or ``"fp16"``.
+        gradient_checkpointing: Trade time for memory.
+        log_every: Steps.
+        checkpoint_every: Steps.
+        diagnostics_every: Steps; 0 is never.
+        diagnostics_steps: Denoising steps of the samples shown.
+        reader_steps: Training steps of the network that reads the mouth for the diagnostics; 0 leaves speech out.
+        autoencoder: How the small autoencoder is trained when none is given.
+        autoencoder_folder: A trained autoencoder; empty trains one first.
+        start_from: Folder of an `EMOModel` to start from; empty starts from the seed.
+    """
+
+    preset: str
+    stages: tuple[StageConfig, ...]
+    model_changes: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    weight_decay: float = 0.01
+    grad_clip: float = 1.0
+    ema: float = 0.9995
+    mixed_precision: str = "no"
+    gradient_checkpointing: bool = False
+    log_every: int = 50
+    checkpoint_every: int = 200
+    diagnostics_every: int = 0
+    diagnostics_steps: int = 16
+    reader_steps: int = 600
+    autoencoder: AutoencoderTraining = AutoencoderTraining()
+    autoencoder_folder: str = ""
+    start_from: str = ""
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise ValueError(f"expected a preset among {', '.join(PRESETS)}, found {self.preset!r}")
+        if not self.stages:
+            raise ValueError("expected at least one stage, found none")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """From the content of a YAML file.
+
+        Raises:
+            ValueError: Names the field that is unknown or missing.
+        """
+        known = _checked(cls, values, "the training config")
+        known["stages"] = tuple(
+            StageConfig(**_checked(StageConfig, stage, f"stage {number}"))
+            for number, stage in enumerate(known.get("stages", ()), start=1)
+        )
+        if "autoencoder" in known:
+            settings = _checked(AutoencoderTraining, known["autoencoder"], "autoencoder")
+            known["autoencoder"] = AutoencoderTraining(**settings)
+        return cls(**known)
+
+
+def _checked(kind: type[Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    names = {f.name for f in fields(kind)}
+    unknown = sorted(set(values) - names)
+    if unknown:
+        raise ValueError(f"expected the fields {', '.join(sorted(names))} in {where}, found {', '.join(unknown)} too")
+    return dict(values)

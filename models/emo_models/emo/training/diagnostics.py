@@ -1,0 +1,206 @@
+"""Cheap measurements that show early whether EMO learns what it should (audio, motion frames, speed, seams)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from emo_models.emo.conditions import Gates
+from emo_models.emo.guidance import Guidance
+from emo_models.emo.model import EMOModel
+from emo_models.emo.pipeline import EMOPipeline, SamplingOptions
+from emo_models.emo.schedulers import NoiseSchedule
+from emo_models.emo.training.batches import Batch, LatentClips
+from emo_models.emo.training.clips import ClipRecord, TrainingClips
+from emo_models.emo.training.config import StageConfig
+from emo_models.emo.training.loss import region_mean
+from emo_models.emo.training.mouth_reader import MouthReader, box_middle, correlation, lag_curve, read_opening
+
+
+@torch.no_grad()
+def audio_gap(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *, seed: int = 0) -> dict[str, float]:
+    """How much the audio matters, at the middle of the schedule.
+
+    Returns:
+        ``audio_gap``: loss in the mouth box with the right audio minus with another clip's, relative to the latter;
+        must become negative. ``guidance_energy``: change of the prediction when audio is left out, inside the mouth box
+        over outside; above 1 when audio moves the mouth first of all.
+    """
+    if batch.audio is None:
+        return {}
+    times = torch.full(batch.latents.shape[:1], schedule.config.train_steps // 2)
+    noise = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(seed))
+    target = schedule.target(batch.latents, noise, times)
+    temporal = batch.motion is not None
+
+    def predict(audio: Tensor | None) -> Tensor:
+        prediction: Tensor = model(
+            schedule.add_noise(batch.latents, noise, times), times, reference=batch.reference, motion=batch.motion,
+            audio=audio, mask=batch.mask, speed=batch.speed, temporal=temporal,
+        )  # fmt: skip
+        return prediction
+
+    right, wrong, none = predict(batch.audio), predict(batch.audio.roll(1, 0)), predict(None)
+
+    def mouth_loss(prediction: Tensor) -> float:
+        return float(region_mean((prediction - target).square().mean(2), batch.mouth).mean())
+
+    change = (right - none).square().mean(2)
+    inside = float(region_mean(change, batch.mouth).mean())
+    outside = float(region_mean(change, 1 - batch.mouth).mean())
+    loss_wrong = mouth_loss(wrong)
+    return {
+        "audio_gap": (mouth_loss(right) - loss_wrong) / max(loss_wrong, 1e-9),
+        "guidance_energy": inside / max(outside, 1e-12),
+    }
+
+
+@torch.no_grad()
+def motion_dependence(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *, seed: int = 0) -> float:
+    """Relative change of the prediction when the motion frames become zero maps, in the mode the model is in."""
+    if batch.motion is None:
+        return 0.0
+    times = torch.full(batch.latents.shape[:1], schedule.config.train_steps // 2)
+    noise = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(seed))
+    noisy = schedule.add_noise(batch.latents, noise, times)
+
+    def predict(gate: float) -> Tensor:
+        gates = Gates(motion=torch.full((len(noisy),), gate))
+        prediction: Tensor = model(
+            noisy, times, reference=batch.reference, motion=batch.motion, audio=batch.audio, mask=batch.mask, gates=gates
+        )
+        return prediction
+
+    kept, zeroed = predict(1.0), predict(0.0)
+    return float((kept - zeroed).norm() / kept.norm())
+
+
+def seam_score(frames: NDArray[np.uint8], *, clip_frames: int) -> float:
+    """Mean frame difference across clip borders over the mean inside clips; 1 is no seam.
+
+    Raises:
+        ValueError: The video is no longer than one clip.
+    """
+    steps = np.abs(np.diff(frames.astype(np.float32), axis=0)).mean((1, 2, 3))
+    borders = np.arange(len(steps)) % clip_frames == clip_frames - 1
+    if not borders.any() or borders.all():
+        raise ValueError(f"expected a video of more than {clip_frames} frames, found {len(frames)}")
+    return float(steps[borders].mean() / max(float(steps[~borders].mean()), 1e-9))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SpeechCheck:
+    """What generated videos of known clips show.
+
+    Attributes:
+        correlation: Mean over clips of the correlation of generated and true mouth opening.
+        per_clip: The same per clip.
+        lag: Peak of the lag curve in frames; positive is late.
+        curve: Correlation per lag.
+        reader_correlation: The reader's own correlation on the real frames of the same clips.
+        seam: Mean seam score.
+        videos: The frames, in order of clips.
+    """
+
+    correlation: float
+    per_clip: tuple[float, ...]
+    lag: int
+    curve: dict[int, float]
+    reader_correlation: float
+    seam: float
+    videos: tuple[NDArray[np.uint8], ...]
+
+
+def check_speech(
+    pipeline: EMOPipeline,
+    clips: Sequence[ClipRecord],
+    reader: MouthReader,
+    *,
+    steps: int = 16,
+    audio_guidance: float = 1.0,
+    seconds: float | None = None,
+    seed: int = 0,
+) -> SpeechCheck:
+    """Animates each clip's portrait with its sound and reads the mouth."""
+    made, truth, own, videos, seams = [], [], [], [], []
+    options = SamplingOptions(steps=steps, guidance=Guidance(audio=audio_guidance))
+    for clip in clips:
+        audio = clip.audio if seconds is None else clip.audio[: int(seconds * 16_000)]
+        output = pipeline(clip.frames[clip.reference_index], audio, seed=seed, options=options,
+                          face_region=_region(clip))  # fmt: skip
+        count = min(len(output.frames), len(clip.frames))
+        frames = output.frames[:count]
+        if clip.mouth_opening is None:
+            raise ValueError(f"expected a clip with known mouth opening, found {clip.id}")
+        # The generated head may stand elsewhere than the real one: look where the mouth is on average.
+        middle = box_middle(clip.mouth_boxes).mean(0, keepdims=True)
+        made.append(read_opening(reader, frames, middle))
+        truth.append(clip.mouth_opening[:count].astype(np.float64))
+        own.append(correlation(read_opening(reader, np.asarray(clip.frames[:count]), middle), truth[-1]))
+        videos.append(frames)
+        if count > pipeline.model.config.frames:
+            seams.append(seam_score(frames, clip_frames=pipeline.model.config.frames))
+    per_clip = tuple(correlation(a, b) for a, b in zip(made, truth, strict=True))
+    curve = lag_curve(made, truth)
+    return SpeechCheck(
+        correlation=float(np.mean(per_clip)),
+        per_clip=per_clip,
+        lag=max(curve, key=lambda lag: curve[lag]),
+        curve=curve,
+        reader_correlation=float(np.mean(own)),
+        seam=float(np.mean(seams)) if seams else float("nan"),
+        videos=tuple(videos),
+    )
+
+
+def _region(clip: ClipRecord) -> tuple[float, float, float, float]:
+    height, width = clip.frames.shape[1:3]
+    low, high = clip.face_boxes[:, :2].min(0), clip.face_boxes[:, 2:].max(0)
+    return (
+        float(max(low[0] / width, 0.0)),
+        float(max(low[1] / height, 0.0)),
+        float(min(high[0] / width, 1.0)),
+        float(min(high[1] / height, 1.0)),
+    )
+
+
+def frame_motion(frames: NDArray[np.uint8]) -> float:
+    """Mean absolute change from frame to frame, in grey levels; a stand-in for head speed where no pose is known."""
+    return float(np.abs(np.diff(frames.astype(np.float32), axis=0)).mean())
+
+
+def speed_response(
+    pipeline: EMOPipeline,
+    clip: ClipRecord,
+    *,
+    speeds: Sequence[float] = (0.1, 0.7, 1.3, 1.9),
+    steps: int = 16,
+    seed: int = 0,
+) -> dict[float, float]:
+    """`frame_motion` of one portrait and sound at each assigned speed; should rise with it (Table 2)."""
+    image = np.asarray(clip.frames[clip.reference_index])
+    return {
+        speed: frame_motion(pipeline(image, clip.audio, seed=seed, steps=steps, speed=speed).frames) for speed in speeds
+    }
+
+
+def probe_batch(clips: LatentClips, stage: StageConfig, model: Any, *, seed: int = 0) -> Batch:
+    """A fixed batch for diagnostics, with every condition given."""
+    return clips.batch(
+        stage,
+        frames=stage.frames or model.config.frames,
+        motion_frames=model.config.motion_frames,
+        seed=seed,
+        step=-1,
+    )
+
+
+def spread_clips(clips: TrainingClips, count: int) -> list[ClipRecord]:
+    """``count`` clips spread evenly over a set."""
+    return [clips[int(i)] for i in np.linspace(0, len(clips) - 1, min(count, len(clips)))]

@@ -1,0 +1,161 @@
+"""The whole training: autoencoder, latents, stages, curves, samples, saved pipeline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from emo_models.autoencoder.small_autoencoder import SmallAutoencoder
+from emo_models.autoencoder.training import reconstruct, region_psnr, train_autoencoder, write_facts
+from emo_models.emo.audio_encoders import LogMelEncoder, load_audio_encoder
+from emo_models.emo.building import build_autoencoder, build_model, preset_named
+from emo_models.emo.model import EMOModel
+from emo_models.emo.pipeline import EMOPipeline
+from emo_models.emo.presets import Preset
+from emo_models.emo.schedulers import NoiseSchedule, make_scheduler
+from emo_models.emo.speed_layers import bucket_layout
+from emo_models.emo.training.batches import LatentClips
+from emo_models.emo.training.clips import TrainingClips
+from emo_models.emo.training.config import StageConfig, TrainConfig
+from emo_models.emo.training.diagnostics import audio_gap, check_speech, motion_dependence, probe_batch, spread_clips
+from emo_models.emo.training.loop import Trainer
+from emo_models.emo.training.mouth_reader import MouthReader, train_mouth_reader
+from emo_models.emo.training.pictures import curve_picture, sample_grid
+from emo_models.emo.training.tracking import Tracker
+from emo_models.emo.weights import load_module, save_module
+
+Report = Callable[[str], None]
+
+
+def run_training(
+    config: TrainConfig, data: TrainingClips, out: Path, *, held_out: TrainingClips | None, report: Report
+) -> Path:
+    """See `emo_models.emo.training.run`."""
+    out.mkdir(parents=True, exist_ok=True)
+    preset = preset_named(config.preset)
+    vae = _autoencoder(config, preset, data, out, report)
+    encoder = _audio_encoder(config, preset)
+    model = _model(config, preset, data)
+    schedule = NoiseSchedule(preset.schedule)
+    report(f"preparing latents and speech features of {len(data)} clips")
+    latents = LatentClips(
+        data, vae, encoder, window=model.config.window, downsample=model.config.downsample
+    )
+    pipeline = EMOPipeline(
+        model,
+        vae,
+        make_scheduler(preset.schedule),
+        encoder,
+        facts={"preset": preset.name, "trained_on": preset.trained_on},
+    )
+    diagnosis = _Diagnosis(config, pipeline, latents, held_out, schedule, out, report)
+    trainer = Trainer(config, model, latents, schedule, out, report=report, diagnose=diagnosis)
+    tracker = Tracker(out)
+    trainer.run()
+    (out / "history.json").write_text(json.dumps({"loss": trainer.history, "values": trainer.values}), "utf-8")
+    tracker.write(trainer.history, trainer.values)
+    curve_picture(trainer.history, trainer.values, out / "loss.png")
+    with trainer.average.applied(model):
+        pipeline.model.eval()
+        pipeline.facts["steps"] = trainer.progress.total
+        pipeline.save_pretrained(out / "pipeline")
+    return out / "pipeline"
+
+
+class _Diagnosis:
+    """Called by the trainer now and then; writes pictures beside returning numbers."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        pipeline: EMOPipeline,
+        latents: LatentClips,
+        held_out: TrainingClips | None,
+        schedule: NoiseSchedule,
+        out: Path,
+        report: Report,
+    ) -> None:
+        self.config, self.pipeline, self.latents, self.schedule = config, pipeline, latents, schedule
+        self.held_out, self.out, self.report = held_out, out, report
+        self.reader: MouthReader | None = None
+        self.stages: dict[str, StageConfig] = {stage.name: stage for stage in config.stages}
+
+    def __call__(self, model: EMOModel, step: int, stage: str) -> dict[str, float]:
+        batch = probe_batch(self.latents, self.stages[stage], model)
+        values = audio_gap(model, batch, self.schedule)
+        if batch.motion is not None:
+            values["motion_dependence"] = motion_dependence(model, batch, self.schedule)
+        if batch.audio is not None and self.held_out is not None and self.config.reader_steps:
+            values.update(self._speech(step))
+        return values
+
+    def _speech(self, step: int) -> dict[str, float]:
+        held_out = self.held_out
+        if held_out is None or held_out[0].mouth_opening is None:
+            return {}
+        if self.reader is None:
+            records = [clip.record for clip in self.latents.clips]
+            self.reader = train_mouth_reader(records, steps=self.config.reader_steps, seed=self.config.seed)
+        clips = spread_clips(held_out, 4)
+        check = check_speech(self.pipeline, clips, self.reader, steps=self.config.diagnostics_steps, seconds=2.0)
+        sample_grid(
+            [(np.asarray(clip.frames[: len(made)]), made) for clip, made in zip(clips, check.videos, strict=True)],
+            self.out / "samples" / f"step-{step:06d}.png",
+        )
+        return {
+            "mouth_correlation": check.correlation,
+            "lag": float(check.lag),
+            "reader_on_real": check.reader_correlation,
+            "seam": check.seam,
+        }
+
+
+def _autoencoder(config: TrainConfig, preset: Preset, data: TrainingClips, out: Path, report: Report) -> Any:
+    if preset.autoencoder != "small":
+        if not config.autoencoder_folder:
+            raise ValueError(f"expected autoencoder_folder for {preset.name}: Stable Diffusion's vae as a local folder")
+        from diffusers.models import AutoencoderKL
+
+        return AutoencoderKL.from_pretrained(
+            config.autoencoder_folder, local_files_only=True, use_safetensors=True
+        ).eval()
+    folder = Path(config.autoencoder_folder) if config.autoencoder_folder else out / "autoencoder" / "final"
+    if (folder / "config.json").is_file():
+        return load_module(SmallAutoencoder, folder)
+    report("training the autoencoder")
+    vae = train_autoencoder(
+        build_autoencoder(preset, seed=config.seed), config.autoencoder, data, out / "autoencoder", report=report
+    )
+    save_module(vae, folder)
+    sizes: dict[str, object] = dict(region_psnr(vae, data, frames_per_clip=1))
+    report("autoencoder: PSNR in dB " + ", ".join(f"{name} {value:.1f}" for name, value in sizes.items()))  # type: ignore[str-format, unused-ignore]
+    write_facts(out / "autoencoder" / "psnr.json", sizes)
+    frames = np.stack([data[i].frames[data[i].reference_index] for i in range(min(8, len(data)))])
+    sample_grid([(frames, reconstruct(vae, torch.from_numpy(frames)).numpy())], out / "autoencoder" / "rebuilt.png")
+    return vae
+
+
+def _audio_encoder(config: TrainConfig, preset: Preset) -> Any:
+    settings = dict(preset.audio_encoder)
+    if settings.pop("kind") == "log-mel":
+        return LogMelEncoder(**settings)
+    if not config.start_from:
+        raise ValueError(f"expected start_from for {preset.name}: a folder with its speech encoder")
+    return load_audio_encoder(Path(config.start_from) / "audio_encoder")
+
+
+def _model(config: TrainConfig, preset: Preset, data: TrainingClips) -> EMOModel:
+    if config.start_from:
+        return load_module(EMOModel, Path(config.start_from) / "model")
+    changes = dict(config.model_changes)
+    if "speed_centres" not in changes:
+        labels = np.concatenate([data[i].head_speed for i in range(len(data))])
+        # As many buckets as the preset has: the number is part of the network's shape.
+        buckets = len(preset.model.get("speed_centres", range(9)))
+        changes["speed_centres"], changes["speed_radii"] = bucket_layout(labels, buckets=buckets)
+    return build_model(preset, seed=config.seed, **changes)

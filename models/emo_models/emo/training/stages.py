@@ -1,0 +1,91 @@
+"""The three stages and what each of them trains, declared by name of parameter.
+
+Paper (section 3.3): image pretraining trains Backbone, ReferenceNet and Face Locator; video training brings in temporal
+modules and audio layers; the last stage trains temporal modules and speed layers only, so that motion driven by speed
+cannot weaken the audio. ``audio`` is an optional stage between the first two: audio layers on single frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+Part = Literal["image", "audio", "temporal", "speed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What a stage trains.
+
+    Attributes:
+        new: Parts that this stage is about, at the full learning rate.
+        kept: Parts that go on training at ``backbone_lr_scale``; not trained when that is 0.
+        temporal: Whether temporal modules act; otherwise frames are independent images.
+        hears: Whether audio is given.
+        paced: Whether head speed is given.
+    """
+
+    new: frozenset[Part]
+    kept: frozenset[Part] = frozenset()
+    temporal: bool = False
+    hears: bool = False
+    paced: bool = False
+
+
+STAGES: dict[str, Stage] = {
+    "image": Stage(new=frozenset({"image"})),
+    "audio": Stage(new=frozenset({"audio"}), kept=frozenset({"image"}), hears=True),
+    "video": Stage(new=frozenset({"audio", "temporal"}), kept=frozenset({"image"}), temporal=True, hears=True),
+    "speed": Stage(new=frozenset({"temporal", "speed"}), temporal=True, hears=True, paced=True),
+}
+
+
+def part_of(name: str) -> Part:
+    """The part of EMO that a parameter of `EMOModel` belongs to.
+
+    >>> part_of("backbone.down_blocks.0.motion_modules.0.proj_in.weight"), part_of("face_locator.conv_out.bias")
+    ('temporal', 'image')
+    """
+    if name.startswith("speed_encoder.") or ".speed_attn." in name or ".speed_norm." in name:
+        return "speed"
+    if ".motion_modules." in name:
+        return "temporal"
+    if name.startswith("audio_layers.") or ".audio_attn." in name or ".audio_norm." in name:
+        return "audio"
+    return "image"
+
+
+def trainable_parts(stage: str, *, backbone_lr_scale: float) -> dict[Part, float]:
+    """Parts that a stage trains and the share of the learning rate they get."""
+    declared = STAGES[stage]
+    kept = {part: backbone_lr_scale for part in declared.kept if backbone_lr_scale > 0}
+    return {**kept, **dict.fromkeys(declared.new, 1.0)}
+
+
+def parameter_groups(model: nn.Module, stage: str, *, backbone_lr_scale: float) -> list[dict[str, Any]]:
+    """Marks what is trained (``requires_grad``) and returns the optimizer's groups, each with its ``lr_scale``."""
+    parts = trainable_parts(stage, backbone_lr_scale=backbone_lr_scale)
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        part = part_of(name)
+        parameter.requires_grad_(part in parts)
+        if part in parts:
+            groups.setdefault(parts[part], []).append(parameter)
+    return [{"params": params, "lr_scale": scale} for scale, params in sorted(groups.items())]
+
+
+def describe(model: nn.Module, stage: str, *, backbone_lr_scale: float) -> str:
+    """One line per part: how many parameters, trained or frozen."""
+    parts = trainable_parts(stage, backbone_lr_scale=backbone_lr_scale)
+    counts: dict[Part, int] = {}
+    for name, parameter in model.named_parameters():
+        counts[part_of(name)] = counts.get(part_of(name), 0) + parameter.numel()
+    lines: Iterable[str] = (
+        f"  {part:9} {count / 1e6:8.3f} M  "
+        + (f"trained at {parts[part]:g} x lr" if part in parts else "frozen")
+        for part, count in sorted(counts.items())
+    )
+    return "\n".join([f"stage {stage}:", *lines])
