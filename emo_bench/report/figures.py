@@ -25,7 +25,7 @@ def make_figures(run: RunData) -> list[NamedFigure]:
 
 
 def page_figures(figures: Sequence[NamedFigure]) -> list[PageFigure]:
-    """Figures as the HTML page takes them."""
+    """Figures as the HTML page takes them; the audit of the metrics is there as a table already."""
     return [
         PageFigure(
             figure_bytes(item.figure, "png" if item.photo else "svg"),
@@ -35,6 +35,7 @@ def page_figures(figures: Sequence[NamedFigure]) -> list[PageFigure]:
             item.photo,
         )
         for item in figures
+        if item.name != "anchor-checks"
     ]
 
 

@@ -118,6 +118,8 @@ def _sections(context: dict[str, Any], *, figures: bool, clips: bool) -> list[tu
 def _context(run: RunData, *, shown_clips: Sequence[str]) -> dict[str, Any]:
     record = run.record
     comparisons = comparison_views(record)
+    tables = table_views(record)
+    marks = {cell.mark for table in tables for row in table.rows for cell in row.cells}
     planned = max(record.counts.planned, 1)
     good, bad = (round(1000 * count / planned) for count in (record.counts.done, record.counts.failed))
     clips = per_clip(run, shown_clips)
@@ -130,8 +132,8 @@ def _context(run: RunData, *, shown_clips: Sequence[str]) -> dict[str, Any]:
         "coverage": {"sentence": coverage_sentence(record), "good": good, "bad": good + bad if bad else 0},
         "failures": failure_groups(record),
         "warnings": run_warnings(run),
-        "tables": table_views(record),
-        "legend": MARK_LEGEND,
+        "tables": tables,
+        "legend": [(mark, words) for mark, words in MARK_LEGEND.items() if mark in marks],
         "comparisons": comparisons,
         "comparison_labels": list(dict.fromkeys(entry["label"] for entry in comparisons)),
         "checks": check_matrix(record),

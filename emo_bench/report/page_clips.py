@@ -116,7 +116,7 @@ def _card(run: RunData, column: Column, system: str) -> dict[str, Any] | None:
     else:
         sign = -1.0 if column.value.direction == "higher" else 1.0
         badness = {clip: sign * value for clip, value in values.items()}
-    if not badness:
+    if not badness or (len(badness) > 1 and min(badness.values()) == max(badness.values())):
         return None
     order = sorted(badness, key=lambda clip: (-badness[clip], clip))
     # With few clips no clip is listed on both sides.

@@ -52,7 +52,9 @@ def pdf_report(run: RunData, *, figures: Sequence[NamedFigure] = (), published: 
             # File names are numbers: nothing of a run becomes part of a path.
             file = f"figure-{index}.{kind}"
             (folder / file).write_bytes(figure_bytes(item.figure, "png" if item.photo else "svg"))
-            pictures.append({"file": file, "caption": item.caption, "full": item.full})
+            pictures.append(
+                {"file": file, "caption": item.caption, "width": 100 if item.full and not item.photo else 68}
+            )
         data = {**pdf_data(run), "figures": pictures, "published": [table.view() for table in published]}
         (folder / "data.json").write_text(json.dumps(_printable(data), ensure_ascii=False), encoding="utf-8")
         source = folder / "report.typ"
@@ -82,7 +84,7 @@ def _printable(value: Any) -> Any:
 def pdf_data(run: RunData) -> dict[str, Any]:
     """Everything that the PDF says, as plain values."""
     record = run.record
-    comparisons = comparison_views(record)
+    comparisons = [row for row in comparison_views(record) if row["kind"] != "none"]
     beyond = len(comparisons) - MAX_COMPARISONS
     title = record.title or record.name
     return {
@@ -95,7 +97,7 @@ def pdf_data(run: RunData) -> dict[str, Any]:
         "abstract": _abstract(run),
         "stats": run_stats(record),
         "warnings": run_warnings(run),
-        "tables": [part for table in build_tables(record) for part in _parts(record, table)],
+        "tables": [part for table in _merged(build_tables(record)) for part in _parts(record, table)],
         "legend": LEGEND,
         "comparisons": [
             [row["label"], _short(row["a"]), _short(row["b"]), row["difference"], row["interval"], row["p"],
@@ -154,6 +156,20 @@ def _count(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
+def _merged(tables: Sequence[Table]) -> list[Table]:
+    """The smaller tables as one where they fit side by side, to save paper."""
+    main, rest = list(tables[:1]), tables[1:]
+    columns = tuple(column for table in rest for column in table.columns)
+    if len(rest) < 2 or len(columns) > COLUMNS_ACROSS:
+        return [*main, *rest]
+    rows = tuple(
+        Row(lines[0].system, tuple(cell for line in lines for cell in line.cells))
+        for lines in zip(*(table.rows for table in rest), strict=True)
+    )
+    title = " and ".join([rest[0].title, *(table.title.lower() for table in rest[1:])])
+    return [*main, Table("rest", title, columns, rows)]
+
+
 def _parts(record: RunRecord, table: Table) -> list[dict[str, Any]]:
     starts = range(0, len(table.columns), COLUMNS_ACROSS)
     return [
@@ -164,7 +180,7 @@ def _parts(record: RunRecord, table: Table) -> list[dict[str, Any]]:
                 for column in table.columns[start : start + COLUMNS_ACROSS]
             ],
             "rows": _rows(table.rows, start),
-            "notes": table_notes(record, table) if start + COLUMNS_ACROSS >= len(table.columns) else (),
+            "notes": table_notes(record, table) if table.name == "main" and start == starts[-1] else (),
         }
         for start in starts
     ]

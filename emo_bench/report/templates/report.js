@@ -128,6 +128,9 @@
     setPlaying(false);
     picker.value = String(number);
     stage.replaceChildren();
+    const count = data.clips[number].tiles.length;
+    // Rows of equal length: six or fewer stand in one row, more in two or more.
+    stage.style.setProperty("--across", String(Math.ceil(count / Math.ceil(count / 6))));
     videos = [];
     data.clips[number].tiles.forEach((tile) => {
       const name = element("span", { title: tile.system }, element("bdi", {}, tile.system));

@@ -1,0 +1,169 @@
+"""The page in a real browser: no console errors, sorting, filtering, players, hostile names as text."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import record_factory
+
+from emo_bench.report import write_report
+
+DRIVER = shutil.which("chromedriver")
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (DRIVER and BROWSER), reason="no Chromium with its driver on this machine"),
+]
+
+
+class Browser:
+    """The few WebDriver commands that are needed, over plain HTTP on this machine."""
+
+    def __init__(self, port: int, profile: Path) -> None:
+        self.base = f"http://127.0.0.1:{port}"
+        arguments = [
+            "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+            "--disable-background-networking", "--disable-component-update", "--window-size=1400,1000",
+            "--autoplay-policy=no-user-gesture-required", f"--user-data-dir={profile}",
+        ]  # fmt: skip
+        wanted = {"goog:chromeOptions": {"binary": BROWSER, "args": arguments}, "goog:loggingPrefs": {"browser": "ALL"}}
+        self.session = ""
+        self.session = self.call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        url = f"{self.base}/session/{self.session}{path}" if self.session else f"{self.base}{path}"
+        data = json.dumps(body or {}).encode() if method == "POST" else None
+        request = urllib.request.Request(url, data=data, method=method)  # noqa: S310 - this machine only
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+            return json.load(answer)["value"]
+
+    def open(self, path: Path) -> None:
+        self.call("POST", "/url", {"url": path.as_uri()})
+
+    def run(self, script: str) -> Any:
+        return self.call("POST", "/execute/sync", {"script": script, "args": []})
+
+    def wait(self, script: str, seconds: float = 20) -> Any:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if (value := self.run(script)) not in (None, False, 0):
+                return value
+            time.sleep(0.1)
+        pytest.fail(f"never true: {script}")
+
+    def complaints(self) -> list[str]:
+        entries = self.call("POST", "/se/log", {"type": "browser"})
+        return [entry["message"] for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen([str(DRIVER), f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            try:
+                with socket.create_connection(("127.0.0.1", port), timeout=1):
+                    break
+            except OSError:
+                time.sleep(0.1)
+        session = Browser(port, tmp_path_factory.mktemp("profile"))
+        yield session
+        session.call("DELETE", "")
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.fixture
+def page(browser: Browser, run_folder: Path, tmp_path: Path) -> Browser:
+    browser.open(write_report(run_folder, formats=("html",), output=tmp_path, figures=False)[0])
+    return browser
+
+
+def test_the_page_loads_without_complaints_and_keeps_to_its_width(page: Browser) -> None:
+    page.wait("return document.querySelectorAll('#stage video').length")
+    assert page.complaints() == []
+    assert page.run("return document.documentElement.scrollWidth <= innerWidth")
+    assert page.run("return performance.getEntriesByType('resource').every(e => /^(data|blob):/.test(e.name))")
+
+
+def test_sorting_puts_numbers_in_order_and_gaps_last(page: Browser) -> None:
+    script = """
+      const table = document.querySelector('table.results');
+      const buttons = [...table.querySelectorAll('thead button')];
+      const index = buttons.findIndex(b => b.textContent.startsWith('PSNR'));
+      buttons[index].click();
+      return [...table.tBodies[0].rows].map(row => row.cells[index].dataset.v);
+    """
+    first, second = page.run(script), page.run(script)
+    numbers = [float(value) for value in first if value]
+    assert numbers == sorted(numbers, reverse=True)
+    assert first[-1] == second[-1] == ""
+    assert [value for value in second if value] == [value for value in reversed(first) if value]
+
+
+def test_filters_hide_lines(page: Browser) -> None:
+    shown = "return [...document.querySelectorAll('table.results')[0].tBodies[0].rows].filter(r => !r.hidden).length"
+    assert page.run(shown) == 8
+    page.run("document.getElementById('anchors').click()")
+    assert page.run(shown) == 2
+    page.run(
+        "const f = document.querySelector('.filter[data-for=rows]');"
+        "f.value = 'wav2'; f.dispatchEvent(new Event('input'))"
+    )
+    assert page.run(shown) == 1
+
+
+def test_all_players_play_together_with_one_sound(page: Browser) -> None:
+    page.wait("return [...document.querySelectorAll('#stage video')].every(v => v.readyState >= 3)")
+    page.run("document.getElementById('loop').click(); document.getElementById('play').click()")
+    page.wait("return [...document.querySelectorAll('#stage video')].every(v => v.currentTime > 0.3)")
+    times = page.run("return [...document.querySelectorAll('#stage video')].map(v => v.currentTime)")
+    assert len(times) == 8
+    assert max(times) - min(times) < 0.25
+    assert page.run("return [...document.querySelectorAll('#stage video')].filter(v => !v.muted).length") == 1
+    page.run("document.querySelectorAll('.tile button')[3].click()")
+    assert page.run("return [...document.querySelectorAll('#stage video')].findIndex(v => !v.muted)") == 3
+    page.run(
+        "document.getElementById('play').click(); const s = document.getElementById('seek');"
+        "s.value = 500; s.dispatchEvent(new Event('input'))"
+    )
+    page.wait("return [...document.querySelectorAll('#stage video')].every(v => Math.abs(v.currentTime - 1.0) < 0.1)")
+    assert page.complaints() == []
+
+
+def test_a_clip_in_the_table_opens_in_the_players(page: Browser) -> None:
+    page.run("document.querySelector('#per-clip .clip-link[data-clip=\"clip-01\"]').click()")
+    assert page.run("return document.getElementById('clip').value") == "1"
+
+
+def test_the_theme_can_be_switched(page: Browser) -> None:
+    colour = "return getComputedStyle(document.body).backgroundColor"
+    before = page.run(colour)
+    page.run("document.getElementById('theme').click()")
+    assert page.run(colour) != before
+
+
+def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path) -> None:
+    names = (*record_factory.HOSTILE, "</script><script>alert(2)</script>", '"><img src=x onerror=alert(3)>')
+    run = record_factory.make_run(systems=names, n_clips=2, failing=1)
+    browser.open(write_report(record_factory.write_run(run, tmp_path), formats=("html",), figures=False)[0])
+    browser.wait("return document.querySelectorAll('#stage .tile').length")
+    with pytest.raises(urllib.error.HTTPError):
+        browser.call("GET", "/alert/text")
+    assert browser.complaints() == []
+    text = browser.run("return document.body.textContent")
+    assert all(name in text for name in names)
