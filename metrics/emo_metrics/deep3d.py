@@ -30,6 +30,7 @@ from emo_metrics.contract import (
 from emo_metrics.faces.coverage import FACE, face_arrays
 from emo_metrics.frechet import frechet_distance
 from emo_metrics.networks.deep3d import EXPRESSION, align_face, load_deep3d, template_points
+from emo_metrics.networks.inference import exact_inference
 from emo_metrics.samples import joined
 
 NETWORK: Final = "epoch_20.pth"
@@ -54,7 +55,7 @@ class Deep3dExpression(Extractor):
         """``float32 [64]`` of one face; ``five`` as in ``align_face``."""
         face = align_face(frame, five, self._template)
         x = torch.from_numpy(face.copy()).permute(2, 0, 1)[None].float() / 255.0
-        with torch.inference_mode():
+        with exact_inference():
             return np.asarray(self._network(x.to(self.device))[0, EXPRESSION].cpu().numpy(), dtype=np.float32)
 
     def begin(self, clip: ClipInputs) -> Accumulator:

@@ -28,6 +28,7 @@ from emo_metrics.contract import (
     ValueSpec,
 )
 from emo_metrics.networks.fixed_batches import evenly_spaced
+from emo_metrics.networks.inference import exact_inference
 from emo_metrics.networks.lpips_trunks import Trunk, load_lpips
 
 FRAMES_PER_CLIP: Final = 32
@@ -47,7 +48,7 @@ class _LpipsFrames(Extractor):
 
     def distance(self, generated: FrameArray, truth: FrameArray) -> float:
         """Distance of one pair of frames ``uint8 RGB [H, W, 3]`` of equal size."""
-        with torch.inference_mode():
+        with exact_inference():
             a, b = (_prepared(frame).to(self.device) for frame in (generated, truth))
             return float(self._network(a, b)[0])
 

@@ -16,6 +16,7 @@ from emo_metrics.contract import Accumulator, Arrays, ClipInputs, Extractor, Fra
 from emo_metrics.networks.fixed_batches import FixedBatches, evenly_spaced
 from emo_metrics.networks.image_resize import prepare_clean, prepare_pytorch_fid, prepare_torch_fidelity
 from emo_metrics.networks.inception_fid import load_inception
+from emo_metrics.networks.inference import exact_inference
 
 WEIGHTS: Final = "pt_inception-2015-12-05-6726825d.pth"
 FRAMES_PER_CLIP: Final = 32
@@ -45,7 +46,7 @@ class SampledFrames(Accumulator):
 
 def compute_features(network: nn.Module, prepare: Prepare, frames: FrameArray, device: str) -> NDArray[np.float32]:
     """Features ``float32 [n, d]`` of frames ``uint8 [n, H, W, 3]``."""
-    with torch.inference_mode():
+    with exact_inference():
         return np.asarray(network(prepare(frames).to(device)).cpu().numpy(), dtype=np.float32)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from emo_metrics.contract import FrameArray
+from emo_metrics.networks.inference import exact_inference
 from emo_metrics.networks.weight_files import load_weights, read_tensors
 
 SCALE: Final = 0.25
@@ -166,7 +167,7 @@ def detect_faces(network: S3fd, frames: FrameArray, device: str) -> list[NDArray
         [cv2.resize(frame, dsize=(0, 0), fx=SCALE, fy=SCALE, interpolation=cv2.INTER_LINEAR) for frame in frames]
     )
     x = torch.from_numpy(small).permute(0, 3, 1, 2).float() - torch.tensor(_MEAN_RGB)[:, None, None]
-    with torch.inference_mode():
+    with exact_inference():
         scores, boxes = network(x.to(device))
     size = torch.tensor([width, height, width, height], dtype=torch.float32)
     return [

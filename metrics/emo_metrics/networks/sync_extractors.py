@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from emo_metrics.contract import Accumulator, Arrays, ClipInputs, Extractor, FrameArray, Need, Piece, Unscored
 from emo_metrics.face_tracks import FaceTracker, Track
 from emo_metrics.mfcc import RATE, mfcc
+from emo_metrics.networks.inference import exact_inference
 from emo_metrics.networks.s3fd import detect_faces, load_s3fd
 from emo_metrics.networks.syncnet import WINDOW, SyncNet, load_syncnet
 from emo_metrics.sync import lag_distances
@@ -50,7 +51,7 @@ class MouthStream:
 
     def _run(self) -> None:
         frames = torch.from_numpy(np.stack(self._held)[..., ::-1].copy()).permute(0, 3, 1, 2).float()
-        with torch.inference_mode():
+        with exact_inference():
             self._done.append(self._network.mouth(frames.to(self._device)).cpu().numpy())
         self._held = self._held[-(WINDOW - 1) :]
 
@@ -72,7 +73,7 @@ def embed_sound(network: SyncNet, samples: NDArray[np.int16], windows: int, devi
     for start in range(0, windows, BATCH):
         places = range(start, min(windows, start + BATCH))
         stack = np.stack([cepstra[None, :, 4 * i : 4 * i + 4 * WINDOW] for i in places])
-        with torch.inference_mode():
+        with exact_inference():
             done.append(network.sound(torch.from_numpy(stack).to(device)).cpu().numpy())
     return np.concatenate(done)
 

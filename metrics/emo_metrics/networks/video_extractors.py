@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from emo_metrics.contract import Accumulator, Arrays, ClipInputs, Extractor, FrameArray, Piece, Unscored
 from emo_metrics.networks.fixed_batches import window_starts
 from emo_metrics.networks.i3d import CLASSES, SIDE, load_i3d
+from emo_metrics.networks.inference import exact_inference
 from emo_metrics.networks.weight_files import require_sha256
 
 STATE_DICT: Final = "i3d_pretrained_400.pt"
@@ -92,7 +93,7 @@ class I3dCd(_WindowExtractor):
 
     def window_features(self, frames: FrameArray) -> NDArray[np.float32]:
         """Logits of one window."""
-        with torch.inference_mode():
+        with exact_inference():
             return np.asarray(self._network(prepare_i3d(frames).to(self.device))[0].cpu().numpy(), dtype=np.float32)
 
 
@@ -117,7 +118,7 @@ class I3dStyleganV(_WindowExtractor):
     def window_features(self, frames: FrameArray) -> NDArray[np.float32]:
         """Logits of one window."""
         x = torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2)[None].float().to(self.device)
-        with torch.inference_mode():
+        with exact_inference():
             result = self._network(x, rescale=True, resize=True, return_features=True)
         features = np.asarray(result.cpu().numpy(), dtype=np.float32).reshape(-1)
         if features.shape != (CLASSES,):
