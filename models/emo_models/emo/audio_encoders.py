@@ -126,7 +126,7 @@ class TransformerEncoder:
     ) -> None:
         if kind not in {"wav2vec2", "whisper"}:
             raise ValueError(f"expected wav2vec2 or whisper, found {kind!r}")
-        self.model = model.eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
+        self.model = model.eval().requires_grad_(False)
         self.kind, self.fps, self.extractor = kind, fps, extractor
         self.chunk_seconds, self.context_seconds = chunk_seconds, context_seconds
         config = model.config

@@ -39,7 +39,9 @@ def build_autoencoder(preset: Preset, *, seed: int = 0) -> SmallAutoencoder:
         ValueError: The preset uses Stable Diffusion's, which is loaded from a folder.
     """
     if preset.autoencoder != "small":
-        raise ValueError(f"expected a preset with a small autoencoder, found {preset.name}, which loads one from a folder")
+        raise ValueError(
+            f"expected a preset with a small autoencoder, found {preset.name}, which loads one from a folder"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SmallAutoencoder(**{"latent_channels": 8, **preset.autoencoder_config})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
@@ -198,9 +197,7 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         temporal: bool = True,
     ) -> Tensor:
         """`prepare` and one denoising step, as in training; see `prepare` and `Backbone.forward`."""
-        conditions = self.prepare(
-            reference=reference, motion=motion, audio=audio, mask=mask, speed=speed, gates=gates
-        )
+        conditions = self.prepare(reference=reference, motion=motion, audio=audio, mask=mask, speed=speed, gates=gates)
         prediction: Tensor = self.backbone(latents, timesteps, conditions, temporal=temporal)
         return prediction
 
@@ -208,4 +205,3 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"expected {name} to be one of {', '.join(allowed)}, found {value!r}")
-

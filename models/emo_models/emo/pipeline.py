@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class SamplingOptions:
 
     steps: int = 40
     sampler: Sampler = "ddim"
-    guidance: Guidance = Guidance()
+    guidance: Guidance = field(default_factory=Guidance)
     speed: float | None = None
     motion_from: str = "pixels"
 
@@ -162,9 +162,7 @@ class EMOPipeline:
     ) -> EMOPipelineOutput:
         """All frames at once; see `animate`. ``sampling`` are fields of `SamplingOptions`, such as ``steps=20``."""
         chosen = replace(options or SamplingOptions(), **sampling)
-        pieces = self.animate(
-            image, audio, rate, seed=seed, options=chosen, face_region=face_region, progress=progress
-        )
+        pieces = self.animate(image, audio, rate, seed=seed, options=chosen, face_region=face_region, progress=progress)
         return EMOPipelineOutput(np.concatenate(list(pieces)))
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""ReferenceNet: same structure as the Backbone, no temporal layers; one pass per clip over reference and motion frames."""
+"""ReferenceNet: the Backbone's structure without temporal layers; one pass per clip over reference and motion frames."""
 
 from __future__ import annotations
 

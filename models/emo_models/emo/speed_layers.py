@@ -32,7 +32,13 @@ class SpeedEncoder(nn.Module):
     positions: Tensor
 
     def __init__(
-        self, centres: Sequence[float], radii: Sequence[float], *, window: int = 2, width: int = 64, max_frames: int = 32
+        self,
+        centres: Sequence[float],
+        radii: Sequence[float],
+        *,
+        window: int = 2,
+        width: int = 64,
+        max_frames: int = 32,
     ) -> None:
         super().__init__()
         if len(centres) != len(radii) or not len(centres) or min(radii) <= 0:
@@ -40,9 +46,7 @@ class SpeedEncoder(nn.Module):
         self.window = window
         self.register_buffer("centres", torch.tensor(list(centres), dtype=torch.float32))
         self.register_buffer("radii", torch.tensor(list(radii), dtype=torch.float32))
-        self.mlp = nn.Sequential(
-            nn.Linear((2 * window + 1) * len(centres), width), nn.SiLU(), nn.Linear(width, width)
-        )
+        self.mlp = nn.Sequential(nn.Linear((2 * window + 1) * len(centres), width), nn.SiLU(), nn.Linear(width, width))
         # Keys carry the time they belong to, as the queries do.
         self.register_buffer("positions", sinusoid(max_frames, width), persistent=False)
 

@@ -234,6 +234,4 @@ def image_positions(channels: int, height: int, width: int) -> Tensor:
     # The grid is scaled to a common length so that another size means the same places in the picture.
     rows = sinusoid(1024, half)[torch.linspace(0, 255, height).long()]
     columns = sinusoid(1024, channels - half)[torch.linspace(0, 255, width).long()]
-    return torch.cat(
-        [rows.T[:, :, None].expand(-1, height, width), columns.T[:, None, :].expand(-1, height, width)]
-    )
+    return torch.cat([rows.T[:, :, None].expand(-1, height, width), columns.T[:, None, :].expand(-1, height, width)])

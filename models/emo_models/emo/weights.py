@@ -21,7 +21,9 @@ class WeightsError(ValueError):
     """Weights are missing, broken, of another shape, or not safetensors."""
 
 
-def save_module(module: Any, folder: Path, *, dtype: torch.dtype | None = None, state: dict[str, Tensor] | None = None) -> None:
+def save_module(
+    module: Any, folder: Path, *, dtype: torch.dtype | None = None, state: dict[str, Tensor] | None = None
+) -> None:
     """Writes config and weights.
 
     Args:
@@ -48,7 +50,9 @@ def load_module(kind: type[Module], folder: Path) -> Module:
     """
     config_path = folder / CONFIG_NAME
     if not config_path.is_file():
-        raise WeightsError(f"expected {config_path}, found no such file; is this the folder of a saved {kind.__name__}?")
+        raise WeightsError(
+            f"expected {config_path}, found no such file; is this the folder of a saved {kind.__name__}?"
+        )
     try:
         config = json.loads(config_path.read_text("utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -87,7 +91,8 @@ def load_state(module: nn.Module, tensors: dict[str, Tensor], *, source: Path) -
     if missing or extra:
         raise WeightsError(
             f"expected the {len(own)} tensors of {type(module).__name__} in {source}, found {len(missing)} missing "
-            f"(first: {missing[:3]}) and {len(extra)} unknown (first: {extra[:3]}); config and weights do not belong together"
+            f"(first: {missing[:3]}) and {len(extra)} unknown (first: {extra[:3]}); "
+            "config and weights do not belong together"
         )
     for name, tensor in own.items():
         if tensor.shape != tensors[name].shape:

@@ -130,8 +130,8 @@ def _copy(own: dict[str, Tensor], taken: Mapping[str, Tensor], *, needed: set[st
     missing, unknown = sorted(needed - taken.keys()), sorted(taken.keys() - own.keys())
     if missing or unknown:
         raise WeightsError(
-            f"expected all {len(needed)} tensors from {source}, found {len(missing)} missing (first: {missing[:3]}) and "
-            f"{len(unknown)} unknown (first: {unknown[:3]}); are these the right weights, in diffusers' layout?"
+            f"expected all {len(needed)} tensors from {source}, found {len(missing)} missing (first: {missing[:3]}) "
+            f"and {len(unknown)} unknown (first: {unknown[:3]}); are these the right weights, in diffusers' layout?"
         )
     for name, value in taken.items():
         if own[name].shape != value.shape:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+
 from emo_models.emo.building import build_model, preset_named
 from emo_models.emo.model import EMOModel
 from emo_models.emo.training.clips import ClipRecord

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from emo_scenes import awake_model, random_inputs
+
 from emo_models.emo.conditions import Gates
 from emo_models.emo.face_locator import FaceLocator, union_mask
 from emo_models.emo.model import EMOModel
 from emo_models.emo.reference_attention import BackboneBlock
 from emo_models.emo.speed_layers import SpeedEncoder
 from emo_models.emo.temporal_modules import TemporalModule
-from emo_scenes import awake_model, random_inputs
 
 
 @pytest.fixture(scope="module", params=["cross", "concat"])
@@ -134,9 +135,7 @@ def test_speed_buckets_are_the_papers_thermometer() -> None:
     encoder = SpeedEncoder([0.1, 0.4, 0.7, 1.0, 1.3, 1.6, 1.9], [0.3] * 7)
     expected = torch.tanh((0.7 - encoder.centres) / 0.3 * 3)
     torch.testing.assert_close(encoder.buckets(torch.tensor([0.7]))[0], expected)
-    torch.testing.assert_close(
-        expected, torch.tensor([1.0, 0.995, 0.0, -0.995, -1.0, -1.0, -1.0]), atol=1e-3, rtol=0
-    )
+    torch.testing.assert_close(expected, torch.tensor([1.0, 0.995, 0.0, -0.995, -1.0, -1.0, -1.0]), atol=1e-3, rtol=0)
 
 
 def test_speed_window_is_2m_plus_1_and_acts_inside_the_temporal_modules(model: EMOModel) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
+
 from emo_models.emo.backbone import Backbone
 from emo_models.emo.conditions import ClipConditions, Gates
 from emo_models.emo.temporal_modules import TemporalModule

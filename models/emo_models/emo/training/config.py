@@ -107,7 +107,7 @@ class TrainConfig:
     diagnostics_every: int = 0
     diagnostics_steps: int = 16
     reader_steps: int = 600
-    autoencoder: AutoencoderTraining = AutoencoderTraining()
+    autoencoder: AutoencoderTraining = field(default_factory=AutoencoderTraining)
     autoencoder_folder: str = ""
     start_from: str = ""
 

@@ -73,7 +73,13 @@ def motion_dependence(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *,
     def predict(gate: float) -> Tensor:
         gates = Gates(motion=torch.full((len(noisy),), gate))
         prediction: Tensor = model(
-            noisy, times, reference=batch.reference, motion=batch.motion, audio=batch.audio, mask=batch.mask, gates=gates
+            noisy,
+            times,
+            reference=batch.reference,
+            motion=batch.motion,
+            audio=batch.audio,
+            mask=batch.mask,
+            gates=gates,
         )
         return prediction
 

@@ -43,9 +43,7 @@ def run_training(
     model = _model(config, preset, data)
     schedule = NoiseSchedule(preset.schedule)
     report(f"preparing latents and speech features of {len(data)} clips")
-    latents = LatentClips(
-        data, vae, encoder, window=model.config.window, downsample=model.config.downsample
-    )
+    latents = LatentClips(data, vae, encoder, window=model.config.window, downsample=model.config.downsample)
     pipeline = EMOPipeline(
         model,
         vae,

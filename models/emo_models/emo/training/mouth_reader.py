@@ -52,9 +52,7 @@ def mouth_crops(frames: NDArray[np.uint8], middle: NDArray[np.floating]) -> Tens
     height, width = frames.shape[1:3]
     x = np.clip(np.round(middle[:, 0]), 0, width).astype(int)
     y = np.clip(np.round(middle[:, 1]), 0, height).astype(int)
-    return torch.from_numpy(
-        np.stack([padded[i, y[i] : y[i] + CROP, x[i] : x[i] + CROP] for i in range(len(frames))])
-    )
+    return torch.from_numpy(np.stack([padded[i, y[i] : y[i] + CROP, x[i] : x[i] + CROP] for i in range(len(frames))]))
 
 
 def box_middle(boxes: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -65,7 +63,7 @@ def box_middle(boxes: NDArray[np.floating]) -> NDArray[np.float64]:
 def train_mouth_reader(
     clips: TrainingClips, *, steps: int = 600, batch: int = 48, jitter: float = 7.0, seed: int = 0
 ) -> MouthReader:
-    """Trains on real frames; crops are jittered by up to ``jitter`` pixels, because a generated head may stand elsewhere."""
+    """Trains on real frames; crops move by up to ``jitter`` pixels, because a generated head may stand elsewhere."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         reader = MouthReader().train()

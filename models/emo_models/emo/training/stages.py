@@ -84,8 +84,7 @@ def describe(model: nn.Module, stage: str, *, backbone_lr_scale: float) -> str:
     for name, parameter in model.named_parameters():
         counts[part_of(name)] = counts.get(part_of(name), 0) + parameter.numel()
     lines: Iterable[str] = (
-        f"  {part:9} {count / 1e6:8.3f} M  "
-        + (f"trained at {parts[part]:g} x lr" if part in parts else "frozen")
+        f"  {part:9} {count / 1e6:8.3f} M  " + (f"trained at {parts[part]:g} x lr" if part in parts else "frozen")
         for part, count in sorted(counts.items())
     )
     return "\n".join([f"stage {stage}:", *lines])
