@@ -79,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.USAGE
     except Exception as error:
         return _from_library(error)
-    return int(code or 0)
+    # The library turns a KeyboardInterrupt into this code without a word.
+    return _interrupted() if code == ExitCode.INTERRUPTED else int(code or 0)
 
 
 def _from_library(error: Exception) -> int:

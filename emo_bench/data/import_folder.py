@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emo_bench.core.errors import ClipError, ConfigError, DataError
 from emo_bench.core.hashing import sha256_bytes
-from emo_bench.data.manifest import FORBIDDEN_IN_ID, MAX_ID_LENGTH, ManifestEntry, file_hashes, write_manifest
+from emo_bench.data.manifest import FORBIDDEN_IN_ID, MAX_ID_LENGTH, Manifest, ManifestEntry, file_hashes, write_manifest
 from emo_bench.engine.progress import Display, Silent
 
 VIDEO_EXTENSIONS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg"})
@@ -97,6 +97,8 @@ def import_videos(
             taken[clip] = str(relative)
         except ClipError as error:
             refused.append(Refused(str(relative), error.code, "; ".join(str(error).split("\n  "))))
+        except DataError as error:
+            refused.append(Refused(str(relative), "outside", error.message))
         except ValueError as error:
             refused.append(Refused(str(relative), "bad_name", "; ".join(str(error).splitlines()[1:3])))
     if not entries:
@@ -138,6 +140,9 @@ def _entry(path: Path, relative: Path, root: Path, *, identity: str, split: str)
     from emo_bench.media.decode import load_pair
 
     audio = audio_beside(path)
+    for file in (path, audio):
+        if file is not None:  # a symbolic link that leads out would be refused in every run
+            Manifest(root, ()).path(file.relative_to(root).as_posix())
     load_pair(path, audio)  # the same decode as in a run: what passes here can be prepared there
     video_text = path.relative_to(root).as_posix()
     audio_text = audio.relative_to(root).as_posix() if audio else None
