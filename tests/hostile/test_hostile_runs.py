@@ -145,6 +145,7 @@ def test_importing_sorts_good_from_bad(tiny, hostile_set: Path, tmp_path: Path) 
         "text.mkv": "decode_error",
         "truncated.mkv": "decode_error",
         "silent.mkv": "no_audio",
+        "escapes.mkv": "outside",
         "good-1.mov": "duplicate_id",
         "a:b.mkv": "bad_name",
         "caf\udce9.mkv": "bad_name",
