@@ -2,7 +2,11 @@ r"""Tables as LaTeX with booktabs, ready for a paper: each file compiles as it i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from emo_bench.report.notes import MARK_LEGEND, SYNTHETIC_NOTICE, table_notes
+from emo_bench.report.published import PublishedTable
 from emo_bench.report.run_data import RunData
 from emo_bench.report.tables import Cell, Column, Table, build_tables
 
@@ -65,9 +69,10 @@ def _character(letter: str) -> str:
     return f"(U+{ord(letter):04X})"
 
 
-def latex_document(run: RunData) -> str:
+def latex_document(run: RunData, *, published: Sequence[PublishedTable] = ()) -> str:
     """A document of all tables; compiles with pdfLaTeX, XeLaTeX and LuaLaTeX."""
-    tables = "\n\n".join(latex_table(run, table) for table in build_tables(run.record))
+    own = [latex_table(run, table) for table in build_tables(run.record)]
+    tables = "\n\n".join([*own, *(_published(block.view()) for block in published)])
     body = tables or "The run holds no values."
     return "\n".join(
         (
@@ -107,6 +112,27 @@ def latex_table(run: RunData, table: Table) -> str:
         name = escape_latex(_shortened(row.system.name))
         label = rf"\textit{{{name}}}" if row.system.anchor else name
         lines.append(f"{label} & " + " & ".join(_cell(cell) for cell in row.cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", _FIT, r"\end{table}"])
+
+
+def _published(view: dict[str, Any]) -> str:
+    """A paper's table in grey."""
+    source = escape_latex(f"{view['source']}, {view['table']}")
+    caption = f"Published numbers, protocol {view['protocol']}, not comparable with this run: {source}."
+    lines = [
+        r"\begin{table}[htb]",
+        r"\centering\small\color{gray}",
+        rf"\caption{{{caption} {escape_latex(view['note'])}}}\vspace{{1.5ex}}",
+        r"\sbox0{%",
+        r"\begin{tabular}{@{}l" + "r" * len(view["labels"]) + "@{}}",
+        r"\toprule",
+        "System & " + " & ".join(escape_latex(label) for label in view["labels"]) + r" \\",
+        r"\midrule",
+        *(
+            " & ".join(escape_latex(text) for text in (_shortened(row["system"]), *row["texts"])) + r" \\"
+            for row in view["rows"]
+        ),
+    ]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", _FIT, r"\end{table}"])
 
 

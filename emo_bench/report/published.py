@@ -9,6 +9,7 @@ from pydantic import Field
 
 from emo_bench.config.load import read_yaml, validate
 from emo_bench.config.schema import Frozen
+from emo_bench.report.tables import format_number
 
 
 class PublishedRow(Frozen):
@@ -21,23 +22,32 @@ class PublishedRow(Frozen):
 class PublishedTable(Frozen):
     """A table of a paper."""
 
+    version: Literal[1] = Field(default=1, description="Version of this file format")
     source: str = Field(description="Paper, with its version")
     table: str = Field(description="Which table of it")
+    dataset: str = Field(default="", description="Data that the paper measured on")
     protocol: Literal["unknown"] = Field(default="unknown", description="Papers do not fix theirs")
     note: str = Field(default="", description="What a reader should know")
     rows: tuple[PublishedRow, ...]
 
     def view(self) -> dict[str, Any]:
-        """Labels and lines for display; numbers keep the digits that they were given with."""
+        """Labels and lines for display; a column has the digits of its most precise number."""
         labels = list(dict.fromkeys(label for row in self.rows for label in row.values))
+        digits = {label: max((_decimals(row.values.get(label)) for row in self.rows), default=0) for label in labels}
         rows = [
-            {"system": row.system, "texts": [_text(row.values.get(label)) for label in labels]} for row in self.rows
+            {"system": row.system, "texts": [_text(row.values.get(label), digits[label]) for label in labels]}
+            for row in self.rows
         ]
         return {**self.model_dump(exclude={"rows"}), "labels": labels, "rows": rows}
 
 
-def _text(value: float | None) -> str:
-    return "–" if value is None else f"{value:g}".replace("-", "−")
+def _decimals(value: float | None) -> int:
+    text = "" if value is None else f"{value:.10g}"
+    return len(text.partition(".")[2])
+
+
+def _text(value: float | None, digits: int) -> str:
+    return "–" if value is None else format_number(value, digits)
 
 
 def read_published(path: Path) -> PublishedTable:

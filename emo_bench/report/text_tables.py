@@ -7,7 +7,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emo_bench.report.notes import (
@@ -18,6 +18,7 @@ from emo_bench.report.notes import (
     run_warnings,
     table_notes,
 )
+from emo_bench.report.published import PublishedTable
 from emo_bench.report.run_data import RunData
 from emo_bench.report.tables import DIRECTION_WORDS, Cell, Table, build_tables
 
@@ -129,7 +130,7 @@ def escape_markdown(text: str) -> str:
     return escaped
 
 
-def markdown_report(run: RunData) -> str:
+def markdown_report(run: RunData, *, published: Sequence[PublishedTable] = ()) -> str:
     """The tables with what a reader must know, as GitHub's Markdown."""
     record = run.record
     parts = [f"# {escape_markdown(record.title or record.name)}", ""]
@@ -147,11 +148,27 @@ def markdown_report(run: RunData) -> str:
         parts += [f"- {escape_markdown(note)}" for note in table_notes(record, table)]
         protocols = dict.fromkeys(column.protocol.name for column in table.columns)
         parts += [f"- Protocols: {', '.join(f'`{name}`' for name in protocols)}.", ""]
+    for block in published:
+        parts += _published_lines(block.view())
     legend = "; ".join(f"{_MARKS[mark].format('1.0')} {words}" for mark, words in MARK_LEGEND.items())
     parts.append(
         f"{legend}. ↑ {DIRECTION_WORDS['higher']}, ↓ {DIRECTION_WORDS['lower']}, →GT {DIRECTION_WORDS['closer_to_gt']}."
     )
     return "\n".join(parts) + "\n"
+
+
+def _published_lines(view: dict[str, Any]) -> list[str]:
+    source = ", ".join(escape_markdown(view[key]) for key in ("source", "table"))
+    return [
+        "## Published numbers, not comparable",
+        "",
+        f"{source}. Protocol {view['protocol']}; never ranked with this run. {escape_markdown(view['note'])}",
+        "",
+        "| System | " + " | ".join(escape_markdown(label) for label in view["labels"]) + " |",
+        "| :-- |" + " --: |" * len(view["labels"]),
+        *(f"| *{escape_markdown(row['system'])}* | " + " | ".join(row["texts"]) + " |" for row in view["rows"]),
+        "",
+    ]
 
 
 _MARKS = {"": "{}", "best": "**{}**", "second": "<u>{}</u>", "tie": "{} ≈"}

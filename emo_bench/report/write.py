@@ -53,9 +53,9 @@ def write_report(
     writers: dict[str, Callable[[], list[Path]]] = {
         "csv": lambda: _csv(data, folder),
         "json": lambda: _json(data, folder),
-        "md": lambda: _markdown(data, folder),
+        "md": lambda: _markdown(data, folder, published),
         "html": lambda: _html(data, folder, published, drawn if figures else None),
-        "latex": lambda: _latex(data, folder),
+        "latex": lambda: _latex(data, folder, published),
         "pdf": lambda: _pdf(data, folder, published, drawn),
         "figures": lambda: _figures(folder, drawn),
     }
@@ -92,10 +92,12 @@ def _json(data: RunData, folder: Path) -> list[Path]:
     return _text(folder / "table.json", tables_json(data))
 
 
-def _markdown(data: RunData, folder: Path) -> list[Path]:
+def _markdown(data: RunData, folder: Path, published: Sequence[Path]) -> list[Path]:
+    from emo_bench.report.published import read_published
     from emo_bench.report.text_tables import markdown_report
 
-    return _text(folder / "table.md", markdown_report(data))
+    tables = [read_published(path) for path in published]
+    return _text(folder / "table.md", markdown_report(data, published=tables))
 
 
 def _html(data: RunData, folder: Path, published: Sequence[Path], drawn: _Figures | None) -> list[Path]:
@@ -111,10 +113,12 @@ def _html(data: RunData, folder: Path, published: Sequence[Path], drawn: _Figure
     return _text(folder / "report.html", html_report(data, figures=pictures, published=tables))
 
 
-def _latex(data: RunData, folder: Path) -> list[Path]:
+def _latex(data: RunData, folder: Path, published: Sequence[Path]) -> list[Path]:
     from emo_bench.report.latex import latex_document
+    from emo_bench.report.published import read_published
 
-    return _text(folder / "tables.tex", latex_document(data))
+    tables = [read_published(path) for path in published]
+    return _text(folder / "tables.tex", latex_document(data, published=tables))
 
 
 def _pdf(data: RunData, folder: Path, published: Sequence[Path], drawn: _Figures) -> list[Path]:

@@ -41,6 +41,7 @@ HOSTILE = (
     "\\input{/etc/passwd}",
 )
 RTL = "\u202eevil\u202c \u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627"
+MAX_PEOPLE = 10
 LONG = "long-" * 40
 
 
@@ -128,7 +129,7 @@ def make_run(
     rng = np.random.default_rng(noise_seed)
     clips = tuple(
         ClipEntry(
-            id=f"clip-{i:02d}", identity=f"person-{i % 10:02d}", split="test", status="ok", n_frames=75, width=128,
+            id=f"clip-{i:02d}", identity=f"person-{i % MAX_PEOPLE:02d}", split="test", status="ok", n_frames=75, width=128,
             height=128, notes=("30 -> 25 fps",) if i == 3 else (),
         )
         for i in range(n_clips)

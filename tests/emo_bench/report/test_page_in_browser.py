@@ -138,7 +138,8 @@ def test_all_players_play_together_with_one_sound(page: Browser) -> None:
     page.run("document.querySelectorAll('.tile button')[3].click()")
     assert page.run("return [...document.querySelectorAll('#stage video')].findIndex(v => !v.muted)") == 3
     page.run(
-        "document.getElementById('play').click(); const s = document.getElementById('seek');"
+        "if (document.querySelector('#deck.playing')) document.getElementById('play').click();"
+        "const s = document.getElementById('seek');"
         "s.value = 500; s.dispatchEvent(new Event('input'))"
     )
     page.wait("return [...document.querySelectorAll('#stage video')].every(v => Math.abs(v.currentTime - 1.0) < 0.1)")
