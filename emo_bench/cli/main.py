@@ -10,7 +10,22 @@ from typing import Annotated
 import typer
 
 from emo_bench import __version__
-from emo_bench.cli import animate, data, doctor, gate, ls, plan, report, run, schema, score, systems, validate, weights
+from emo_bench.cli import (
+    animate,
+    data,
+    doctor,
+    gate,
+    ls,
+    plan,
+    report,
+    run,
+    schema,
+    score,
+    systems,
+    train,
+    validate,
+    weights,
+)
 from emo_bench.core.errors import EmoBenchError, ExitCode
 
 app = typer.Typer(
@@ -44,6 +59,7 @@ app.command("run", rich_help_panel="Evaluate")(run.run)
 app.command("score", rich_help_panel="Evaluate")(score.score)
 app.command("plan", rich_help_panel="Evaluate")(plan.plan)
 app.command("validate", rich_help_panel="Evaluate")(validate.validate)
+app.command("train", rich_help_panel="Make")(train.train)
 app.command("animate", rich_help_panel="Make")(animate.animate)
 app.command("report", rich_help_panel="Judge")(report.report)
 app.command("compare", rich_help_panel="Judge")(report.compare)
