@@ -75,8 +75,8 @@ def import_videos(
             f"the manifest {target} does not lie in the folder of the videos or above it",
             expected=f"a place such as {folder / 'manifest.jsonl'}",
         )
-    name_of = _identity_rule(identity)
-    videos = sorted(_videos(folder))
+    name_of = identity_rule(identity)
+    videos = sorted(videos_below(folder))
     if not videos:
         raise DataError(
             f"no videos below {folder}", expected=f"files ending in {', '.join(sorted(VIDEO_EXTENSIONS))}", found="none"
@@ -88,7 +88,7 @@ def import_videos(
     for path in videos:
         relative = path.relative_to(folder)
         display.step(str(relative))
-        clip = _clip_id(relative)
+        clip = clip_id(relative)
         if clip in taken:
             refused.append(Refused(str(relative), "duplicate_id", f"{taken[clip]} has the id {clip!r} already"))
             continue
@@ -108,16 +108,22 @@ def import_videos(
     return ImportReport(target, tuple(entries), tuple(refused))
 
 
-def _videos(folder: Path) -> Iterator[Path]:
+def videos_below(folder: Path) -> Iterator[Path]:
+    """The files below a folder that are named like videos, in no order; hidden ones are left out."""
     for path in folder.rglob("*"):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if path.suffix.lower() in VIDEO_EXTENSIONS and not hidden and path.is_file():
             yield path
 
 
-def _identity_rule(rule: str) -> Callable[[Path], str]:
+def identity_rule(rule: str) -> Callable[[Path], str]:
+    """How a relative path gives an identity: 'stem', 'folder' or the first group of a regular expression.
+
+    Raises:
+        ConfigError: when the regular expression is wrong.
+    """
     if rule == "stem":
-        return lambda relative: _clip_id(relative)
+        return lambda relative: clip_id(relative)
     if rule == "folder":
         return lambda relative: relative.parent.name or relative.stem
     try:
@@ -131,7 +137,7 @@ def _identity_rule(rule: str) -> Callable[[Path], str]:
 
     def from_pattern(relative: Path) -> str:
         found = pattern.search(relative.as_posix())
-        return found.group(1) if found and found.group(1) else _clip_id(relative)
+        return found.group(1) if found and found.group(1) else clip_id(relative)
 
     return from_pattern
 
@@ -147,7 +153,7 @@ def _entry(path: Path, relative: Path, root: Path, *, identity: str, split: str)
     video_text = path.relative_to(root).as_posix()
     audio_text = audio.relative_to(root).as_posix() if audio else None
     return ManifestEntry(
-        id=_clip_id(relative),
+        id=clip_id(relative),
         video=video_text,
         audio=audio_text,
         identity=identity,
@@ -156,7 +162,8 @@ def _entry(path: Path, relative: Path, root: Path, *, identity: str, split: str)
     )
 
 
-def _clip_id(relative: Path) -> str:
+def clip_id(relative: Path) -> str:
+    """The id that a relative path gives: without its ending, with '__' for '/', and plain characters."""
     text = "__".join(relative.with_suffix("").parts)
     allowed = [c.isprintable() and c not in FORBIDDEN_IN_ID for c in text]
     plain = "".join(c if fine else "_" for c, fine in zip(text, allowed, strict=True))

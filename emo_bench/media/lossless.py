@@ -45,6 +45,12 @@ class ClipQuality:
     preset: str = "ultrafast"
 
     @property
+    def options(self) -> dict[str, str]:
+        """For the encoder; at a quantiser above 0 without x264's macroblock tree, whose bits vary from run to run."""
+        exact = {"crf": str(self.crf), "preset": self.preset}
+        return exact if self.crf == 0 else {**exact, "x264-params": "mbtree=0"}
+
+    @property
     def title(self) -> str:
         """What is written into the file: only exact clips carry the name that ``open_clip`` accepts."""
         return CLIP_FORMAT if self.crf == 0 else f"{CLIP_FORMAT}-crf{self.crf}"
@@ -137,8 +143,7 @@ class LosslessWriter:
         try:
             self._container = av.open(str(temporary), "w", format="matroska", options={"fflags": "+bitexact"})
             self._container.metadata["title"] = self._quality.title
-            options = {"crf": str(self._quality.crf), "preset": self._quality.preset}
-            self._video = self._container.add_stream("libx264rgb", rate=self._fps, options=options)
+            self._video = self._container.add_stream("libx264rgb", rate=self._fps, options=self._quality.options)
             self._video.width, self._video.height = self._size
             self._video.pix_fmt = "rgb24"
             self._video.thread_count = 1

@@ -194,7 +194,7 @@ class _Preparation:
         options = self._options
         quality = QUALITIES[options.quality]
         window = [cut.window.x, cut.window.y, cut.window.width, cut.window.height, cut.video.height]
-        made_by = [RECIPE, options.fps, options.size, quality.title, quality.preset]
+        made_by = [RECIPE, options.fps, options.size, quality.title, quality.options]
         return digest_of([source_hash, cut.start, cut.n_frames, cut.fixed, window, made_by])
 
     def _not_finished(self, source: _Source, source_hash: str) -> list[ClipCut]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 from emo_bench.data.hdtf.annotations import AnnotatedVideo
-from emo_bench.data.import_folder import VIDEO_EXTENSIONS
+from emo_bench.data.import_folder import videos_below
 
 _ID_IN_BRACKETS = re.compile(r"\[([A-Za-z0-9_-]{11})\]$")
 
@@ -25,7 +24,7 @@ class RawVideos:
     def __init__(self, folder: Path) -> None:
         self._by_stem: dict[str, Path] = {}
         self._by_id: dict[str, Path] = {}
-        for path in sorted(_videos(folder)):
+        for path in sorted(videos_below(folder)):
             self._by_stem.setdefault(path.stem, path)
             found = _ID_IN_BRACKETS.search(path.stem)
             if found:
@@ -43,10 +42,3 @@ class RawVideos:
 def wanted_names(video: AnnotatedVideo) -> list[str]:
     """The stems under which a video is looked for."""
     return [f"{video.part}_{video.name}", video.name, *([video.youtube_id] if video.youtube_id else [])]
-
-
-def _videos(folder: Path) -> Iterable[Path]:
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in VIDEO_EXTENSIONS and not hidden and path.is_file():
-            yield path

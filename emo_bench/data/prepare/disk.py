@@ -11,7 +11,7 @@ from emo_bench.core.errors import DataError
 
 Quality = Literal["near-lossless", "lossless"]
 
-BYTES_PER_PIXEL: dict[Quality, float] = {"near-lossless": 0.40, "lossless": 1.25}
+BYTES_PER_PIXEL: dict[Quality, float] = {"near-lossless": 0.46, "lossless": 1.27}
 """Measured on real faces at 512 px with a fifth added (docs/datasets/hdtf.md); noisy video needs more."""
 
 AUDIO_BYTES_PER_SECOND = 16000 * 4
@@ -23,7 +23,7 @@ def estimated_bytes(*, n_frames: int, size: int, fps: int, quality: Quality) -> 
     """Expected size of clips of ``n_frames`` square frames in total, with their sound.
 
     >>> estimated_bytes(n_frames=25, size=512, fps=25, quality="near-lossless") // 1000
-    2685
+    3078
     """
     return int(n_frames * (size * size * BYTES_PER_PIXEL[quality] + AUDIO_BYTES_PER_SECOND / fps))
 

@@ -1,0 +1,98 @@
+"""What is kept of every frame of a prepared clip: what EMO's training needs, and what the metrics would see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emo_bench.core.atomic import write_bytes
+from emo_bench.core.hashing import sha256_bytes
+
+if TYPE_CHECKING:
+    from emo_metrics.contract import Arrays
+
+LABEL_TEXT = {
+    "box": "left, top, right, bottom of the face in pixels of the clip, f32 [T, 4]",
+    "landmarks68": "x, y in pixels of the clip, iBUG order, f32 [T, 68, 2]",
+    "pose": "yaw, pitch, roll in degrees; x, y, z in centimetres, f32 [T, 6]",
+    "head_velocity": "rotation since the frame before, degrees per frame, f32 [T]; frame 0 repeats frame 1",
+    "found": "1 where a face was found; the other frames hold values between their neighbours', u8 [T]",
+    "n_faces": "faces seen, i16 [T]",
+    "loudness_db": "root mean square over 50 ms, decibels of full scale, f32 [T]",
+    "pitch_hz": "fundamental frequency, NaN where nothing is voiced, f32 [T]",
+    "log_mel": "80 mel bands every 10 ms at 16 kHz, natural logarithm, f32 [M, 80]",
+}
+
+
+def clip_labels(
+    face: Arrays, sound: Arrays, mel: NDArray[np.float32], *, whole_frame: int
+) -> dict[str, NDArray[np.generic]]:
+    """The arrays of ``LABEL_TEXT``.
+
+    Args:
+        face: Of ``face/mediapipe-landmarker@1`` on the clip's own frames; at least one frame with a face.
+        sound: Of ``audio/loudness-pitch@1``.
+        mel: ``float32 [M, 80]``.
+        whole_frame: The value of ``found_by`` for a face that was found without cropping.
+    """
+    found = np.asarray(face["found"], dtype=bool)
+    by = np.asarray(face["found_by"])
+    translation = np.asarray(face["translation"], dtype=np.float64)
+    angles = np.asarray(face["pose_degrees"], dtype=np.float64)
+    velocity = head_velocity(np.asarray(face["rotation"], dtype=np.float64), by == whole_frame)
+    return {
+        "box": _between(np.asarray(face["box"]), found),
+        "landmarks68": _between(np.asarray(face["points68"]), found),
+        "pose": _between(np.concatenate([angles, translation], axis=1), found),
+        "head_velocity": _between(velocity[:, None], np.isfinite(velocity))[:, 0],
+        "found": found.astype(np.uint8),
+        "n_faces": np.asarray(face["n_faces"], dtype=np.int16),
+        "loudness_db": np.asarray(sound["loudness_db"], dtype=np.float32),
+        "pitch_hz": np.asarray(sound["pitch_hz"], dtype=np.float32),
+        "log_mel": mel,
+    }
+
+
+def head_velocity(rotation: NDArray[np.float64], whole: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Angle from each frame to the next in degrees, ``[T]``; the first frame repeats the second.
+
+    NaN where a frame has no face, or where one was found in the whole frame and the other in a crop: a crop is another
+    camera (as in the protocol ``head-velocity/mediapipe@1``).
+
+    Args:
+        rotation: ``[T, 3, 3]``.
+        whole: ``[T]``, found in the whole frame.
+    """
+    from emo_metrics.faces.rotation import angle_between
+
+    if len(rotation) < 2:
+        return np.zeros(len(rotation))
+    steps = angle_between(rotation[1:], rotation[:-1])
+    steps = np.where(whole[1:] == whole[:-1], steps, np.nan)
+    return np.concatenate([steps[:1], steps])
+
+
+def write_labels(path: Path, labels: Mapping[str, NDArray[np.generic]]) -> str:
+    """Writes labels as safetensors, the same bytes for the same values; returns their SHA-256."""
+    from safetensors.numpy import save
+
+    arrays = {name: np.ascontiguousarray(labels[name]) for name in sorted(labels)}
+    # One entry only: the order of several would change from run to run.
+    data = save(arrays, metadata={"labels": "; ".join(f"{name}: {LABEL_TEXT[name]}" for name in arrays)})
+    write_bytes(path, data)
+    return sha256_bytes(data)
+
+
+def _between(values: NDArray[np.generic], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Unknown rows on straight lines between the known ones, held at the ends; zeros when none is known."""
+    table = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
+    at = np.flatnonzero(known)
+    if len(at) == 0:
+        return np.zeros(np.shape(values), np.float32)
+    rows = np.arange(len(table))
+    filled = np.stack([np.interp(rows, at, column[at]) for column in table.T], axis=1)
+    return filled.reshape(np.shape(values)).astype(np.float32)
