@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from emo_bench.cli.options import JsonOption, QuietOption, say
+
+if TYPE_CHECKING:
+    from emo_bench.data.prepare.report import PrepareReport
 
 app = typer.Typer(help="Make, import and verify test sets.", no_args_is_help=True)
 
@@ -96,3 +99,108 @@ def make_hdtf_synth(
             make(target / name, slice=name, size=size, workers=workers, progress=progress)
             typer.echo(str(target / name / "manifest.jsonl"))
     return 0
+
+
+prepare_app = typer.Typer(help="Prepare videos that you have: HDTF, or any folder.", no_args_is_help=True)
+app.add_typer(prepare_app, name="prepare")
+
+
+@prepare_app.callback()
+def _prepare() -> None:
+    pass
+
+
+@prepare_app.command("hdtf")
+def prepare_hdtf(
+    raw: Annotated[Path, typer.Option("--raw", help="Folder of HDTF's videos (named as published, or by id).")],
+    target: Annotated[Path, typer.Option("--output", "-o", help="Folder.")] = Path("data/hdtf"),
+    annotations: Annotated[
+        Path | None, typer.Option("--annotations", help="Folder of the published text files; RAW when absent.")
+    ] = None,
+    fps: Annotated[int, typer.Option("--fps", help="25 or 30 frames a second.")] = 25,
+    size: Annotated[int, typer.Option("--size", help="Width and height in pixels.")] = 512,
+    clip_seconds: Annotated[
+        float | None, typer.Option("--clip-seconds", help="Divide intervals into clips of this length.")
+    ] = None,
+    clips_per_video: Annotated[
+        int | None, typer.Option("--clips-per-video", help="The first so many clips of each video.")
+    ] = None,
+    lossless: Annotated[bool, typer.Option("--lossless", help="Keep every pixel; about three times the size.")] = False,
+    test_identities: Annotated[
+        Path | None, typer.Option("--test-identities", help="Another list of test identities, one a line.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> int:
+    """Cut, crop and resize HDTF out of videos that you have; never downloads, resumes, reports what is missing."""
+    from emo_bench.core.errors import ConfigError
+    from emo_bench.data.hdtf.prepare import prepare_hdtf as prepare
+    from emo_bench.engine.progress import display
+
+    if fps != 25 and fps != 30:
+        raise ConfigError("--fps is out of range", expected="25 or 30", found=f"{fps}")
+    with display(quiet=quiet) as shown:
+        report = prepare(
+            raw,
+            annotations=annotations,
+            target=target,
+            fps=25 if fps == 25 else 30,
+            size=size,
+            clip_seconds=clip_seconds,
+            clips_per_video=clips_per_video,
+            quality="lossless" if lossless else "near-lossless",
+            test_identities=test_identities,
+            display=shown,
+        )
+    return _say_prepared(report)
+
+
+@prepare_app.command("folder")
+def prepare_folder(
+    folder: Annotated[Path, typer.Argument(help="Folder of videos.")],
+    target: Annotated[Path, typer.Option("--output", "-o", help="Folder, not inside the videos' folder.")],
+    fps: Annotated[int, typer.Option("--fps", help="Frames a second; EMO was trained on 30.")] = 25,
+    size: Annotated[int, typer.Option("--size", help="Width and height in pixels.")] = 512,
+    identity: Annotated[str, typer.Option("--identity", help="'stem', 'folder' or a regex, as for import.")] = "stem",
+    split: Annotated[str, typer.Option("--split", help="Split of all clips.")] = "train",
+    shortest: Annotated[float, typer.Option("--shortest", help="Seconds of the shortest clip.")] = 3.0,
+    longest: Annotated[float, typer.Option("--longest", help="Seconds of the longest clip.")] = 12.0,
+    expansion: Annotated[float, typer.Option("--expansion", help="Side of the crop relative to the face.")] = 2.0,
+    min_face: Annotated[float, typer.Option("--min-face", help="Smallest width of a face, source pixels.")] = 80.0,
+    threshold: Annotated[float, typer.Option("--cut-threshold", help="Change of colours that is a scene cut.")] = 0.3,
+    lossless: Annotated[bool, typer.Option("--lossless", help="Keep every pixel; about three times the size.")] = False,
+    weights: Annotated[list[Path] | None, typer.Option("--weights", help="Folder of weight files.")] = None,
+    quiet: QuietOption = False,
+) -> int:
+    """Cut videos of talking people into face-centred clips with per-frame labels; resumes, counts what is refused."""
+    from emo_bench.data.prepare.face_crop import FaceFilter
+    from emo_bench.data.prepare.folder import FolderOptions
+    from emo_bench.data.prepare.folder import prepare_folder as prepare
+    from emo_bench.engine.progress import display
+
+    options = FolderOptions(
+        fps=fps,
+        size=size,
+        shortest=shortest,
+        longest=longest,
+        expansion=expansion,
+        threshold=threshold,
+        faces=FaceFilter(least_width=min_face),
+        quality="lossless" if lossless else "near-lossless",
+    )
+    places = tuple(weights or ())
+    with display(quiet=quiet) as shown:
+        report = prepare(
+            folder, target=target, options=options, identity=identity, split=split, weights=places, display=shown
+        )
+    return _say_prepared(report)
+
+
+def _say_prepared(report: PrepareReport) -> int:
+    from emo_bench.core.errors import ExitCode
+
+    for problem in report.problems:
+        say(f"{problem}", err=True)
+    for note in report.notes:
+        say(f"note: {note}", err=True)
+    say(report.summary())
+    return ExitCode.INCOMPLETE if report.problems else ExitCode.OK

@@ -16,9 +16,7 @@ Say = Callable[[str], None]
 def train(
     config: Annotated[Path, typer.Option("--config", "-c", help="Training file (YAML).", metavar="FILE")],
     overrides: SetOption = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder; runs/train/<file> when absent.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; runs/train/NAME by default.")] = None,
     data: Annotated[
         Path, typer.Option("--data", help="HDTF-Synth, for EMO (made by `emo-bench data make hdtf-synth`).")
     ] = Path("data/hdtf-synth"),
