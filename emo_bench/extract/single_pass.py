@@ -144,7 +144,8 @@ def extract_clip(
                 ground_truth=other if Need.GROUND_TRUTH in kind.needs else None,
                 upstream=needs,
             )
-            if worker.stopped is None and not _blocked(kind, running, known):
+            worker.stopped = worker.stopped or _blocker(kind, running, known)
+            if worker.stopped is None:
                 upstream[name] = worker.update(piece)
         start += len(frames)
     results: dict[str, FeatureResult] = {}
@@ -156,11 +157,15 @@ def extract_clip(
     return results
 
 
-def _blocked(extractor: Extractor, running: Mapping[str, _Running], known: Mapping[str, FeatureResult]) -> bool:
-    return any(
-        (need in running and running[need].stopped is not None) or (need in known and known[need].status != "ok")
-        for need in extractor.requires
-    )
+def _blocker(
+    extractor: Extractor, running: Mapping[str, _Running], known: Mapping[str, FeatureResult]
+) -> FeatureResult | None:
+    """Why something that the extractor requires has no rows; None when nothing is missing."""
+    for need in extractor.requires:
+        found = running[need].stopped if need in running else known[need]
+        if found is not None and found.status != "ok":
+            return FeatureResult({}, found.status, found.reason)
+    return None
 
 
 def _rows(result: FeatureResult, start: int, count: int, n_frames: int) -> Arrays:
