@@ -100,14 +100,20 @@ def _decode_all(root: Path, entries: list[ManifestEntry], folder: Path) -> None:
         pictures, sound = _decode(root / entry.video)
         n_frames = len(pictures)
         if n_frames != len(truth["head_speed"]):
-            raise DataError(f"clip {entry.id} has another length than its truth", expected=str(len(truth["head_speed"])),
-                            found=f"{n_frames} frames")  # fmt: skip
+            raise DataError(
+                f"clip {entry.id} has another length than its truth",
+                expected=f"{len(truth['head_speed'])} frames",
+                found=f"{n_frames} frames",
+            )
         if frames is None:
             shape = (total, *pictures.shape[1:])
             frames = np.lib.format.open_memmap(folder / "frames.npy", mode="w+", dtype=np.uint8, shape=shape)
         if pictures.shape[1:] != frames.shape[1:]:
-            raise DataError(f"clip {entry.id} has another size", expected=str(frames.shape[1:3]),
-                            found=str(pictures.shape[1:3]))  # fmt: skip
+            raise DataError(
+                f"clip {entry.id} has another size",
+                expected=str(frames.shape[1:3]),
+                found=str(pictures.shape[1:3]),
+            )
         frames[first_frame : first_frame + n_frames] = pictures
         for name in _TRUTH:
             truths[name].append(truth[name])

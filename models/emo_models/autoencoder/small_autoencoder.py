@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -34,6 +36,9 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         decoder_blocks: Residual blocks per size on the way up.
     """
 
+    # diffusers gives attribute access to the arguments below; its own annotation says a plain dict.
+    config: Any
+
     @register_to_config  # type: ignore[misc, untyped-decorator, unused-ignore]
     def __init__(
         self,
@@ -42,10 +47,10 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         encoder_blocks: tuple[int, int, int] = (1, 1, 2),
         decoder_blocks: tuple[int, int, int] = (2, 2, 3),
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
         half, quarter, eighth = widths
         self.encoder = nn.Sequential(
-            nn.PixelUnshuffle(2),
+            nn.PixelUnshuffle(2),  # type: ignore[no-untyped-call, unused-ignore]
             nn.Conv2d(12, half, 3, padding=1),
             *(PlainBlock(half) for _ in range(encoder_blocks[0])),
             nn.Conv2d(half, quarter, 4, stride=2, padding=1),
@@ -60,13 +65,13 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
             nn.Conv2d(latent_channels, eighth, 3, padding=1),
             *(PlainBlock(eighth) for _ in range(decoder_blocks[2])),
             nn.Conv2d(eighth, quarter * 4, 3, padding=1),
-            nn.PixelShuffle(2),
+            nn.PixelShuffle(2),  # type: ignore[no-untyped-call, unused-ignore]
             *(PlainBlock(quarter) for _ in range(decoder_blocks[1])),
             nn.Conv2d(quarter, half * 4, 3, padding=1),
-            nn.PixelShuffle(2),
+            nn.PixelShuffle(2),  # type: ignore[no-untyped-call, unused-ignore]
             *(PlainBlock(half) for _ in range(decoder_blocks[0])),
             nn.Conv2d(half, 12, 3, padding=1),
-            nn.PixelShuffle(2),
+            nn.PixelShuffle(2),  # type: ignore[no-untyped-call, unused-ignore]
         )
 
     def encode(self, images: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_bytes, to_signed
 from emo_models.checkpoints import Checkpoint, complete_checkpoints, read_checkpoint, write_checkpoint
@@ -59,7 +59,7 @@ def train_autoencoder(
     model: SmallAutoencoder, config: AutoencoderTraining, clips: TrainingClips, out: Path, *, report: Report
 ) -> SmallAutoencoder:
     """Trains, or goes on from the latest checkpoint below ``out``; returns the model with averaged weights."""
-    model = model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload, unused-ignore]
+    nn.Module.to(model, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=1e-4)
     average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     step, history = 0, []
@@ -113,7 +113,7 @@ def learning_rate(step: int, config: AutoencoderTraining) -> float:
 
 
 def reconstruction_loss(rebuilt: Tensor, images: Tensor, weights: Tensor, *, edge_weight: float) -> Tensor:
-    """Weighted L1 of ``[b, 3, h, w]`` in [-1, 1] plus weighted L1 of neighbour differences; weights ``[b, 1, h, w]``."""
+    """Weighted L1 of ``[b, 3, h, w]`` in [-1, 1] plus that of neighbour differences; weights ``[b, 1, h, w]``."""
     error = rebuilt - images
     scale = weights / weights.mean()
     loss = (error.abs() * scale).mean()

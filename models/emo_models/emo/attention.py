@@ -55,7 +55,7 @@ class Attention(nn.Module):
             nn.init.zeros_(self.to_out[0].bias)  # type: ignore[arg-type]
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+        return torch.unflatten(x, -1, (self.heads, -1)).transpose(-3, -2)
 
     def project(self, context: Tensor) -> KeyValue:
         """Keys and values of ``context [b, tokens, width]``."""
@@ -82,11 +82,13 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     On a CPU the fused kernel's gradient is many times slower than two matrix products, so gradients take those.
     """
     if query.device.type != "cpu" or not (torch.is_grad_enabled() and query.requires_grad):
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        fused: Tensor = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return fused
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
     if mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
-    return scores.softmax(-1) @ value
+    out: Tensor = scores.softmax(-1) @ value
+    return out
 
 
 def sinusoid(length: int, width: int) -> Tensor:

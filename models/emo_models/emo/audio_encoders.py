@@ -237,7 +237,8 @@ def mel_filters(bands: int, fft: int, *, low: float = 50.0, high: float = 7600.0
     def to_mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
         return 2595.0 * np.log10(1.0 + hertz / 700.0)
 
-    edges_mel = np.linspace(*to_mel(np.array([low, high])), bands + 2)
+    ends = to_mel(np.array([low, high]))
+    edges_mel = np.linspace(float(ends[0]), float(ends[1]), bands + 2)
     edges = 700.0 * (10.0 ** (edges_mel / 2595.0) - 1.0)
     bins = np.linspace(0, RATE / 2, fft // 2 + 1)[:, None]
     rise = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
@@ -246,7 +247,8 @@ def mel_filters(bands: int, fft: int, *, low: float = 50.0, high: float = 7600.0
     # A band narrower than one bin still needs the bin nearest to its centre.
     empty = triangles.sum(0) == 0
     triangles[np.abs(bins - edges[1:-1]).argmin(0)[empty], np.flatnonzero(empty)] = 1.0
-    return (triangles / triangles.sum(0)).astype(np.float32)
+    filters: NDArray[np.float32] = (triangles / triangles.sum(0)).astype(np.float32)
+    return filters
 
 
 def _conv_geometry(kernels: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int]:

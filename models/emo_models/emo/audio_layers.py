@@ -78,9 +78,10 @@ class AudioLayers(nn.Module):
         """
         mixed = self._mix_layers(features)
         if self.projection == "joint":
-            tokens: Tensor = self.project(self._windows(mixed).flatten(2)).unflatten(2, (-1, self.token_dim))
+            tokens = torch.unflatten(self.project(self._windows(mixed).flatten(2)), 2, (-1, self.token_dim))
         else:
-            tokens = self._windows(self.project(mixed)).unflatten(3, (self.tokens, self.token_dim)).flatten(2, 3)
+            windows = self._windows(self.project(mixed))
+            tokens = torch.unflatten(windows, 3, (self.tokens, self.token_dim)).flatten(2, 3)
         normed: Tensor = self.norm_out(tokens + self.neighbour_positions.to(tokens.dtype))
         return normed
 

@@ -114,7 +114,7 @@ class Backbone(UNet):
             if not temporal or module is None:
                 return x, None
             mixed: Tensor = module(
-                x.unflatten(0, (b, f)),
+                torch.unflatten(x, 0, (b, f)),
                 motion=conditions.motion[index] if conditions.motion else None,
                 speed=conditions.speed[index] if conditions.speed else None,
                 gates=conditions.gates,
@@ -123,14 +123,14 @@ class Backbone(UNet):
 
         x, _, _ = self.run(x, temb, attend, settle)
         out: Tensor = self.conv_out(nn.functional.silu(self.conv_norm_out(x)))
-        return out.unflatten(0, (b, f))
+        return torch.unflatten(out, 0, (b, f))
 
     def _with_region(self, latents: Tensor, region: Tensor | None) -> Tensor:
         if region is None:
             return self.first_map(latents.flatten(0, 1))
         if self.locator_place == "latent":
             return self.first_map((latents + region[:, None].to(latents.dtype)).flatten(0, 1))
-        first = self.first_map(latents.flatten(0, 1)).unflatten(0, latents.shape[:2])
+        first = torch.unflatten(self.first_map(latents.flatten(0, 1)), 0, latents.shape[:2])
         return (first + region[:, None].to(first.dtype)).flatten(0, 1)
 
 

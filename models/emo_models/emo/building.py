@@ -29,7 +29,8 @@ def build_model(preset: Preset, *, seed: int = 0, **changes: Any) -> EMOModel:
     """An `EMOModel` with fresh weights that depend on the seed only; ``changes`` override the preset."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return EMOModel(**{**preset.model, **changes})
+        model: EMOModel = EMOModel(**{**preset.model, **changes})
+    return model
 
 
 def build_autoencoder(preset: Preset, *, seed: int = 0) -> SmallAutoencoder:
@@ -44,7 +45,8 @@ def build_autoencoder(preset: Preset, *, seed: int = 0) -> SmallAutoencoder:
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return SmallAutoencoder(**{"latent_channels": 8, **preset.autoencoder_config})
+        vae: SmallAutoencoder = SmallAutoencoder(**{"latent_channels": 8, **preset.autoencoder_config})
+    return vae
 
 
 def build_pipeline(preset: Preset, *, seed: int = 0) -> EMOPipeline:

@@ -38,4 +38,4 @@ def _shift(vae: Any) -> float:
 @torch.no_grad()
 def encode_in_pieces(vae: Any, images: Tensor, *, piece: int = 32) -> Tensor:
     """`encode_images` over a long batch with bounded memory."""
-    return torch.cat([encode_images(vae, part) for part in images.split(piece)])
+    return torch.cat([encode_images(vae, images[i : i + piece]) for i in range(0, len(images), piece)])

@@ -57,6 +57,8 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         zero_init: Start with every new branch switched off.
     """
 
+    # diffusers gives attribute access to the arguments below; its own annotation says a plain dict.
+    config: Any
     _supports_gradient_checkpointing = True
 
     @register_to_config  # type: ignore[misc, untyped-decorator, unused-ignore]
@@ -97,7 +99,7 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         speed_width: int = 256,
         zero_init: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
         _check_choice("reference_variant", reference_variant, ("cross", "concat"))
         _check_choice("reference_feature", reference_feature, ("output", "input"))
         _check_choice("temporal_norm", temporal_norm, ("frame", "clip"))
@@ -148,8 +150,12 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
             speed_centres, speed_radii, window=window, width=speed_width, max_frames=temporal_max_frames
         )
 
-    def enable_gradient_checkpointing(self) -> None:
-        """Trades time for memory in training: activations of each layer are computed again on the way back."""
+    def enable_gradient_checkpointing(self, gradient_checkpointing_func: Any = None) -> None:
+        """Trades time for memory in training: activations of each layer are computed again on the way back.
+
+        Args:
+            gradient_checkpointing_func: Ignored; part of diffusers' signature.
+        """
         self.backbone.gradient_checkpointing = True
         self.reference_net.gradient_checkpointing = True
 

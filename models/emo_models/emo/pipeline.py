@@ -112,15 +112,16 @@ class EMOPipeline:
         if facts.get("vae") == "SmallAutoencoder":
             vae = load_module(SmallAutoencoder, folder / "vae")
         else:
-            from diffusers.models import AutoencoderKL, AutoencoderTiny
+            from diffusers import AutoencoderKL, AutoencoderTiny
 
             kinds: dict[str, Any] = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
             if facts.get("vae") not in kinds:
                 raise WeightsError(f"expected a known autoencoder in {index}, found {facts.get('vae')!r}")
             vae = kinds[facts["vae"]].from_pretrained(folder / "vae", local_files_only=True, use_safetensors=True)
-        from diffusers.schedulers import DDIMScheduler
+        from diffusers import DDIMScheduler
 
-        scheduler = DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
+        scheduler: Any = DDIMScheduler
+        scheduler = scheduler.from_pretrained(folder / "scheduler", local_files_only=True)
         return cls(
             load_module(EMOModel, folder / "model"),
             vae,
@@ -144,7 +145,7 @@ class EMOPipeline:
 
     def to(self, device: torch.device | str) -> EMOPipeline:
         """Moves the networks; sound stays on the CPU."""
-        self.model.to(device)
+        torch.nn.Module.to(self.model, device)
         self.vae.to(device)
         return self
 
@@ -251,9 +252,10 @@ class EMOPipeline:
         speed = None
         if options.speed is not None:
             speed = torch.full((1, config.frames + 2 * config.window), options.speed, device=self._device)
-        return self.model.prepare(
+        conditions: ClipConditions = self.model.prepare(
             reference=reference, motion=motion, audio=audio[None].to(self._device), mask=mask, speed=speed
         )
+        return conditions
 
     def _motion(self, frames: Tensor, latents: Tensor, options: SamplingOptions) -> Tensor | None:
         n = self.model.config.motion_frames

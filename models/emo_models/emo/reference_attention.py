@@ -99,21 +99,24 @@ class BackboneBlock(nn.Module):
         x = x + self._self_attention(self.norm1(x), frames=frames, reference=reference, gates=gates)
         if self.variant == "cross" and reference is not None:
             # All frames of a clip ask the same keys: fold them into the queries instead of repeating the keys.
-            queries = self.norm2(x).unflatten(0, (-1, frames)).flatten(1, 2)
+            queries = torch.unflatten(self.norm2(x), 0, (-1, frames)).flatten(1, 2)
             seen = gates.apply(self.attn2(queries, reference), gates.reference)
-            x = x + seen.unflatten(1, (frames, -1)).flatten(0, 1)
+            x = x + torch.unflatten(seen, 1, (frames, -1)).flatten(0, 1)
         if audio is not None:
-            heard = self.audio_attn(self.audio_norm(x), audio).unflatten(0, (-1, frames))
+            heard = torch.unflatten(self.audio_attn(self.audio_norm(x), audio), 0, (-1, frames))
             x = x + gates.apply(heard, gates.audio).flatten(0, 1)
-        return x + self.ff(self.norm3(x))
+        out: Tensor = x + self.ff(self.norm3(x))
+        return out
 
     def _self_attention(self, x: Tensor, *, frames: int, reference: KeyValue | None, gates: Gates) -> Tensor:
         own = self.attn1.project(x)
         if self.variant == "cross" or reference is None:
-            return self.attn1(x, own)
+            alone: Tensor = self.attn1(x, own)
+            return alone
         key, value = (part.to(x.dtype).repeat_interleave(frames, 0) for part in reference)
         joined = KeyValue(torch.cat([own.key, key], 2), torch.cat([own.value, value], 2))
-        return self.attn1(x, joined, mask=self._mask(own, key, gates, frames))
+        out: Tensor = self.attn1(x, joined, mask=self._mask(own, key, gates, frames))
+        return out
 
     @staticmethod
     def _mask(own: KeyValue, key: Tensor, gates: Gates, frames: int) -> Tensor | None:
@@ -146,5 +149,5 @@ class Site(nn.Module):
 
     def image(self, tokens: Tensor, residual: Tensor) -> Tensor:
         """``[b, h*w, c]`` back to ``[b, c, h, w]``, added to ``residual``."""
-        out: Tensor = self.proj_out(tokens.transpose(1, 2).unflatten(2, residual.shape[2:]))
-        return out + residual
+        out: Tensor = self.proj_out(torch.unflatten(tokens.transpose(1, 2), 2, residual.shape[2:])) + residual
+        return out

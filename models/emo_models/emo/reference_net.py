@@ -1,4 +1,4 @@
-"""ReferenceNet: the Backbone's structure without temporal layers; one pass per clip over reference and motion frames."""
+"""ReferenceNet: the Backbone's structure without temporal layers; one pass per clip over all its images."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class ReferenceNet(UNet):
 
         def attend(index: int, site: Site, x: Tensor) -> tuple[Tensor, Tensor | None]:
             tokens, feature = site.block(site.tokens(x))
-            return site.image(tokens, x), feature.unflatten(0, (b, count))[:, 0]
+            return site.image(tokens, x), torch.unflatten(feature, 0, (b, count))[:, 0]
 
         def settle(index: int, temporal: nn.Module | None, x: Tensor) -> tuple[Tensor, Tensor | None]:
-            return x, x.unflatten(0, (b, count))[:, 1:] if count > 1 else None
+            return x, torch.unflatten(x, 0, (b, count))[:, 1:] if count > 1 else None
 
         _, sites, maps = self.run(x, self.embed_time(time, x.dtype), attend, settle)
         return ReferenceFeatures(sites=tuple(sites), motion=tuple(maps))

@@ -43,6 +43,12 @@ class ScheduleConfig:
             )
 
 
+_SAMPLERS: dict[str, Any] = {
+    "ddim": DDIMScheduler,
+    "dpmsolver++": DPMSolverMultistepScheduler,
+    "unipc": UniPCMultistepScheduler,
+}
+
 LITERAL = ScheduleConfig(prediction="epsilon", betas="scaled_linear", zero_terminal_snr=False)
 COSINE = ScheduleConfig(betas="squaredcos_cap_v2")
 
@@ -64,11 +70,12 @@ def make_scheduler(config: ScheduleConfig, *, sampler: Sampler = "ddim") -> Any:
         "timestep_spacing": "trailing" if config.zero_terminal_snr else "leading",
     }
     if sampler == "ddim":
-        return DDIMScheduler(**common, clip_sample=False, set_alpha_to_one=config.zero_terminal_snr, steps_offset=1)
+        last = {"clip_sample": False, "set_alpha_to_one": config.zero_terminal_snr, "steps_offset": 1}
+        return _SAMPLERS[sampler](**common, **last)
     if sampler == "dpmsolver++":
-        return DPMSolverMultistepScheduler(**common, algorithm_type="dpmsolver++", steps_offset=1)
+        return _SAMPLERS[sampler](**common, algorithm_type="dpmsolver++", steps_offset=1)
     if sampler == "unipc":
-        return UniPCMultistepScheduler(**common, steps_offset=1)
+        return _SAMPLERS[sampler](**common, steps_offset=1)
     raise ValueError(f"expected sampler to be one of ddim, dpmsolver++, unipc, found {sampler!r}")
 
 

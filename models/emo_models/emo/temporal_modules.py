@@ -46,10 +46,12 @@ class TemporalBlock(nn.Module):
         x = x + self.attn2(normed[:, -frames:], self.attn2.project(normed))
         if speed is not None:
             # One set of keys per clip: the pixels of a clip fold into its queries.
-            queries = (self.speed_norm(x) + positions[-frames:]).unflatten(0, (-1, pixels)).flatten(1, 2)
+            placed = self.speed_norm(x) + positions[-frames:]
+            queries = torch.unflatten(placed, 0, (-1, pixels)).flatten(1, 2)
             steered = gates.apply(self.speed_attn(queries, speed), gates.speed)
-            x = x + steered.unflatten(1, (pixels, frames)).flatten(0, 1)
-        return x + self.ff(self.norm3(x))
+            x = x + torch.unflatten(steered, 1, (pixels, frames)).flatten(0, 1)
+        out: Tensor = x + self.ff(self.norm3(x))
+        return out
 
 
 class TemporalModule(nn.Module):
@@ -129,4 +131,4 @@ class TemporalModule(nn.Module):
             normed: Tensor = self.norm(x.transpose(1, 2))
             return normed.transpose(1, 2)
         per_frame: Tensor = self.norm(x.flatten(0, 1))
-        return per_frame.unflatten(0, x.shape[:2])
+        return torch.unflatten(per_frame, 0, x.shape[:2])

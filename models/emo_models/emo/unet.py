@@ -146,12 +146,12 @@ class UNet(nn.Module):
     def sites(self) -> list[Site]:
         """Attention sites in the order in which `run` visits them."""
         levels = [*self.down_blocks, self.mid_block, *self.up_blocks]
-        return [site for level in levels for site in level.attentions]  # type: ignore[union-attr, misc]
+        return [site for level in levels for site in level.attentions]
 
     def temporal_modules(self) -> list[nn.Module]:
         """Temporal modules in the order in which `run` visits them."""
         levels = [*self.down_blocks, self.mid_block, *self.up_blocks]
-        return [module for level in levels for module in level.motion_modules]  # type: ignore[union-attr]
+        return [module for level in levels for module in level.motion_modules]
 
     def first_map(self, x: Tensor) -> Tensor:
         """The first convolution, with fixed positions where the shape asks for them."""

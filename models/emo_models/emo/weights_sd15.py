@@ -114,12 +114,13 @@ def load_sd15_folder(model: EMOModel, *, unet: Path, motion_module: Path | None 
 def sd15_model_on_meta() -> EMOModel:
     """The full-size model without memory for its weights."""
     with torch.device("meta"):
-        return EMOModel(**EMO_SD15.model)
+        model: EMOModel = EMOModel(**EMO_SD15.model)
+    return model
 
 
 def sd15_unet_keys() -> dict[str, tuple[int, ...]]:
     """Names and shapes of Stable Diffusion 1.5's UNet as diffusers builds it, without memory for the weights."""
-    from diffusers.models import UNet2DConditionModel
+    from diffusers import UNet2DConditionModel
 
     with torch.device("meta"):
         unet: nn.Module = UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8)

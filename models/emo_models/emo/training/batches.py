@@ -86,8 +86,8 @@ class LatentClips:
         ]
         merged: dict[str, Any] = {}
         for name in samples[0]:
-            parts = [sample[name] for sample in samples]
-            merged[name] = None if parts[0] is None else torch.stack(parts)
+            parts = [part for part in (sample[name] for sample in samples) if part is not None]
+            merged[name] = torch.stack(parts) if parts else None
         gates = {name.removeprefix("gate_"): merged.pop(name) for name in list(merged) if name.startswith("gate_")}
         return Batch(**merged, gates=gates)
 
@@ -118,7 +118,7 @@ class LatentClips:
         speed = clip.record.head_speed[np.clip(spread, 0, count - 1)]
         audio = clip.audio[spread + self.window] if declared.hears else None
         if audio is not None and not declared.temporal:
-            audio = audio.unflatten(0, (frames, len(around)))
+            audio = torch.unflatten(audio, 0, (frames, len(around)))
         return {
             "latents": clip.latents[chosen].float(),
             "reference": clip.latents[reference].float(),

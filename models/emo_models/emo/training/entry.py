@@ -117,7 +117,7 @@ def _autoencoder(config: TrainConfig, preset: Preset, data: TrainingClips, out: 
     if preset.autoencoder != "small":
         if not config.autoencoder_folder:
             raise ValueError(f"expected autoencoder_folder for {preset.name}: Stable Diffusion's vae as a local folder")
-        from diffusers.models import AutoencoderKL
+        from diffusers import AutoencoderKL
 
         return AutoencoderKL.from_pretrained(
             config.autoencoder_folder, local_files_only=True, use_safetensors=True
@@ -156,4 +156,5 @@ def _model(config: TrainConfig, preset: Preset, data: TrainingClips) -> EMOModel
         # As many buckets as the preset has: the number is part of the network's shape.
         buckets = len(preset.model.get("speed_centres", range(9)))
         changes["speed_centres"], changes["speed_radii"] = bucket_layout(labels, buckets=buckets)
-    return build_model(preset, seed=config.seed, **changes)
+    model: EMOModel = build_model(preset, seed=config.seed, **changes)
+    return model

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from torch import Tensor
+from torch import Tensor, nn
 
 from emo_models.checkpoints import Checkpoint, complete_checkpoints, read_checkpoint, write_checkpoint
 from emo_models.emo.conditions import Gates
@@ -69,7 +69,8 @@ class Trainer:
         )
         self.config, self.clips, self.schedule, self.out = config, clips, schedule, out
         self.report, self.diagnose = report, diagnose
-        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
+        self.model = model
+        nn.Module.to(model, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.gradient_checkpointing:
             model.enable_gradient_checkpointing()
         self.average = Average(self.model, config.ema)

@@ -6,6 +6,8 @@ identities is always reported beside what it says.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -95,7 +97,8 @@ def train_mouth_reader(
 def read_opening(reader: MouthReader, frames: NDArray[np.uint8], middle: NDArray[np.floating]) -> NDArray[np.float64]:
     """Opening per frame; ``middle [t, 2]`` or ``[1, 2]`` says where to look."""
     where = np.broadcast_to(middle, (len(frames), 2))
-    return reader(mouth_crops(frames, where)).double().numpy()
+    opening: NDArray[np.float64] = reader(mouth_crops(frames, where)).double().numpy()
+    return opening
 
 
 def correlation(left: NDArray[np.floating], right: NDArray[np.floating]) -> float:
@@ -106,7 +109,7 @@ def correlation(left: NDArray[np.floating], right: NDArray[np.floating]) -> floa
 
 
 def lag_curve(
-    generated: list[NDArray[np.floating]], truth: list[NDArray[np.floating]], *, reach: int = 10
+    generated: Sequence[NDArray[np.floating]], truth: Sequence[NDArray[np.floating]], *, reach: int = 10
 ) -> dict[int, float]:
     """Mean correlation over clips at lags -reach..reach; positive means that the generated mouth is late."""
     curve = {}

@@ -31,7 +31,7 @@ class Tracker:
         """The loss, averaged over ``every`` steps, and the diagnostics, each at its step."""
         if not self.available or not history:
             return
-        from dvclive import Live
+        from dvclive.live import Live
 
         rows: dict[int, dict[str, float]] = {}
         for start in range(0, len(history), every):
