@@ -13,7 +13,7 @@ from emo_metrics.fid import FidOpen, KidOpen
 from emo_metrics.networks.open_inception import OPEN_WEIGHTS, InceptionOpen
 
 ASSETS = Path(__file__).resolve().parents[2] / ".." / "shared" / "assets"
-CLIPS = ("WDA_AlexandriaOcasioCortez_000.mp4", "May_5s.mp4", "grid_bbaf2n.mpg", "grid_lbax4n.mpg")
+CLIPS = ("WDA_AlexandriaOcasioCortez_000.mp4", "May_5s.mp4", "grid_bbaf2n.mpg")
 Change = Callable[[np.ndarray], np.ndarray]
 
 
