@@ -59,7 +59,7 @@ def train_autoencoder(
     model: SmallAutoencoder, config: AutoencoderTraining, clips: TrainingClips, out: Path, *, report: Report
 ) -> SmallAutoencoder:
     """Trains, or goes on from the latest checkpoint below ``out``; returns the model with averaged weights."""
-    nn.Module.to(model, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    nn.Module.to(model, memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=1e-4)
     average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     step, history = 0, []

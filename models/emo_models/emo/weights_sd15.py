@@ -16,10 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from emo_models.emo.audio_encoders import load_transformer_encoder
 from emo_models.emo.backbone import Backbone
 from emo_models.emo.model import EMOModel
+from emo_models.emo.pipeline import EMOPipeline
 from emo_models.emo.presets import EMO_SD15
 from emo_models.emo.reference_net import ReferenceNet
+from emo_models.emo.schedulers import make_scheduler
 from emo_models.emo.weights import WeightsError, read_tensors
 
 _NEW_IN_BACKBONE = (".audio_norm.", ".audio_attn.", ".motion_modules.")
@@ -108,6 +111,44 @@ def load_sd15_folder(model: EMOModel, *, unet: Path, motion_module: Path | None 
     }
     if motion_module is not None:
         report["temporal_modules"] = load_motion_module(model.backbone, read_tensors(motion_module))
+    return report
+
+
+def start_from_sd15(
+    out: Path,
+    *,
+    unet: Path,
+    vae: Path,
+    audio_encoder: Path,
+    motion_module: Path | None = None,
+    model_arguments: Mapping[str, Any] | None = None,
+) -> dict[str, dict[str, str]]:
+    """Writes an untrained EMO pipeline that starts from public weights in local folders; training goes on from it.
+
+    Args:
+        out: Folder of the pipeline.
+        unet: Folder of Stable Diffusion 1.5's UNet (diffusers' layout).
+        vae: Folder of its autoencoder.
+        audio_encoder: Folder of wav2vec 2.0 (transformers' layout, safetensors).
+        motion_module: Safetensors file of AnimateDiff's motion module; ``None`` starts as the identity.
+        model_arguments: Arguments of `EMOModel` that differ from the preset ``emo-sd15``.
+
+    Returns:
+        Per part the names that were not taken, with the reason.
+    """
+    from diffusers import AutoencoderKL
+
+    model: EMOModel = EMOModel(**{**EMO_SD15.model, **(model_arguments or {})})
+    report = load_sd15_folder(model, unet=unet, motion_module=motion_module)
+    encoder = load_transformer_encoder(audio_encoder, kind="wav2vec2", fps=float(model.config.fps))
+    pipeline = EMOPipeline(
+        model,
+        AutoencoderKL.from_pretrained(vae, local_files_only=True, use_safetensors=True),
+        make_scheduler(EMO_SD15.schedule),
+        encoder,
+        facts={"preset": EMO_SD15.name, "trained_on": EMO_SD15.trained_on},
+    )
+    pipeline.save_pretrained(out)
     return report
 
 

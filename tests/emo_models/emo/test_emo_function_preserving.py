@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
 
 from emo_models.emo.backbone import Backbone
 from emo_models.emo.conditions import ClipConditions, Gates
+from emo_models.emo.pipeline import EMOPipeline
 from emo_models.emo.temporal_modules import TemporalModule
 from emo_models.emo.unet import UNetShape
 from emo_models.emo.weights_sd15 import (
@@ -16,6 +20,7 @@ from emo_models.emo.weights_sd15 import (
     load_stable_diffusion,
     sd15_model_on_meta,
     sd15_unet_keys,
+    start_from_sd15,
 )
 
 WIDTHS = (32, 64, 64)
@@ -130,6 +135,36 @@ def test_every_sd15_tensor_is_loaded_or_has_a_reason() -> None:
         allowed = ("attn2.", "norm2.", "conv_norm_out", "conv_out")
         assert all(any(word in name for word in allowed) for name in left)
         assert all(left.values())
+
+
+def test_a_pipeline_starts_from_public_weights_in_folders(tmp_path: Path) -> None:
+    from diffusers import AutoencoderKL
+    from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+    tiny_unet().save_pretrained(tmp_path / "unet")
+    AutoencoderKL(
+        block_out_channels=(8, 8), norm_num_groups=4, latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+    ).save_pretrained(tmp_path / "vae")  # fmt: skip
+    Wav2Vec2Model(
+        Wav2Vec2Config(
+            hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, conv_dim=(8,) * 7,
+            num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2,
+        )
+    ).save_pretrained(tmp_path / "speech")  # fmt: skip
+    arguments = {
+        "block_out_channels": WIDTHS, "attention_levels": (True, True, False), "heads": 4, "groups": 8,
+        "latent_size": 8, "downsample": 2, "frames": 2, "motion_frames": 1, "audio_blocks": 2, "audio_width": 16,
+        "audio_token_dim": 16, "temporal_heads": 4, "speed_width": 8,
+    }  # fmt: skip
+    report = start_from_sd15(
+        tmp_path / "start", unet=tmp_path / "unet", vae=tmp_path / "vae", audio_encoder=tmp_path / "speech",
+        model_arguments=arguments,
+    )  # fmt: skip
+    assert set(report) == {"backbone", "reference_net"}
+    pipeline = EMOPipeline.from_pretrained(tmp_path / "start")
+    frames = pipeline(np.full((20, 20, 3), 90, np.uint8), np.zeros(1600, np.float32), steps=2).frames
+    assert frames.shape == (3, 16, 16, 3)
 
 
 def test_weights_of_another_size_are_refused() -> None:
