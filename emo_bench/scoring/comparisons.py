@@ -156,6 +156,8 @@ def compare_sets(
     shared = sorted(set(first) & set(second))
     keys = [value.key for value in metric.spec.values]
     clusters = {clip: identities[clip.rsplit("#", 1)[0]] for clip in {*first, *second, *truth}}
+    if not shared or not truth:
+        return [_undefined(metric.spec.name, key, pair, 0, "no clip has samples of both systems") for key in keys]
     try:
         reference = [truth[clip] for clip in sorted(truth)]
         a = metric.compute([first[clip] for clip in shared], reference)
