@@ -140,13 +140,13 @@ def test_a_video_cut_before_its_index_is_unreadable(tmp_path: Path) -> None:
 
 
 def test_a_missing_last_packet_is_harmless(tmp_path: Path) -> None:
-    path = make(tmp_path / "a.mkv")
+    path = make(tmp_path / "a.mkv", n_frames=30, size=(64, 48))
     path.write_bytes(path.read_bytes()[:-20])
     info = probe(path)
-    assert info.n_frames >= 59
-    whole = make(tmp_path / "b.mp4", movflags="+faststart")
+    assert info.n_frames >= 29
+    whole = make(tmp_path / "b.mp4", n_frames=30, size=(64, 48), movflags="+faststart")
     whole.write_bytes(whole.read_bytes()[:-20])
-    assert probe(whole).n_frames >= 58
+    assert probe(whole).n_frames >= 28
 
 
 def test_damage_in_the_middle_never_passes_for_a_whole_video(tmp_path: Path) -> None:
@@ -159,6 +159,7 @@ def test_damage_in_the_middle_never_passes_for_a_whole_video(tmp_path: Path) -> 
         probe(path)
 
 
+@pytest.mark.slow
 def test_random_damage_never_does_worse_than_an_error(tmp_path: Path) -> None:
     original = make(tmp_path / "a.mp4", n_frames=10, movflags="+faststart").read_bytes()
     rng = np.random.default_rng(1)
@@ -214,6 +215,7 @@ def test_long_audio_is_bounded(tmp_path: Path) -> None:
         read_audio(path, limits=replace(STRICT, max_seconds=10))
 
 
+@pytest.mark.slow
 def test_memory_is_bounded(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4", n_frames=3, size=(1920, 1088))
     with pytest.raises(LimitError, match="memory"):
