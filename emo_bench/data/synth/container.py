@@ -178,24 +178,33 @@ def _tokens(data: NDArray[np.uint8]) -> NDArray[np.int32]:
     starts = np.concatenate([[0], change])
     lengths = np.diff(np.concatenate([starts, [len(data)]]))
     long = np.flatnonzero(lengths >= _RUN_MIN)
+    tokens = data.astype(np.int32)
     if len(long) == 0:
-        return data.astype(np.int32)
-    pieces: list[NDArray[np.int32]] = []
-    place = 0
-    plain = data.astype(np.int32)
-    for start, length in zip(starts[long].tolist(), lengths[long].tolist(), strict=True):
-        pieces.append(plain[place : start + 1])
-        rest = length - 1
-        runs = []
-        while rest > 0:
-            # The last part must not be shorter than 3.
-            part = rest if rest <= 258 else (258 if rest - 258 >= 3 else rest - 3)
-            runs.append(256 + part)
-            rest -= part
-        pieces.append(np.asarray(runs, np.int32))
-        place = start + length
-    pieces.append(plain[place:])
-    return np.concatenate(pieces)
+        return tokens
+    first, rest = starts[long] + 1, lengths[long] - 1
+    # A run keeps its first byte; one token stands for up to 258 more, and the other places of the run fall away.
+    steps = np.zeros(len(data) + 1, np.int8)
+    steps[first] = 1
+    steps[first + rest] -= 1
+    keep = np.cumsum(steps[:-1], dtype=np.int8) == 0
+    keep[first] = True
+    tokens[first] = np.minimum(rest, 258) + 256
+    for place, length in zip(first[rest > 258].tolist(), rest[rest > 258].tolist(), strict=True):
+        parts = _split(length)
+        tokens[place : place + len(parts)] = parts
+        keep[place : place + len(parts)] = True
+    return np.asarray(tokens[keep], np.int32)
+
+
+def _split(length: int) -> list[int]:
+    """The tokens of a repetition longer than one token can hold."""
+    parts = []
+    while length > 0:
+        # The last part must not be shorter than 3.
+        part = length if length <= 258 else (258 if length - 258 >= 3 else length - 3)
+        parts.append(256 + part)
+        length -= part
+    return parts
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ def _save_picture(pixels: NDArray[np.uint8], target: Path) -> None:
     from PIL import Image
 
     with atomic_path(target) as path:
-        Image.fromarray(pixels).convert("P", palette=Image.Palette.ADAPTIVE, colors=256).save(path, optimize=True)
+        Image.fromarray(pixels).save(path, optimize=True)
 
 
 def _all_clips() -> Iterator[ClipNumbers]:

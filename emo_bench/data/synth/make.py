@@ -25,7 +25,6 @@ With an audio offset of k frames (``meta.audio_offset_frames``), what frame t sh
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator
@@ -255,7 +254,7 @@ def _known(target: Path, plan: ClipPlan, size: int) -> ManifestEntry | None:
         rows = [row for row in manifest.read_text(encoding="utf-8").splitlines() if f'"{plan.id}"' in row]
     for row in rows:
         try:
-            entry = ManifestEntry.model_validate(json.loads(row))
+            entry = ManifestEntry.model_validate_json(row, strict=True)
         except ValueError:
             continue
         if entry.id == plan.id and entry.meta.get("size") == size:

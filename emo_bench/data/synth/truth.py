@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo_bench.data.synth.draw.eyes import brow_curve, eye_shape
-from emo_bench.data.synth.draw.head import View, axis_depth, half_width, lower_jaw, point_on_skull, raise_jaw, view_of
+from emo_bench.data.synth.draw.head import View, axis_depth, half_width, lower_jaw, raise_jaw, skull_depth, view_of
 from emo_bench.data.synth.draw.mouth import mouth_shape
 from emo_bench.data.synth.draw.skin import relief
 from emo_bench.data.synth.exact import cosine, sine
@@ -21,22 +21,19 @@ from emo_bench.data.synth.state import EXPRESSION_NAMES, POSE_NAMES, FrameState
 from emo_bench.data.synth.visemes import VISEME_NAMES
 
 Point = tuple[float, float]
+"""A place on the face, X and Y in head units with the jaw where it is; or, for the jaw line, in pixels."""
 
 
 def landmarks68(who: Identity, state: FrameState, size: int) -> NDArray[np.float32]:
     """The 68 landmarks in iBUG order, ``float32 [68, 2]``: x, y in pixels, (0, 0) the picture's top left corner."""
     view = view_of(state, size)
-    points = [*_jaw(who, view), *_brows(who, view, state), *_nose(who, view), *_eyes(who, view, state)]
-    points += _mouth(who, view, state)
-    return np.asarray(points, np.float32)
-
-
-def _on_face(who: Identity, view: View, X: float, Y: float) -> Point:
-    """Projects a point of the face given where the jaw already is; the relief is added."""
-    rest = float(raise_jaw(Y, view.jaw))
-    x, _, z = point_on_skull(who, X, rest)
-    px, py = view.project(x, Y, z + float(relief(who, X, rest)))
-    return float(px), float(py)
+    places = [*_brows(who, state), *_nose(who), *_eyes(who, state), *_mouth(who, state)]
+    X = np.asarray([place[0] for place in places], np.float64)
+    Y = np.asarray([place[1] for place in places], np.float64)
+    rest = raise_jaw(Y, view.jaw)
+    x, y = view.project(X, Y, skull_depth(who, X, rest) + relief(who, X, rest))
+    inner = np.stack([x, y], axis=1).astype(np.float32)
+    return np.concatenate([np.asarray(_jaw(who, view), np.float32), inner])
 
 
 def _jaw(who: Identity, view: View) -> list[Point]:
@@ -55,26 +52,26 @@ def _jaw(who: Identity, view: View) -> list[Point]:
     return points
 
 
-def _brows(who: Identity, view: View, state: FrameState) -> list[Point]:
-    points = []
+def _brows(who: Identity, state: FrameState) -> list[Point]:
+    points: list[Point] = []
     for side, order in ((-1.0, (0.95, 0.5, 0.0, -0.5, -0.95)), (1.0, (-0.95, -0.5, 0.0, 0.5, 0.95))):
         for u in order:
             Y = float(brow_curve(who, state, side, u))
-            points.append(_on_face(who, view, side * (who.eye_x + 0.01 + 0.205 * u), Y))
+            points.append((side * (who.eye_x + 0.01 + 0.205 * u), Y))
     return points
 
 
-def _nose(who: Identity, view: View) -> list[Point]:
+def _nose(who: Identity) -> list[Point]:
     tip = who.nose_length
     heights = [who.eye_y + (tip - 0.03 - who.eye_y) * k / 3.0 for k in range(4)]
-    points = [_on_face(who, view, 0.0, Y) for Y in heights]
+    points = [(0.0, Y) for Y in heights]
     base = tip + 0.06
-    points += [_on_face(who, view, who.nose_width * share, base) for share in (-0.85, -0.42, 0.0, 0.42, 0.85)]
+    points += [(who.nose_width * share, base) for share in (-0.85, -0.42, 0.0, 0.42, 0.85)]
     return points
 
 
-def _eyes(who: Identity, view: View, state: FrameState) -> list[Point]:
-    points = []
+def _eyes(who: Identity, state: FrameState) -> list[Point]:
+    points: list[Point] = []
     for side in (-1.0, 1.0):
         shape = eye_shape(who, state, side)
         # Around each eye as in iBUG: the corner on the picture's left first, then over the top.
@@ -83,15 +80,15 @@ def _eyes(who: Identity, view: View, state: FrameState) -> list[Point]:
         for u, lid in around:
             v = 0.0 if lid == 0 else float(shape.upper(u) if lid < 0 else shape.lower(u))
             Y = who.eye_y + (v - shape.tilt * u) * who.eye_width
-            points.append(_on_face(who, view, side * (who.eye_x + u * who.eye_width * side * side), Y))
+            points.append((side * (who.eye_x + u * who.eye_width), Y))
     return points
 
 
-def _mouth(who: Identity, view: View, state: FrameState) -> list[Point]:
+def _mouth(who: Identity, state: FrameState) -> list[Point]:
     shape = mouth_shape(who, state)
 
     def at(t: float, edge: int) -> Point:
-        return _on_face(who, view, t * shape.half_width, float(shape.edges(t)[edge]))
+        return t * shape.half_width, float(shape.edges(t)[edge])
 
     outer = [at(t, 0) for t in (-1.0, -0.6, -0.25, 0.0, 0.25, 0.6, 1.0)]
     outer += [at(t, 3) for t in (0.6, 0.3, 0.0, -0.3, -0.6)]

@@ -238,9 +238,12 @@ def _outline(identity: Identity, view: View, x: F32, y: F32) -> F32:
     return np.asarray(value / slope, np.float32)
 
 
+def skull_depth(identity: Identity, X: Real, Y: Real) -> Real:
+    """Z of the front of the resting skull at (X, Y)."""
+    across = X / half_width(identity, Y)
+    return axis_depth(Y) + identity.depth * np.sqrt(clamp(1.0 - Y * Y - across * across))
+
+
 def point_on_skull(identity: Identity, X: float, Y: float) -> tuple[float, float, float]:
     """The front point of the resting skull at (X, Y): head coordinates."""
-    alpha = half_width(identity, Y)
-    across = X / alpha
-    inside = clamp(1.0 - Y * Y - across * across)
-    return X, Y, axis_depth(Y) + identity.depth * float(np.sqrt(inside))
+    return X, Y, float(skull_depth(identity, X, Y))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ class Blob:
         return fall * fall * fall * self.height
 
 
+@lru_cache(maxsize=16)
 def relief_blobs(who: Identity) -> list[Blob]:
     """The hills and hollows of a face."""
     nose, wing, tip = who.nose_height, who.nose_width, who.nose_length
@@ -104,7 +106,7 @@ class SkinMaps:
 
 def bake_skin(who: Identity, size: int) -> SkinMaps:
     """Computes an identity's skin for pictures of ``size`` pixels."""
-    side = max(200, size + size // 2)
+    side = max(64, size + size // 2 + 8)
     ramp = (np.arange(side, dtype=np.float32) * (2.0 * REACH / (side - 1)) - REACH).astype(np.float32)
     X = np.ascontiguousarray(np.broadcast_to(ramp[None, :], (side, side)))
     Y = np.ascontiguousarray(np.broadcast_to(ramp[:, None], (side, side)))

@@ -34,7 +34,7 @@ def _clip_hashes(target: Path, numbers: tuple[int, ...]) -> dict[str, dict[str, 
 
 
 def test_clips_have_the_committed_bytes(tmp_path: Path) -> None:
-    made = _clip_hashes(tmp_path, (0, 2, 11))
+    made = _clip_hashes(tmp_path, (2,))
     assert made == {name: HASHES["clips"][name] for name in made}
 
 
@@ -49,22 +49,24 @@ def test_pixels_do_not_depend_on_simd() -> None:
     assert _probe(BASELINE_ONLY) == HASHES["frames"]
 
 
+@pytest.mark.slow
 def test_pixels_are_the_committed_ones() -> None:
     assert _probe("") == HASHES["frames"]
 
 
-def test_interrupted_work_is_resumed_and_damage_is_repaired(tmp_path: Path) -> None:
-    plans = clips_of("mini")
+def test_interrupted_work_is_resumed_and_damage_is_repaired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans = clips_of("mini")[:3]
+    monkeypatch.setattr(make, "clips_of", lambda _: plans)
     make_clip(tmp_path, plans[0], 32)
     make_clip(tmp_path, plans[1], 32)
     (tmp_path / "clips" / f"{plans[1].id}.avi").write_bytes(b"half")
-    (tmp_path / "clips" / ".mini-003.1-00.tmp.avi").write_bytes(b"left over")
+    (tmp_path / "clips" / ".mini-002.1-00.tmp.avi").write_bytes(b"left over")
     seen: list[tuple[int, int]] = []
     report = make_hdtf_synth(tmp_path, slice="mini", size=32, workers=1, progress=lambda i, n, _: seen.append((i, n)))
-    assert (report.made, report.kept) == (11, 1)
-    assert seen[-1] == (12, 12)
+    assert (report.made, report.kept) == (2, 1)
+    assert seen[-1] == (3, 3)
     again = make_hdtf_synth(tmp_path, slice="mini", size=32, workers=1)
-    assert (again.made, again.kept) == (0, 12)
+    assert (again.made, again.kept) == (0, 3)
     manifest = read_manifest(report.manifest)
     assert [entry.id for entry in manifest.entries] == [plan.id for plan in plans]
     for entry in manifest.entries:
