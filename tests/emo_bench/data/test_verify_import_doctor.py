@@ -1,0 +1,109 @@
+"""Manifests from folders: identities, sounds beside videos, and what doctor and verify say of them."""
+
+from __future__ import annotations
+
+import wave
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emo_bench.config.suite import suite_from_values
+from emo_bench.core.errors import ConfigError, DataError
+from emo_bench.data.datasets import open_dataset
+from emo_bench.data.doctor import examine
+from emo_bench.data.import_folder import audio_beside, import_videos
+from emo_bench.data.manifest import read_manifest
+from emo_bench.data.verify import verify_manifest
+from emo_bench.media.lossless import write_clip
+
+
+def write_wave(path: Path, samples: np.ndarray) -> None:
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, 2, 16000, 0, "NONE", ""))
+        out.writeframes((samples * 32767).astype("<i2").tobytes())
+
+
+@pytest.fixture(scope="module")
+def folder(tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("videos")
+    tiny.clip(root / "anna" / "a1.mkv", person=0)
+    tiny.clip(root / "anna" / "a2.mkv", person=1)
+    write_clip(root / "ben" / "b1_silent.mkv", [tiny.frames(n_frames=10, person=2)], None, fps=Fraction(25))
+    write_wave(root / "ben" / "b1.wav", tiny.speech(seconds=0.4))
+    (root / ".hidden").mkdir()
+    (root / ".hidden" / "x.mkv").write_bytes(b"x")
+    (root / "notes.txt").write_text("no video", encoding="utf-8")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("rule", "people"),
+    [
+        ("stem", {"anna__a1", "anna__a2", "ben__b1_silent"}),
+        ("folder", {"anna", "ben"}),
+        (r"/(.)\d", {"a", "b"}),
+        (r"zzz(.)", {"anna__a1", "anna__a2", "ben__b1_silent"}),
+    ],
+)
+def test_identities(folder: Path, rule: str, people: set[str]) -> None:
+    report = import_videos(folder, identity=rule, split="dev", manifest=folder / "m.jsonl")
+    assert {entry.identity for entry in report.entries} == people
+    assert report.identities == len(people)
+    assert report.refused == ()
+    manifest = read_manifest(folder / "m.jsonl")
+    assert manifest.entries == tuple(sorted(report.entries, key=lambda entry: entry.id))
+    assert {entry.split for entry in manifest.entries} == {"dev"}
+    assert [(e.id, e.video, e.audio) for e in manifest.entries] == [
+        ("anna__a1", "anna/a1.mkv", None),
+        ("anna__a2", "anna/a2.mkv", None),
+        ("ben__b1_silent", "ben/b1_silent.mkv", "ben/b1.wav"),
+    ]
+    assert set(manifest.entries[2].sha256) == {"video", "audio"}
+
+
+@pytest.mark.parametrize("rule", ["(", "no group"])
+def test_wrong_rules(folder: Path, rule: str) -> None:
+    with pytest.raises(ConfigError, match="--identity"):
+        import_videos(folder, identity=rule)
+
+
+def test_places(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no folder"):
+        import_videos(tmp_path / "absent")
+    with pytest.raises(DataError, match="does not lie in the folder of the videos or above"):
+        import_videos(folder, manifest=tmp_path / "m.jsonl")
+    above = import_videos(folder / "anna", manifest=folder / "above.jsonl")
+    assert [entry.video for entry in above.entries] == ["anna/a1.mkv", "anna/a2.mkv"]
+
+
+def test_the_sound_beside_a_video(folder: Path) -> None:
+    assert audio_beside(folder / "ben" / "b1_silent.mkv") == folder / "ben" / "b1.wav"
+    assert audio_beside(folder / "anna" / "a1.mkv") is None
+
+
+def test_verify_says_how_many_frames(folder: Path) -> None:
+    import_videos(folder, manifest=folder / "v.jsonl")
+    assert [(entry.code, entry.reason.split(";")[0]) for entry in verify_manifest(folder / "v.jsonl")] == [
+        ("ok", "10 frames")
+    ] * 3
+
+
+def test_datasets_are_opened_relative_to_the_suite(folder: Path) -> None:
+    import_videos(folder, manifest=folder / "d.jsonl")
+    values = {"name": "a", "metrics": ["flicker/luma@1"]}
+    data = {"kind": "manifest", "manifest": "d.jsonl", "max_clips": 2}
+    opened = open_dataset(suite_from_values({**values, "dataset": data}, base=folder).config, folder)
+    assert (len(opened.manifest.entries), opened.name, opened.synthetic) == (2, folder.name, False)
+
+
+def test_doctor_without_weights_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("EMO_BENCH_WEIGHTS", "")
+    (tmp_path / "bad.mp4").write_bytes(b"x")
+    good, bad = examine([folder / "anna" / "a1.mkv", tmp_path / "bad.mp4"])
+    assert "missing_weights" in {finding.code for finding in good.findings}
+    assert bad.worst == "error"
+    assert good.worst != "error"
+    assert good.plain()["name"] == "a1.mkv"
