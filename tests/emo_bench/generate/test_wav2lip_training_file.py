@@ -87,7 +87,7 @@ def test_training_writes_weights_and_a_log_and_continues(data: Path, tmp_path: P
 
 def test_an_expert_is_trained_when_asked_for(data: Path, tmp_path: Path) -> None:
     stage = {"steps": 1, "batch_size": 1, "sync_weight": 0.03}
-    path = plan(data, tmp_path, generator=stage, expert={"steps": 1, "batch_size": 1}, measure=None)
+    path = plan(data, tmp_path, generator=stage, expert={"steps": 1, "batch_size": 2}, measure=None)
     assert train_wav2lip(path).steps == 1
     assert (tmp_path / "out/expert.pt").is_file()
     (tmp_path / "b").mkdir()

@@ -87,6 +87,8 @@ class ExpertTrainer:
     """
 
     def __init__(self, config: Wav2LipConfig, options: TrainOptions, sampler: WindowSampler) -> None:
+        if options.batch_size < 2:
+            raise ValueError("expected batch_size >= 2: batch normalisation needs more than one pair")
         self.options, self.sampler = options, sampler
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
@@ -137,6 +139,8 @@ class GeneratorTrainer:
     ) -> None:
         if options.sync_weight > 0 and expert is None:
             raise ValueError("sync_weight is above 0: expected a trained sync expert, found none")
+        if options.batch_size * options.window_frames < 2:
+            raise ValueError("expected more than one frame a step: batch normalisation needs them")
         self.options, self.sampler = options, sampler
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)

@@ -157,6 +157,13 @@ def test_the_expert_is_not_changed_by_the_generator() -> None:
     assert trainer.generator.audio_encoder[0].conv_block[0].weight.grad is not None
 
 
+def test_a_batch_of_one_is_refused_before_it_fails_inside() -> None:
+    with pytest.raises(ValueError, match="batch_size >= 2"):
+        ExpertTrainer(SMALL, TrainOptions(steps=1, batch_size=1), WindowSampler(CLIPS, SMALL))
+    with pytest.raises(ValueError, match="more than one frame"):
+        GeneratorTrainer(SMALL, TrainOptions(steps=1, batch_size=1, window_frames=1), WindowSampler(CLIPS, SMALL))
+
+
 def test_lower_half_weight() -> None:
     target, painted = torch.zeros(1, 3, 1, 4, 4), torch.zeros(1, 3, 1, 4, 4)
     painted[..., 2:, :] = 1
