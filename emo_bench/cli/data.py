@@ -166,7 +166,7 @@ def prepare_folder(
     longest: Annotated[float, typer.Option("--longest", help="Seconds of the longest clip.")] = 12.0,
     expansion: Annotated[float, typer.Option("--expansion", help="Side of the crop relative to the face.")] = 2.0,
     min_face: Annotated[float, typer.Option("--min-face", help="Smallest width of a face, source pixels.")] = 80.0,
-    threshold: Annotated[float, typer.Option("--cut-threshold", help="Change of colours that is a scene cut.")] = 0.3,
+    threshold: Annotated[float, typer.Option("--cut-threshold", help="Change of colours that is a scene cut.")] = 0.22,
     lossless: Annotated[bool, typer.Option("--lossless", help="Keep every pixel; about three times the size.")] = False,
     weights: Annotated[list[Path] | None, typer.Option("--weights", help="Folder of weight files.")] = None,
     quiet: QuietOption = False,

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from emo_bench.media.types import FrameArray
 
-THRESHOLD = 0.30
-"""Distance from which a change is a cut. Real talking heads stay below 0.12 (docs/datasets/prepare.md)."""
+THRESHOLD = 0.22
+"""Distance from which a change is a cut. Ten real talking heads stay below 0.12 (docs/datasets/prepare.md)."""
 SPIKE = 3.0
 MEMORY = 12
 """Distances that the median is taken of."""
@@ -43,9 +43,7 @@ class CutDetector:
                 usual = float(np.median(self._distances)) if self._distances else 0.0
                 if distance >= max(self._threshold, SPIKE * usual):
                     cuts.append(index)
-                    self._distances.clear()
-                else:
-                    self._distances.append(distance)
+                self._distances.append(distance)
             self._last = shares
         return cuts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST_VOICED = 0.2
+LEAST_VOICED = 0.1
 """Share of the frames whose sound repeats itself as a voice does."""
 LEAST_RANGE_DB = 6.0
 """Loudness between the 10th and 90th percentile; speech has pauses and syllables, a hum or a fan has not."""

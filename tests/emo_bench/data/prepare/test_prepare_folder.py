@@ -1,0 +1,84 @@
+"""``prepare_folder`` on real clips with the real face analysis, and its errors without either."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emo_bench.core.errors import ConfigError, DataError, WeightsError
+from emo_bench.data.prepare.folder import FolderOptions, prepare_folder
+from emo_bench.data.verify import verify_manifest
+
+ASSETS = Path(__file__).resolve().parents[4] / ".." / "shared" / "assets"
+
+
+@pytest.fixture
+def weights() -> Path:
+    if not (ASSETS / "weights" / "face_landmarker_v2_with_blendshapes.task").is_file():
+        pytest.skip(f"the face analysis needs weights in {ASSETS / 'weights'}")
+    return ASSETS / "weights"
+
+
+def _without_speech(path: Path, tiny: Any) -> None:
+    import soundfile
+
+    shutil.copy(ASSETS / "clips" / "grid_pwij3p.mpg", path)
+    soundfile.write(path.with_suffix(".wav"), 0.1 * tiny.speech(seconds=3.0)[:1] * np.ones(48000, np.float32), 16000)
+
+
+def test_real_clips_become_labelled_clips(tmp_path: Path, weights: Path, tiny: Any) -> None:
+    from safetensors.numpy import load_file
+
+    raw, target = tmp_path / "raw", tmp_path / "out"
+    raw.mkdir()
+    shutil.copy(ASSETS / "clips" / "grid_id2_swwp2s.mpg", raw / "man.mpg")
+    _without_speech(raw / "mute.mpg", tiny)
+    tiny.clip(raw / "oval.mkv", seconds=2.0, size=(160, 120))
+    tiny.clip(raw / "short.mkv", seconds=0.6)
+    tiny.clip(raw / "silent.mkv", seconds=2.0, silent=True)
+    (raw / "broken.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42 and nothing else")
+    options = FolderOptions(size=128, shortest=1.0, longest=3.0)
+    report = prepare_folder(raw, target=target, options=options, weights=(weights,))
+    codes = {"decode_error": 1, "no_audio": 1, "no_face": 1, "no_speech": 1, "short_scene": 1}
+    assert report.counts() == codes, report.problems
+    assert [entry.id for entry in report.entries] == ["man_000"]
+    assert all(checked.code == "ok" for checked in verify_manifest(report.manifest))
+    entry = report.entries[0]
+    labels = load_file(target / entry.meta["labels"])
+    n_frames = round((entry.meta["interval_seconds"][1] - entry.meta["interval_seconds"][0]) * 25)
+    assert all(len(rows) == n_frames for name, rows in labels.items() if name != "log_mel")
+    assert labels["found"].mean() > 0.95
+    boxes = labels["box"]
+    assert ((boxes[:, 2] - boxes[:, 0]) / 128 > 0.25).all()
+    assert ((boxes[:, :2] + boxes[:, 2:]) / 2 / 128 < 0.8).all()
+    assert 0.05 < labels["head_velocity"].mean() < 5.0
+    again = prepare_folder(raw, target=target, options=options, weights=(weights,))
+    assert (again.made, again.kept, again.counts()) == (0, 1, codes)
+    (target / entry.meta["labels"]).write_bytes(b"changed")
+    once_more = prepare_folder(raw, target=target, options=options, weights=(weights,))
+    assert once_more.made == 1
+    assert once_more.entries[0].meta["labels_sha256"] == entry.meta["labels_sha256"]
+
+
+def test_places_and_options_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no folder"):
+        prepare_folder(tmp_path / "absent", target=tmp_path / "out")
+    with pytest.raises(DataError, match="no videos"):
+        prepare_folder(tmp_path, target=tmp_path.parent / "out")
+    with pytest.raises(DataError, match="lies inside"):
+        prepare_folder(tmp_path, target=tmp_path / "out")
+    for options in ({"fps": 5}, {"size": 63}, {"shortest": 8.0}, {"expansion": 0.5}, {"threshold": 1.0}):
+        with pytest.raises(ConfigError, match="out of range"):
+            prepare_folder(tmp_path, target=tmp_path.parent / "out", options=FolderOptions(**options))
+
+
+def test_without_weights_it_says_so(tmp_path: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EMO_BENCH_WEIGHTS", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    tiny.clip(tmp_path / "raw" / "a.mkv")
+    with pytest.raises(WeightsError, match="face_"):
+        prepare_folder(tmp_path / "raw", target=tmp_path / "out")
