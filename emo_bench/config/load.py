@@ -209,7 +209,7 @@ def validate(model: type[M], source: Source, *, at: KeyPath = (), values: Any = 
 
 def _is_echo(item: Any) -> bool:
     """Whether a list only seems too short because its items were refused, which is told already."""
-    return item["type"] == "too_short" and len(item["input"]) > item["ctx"]["actual_length"]
+    return bool(item["type"] == "too_short" and len(item["input"]) > item["ctx"]["actual_length"])
 
 
 def _describe(model: type[BaseModel], source: Source, at: KeyPath, plain: Any, item: Any) -> str:
