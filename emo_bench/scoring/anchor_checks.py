@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from emo_metrics.contract import ProtocolSpec, ValueSpec
 
 REENCODED = "reencoded"
+OTHER_IDENTITY = "other-identity"
 AUDIO_ANCHORS = ("shuffled-audio", "shifted-audio")
 REQUIRED_ORDER: tuple[tuple[str, str], ...] = (
     (REENCODED, "frozen"),
@@ -32,6 +33,10 @@ def why_blind(spec: ProtocolSpec, worse: str) -> str:
     """Why a metric cannot see what is wrong with an anchor; empty when it should."""
     if worse in AUDIO_ANCHORS and not spec.reads_audio_video_sync:
         return "does not compare picture and sound"
+    if worse == "other-identity" and spec.granularity == "set":
+        return "the anchor plays the same videos in another order, which is the same set"
+    if worse == OTHER_IDENTITY and spec.granularity.value == "set":
+        return "compares whole sets, and this anchor shows the same people in another order"
     if worse.replace("-", "_") in spec.blind_to or worse in spec.blind_to:
         return "does not look at what this anchor changes"
     return ""
