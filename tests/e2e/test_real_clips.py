@@ -48,10 +48,11 @@ def test_real_clips_from_import_to_ordered_anchors(tiny, tmp_path: Path) -> None
     for key in ("psnr", "ssim", "f-sim"):
         best = {system: value[system, key] for system in ("ground-truth", "reencoded", "other-identity")}
         assert best["ground-truth"] >= best["reencoded"] > best["other-identity"], (key, best)
-    for key in ("e-fid", "lmd"):
-        found = {system.name: value[system.name, key] for system in record.systems if (system.name, key) in value}
-        assert found["ground-truth"] <= found["reencoded"] < found["other-identity"], (key, found)
-        assert found["reencoded"] < found["frozen"], (key, found)
+    for key in ("e-fid", "m-lmd", "f-lmd"):
+        found = {system.name: value[system.name, key] for system in record.systems}
+        assert found["ground-truth"] <= found["reencoded"] < found["frozen"], (key, found)
+        # The set of all other identities is the set itself, so a distance of sets cannot tell.
+        assert key == "e-fid" or found["reencoded"] < found["other-identity"], (key, found)
         assert found["shifted-audio"] == found["shuffled-audio"] == found["ground-truth"]
     assert not [found for found in record.checks if found.verdict == "fail"], record.checks
     again = tiny.cli("run", "--config", suite, "--json", cwd=tmp_path, timeout=600)
