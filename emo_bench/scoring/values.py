@@ -146,15 +146,33 @@ def set_metric_values(
         except Unscored:
             intervals = {}
     units = len({clusters[clip] for clip in generated})
+    few = _few_samples(generated)
     return [
-        _value(name, key, values[key], intervals.get(key), asked, n_scored=len(generated), units=units) for key in keys
+        _value(name, key, values[key], intervals.get(key), asked, n_scored=len(generated), units=units, mark=few)
+        for key in keys
     ]
 
 
+def _few_samples(samples: Samples) -> str:
+    """A mark when a covariance cannot have full rank; Fréchet distances are then strongly biased."""
+    count = sum(len(rows) for rows in samples.values())
+    width = next(iter(samples.values())).shape[1]
+    return f"{count} samples in {width} dimensions" if count <= width else ""
+
+
 def _value(
-    protocol: str, key: str, value: float, interval: Interval | None, asked: Asked, *, n_scored: int, units: int
+    protocol: str,
+    key: str,
+    value: float,
+    interval: Interval | None,
+    asked: Asked,
+    *,
+    n_scored: int,
+    units: int,
+    mark: str = "",
 ) -> ValueEntry:
     finite = math.isfinite(value)
+    few_units = f"only {units} identities" if units < FEW_UNITS else ""
     return ValueEntry(
         system=asked.system,
         protocol=protocol,
@@ -166,7 +184,7 @@ def _value(
         n_planned=asked.n_planned,
         n_scored=n_scored,
         n_identities=units,
-        watermark=f"only {units} identities" if units < FEW_UNITS else "",
+        watermark="; ".join(part for part in (mark, few_units) if part),
     )
 
 
