@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from emo_bench.core.atomic import write_bytes
 from emo_bench.report.figure_style import FigureKind, NamedFigure, figure_bytes, style
-from emo_bench.report.figures_clips import clip_figures
-from emo_bench.report.figures_values import value_figures
+from emo_bench.report.figures_clips import lag_curves, method_grid, traces
+from emo_bench.report.figures_values import checks, frontier, intervals, profile, scatter
 from emo_bench.report.html import PageFigure
 from emo_bench.report.run_data import RunData
 
+FIGURES: Mapping[str, Callable[[RunData], NamedFigure | None]] = {
+    "intervals": intervals,
+    "profiles": profile,
+    "scatter": scatter,
+    "anchor-checks": checks,
+    "frontier": frontier,
+    "method-by-time": method_grid,
+    "lag-curves": lag_curves,
+    "traces": traces,
+}
+"""Every figure by its file name, in the order of the report."""
 
-def make_figures(run: RunData) -> list[NamedFigure]:
-    """Every figure that the run has data for."""
+
+def make_figures(run: RunData, names: Collection[str] = tuple(FIGURES)) -> list[NamedFigure]:
+    """Draws figures; one that the run has no data for is left out.
+
+    Args:
+        run: The run.
+        names: Some of ``FIGURES``.
+    """
     with style():
-        made = [*value_figures(run), *clip_figures(run)]
+        made = [figure for name, make in FIGURES.items() if name in names and (figure := make(run)) is not None]
         for item in made:
             # The layout is settled once: solved again at every save, it would move by a hair and change the bytes.
             item.figure.draw_without_rendering()

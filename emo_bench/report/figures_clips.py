@@ -25,12 +25,6 @@ GRID_TIMES = 7
 GRID_SYSTEMS = 9
 
 
-def clip_figures(run: RunData) -> list[NamedFigure]:
-    """All figures that the run kept traces or previews for."""
-    makers = (method_grid, lag_curves, traces)
-    return [figure for make in makers if (figure := make(run)) is not None]
-
-
 def lag_curves(run: RunData) -> NamedFigure | None:
     """Agreement of mouth and sound over the lag between them, mean over clips, for each kind of curve."""
     kinds = sorted({series.name for series in run.series if series.name.startswith("lag:")})[:3]

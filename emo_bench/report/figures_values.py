@@ -24,12 +24,6 @@ MAX_PANELS = 9
 MAX_SYSTEMS = 16
 
 
-def value_figures(run: RunData) -> list[NamedFigure]:
-    """All figures that the run has numbers for."""
-    makers = (intervals, profile, scatter, checks, frontier)
-    return [figure for make in makers if (figure := make(run)) is not None]
-
-
 def _entries(run: RunData, column: Column) -> dict[str, ValueEntry]:
     wanted = (column.protocol.name, column.value.key)
     return {
