@@ -47,7 +47,7 @@ class FinishedWork:
         if value is None:
             return None
         try:
-            entry = ManifestEntry.model_validate(value)
+            entry = ManifestEntry.model_validate_json(json.dumps(value))
         except ValueError:
             return None
         return entry if self.has_the_same_bytes(entry) else None
