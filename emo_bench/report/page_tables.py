@@ -47,6 +47,7 @@ class ColumnView:
     arrow: str
     direction: str
     unit: str
+    protocol: str
     tip: str
     first: str
 
@@ -110,7 +111,9 @@ def column_view(column: Column) -> ColumnView:
     source = f"\n{protocol.source}" if protocol.source else ""
     tip = f"{protocol.title}\n{DIRECTION_WORDS[value.direction]}\nprotocol {protocol.name}{weights}{source}"
     first = "descending" if value.direction == "higher" else "ascending"
-    return ColumnView(value.label, column.arrow, DIRECTION_WORDS[value.direction], value.unit, tip, first)
+    return ColumnView(
+        value.label, column.arrow, DIRECTION_WORDS[value.direction], value.unit, protocol.name, tip, first
+    )
 
 
 def system_tip(system: SystemEntry) -> str:
