@@ -81,26 +81,28 @@ def test_making_again_leaves_the_file_unchanged(tmp_path: Path, tiny: Any) -> No
     text = (ROOT / "datasets.dvc").read_text(encoding="utf-8")
     head = text[: text.index("- path: data/hdtf-synth/test")]  # the other slices take minutes
     assert "md5: " in head.split("hash: md5")[1], REFILL
-    (tmp_path / "datasets.dvc").write_text(head, encoding="utf-8")
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    (checkout / "datasets.dvc").write_text(head, encoding="utf-8")
     for name in (".dvcignore", ".gitignore", "data/.gitignore", ".dvc/config", ".dvc/.gitignore"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
-    subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
-    made = tiny.cli("data", "make", "hdtf-synth", "--slice", "mini", "--quiet", cwd=tmp_path, timeout=500)
+        (checkout / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, checkout / name)
+    subprocess.run(["git", "init", "-q", "."], cwd=checkout, check=True)
+    made = tiny.cli("data", "make", "hdtf-synth", "--slice", "mini", "--quiet", cwd=checkout, timeout=500)
     assert made.code == 0, made.err
 
     def dvc(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(tmp_path / "site")}
         return subprocess.run(
-            [sys.executable, "-m", "dvc", *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+            [sys.executable, "-m", "dvc", *arguments], cwd=checkout, env=environment, capture_output=True, text=True
         )
 
     done = dvc("commit", "-f", "datasets.dvc")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "datasets.dvc").read_text(encoding="utf-8") == head, REFILL
+    assert (checkout / "datasets.dvc").read_text(encoding="utf-8") == head, REFILL
     assert dvc("status", "-q").returncode == 0
-    (tmp_path / "data/hdtf-synth/mini/manifest.jsonl").write_text("changed\n", encoding="utf-8")
+    (checkout / "data/hdtf-synth/mini/manifest.jsonl").write_text("changed\n", encoding="utf-8")
     assert dvc("status", "-q").returncode == 1
-    seen = subprocess.run(["git", "status", "--short", "-uall"], cwd=tmp_path, capture_output=True, text=True).stdout
+    seen = subprocess.run(["git", "status", "--short", "-uall"], cwd=checkout, capture_output=True, text=True).stdout
     assert "hdtf-synth" not in seen
     assert "cache" not in seen
