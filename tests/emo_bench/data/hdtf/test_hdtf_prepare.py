@@ -265,3 +265,16 @@ def test_real_clips_in_the_published_format(tmp_path: Path) -> None:
     assert all(checked.code == "ok" for checked in verify_manifest(report.manifest))
     lines_written = (tmp_path / "out" / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
     assert len({json.loads(line)["id"] for line in lines_written}) == 3
+
+
+def test_the_command_reports_and_counts(stand_in: Any, tiny: Any) -> None:
+    (stand_in.raw / "AdamSchiff.mkv").unlink()
+    options = ["--annotations", stand_in.annotations, "-o", stand_in.target, "--size", "32", "--quiet"]
+    done = tiny.cli("data", "prepare", "hdtf", "--raw", stand_in.raw, *options, cwd=stand_in.raw.parent)
+    assert done.code == 3, done.err
+    assert "missing_video: WDA_AdamSchiff" in done.err
+    assert "2 clips (2 made, 0 kept) of 2 identities" in done.out
+    assert "1 missing_video" in done.out
+    wrong = tiny.cli("data", "prepare", "hdtf", "--raw", stand_in.raw, "--fps", "24", cwd=stand_in.raw.parent)
+    assert wrong.code == 2
+    assert "25 or 30" in wrong.err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +187,37 @@ def test_finished_work_is_trusted_only_unchanged(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"labels")
     (tmp_path / "a.mkv").unlink()
     assert work.recall_clip("a", key="k") is None
+
+
+_ENCODE = """
+import sys, tempfile
+from fractions import Fraction
+import subprocess
+import sys
+from pathlib import Path
+import numpy as np
+from emo_bench.media.lossless import NEAR_LOSSLESS, write_clip
+rng = np.random.default_rng(0)
+base = rng.integers(0, 255, (64, 64, 3))
+moved = [np.roll(base, shift, 1) // 2 + rng.integers(0, 30, (64, 64, 3)) for shift in range(50)]
+with tempfile.TemporaryDirectory() as folder:
+    frames = np.stack(moved).astype(np.uint8)
+    clip = write_clip(Path(folder) / "a.mkv", [frames], None, fps=Fraction(25), quality=NEAR_LOSSLESS)
+sys.stdout.write(clip.sha256)
+"""
+
+
+def test_near_lossless_bytes_do_not_depend_on_what_memory_held(tiny: Any) -> None:
+    """x264's macroblock tree reads memory that it never wrote; the C library is told to fill fresh memory twice."""
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", _ENCODE],
+            env=tiny.environment({"MALLOC_PERTURB_": filling}),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for filling in ("1", "200")
+    }
+    assert len(digests) == 1
+    assert len(digests.pop()) == 64
