@@ -32,6 +32,7 @@ class ExtractorTraining(Frozen):
     data: str = Field(default="data/hdtf-synth", description="Folder of HDTF-Synth, one folder a slice; made if absent")
     work: str = Field(default="runs/.train/extractors", description="Folder of checkpoints and decoded clips")
     max_clips: int | None = Field(default=None, ge=4, description="Use only the first so many clips of the train split")
+    portraits: int = Field(default=30, ge=0, description="Portraits in random states of each person, for the reader")
     threads: int = Field(default=1, ge=1, le=64, description="Threads of each operation")
     half: bool = Field(default=True, description="bfloat16 in forward passes")
     locator: Fitting
@@ -89,9 +90,7 @@ def train_extractors(config: ExtractorTraining, out: Path, *, progress: Progress
     for file, parts in FILES.items():
         tensors: dict[str, torch.Tensor] = {}
         for part in parts:
-            # What a network depends on names its checkpoints, so that a changed setting never resumes an old one.
-            key = digest_of([plain["seed"], plain[part], plain["half"], [clip.digest for clip in clips]])
-            network = _train(part, config, clips, Path(config.work) / "checkpoints" / key[:16], progress)
+            network = _train(part, config, clips, progress)
             tensors |= {
                 f"{part}.{name}": value.half().contiguous()
                 for name, value in network.state_dict().items()
@@ -120,16 +119,32 @@ def install(weights: Path, package: Path) -> None:
     write_text(package / "pins.py", f"{head}PINS: Final[Mapping[str, str]] = {{\n{rows}}}\n")
 
 
-def _train(
-    part: str, config: ExtractorTraining, clips: list[TrainingClip], work: Path, progress: Progress | None
-) -> nn.Module:
+def _train(part: str, config: ExtractorTraining, clips: list[TrainingClip], progress: Progress | None) -> nn.Module:
     from emo_bench.train.lessons import lesson
 
     fitting: Fitting = getattr(config, part)
-    teaching = repeatable(lambda: lesson(part, clips, fitting.batch), seed=config.seed, purpose=part)
+    portraits = _portraits(config, clips) if part == "reader" else []
+    # What a network depends on names its checkpoints, so that a changed setting never resumes an old one.
+    digests = [clip.digest for clip in (*clips, *portraits)]
+    key = digest_of([config.seed, fitting.model_dump(mode="json"), config.half, digests])
+    work = Path(config.work) / "checkpoints" / key[:16]
+    teaching = repeatable(
+        lambda: lesson(part, clips, fitting.batch, portraits=portraits), seed=config.seed, purpose=part
+    )
     fit(part, teaching, teaching, fitting, seed=config.seed, half=config.half, work=work, progress=progress)
     network: nn.Module = teaching.network  # type: ignore[assignment]
     return network
+
+
+def _portraits(config: ExtractorTraining, clips: list[TrainingClip]) -> list[TrainingClip]:
+    """Portraits of everyone in the clips."""
+    from emo_bench.data.posed_portraits import posed_portraits
+
+    if not config.portraits:
+        return []
+    first = {clip.identity: clip for clip in reversed(clips)}
+    cache = Path(config.work) / "clips"
+    return [posed_portraits(first[name], config.portraits, seed=config.seed, cache=cache) for name in sorted(first)]
 
 
 def _write(path: Path, tensors: Mapping[str, object]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from emo_metrics.synth.face_network import (
     placement_of,
     points_to_crop,
 )
+
+_POSED_SHARE: Final = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,11 +137,20 @@ def _without_face(x: torch.Tensor, place: torch.Tensor, generator: torch.Generat
 
 
 class ReaderLesson(nn.Module):
-    """Loss of the reader; holds the identities' directions, which are not shipped."""
+    """Loss of the reader; holds the identities' directions, which are not shipped.
 
-    def __init__(self, network: FaceReader, samples: FaceSamples, batch: int) -> None:
+    Args:
+        network: What learns.
+        samples: Frames of clips first, then portraits in random states.
+        batch: Frames a step; a bit more than half of them are portraits when there are any.
+        n_portraits: How many samples at the end are portraits.
+    """
+
+    def __init__(self, network: FaceReader, samples: FaceSamples, batch: int, n_portraits: int = 0) -> None:
         super().__init__()
-        self.network = network
+        # This order of memory makes the convolutions about a fifth faster.
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._portraits = n_portraits
         self.people = nn.Parameter(torch.randn(samples.n_identities, 64))
         self._samples, self._batch = samples, batch
         self._spread = samples.expression.std(dim=0).clamp(min=0.05)
@@ -149,12 +161,17 @@ class ReaderLesson(nn.Module):
     def forward(self, generator: torch.Generator) -> torch.Tensor:
         """The loss of one step."""
         samples = self._samples
-        index = pick(len(samples.where), self._batch, generator)
+        clip_frames = len(samples.where) - self._portraits
+        index = pick(clip_frames, self._batch, generator)
+        if self._portraits:
+            posed = clip_frames + pick(self._portraits, self._batch, generator)
+            index = torch.where(torch.rand(self._batch, generator=generator) < _POSED_SHARE, posed, index)
         noise = torch.randn(self._batch, 4, generator=generator)
         true_place = self._places[index]
         side = torch.exp(true_place[:, 2:3])
         place = true_place + noise * torch.cat([0.03 * side, 0.03 * side, 0 * side + 0.06, 0 * side + 0.06], dim=1)
-        reading = self.network(varied(crops(samples.frames(index), place), generator))
+        seen = varied(crops(samples.frames(index), place), generator)
+        reading = self.network(seen.contiguous(memory_format=torch.channels_last))
         wanted_points = points_to_crop(samples.points[index], place)
         pose = samples.pose[index].clone()
         pose[:, 2] -= torch.rad2deg(place[:, 3])
@@ -168,4 +185,4 @@ class ReaderLesson(nn.Module):
         cosines = reading.identity @ F.normalize(self.people, dim=1).T
         margin = 0.25 * F.one_hot(samples.identity[index], samples.n_identities)
         identity = F.cross_entropy(16.0 * (cosines - margin), samples.identity[index])
-        return 2 * expression + 4 * points + mouth + pose_loss + 0.3 * identity
+        return 4 * expression + 4 * points + mouth + pose_loss + 0.3 * identity

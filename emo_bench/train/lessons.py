@@ -17,8 +17,16 @@ from emo_metrics.synth.sync_network import SyncNetwork
 from emo_metrics.synth.video_network import VideoNetwork
 
 
-def lesson(part: str, clips: Sequence[TrainingClip], batch: int) -> nn.Module:
+def lesson(
+    part: str, clips: Sequence[TrainingClip], batch: int, *, portraits: Sequence[TrainingClip] = ()
+) -> nn.Module:
     """A module whose attribute ``network`` learns and whose call gives the loss of one step.
+
+    Args:
+        part: Which network.
+        clips: Training clips.
+        batch: Samples a step.
+        portraits: People of these clips in random states; only the reader takes them.
 
     Raises:
         ValueError: for an unknown part.
@@ -26,7 +34,8 @@ def lesson(part: str, clips: Sequence[TrainingClip], batch: int) -> nn.Module:
     if part == "locator":
         return LocatorLesson(FaceLocator(), face_samples(clips), batch)
     if part == "reader":
-        return ReaderLesson(FaceReader(), face_samples(clips), batch)
+        count = sum(len(clip.frames) for clip in portraits)
+        return ReaderLesson(FaceReader(), face_samples([*clips, *portraits]), batch, count)
     if part == "appearance":
         return AppearanceLesson(AppearanceNetwork(), face_samples(clips), batch)
     if part == "video":

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from emo_bench.core.errors import ConfigError
+from emo_bench.data.extractor_training_data import load_slice
+from emo_bench.train.distortions import FRAME_KINDS, TIME_KINDS, damaged_frames, damaged_time
+from emo_bench.train.extractor_checks import auc, identity_auc, r_squared
+from emo_bench.train.extractors import FILES, ExtractorTraining, install, train_extractors, train_from_config
+from emo_bench.train.fit import Fitting, Progress
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three small clips as a train split."""
+    from emo_bench.data.manifest import write_manifest
+    from emo_bench.data.synth.make import make_clip
+    from emo_bench.data.synth.plan import clips_of
+
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("synth")
+    entries = [make_clip(root / "train", plan, 64) for plan in clips_of("mini")[:3]]
+    write_manifest(root / "train" / "manifest.jsonl", entries)
+    return root
+
+
+def _config(data: Path, work: Path, *, steps: int = 2) -> ExtractorTraining:
+    few = Fitting(steps=steps, batch=8, checkpoint_every=1)
+    clips = Fitting(steps=steps, batch=2, checkpoint_every=1)
+    return ExtractorTraining(
+        data=str(data), work=str(work), locator=few, reader=few, appearance=few, video=clips, sync=clips
+    )
+
+
+class _StoppedError(Exception):
+    pass
+
+
+def _stops_in(part: str) -> Progress:
+    """Raises at the second step of a network, before that step is kept."""
+
+    def progress(done: int, total: int, text: str) -> None:
+        if text.startswith(part) and done == 2:
+            raise _StoppedError
+
+    return progress
+
+
+def test_an_interrupted_training_ends_with_the_same_bytes(data: Path, tmp_path: Path) -> None:
+    whole = train_extractors(_config(data, tmp_path / "a"), tmp_path / "a" / "weights")
+    assert set(whole) == set(FILES)
+    config = _config(data, tmp_path / "b")
+    for part in ("reader", "sync"):
+        with pytest.raises(_StoppedError):
+            train_extractors(config, tmp_path / "b" / "weights", progress=_stops_in(part))
+    assert train_extractors(config, tmp_path / "b" / "weights") == whole
+
+
+def test_installed_weights_are_pinned(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    for number, name in enumerate(FILES):
+        (tmp_path / "weights" / name).write_bytes(bytes([number]))
+    package = tmp_path / "package"
+    package.mkdir()
+    original = REPOSITORY / "metrics" / "emo_metrics" / "synth" / "pins.py"
+    (package / "pins.py").write_text(original.read_text(encoding="utf-8"), encoding="utf-8")
+    install(tmp_path / "weights", package)
+    namespace: dict[str, object] = {}
+    exec((package / "pins.py").read_text(encoding="utf-8"), namespace)  # noqa: S102 - our own file
+    digests = namespace["PINS"]
+    assert isinstance(digests, dict)
+    assert set(digests) == set(FILES)
+    assert (package / "weights" / "sync.safetensors").read_bytes() == bytes([3])
+
+
+def test_clips_come_with_truth_and_in_step(data: Path, tmp_path: Path) -> None:
+    clips = load_slice(data, "train", cache=tmp_path, max_clips=2)
+    again = load_slice(data, "train", cache=tmp_path, max_clips=2)
+    assert [clip.id for clip in clips] == ["mini-000", "mini-001"]
+    for clip, other in zip(clips, again, strict=True):
+        assert clip.frames.shape == (50, 64, 64, 3)
+        assert len(clip.audio) == 50 * 640
+        assert clip.truth["expression"].shape == (50, 26)
+        assert np.array_equal(clip.frames, other.frames)
+
+
+def test_a_wrong_configuration_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text("kind: synth-extractors\nlocator: {steps: 0, batch: 8}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="locator"):
+        train_from_config(path)
+
+
+def test_the_shipped_configuration_is_valid() -> None:
+    from emo_bench.config.load import read_yaml, validate
+
+    config = validate(ExtractorTraining, read_yaml(REPOSITORY / "configs" / "train" / "extractors.yaml"))
+    assert config.kind == "synth-extractors"
+
+
+@pytest.mark.parametrize("kind", [*FRAME_KINDS, *TIME_KINDS])
+def test_damage_grows_from_nothing(kind: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(16, 3, 32, 32, generator=generator)
+
+    def damaged(strength: float) -> torch.Tensor:
+        seeded = torch.Generator().manual_seed(1)
+        return (damaged_frames if kind in FRAME_KINDS else damaged_time)(x, kind, strength, seeded)
+
+    assert damaged(1.0).shape == x.shape
+    assert torch.allclose(damaged(0.0), x, atol=1e-6)
+    assert float((damaged(1.0) - x).abs().mean()) > 1e-3
+    assert torch.equal(damaged(0.7), damaged(0.7))
+
+
+def test_measures_of_the_checks() -> None:
+    assert auc(np.array([2.0, 3.0]), np.array([0.0, 1.0])) == 1.0
+    vectors = np.array([[1.0, 0], [0.9, 0.1], [0, 1], [0.1, 0.9]])
+    assert identity_auc(vectors, ["person-000", "person-000", "person-005", "person-005"]) == (1.0, 1.0)
+    true = np.array([[0.0], [1.0], [2.0]])
+    assert r_squared(true, true)[0] == 1.0
+    assert r_squared(np.full_like(true, 1.0), true)[0] == 0.0
