@@ -18,7 +18,7 @@ from emo_bench.engine.context import RunContext
 from emo_bench.extract.feature_store import FeatureResult
 from emo_bench.extract.single_pass import extract_clip
 from emo_bench.generate.clip_store import DamagedClipError, Sidecar, StoredClip
-from emo_bench.generate.conform import checked, resize_video
+from emo_bench.generate.conform import checked, moved_box, resize_video
 from emo_bench.generate.system import DrivingClip, GenerationRequest
 from emo_bench.media.types import FrameArray, Video, VideoSpec, frames_for_samples
 
@@ -168,6 +168,7 @@ def _prepare(context: RunContext, unit: Unit, key: str) -> StoredClip:
         audio=pair.audio,
         notes=pair.notes,
         seconds=time.perf_counter() - started,
+        source_size=(pair.video.spec.width, pair.video.spec.height),
     )
 
 
@@ -196,7 +197,7 @@ def _generate(context: RunContext, unit: Unit, key: str) -> StoredClip:
         width=spec.width,
         height=spec.height,
         seed=context.clip_seed(unit.system, unit.clip, unit.seed),
-        face_box=context.entries[unit.clip].face_box,
+        face_box=_face_box(context, unit.clip, truth),
         driving=driving if kind.needs_driving else None,
         partner=_driving(context, unit.partner)[1] if unit.partner else None,
     )
@@ -211,6 +212,14 @@ def _generate(context: RunContext, unit: Unit, key: str) -> StoredClip:
         notes=made.notes,
         seconds=time.perf_counter() - started,
     )
+
+
+def _face_box(context: RunContext, clip: str, truth: StoredClip) -> tuple[float, float, float, float] | None:
+    """The data set's face box on the prepared picture, which may have been cropped and resized."""
+    box, side = context.entries[clip].face_box, truth.sidecar
+    if box is None or not side.source_width:
+        return box
+    return moved_box(box, source=(side.source_width, side.source_height), target=(side.width, side.height))
 
 
 def _driving(context: RunContext, clip: str) -> tuple[StoredClip, DrivingClip]:

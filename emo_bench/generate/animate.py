@@ -84,9 +84,7 @@ def animate(
         )
     sound = read_audio(audio)
     if sound.seconds > LONGEST_S:
-        raise LimitError(
-            f"{audio.name} is too long", expected=f"at most {LONGEST_S:g} s", found=f"{sound.seconds:g} s"
-        )
+        raise LimitError(f"{audio.name} is too long", expected=f"at most {LONGEST_S:g} s", found=f"{sound.seconds:g} s")
     if len(sound.samples) == 0:
         raise NoAudioError(f"{audio.name} holds no sound", expected="at least one sample", found="none")
     folder = weights_folder(options.weights, Path())

@@ -34,6 +34,8 @@ class Sidecar(Frozen):
         height: In pixels.
         fps: Exact rate as a fraction in text.
         n_frames: Number of frames.
+        source_width: Width before it was brought to the suite's size; 0 for clips that systems made.
+        source_height: Height before that.
         notes: What the reader of a report should know.
         seconds: How long it took to make.
     """
@@ -46,6 +48,8 @@ class Sidecar(Frozen):
     height: int
     fps: str
     n_frames: int
+    source_width: int = 0
+    source_height: int = 0
     notes: tuple[str, ...]
     seconds: float
 
@@ -100,6 +104,7 @@ class ClipStore:
         audio: Audio,
         notes: tuple[str, ...],
         seconds: float = 0.0,
+        source_size: tuple[int, int] = (0, 0),
     ) -> StoredClip:
         """Writes a clip losslessly, frames first, sidecar last.
 
@@ -121,6 +126,8 @@ class ClipStore:
             height=spec.height,
             fps=str(spec.fps),
             n_frames=spec.n_frames,
+            source_width=source_size[0],
+            source_height=source_size[1],
             notes=notes,
             seconds=seconds,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 import numpy as np
 
@@ -125,6 +126,25 @@ def _centre_box(spec: VideoSpec, aspect: float) -> tuple[float, float, float, fl
     height = min(float(spec.height), spec.width / aspect)
     left, top = (spec.width - width) / 2, (spec.height - height) / 2
     return (left, top, left + width, top + height)
+
+
+def moved_box(
+    box: tuple[float, float, float, float], *, source: tuple[int, int], target: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Where a box lies after ``resize_video(..., crop=True)``.
+
+    Args:
+        box: Left, top, right, bottom in pixels of the source.
+        source: Width and height before.
+        target: Width and height after.
+
+    >>> moved_box((100.0, 50.0, 200.0, 150.0), source=(400, 200), target=(100, 100))
+    (0.0, 25.0, 50.0, 75.0)
+    """
+    spec = VideoSpec(width=source[0], height=source[1], fps=Fraction(1), n_frames=0)
+    left, top, right, bottom = _centre_box(spec, target[0] / target[1])
+    x, y = target[0] / (right - left), target[1] / (bottom - top)
+    return ((box[0] - left) * x, (box[1] - top) * y, (box[2] - left) * x, (box[3] - top) * y)
 
 
 def checked(video: Video, *, n_frames: int) -> Iterator[FrameArray]:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from emo_bench.record.published import PublishedTable
 from emo_bench.record.schema import RunRecord
 from emo_bench.report.notes import MARK_LEGEND, SYNTHETIC_NOTICE, coverage_sentence, failure_groups, run_warnings
 from emo_bench.report.page_clips import extremes, per_clip, players
 from emo_bench.report.page_tables import check_matrix, column_view, comparison_views, table_views
-from emo_bench.report.published import PublishedTable
 from emo_bench.report.run_data import RunData
 from emo_bench.report.tables import DIRECTION_WORDS
 

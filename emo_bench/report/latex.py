@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from emo_bench.record.published import PublishedTable
 from emo_bench.report.notes import MARK_LEGEND, SYNTHETIC_NOTICE, table_notes
-from emo_bench.report.published import PublishedTable
 from emo_bench.report.run_data import RunData
 from emo_bench.report.tables import Cell, Column, Table, build_tables
 

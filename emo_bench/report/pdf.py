@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from emo_bench.core.errors import EmoBenchError
+from emo_bench.record.published import PublishedTable
 from emo_bench.record.schema import ProtocolEntry, RunRecord
 from emo_bench.report.figure_style import NamedFigure, figure_bytes
 from emo_bench.report.html import provenance_facts, run_stats
 from emo_bench.report.notes import SYNTHETIC_NOTICE, coverage_sentence, failure_groups, run_warnings, table_notes
 from emo_bench.report.page_tables import comparison_views
-from emo_bench.report.published import PublishedTable
 from emo_bench.report.run_data import RunData
 from emo_bench.report.tables import DIRECTION_WORDS, Cell, Row, Table, build_tables
 

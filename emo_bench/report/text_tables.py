@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from emo_bench.record.published import PublishedTable
 from emo_bench.report.notes import (
     MARK_LEGEND,
     SYNTHETIC_NOTICE,
@@ -18,7 +19,6 @@ from emo_bench.report.notes import (
     run_warnings,
     table_notes,
 )
-from emo_bench.report.published import PublishedTable
 from emo_bench.report.run_data import RunData
 from emo_bench.report.tables import DIRECTION_WORDS, Cell, Table, build_tables
 

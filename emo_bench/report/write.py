@@ -93,39 +93,39 @@ def _json(data: RunData, folder: Path) -> list[Path]:
 
 
 def _markdown(data: RunData, folder: Path, published: Sequence[Path]) -> list[Path]:
-    from emo_bench.report.published import read_published
+    from emo_bench.record.published import load_published
     from emo_bench.report.text_tables import markdown_report
 
-    tables = [read_published(path) for path in published]
+    tables = [load_published(path) for path in published]
     return _text(folder / "table.md", markdown_report(data, published=tables))
 
 
 def _html(data: RunData, folder: Path, published: Sequence[Path], drawn: _Figures | None) -> list[Path]:
+    from emo_bench.record.published import load_published
     from emo_bench.report.html import html_report
-    from emo_bench.report.published import read_published
 
     pictures = []
     if drawn is not None:
         from emo_bench.report.figures import page_figures
 
         pictures = page_figures(drawn.made)
-    tables = [read_published(path) for path in published]
+    tables = [load_published(path) for path in published]
     return _text(folder / "report.html", html_report(data, figures=pictures, published=tables))
 
 
 def _latex(data: RunData, folder: Path, published: Sequence[Path]) -> list[Path]:
+    from emo_bench.record.published import load_published
     from emo_bench.report.latex import latex_document
-    from emo_bench.report.published import read_published
 
-    tables = [read_published(path) for path in published]
+    tables = [load_published(path) for path in published]
     return _text(folder / "tables.tex", latex_document(data, published=tables))
 
 
 def _pdf(data: RunData, folder: Path, published: Sequence[Path], drawn: _Figures) -> list[Path]:
+    from emo_bench.record.published import load_published
     from emo_bench.report.pdf import pdf_report
-    from emo_bench.report.published import read_published
 
-    tables = [read_published(path) for path in published]
+    tables = [load_published(path) for path in published]
     write_bytes(folder / "report.pdf", pdf_report(data, figures=drawn.made, published=tables))
     return [folder / "report.pdf"]
 

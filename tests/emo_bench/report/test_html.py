@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import record_factory
 
+from emo_bench.record.published import load_published
 from emo_bench.report import load_run, write_report
 from emo_bench.report.html import PageFigure, html_report
-from emo_bench.report.published import read_published
 
 VOID = {"meta", "br", "img", "input", "rect", "circle", "path", "link", "hr"}
 
@@ -151,11 +151,11 @@ def test_figures_are_inside(run_folder: Path) -> None:
 def test_published_numbers_stand_apart_and_unranked(tmp_path: Path) -> None:
     path = tmp_path / "emo.yaml"
     path.write_text(
-        "source: arXiv 2402.17485v3\ntable: Table 1\nnote: HDTF\nrows:\n"
+        "source: arXiv 2402.17485v3\ntable: Table 1\ndataset: HDTF\nnote: HDTF\nrows:\n"
         "  - {system: EMO, values: {FID: 8761.5, SyncNet: 3.89}}\n"
         "  - {system: Wav2Lip, values: {FID: 9.38, SyncNet: null}}\n"
     )
-    text = html_report(record_factory.make_run(n_clips=2), published=[read_published(path)])
+    text = html_report(record_factory.make_run(n_clips=2), published=[load_published(path)])
     block = text[text.index("published-1") :].split("</section>")[0]
     assert "never ranked" in block
     assert "8761.5" in block
