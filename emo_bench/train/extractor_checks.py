@@ -103,7 +103,8 @@ def r_squared(seen: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[n
     """Share of the variance of each column that is explained; NaN for a column that never changes."""
     residual = np.square(seen - true).sum(axis=0)
     total = np.square(true - true.mean(axis=0)).sum(axis=0)
-    return 1.0 - np.divide(residual, total, out=np.full_like(total, np.nan), where=total > 0)
+    share: NDArray[np.float64] = np.divide(residual, total, out=np.full_like(total, np.nan), where=total > 0)
+    return 1.0 - share
 
 
 def identity_auc(embeddings: NDArray[np.float64], identities: Sequence[str]) -> tuple[float, float]:
@@ -116,7 +117,7 @@ def identity_auc(embeddings: NDArray[np.float64], identities: Sequence[str]) -> 
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     cosines = unit @ unit.T
     first, second = np.triu_indices(len(unit), 1)
-    same = np.array([identities[a] == identities[b] for a, b in zip(first, second, strict=True)])
+    same = np.equal.outer(identities, identities)[first, second]
     style = np.array([int(name.rsplit("-", 1)[1]) % 5 for name in identities])
     values, alike = cosines[first, second], style[first] == style[second]
     return auc(values[same], values[~same]), auc(values[same], values[~same & alike])
@@ -141,12 +142,12 @@ def sync_table(
     errors, late_errors, right, wrong = [], [], [], []
     for index, (clip, known) in enumerate(zip(clips, features, strict=True)):
         for shift in SHIFTS:
-            moved = shift_sound(np.rint(clip.audio * 32768).astype(np.int16), shift).astype(np.float32) / 32768
-            scores = tools.sync(clip, known, moved)
+            moved = shift_sound(np.rint(clip.audio * 32768).astype(np.int16), shift)
+            scores = tools.sync(clip, known, np.asarray(moved / 32768, dtype=np.float32))
             errors.append(scores["offset"] + shift)
             if shift == 0:
                 right.append((scores["lse-c"], scores["lse-d"]))
-        other = np.resize(clips[(index + 1) % len(clips)].audio, len(clip.audio)).astype(np.float32)
+        other = np.asarray(np.resize(clips[(index + 1) % len(clips)].audio, len(clip.audio)), dtype=np.float32)
         scores = tools.sync(clip, known, other)
         wrong.append((scores["lse-c"], scores["lse-d"]))
     for clip in late:

@@ -149,7 +149,7 @@ class ReaderLesson(nn.Module):
     def __init__(self, network: FaceReader, samples: FaceSamples, batch: int, n_portraits: int = 0) -> None:
         super().__init__()
         # This order of memory makes the convolutions about a fifth faster.
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)
         self._portraits = n_portraits
         self.people = nn.Parameter(torch.randn(samples.n_identities, 64))
         self._samples, self._batch = samples, batch
@@ -185,4 +185,5 @@ class ReaderLesson(nn.Module):
         cosines = reading.identity @ F.normalize(self.people, dim=1).T
         margin = 0.25 * F.one_hot(samples.identity[index], samples.n_identities)
         identity = F.cross_entropy(16.0 * (cosines - margin), samples.identity[index])
-        return 4 * expression + 4 * points + mouth + pose_loss + 0.3 * identity
+        total: torch.Tensor = 4 * expression + 4 * points + mouth + pose_loss + 0.3 * identity
+        return total

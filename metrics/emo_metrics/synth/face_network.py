@@ -80,7 +80,8 @@ def crops(frames: torch.Tensor, placement: torch.Tensor, *, side: int = CROP_SID
 
 def points_to_crop(points: torch.Tensor, placement: torch.Tensor) -> torch.Tensor:
     """Points ``[n, k, 2]`` in shares of the frame to crop coordinates in [-1, 1]."""
-    return (points - placement[:, None, :2]) @ torch.linalg.inv(_axes(placement)).transpose(1, 2)
+    seen: torch.Tensor = (points - placement[:, None, :2]) @ torch.linalg.inv(_axes(placement)).transpose(1, 2)
+    return seen
 
 
 def points_to_frame(points: torch.Tensor, placement: torch.Tensor) -> torch.Tensor:
