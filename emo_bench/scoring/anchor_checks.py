@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from emo_metrics.contract import ProtocolSpec, ValueSpec
 
 REENCODED = "reencoded"
-OTHER_IDENTITY = "other-identity"
 AUDIO_ANCHORS = ("shuffled-audio", "shifted-audio")
 REQUIRED_ORDER: tuple[tuple[str, str], ...] = (
     (REENCODED, "frozen"),
@@ -35,8 +34,6 @@ def why_blind(spec: ProtocolSpec, worse: str) -> str:
         return "does not compare picture and sound"
     if worse == "other-identity" and spec.granularity == "set":
         return "the anchor plays the same videos in another order, which is the same set"
-    if worse == OTHER_IDENTITY and spec.granularity.value == "set":
-        return "compares whole sets, and this anchor shows the same people in another order"
     if worse.replace("-", "_") in spec.blind_to or worse in spec.blind_to:
         return "does not look at what this anchor changes"
     return ""
