@@ -1,10 +1,11 @@
 """Counts the work of EMO's sampling: the naive form against ours, and how it grows with length.
 
-The naive form reads the method's figure literally at every denoising step: ReferenceNet over [reference; n motion
-frames], keys and values of reference (repeated for each frame) and audio, all for each guidance pass. Ours does these
-once per clip and runs the guidance passes as one batch. Both give the same frames up to rounding, which is checked.
+The naive form follows the method's figure literally at every denoising step and for every guidance pass: ReferenceNet
+over [reference; n motion frames], then keys and values of the audio and of the reference repeated for each frame. Ours
+does all of these once per clip and runs the guidance passes as one batch. Counting needs no weights (meta device);
+that both give the same frames, and the seconds, are measured with the preset given by ``--run``.
 
-    python benchmarks/emo_flops.py --preset tiny --seconds 2 10
+    python benchmarks/emo_flops.py --run tiny --seconds 2 10 60
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,25 +21,53 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from emo_models.emo.building import build_pipeline, preset_named
-from emo_models.emo.conditions import ClipConditions
+from emo_models.emo.conditions import ClipConditions, Gates
 from emo_models.emo.guidance import Guidance
+from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import EMOPipeline, SamplingOptions
 from emo_models.emo.schedulers import make_scheduler, schedule_of
 
+GUIDANCES = (Guidance(), Guidance(audio=2.0), Guidance(audio=2.0, reference=1.5))
 
-def clip_inputs(pipeline: EMOPipeline) -> dict[str, Tensor]:
-    """Everything that steers one clip, random."""
-    config, g = pipeline.model.config, torch.Generator().manual_seed(0)
-    size, c = config.latent_size, config.in_channels
-    return {
-        "reference": torch.randn(1, c, size, size, generator=g),
-        "motion": torch.randn(1, config.motion_frames, c, size, size, generator=g),
-        "audio": torch.randn(
-            1, config.frames + 2 * config.window, config.audio_blocks, config.audio_width, generator=g
-        ),
-        "mask": torch.ones(1, 1, pipeline.size, pipeline.size),
-        "speed": torch.full((1, config.frames + 2 * config.window), 0.7),
+
+def clip_inputs(model: EMOModel, *, device: str) -> dict[str, Tensor]:
+    """Everything that steers one clip."""
+    c = model.config
+    size, around = c.latent_size, c.frames + 2 * c.window
+    shapes = {
+        "reference": (1, c.in_channels, size, size),
+        "motion": (1, c.motion_frames, c.in_channels, size, size),
+        "audio": (1, around, c.audio_blocks, c.audio_width),
+        "mask": (1, 1, size * c.downsample, size * c.downsample),
+        "speed": (1, around),
     }
+    g = torch.Generator().manual_seed(0)
+    return {name: torch.rand(shape, generator=g).to(device) for name, shape in shapes.items()}
+
+
+def naive_conditions(model: EMOModel, inputs: dict[str, Tensor], *, reference: bool, audio: bool) -> ClipConditions:
+    """ReferenceNet and all projections again, the reference's for every frame."""
+    conditions = model.prepare(**(inputs if audio else {**inputs, "audio": None}))
+    features = tuple(kv.key.transpose(1, 2).flatten(2) for kv in conditions.reference)
+    # What a repeated reference costs beyond the one projection above; its values are the same and not needed.
+    model.backbone.project_reference(tuple(f.repeat(model.config.frames - 1, 1, 1) for f in features))
+    device = inputs["reference"].device
+    return conditions if reference else replace(conditions, gates=Gates(reference=torch.zeros(1, device=device)))
+
+
+@torch.no_grad()
+def naive(pipeline: EMOPipeline, inputs: dict[str, Tensor], options: SamplingOptions) -> Tensor:
+    """Everything at every step and for every guidance pass."""
+    scheduler = make_scheduler(schedule_of(pipeline.scheduler), sampler=options.sampler)
+    scheduler.set_timesteps(options.steps)
+    latents = pipeline.noise([0], 0)
+    for when in scheduler.timesteps:
+        predictions = []
+        for reference, audio in options.guidance.passes:
+            conditions = naive_conditions(pipeline.model, inputs, reference=reference, audio=audio)
+            predictions.append(pipeline.model.backbone(latents, when[None], conditions))
+        latents = scheduler.step(options.guidance.combine(torch.cat(predictions)), when, latents).prev_sample
+    return latents
 
 
 @torch.no_grad()
@@ -46,81 +76,79 @@ def ours(pipeline: EMOPipeline, inputs: dict[str, Tensor], options: SamplingOpti
     return pipeline.denoise(pipeline.noise([0], 0), pipeline.model.prepare(**inputs), options)
 
 
-@torch.no_grad()
-def naive(pipeline: EMOPipeline, inputs: dict[str, Tensor], options: SamplingOptions) -> Tensor:
-    """Everything again at every step and for every guidance pass; the reference repeated for each frame."""
-    scheduler = make_scheduler(schedule_of(pipeline.scheduler), sampler=options.sampler)
-    scheduler.set_timesteps(options.steps)
-    latents = pipeline.noise([0], 0)
-    for when in scheduler.timesteps:
-        predictions = []
-        for with_reference, with_audio in options.guidance.passes:
-            conditions = naive_conditions(pipeline, inputs, with_audio=with_audio)
-            if not with_reference:
-                gate = torch.zeros(1)
-                conditions = ClipConditions(
-                    reference=conditions.reference, audio=conditions.audio, motion=conditions.motion,
-                    speed=conditions.speed, locator=conditions.locator,
-                    gates=type(conditions.gates)(reference=gate),
-                )  # fmt: skip
-            predictions.append(pipeline.model.backbone(latents, when[None], conditions))
-        latents = scheduler.step(options.guidance.combine(torch.cat(predictions)), when, latents).prev_sample
-    return latents
+def gflops(function: object, *arguments: object, **options: object) -> float:
+    """Work of one call."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        function(*arguments, **options)  # type: ignore[operator]
+    return counter.get_total_flops() / 1e9
 
 
-def naive_conditions(pipeline: EMOPipeline, inputs: dict[str, Tensor], *, with_audio: bool) -> ClipConditions:
-    """ReferenceNet and all projections, the reference's for every frame."""
-    given = dict(inputs) if with_audio else {**inputs, "audio": None}
-    conditions = pipeline.model.prepare(**given)
-    features = pipeline.model.reference_net(inputs["reference"], inputs["motion"])
-    frames = pipeline.model.config.frames
-    repeated = pipeline.model.backbone.project_reference(tuple(t.repeat(frames - 1, 1, 1) for t in features.sites))
-    assert len(repeated) == len(conditions.reference)
-    return conditions
+def count(name: str, steps: int) -> None:
+    """One table row per guidance: work for one clip."""
+    with torch.device("meta"):
+        model = EMOModel(**preset_named(name).model)
+    c = model.config
+    inputs = clip_inputs(model, device="meta")
+    once = gflops(model.prepare, **inputs)
+    prepared = model.prepare(**inputs)
+    latents = torch.zeros(1, c.frames, c.in_channels, c.latent_size, c.latent_size, device="meta")
+    backbone = gflops(model.backbone, latents, torch.zeros(1, device="meta"), prepared)
+    again = gflops(naive_conditions, model, inputs, reference=True, audio=True)
+    print(
+        f"\n{name}: one clip of {c.frames} frames, {steps} steps; Backbone {backbone:.2f} GFLOP, once {once:.2f} GFLOP"
+    )
+    print(f"{'guidance':38} {'naive GFLOP':>12} {'ours GFLOP':>12} {'ours/naive':>10}")
+    for guidance in GUIDANCES:
+        passes = len(guidance.passes)
+        a, b = steps * passes * (backbone + again), once + steps * passes * backbone
+        label = f"audio {guidance.audio:g}, reference {guidance.reference:g} ({passes} passes)"
+        print(f"{label:38} {a:12.1f} {b:12.1f} {b / a:10.2f}")
 
 
-def count(function: object, *arguments: object) -> tuple[float, float]:
-    """GFLOPs and CPU seconds."""
-    with FlopCounterMode(display=False) as counter:
-        function(*arguments)  # type: ignore[operator]
-    begin = time.process_time()
-    function(*arguments)  # type: ignore[operator]
-    return counter.get_total_flops() / 1e9, time.process_time() - begin
+def measure(name: str, steps: int, lengths: list[float]) -> None:
+    """Same frames, seconds, growth with length."""
+    pipeline = build_pipeline(preset_named(name))
+    inputs = clip_inputs(pipeline.model, device="cpu")
+    print(f"\n{name}, measured on one CPU thread, {steps} steps, audio 2, reference 1.5")
+    options = SamplingOptions(steps=steps, guidance=GUIDANCES[2])
+    results, seconds = [], []
+    for function in (naive, ours):
+        function(pipeline, inputs, options)
+        begin = time.process_time()
+        results.append(function(pipeline, inputs, options))
+        seconds.append(time.process_time() - begin)
+    torch.testing.assert_close(results[0], results[1], atol=1e-3, rtol=1e-3)
+    print(
+        f"same latents; naive {seconds[0]:.2f} CPU s, ours {seconds[1]:.2f} CPU s, ratio {seconds[1] / seconds[0]:.2f}"
+    )
+    print(f"{'seconds':>8} {'frames':>7} {'GFLOP':>10} {'per second':>11} {'CPU s per s':>12} {'peak MB':>8}")
+    portrait = np.zeros((pipeline.size, pipeline.size, 3), np.uint8)
+    for length in lengths:
+        audio = np.zeros(round(length * 16_000), np.float32)
+        begin, frames = time.process_time(), 0
+        with FlopCounterMode(display=False) as counter:
+            for piece in pipeline.animate(portrait, audio, 16_000, options=SamplingOptions(steps=steps)):
+                frames += len(piece)
+        spent = (time.process_time() - begin) / length
+        flops = counter.get_total_flops() / 1e9
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{length:8.1f} {frames:7d} {flops:10.1f} {flops / length:11.2f} {spent:12.2f} {peak:8.0f}", flush=True)
 
 
 def main() -> None:
-    """Prints two tables."""
+    """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", default="emo-synth")
-    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--count", nargs="*", default=["emo-synth", "emo-sd15"])
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--run", default="", help="preset to measure seconds with; empty measures none")
+    parser.add_argument("--run-steps", type=int, default=4)
     parser.add_argument("--seconds", type=float, nargs="*", default=[2.0, 10.0, 60.0])
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    pipeline = build_pipeline(preset_named(chosen.preset))
-    inputs = clip_inputs(pipeline)
-    print(f"{chosen.preset}, one clip of {pipeline.model.config.frames} frames, {chosen.steps} DDIM steps")
-    print(f"{'guidance':34} {'naive GFLOP':>12} {'ours GFLOP':>11} {'ratio':>6} {'naive s':>8} {'ours s':>7}")
-    for guidance in (Guidance(), Guidance(audio=2.0), Guidance(audio=2.0, reference=1.5)):
-        options = SamplingOptions(steps=chosen.steps, guidance=guidance)
-        torch.testing.assert_close(
-            naive(pipeline, inputs, options), ours(pipeline, inputs, options), atol=1e-3, rtol=1e-3
-        )
-        a, a_seconds = count(naive, pipeline, inputs, options)
-        b, b_seconds = count(ours, pipeline, inputs, options)
-        name = f"audio {guidance.audio:g}, reference {guidance.reference:g} ({len(guidance.passes)} passes)"
-        print(f"{name:34} {a:12.2f} {b:11.2f} {b / a:6.2f} {a_seconds:8.2f} {b_seconds:7.2f}")
-    print(f"\n{'seconds':>8} {'frames':>7} {'GFLOP':>10} {'per second':>11} {'CPU s per s':>12} {'peak MB':>8}")
-    portrait = np.zeros((pipeline.size, pipeline.size, 3), np.uint8)
-    for seconds in chosen.seconds:
-        audio = np.zeros(round(seconds * 16_000), np.float32)
-        begin, frames = time.process_time(), 0
-        with FlopCounterMode(display=False) as counter:
-            for piece in pipeline.animate(portrait, audio, 16_000, options=SamplingOptions(steps=chosen.steps)):
-                frames += len(piece)
-        spent = (time.process_time() - begin) / seconds
-        flops = counter.get_total_flops() / 1e9
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"{seconds:8.1f} {frames:7d} {flops:10.1f} {flops / seconds:11.2f} {spent:12.2f} {peak:8.0f}")
+    for name in chosen.count:
+        count(name, chosen.steps)
+    if chosen.run:
+        measure(chosen.run, chosen.run_steps, chosen.seconds)
 
 
 if __name__ == "__main__":

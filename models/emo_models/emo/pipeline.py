@@ -228,7 +228,7 @@ class EMOPipeline:
         scheduler.set_timesteps(options.steps)
         guidance = options.guidance
         together = conditions.for_passes(guidance.passes)
-        latents = noise.to(self._device) * scheduler.init_noise_sigma
+        latents: Tensor = noise.to(self._device) * scheduler.init_noise_sigma
         for time in scheduler.timesteps:
             model_input = scheduler.scale_model_input(latents, time)
             stacked = model_input.repeat(len(guidance.passes), 1, 1, 1, 1)

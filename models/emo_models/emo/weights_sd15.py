@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from emo_models.emo.audio_encoders import load_transformer_encoder
 from emo_models.emo.backbone import Backbone
@@ -164,7 +164,7 @@ def sd15_unet_keys() -> dict[str, tuple[int, ...]]:
     from diffusers import UNet2DConditionModel
 
     with torch.device("meta"):
-        unet: nn.Module = UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8)
+        unet = UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8)
     return {name: tuple(value.shape) for name, value in unet.state_dict().items()}
 
 

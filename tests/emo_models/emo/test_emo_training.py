@@ -125,12 +125,15 @@ def test_a_batch_depends_on_its_step_only(clips: LatentClips) -> None:
 
 def test_motion_frames_come_right_before_the_clip_and_the_reference_from_afar(clips: LatentClips) -> None:
     batch = clips.batch(stage("video", reference_margin=4), frames=4, motion_frames=2, seed=0, step=1)
+    assert batch.motion is not None
     for row in range(2):
-        source = next(c for c in clips.clips if (c.latents.float() == batch.latents[row, 0]).flatten(1).all(1).any())
-        place = (source.latents.float()[:, None] == batch.latents[row]).flatten(2).all(2).nonzero()
-        start = int(place[:, 0].min())
-        assert batch.motion is not None
-        torch.testing.assert_close(batch.motion[row], source.latents[start - 2 : start].float())
+        places = [
+            (clip.latents.float(), start)
+            for clip in clips.clips
+            for start in range(2, len(clip.latents) - 3)
+            if torch.equal(clip.latents[start : start + 4].float(), batch.latents[row])
+        ]
+        assert any(torch.equal(latents[at - 2 : at], batch.motion[row]) for latents, at in places)
 
 
 def test_conditions_are_dropped_at_their_rates(clips: LatentClips) -> None:
@@ -168,7 +171,7 @@ def stop_at(trainer: Trainer, steps: int) -> None:
 
 
 def test_stopped_and_resumed_training_is_bit_exact(clips: LatentClips, tmp_path: Path) -> None:
-    plan = config(stage("audio", steps=3), stage("video", steps=3))
+    plan = config(stage("audio"), stage("video"))
 
     def trainer(folder: Path, model_seed: int = 0) -> Trainer:
         return Trainer(plan, build_model(TINY, seed=model_seed), clips, NoiseSchedule(TINY.schedule), folder,
@@ -176,7 +179,7 @@ def test_stopped_and_resumed_training_is_bit_exact(clips: LatentClips, tmp_path:
 
     whole = trainer(tmp_path / "whole")
     whole.run()
-    for stop in (2, 3, 4):
+    for stop in (2, 3):
         cut = trainer(tmp_path / f"cut-{stop}")
         cut.report = lambda line, cut=cut, at=stop: stop_at(cut, at)
         with pytest.raises(StoppedError):

@@ -149,7 +149,8 @@ def _audio_encoder(config: TrainConfig, preset: Preset) -> Any:
 
 def _model(config: TrainConfig, preset: Preset, data: TrainingClips) -> EMOModel:
     if config.start_from:
-        return load_module(EMOModel, Path(config.start_from) / "model")
+        started: EMOModel = load_module(EMOModel, Path(config.start_from) / "model")
+        return started
     changes = dict(config.model_changes)
     if "speed_centres" not in changes:
         labels = np.concatenate([data[i].head_speed for i in range(len(data))])

@@ -70,7 +70,7 @@ class Trainer:
         self.config, self.clips, self.schedule, self.out = config, clips, schedule, out
         self.report, self.diagnose = report, diagnose
         self.model = model
-        nn.Module.to(model, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        nn.Module.to(model, memory_format=torch.channels_last)
         if config.gradient_checkpointing:
             model.enable_gradient_checkpointing()
         self.average = Average(self.model, config.ema)
