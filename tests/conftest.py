@@ -161,6 +161,9 @@ import numpy as np
 from emo_bench.generate.system import GeneratedClip, SystemKind
 from emo_bench.media.types import Video
 
+# Programs that measure or write fixtures; importing them as tests would run them.
+collect_ignore_glob = ["*/measure.py", "*/bench_*.py", "*/commit_hashes.py", "*/frames_probe.py"]
+
 def _is(request, name):
     return request.clip_id == name
 

@@ -181,7 +181,8 @@ def _decode(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     import av
 
     with av.open(str(path)) as container:
-        frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    frames: NDArray[np.uint8] = np.stack(pictures).astype(np.uint8, copy=False)
     with av.open(str(path)) as container:
         resampler = av.AudioResampler(format="fltp", layout="mono", rate=16_000)
         pieces = [out.to_ndarray()[0] for frame in container.decode(audio=0) for out in resampler.resample(frame)]

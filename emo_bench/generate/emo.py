@@ -167,7 +167,7 @@ def at_rate(pieces: Iterator[FrameArray], *, source: Fraction, target: Fraction,
     done, seen = 0, 0
     last: FrameArray | None = None
     for piece in pieces:
-        wanted = []
+        wanted: list[int] = []
         while done + len(wanted) < n_frames:
             index = int((done + len(wanted)) * source / target)
             if index >= seen + len(piece):
