@@ -27,6 +27,5 @@ METRICS: Final[Mapping[str, str]] = {
     "lmd/synth@1": "emo_metrics.synth.clip_metrics:LmdSynth",
     "mouth-audio/synth@1": "emo_metrics.synth.clip_metrics:MouthAudioSynth",
     "mouth-truth/synth@1": "emo_metrics.synth.clip_metrics:MouthTruth",
-    "blink-rate/synth@1": "emo_metrics.synth.clip_metrics:BlinkRateSynth",
 }
 """Protocol name -> ``module:Class``."""

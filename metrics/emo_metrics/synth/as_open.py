@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_metrics.contract import Arrays, ClipFeatures, Family, ProtocolSpec, Unscored
+from emo_metrics.contract import Arrays, ClipFeatures, Family, ProtocolSpec
 from emo_metrics.faces.coverage import FACE as OPEN_FACE
 from emo_metrics.faces.finder import FoundBy
 from emo_metrics.faces.landmark_sets import BLENDSHAPE_NAMES
@@ -103,15 +103,3 @@ def synth_spec(spec: ProtocolSpec, name: str, extractors: tuple[str, ...], *, bl
     return replace(
         spec, name=name, title=title, family=Family.SYNTH, extractors=extractors, blind_to=blind_to, source=source
     )
-
-
-def found_share(clip: ClipFeatures) -> float:
-    """Share of frames with a face.
-
-    Raises:
-        Unscored: ``no_face`` for a clip without frames.
-    """
-    found = np.asarray(clip.arrays[FACE]["found"], dtype=bool)
-    if found.size == 0:
-        raise Unscored("no_face", f"clip {clip.clip_id!r} has no frames")
-    return float(found.mean())

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo_metrics.audio_features import AUDIO
-from emo_metrics.blink import BlinkRate
 from emo_metrics.contract import (
     ClipFeatures,
     ClipMetric,
@@ -72,16 +71,6 @@ class MouthAudioSynth(MouthAudio):
 
     def score_clip(self, generated: ClipFeatures, truth: ClipFeatures | None) -> Mapping[str, float]:
         """As ``mouth-audio/mediapipe@1``."""
-        return super().score_clip(as_open(generated), as_open_or_none(truth))
-
-
-class BlinkRateSynth(BlinkRate):
-    """Blinks a second."""
-
-    spec: ClassVar[ProtocolSpec] = synth_spec(BlinkRate.spec, "blink-rate/synth@1", (FACE,), blind_to=_NONE)
-
-    def score_clip(self, generated: ClipFeatures, truth: ClipFeatures | None) -> Mapping[str, float]:
-        """As ``blink-rate/mediapipe@1``."""
         return super().score_clip(as_open(generated), as_open_or_none(truth))
 
 
