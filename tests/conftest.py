@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+# Programs that measure or write fixtures; importing them as tests would run them.
+collect_ignore_glob = ["*/measure.py", "*/bench_*.py", "*/commit_hashes.py", "*/frames_probe.py"]
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 WEIGHTLESS = ("psnr/rgb@1", "ssim/gauss11@1", "flicker/luma@1")
 """Protocols that need no weights."""
@@ -160,9 +163,6 @@ import os, sys, time
 import numpy as np
 from emo_bench.generate.system import GeneratedClip, SystemKind
 from emo_bench.media.types import Video
-
-# Programs that measure or write fixtures; importing them as tests would run them.
-collect_ignore_glob = ["*/measure.py", "*/bench_*.py", "*/commit_hashes.py", "*/frames_probe.py"]
 
 def _is(request, name):
     return request.clip_id == name

@@ -122,7 +122,10 @@ def _without_face(x: torch.Tensor, place: torch.Tensor, generator: torch.Generat
     n, _, height, width = x.shape
     flat = torch.rand(n, 3, 1, 1, generator=generator).expand_as(x)
     rough = F.interpolate(torch.rand(n, 3, 8, 8, generator=generator), size=(height, width), mode="bilinear")
-    noise = torch.rand(x.shape, generator=generator)
+    contrast = torch.rand(n, 1, 1, 1, generator=generator)
+    noise = flat + contrast * (torch.rand(x.shape, generator=generator) - 0.5)
+    noise = noise.clamp(0, 1)
+    rough = flat + contrast * (rough - 0.5)
     other = crops(x, torch.tensor([[0.15, 0.15, -1.2, 0.0]]).repeat(n, 1), side=height)
     choices = torch.stack([flat, rough, noise, other, torch.zeros_like(x)])
     chosen = choices[torch.randint(0, len(choices), (n,), generator=generator), torch.arange(n)]

@@ -164,7 +164,8 @@ def sd15_unet_keys() -> dict[str, tuple[int, ...]]:
     from diffusers import UNet2DConditionModel
 
     with torch.device("meta"):
-        unet = UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8)
+        # Taken as a plain value, since the package's own types do not say that it is a module.
+        unet: Any = UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8)
     return {name: tuple(value.shape) for name, value in unet.state_dict().items()}
 
 
