@@ -267,7 +267,7 @@ def test_one_clip_can_be_learned_by_heart() -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert np.mean(losses[-30:]) < 0.15 * np.mean(losses[:10])
 
 
