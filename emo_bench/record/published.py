@@ -65,22 +65,13 @@ class PublishedTable(Frozen):
         return next((row.values.get(column) for row in self.rows if row.system == system), None)
 
     def view(self) -> dict[str, Any]:
-        """Labels and lines as text for display; a column has the digits of its most precise number."""
-        digits = {label: max(_decimals(row.values[label]) for row in self.rows) for label in self.columns}
-        rows = [
-            {"system": row.system, "texts": [_text(row.values[label], digits[label]) for label in self.columns]}
-            for row in self.rows
-        ]
+        """Labels and lines as text for display; numbers keep the digits that they were given with."""
+        rows = [{"system": row.system, "texts": [_text(value) for value in row.values.values()]} for row in self.rows]
         return {**self.model_dump(exclude={"rows"}), "labels": list(self.columns), "rows": rows}
 
 
-def _decimals(value: float | None) -> int:
-    text = "" if value is None else f"{value:.10g}"
-    return len(text.partition(".")[2])
-
-
-def _text(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+def _text(value: float | None) -> str:
+    return "–" if value is None else f"{value:.10g}".replace("-", "−")
 
 
 def published_folders(base: Path | None = None) -> tuple[Path, ...]:
