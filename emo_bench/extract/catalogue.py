@@ -63,7 +63,8 @@ def extractor_digest(kind: type[Extractor], finder: WeightsFinder) -> str:
     load_catalogues()
     parts = [extractor_digest(extractors.get(name), finder) for name in sorted(kind.requires)]
     weights = {name: finder.entry(name).sha256 for name in kind.weights}
-    return digest_of({"name": kind.name, "weights": weights, "requires": parts})
+    shipped = dict(getattr(kind, "shipped", {}))  # networks inside the package: name -> pinned digest
+    return digest_of({"name": kind.name, "weights": weights, "shipped": shipped, "requires": parts})
 
 
 def feature_key(
