@@ -11,7 +11,7 @@ from emo_bench.core.errors import GenerationError
 from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec
 
 ASPECT_TOLERANCE = 0.02
-BACKWARD_BYTES = 64 << 20
+BACKWARD_BYTES = 16 << 20
 """Pictures that are held at a time while a video is played backwards."""
 
 
