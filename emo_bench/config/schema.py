@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN, description="Letters, digits, '.', '_', '+' and '-', at most 64")]
@@ -152,19 +152,24 @@ class RunConfig(Frozen):
     output: str | None = Field(default=None, description="Folder of the run; 'runs/<name>' when absent")
     store: str = Field(default="runs/.store", description="Folder of clips and features, shared by all runs")
 
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> RunConfig:
-        names = [system.name for system in self.systems]
+    @field_validator("systems")
+    @classmethod
+    def _names_are_unique(cls, systems: tuple[System, ...]) -> tuple[System, ...]:
+        names = [system.name for system in systems]
         reserved = {kind.replace("_", "-") for kind in ANCHOR_KINDS}
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two systems are called {name!r}; expected unique names")
             if name in reserved:
                 raise ValueError(f"{name!r} is the name of an anchor; expected another name for this system")
-        for label, items in (("metrics", self.metrics), ("seeds", self.seeds), ("anchors", self.anchors)):
-            if len(set(items)) != len(items):
-                raise ValueError(f"expected no repeated entries in '{label}'")
-        return self
+        return systems
+
+    @field_validator("metrics", "seeds", "anchors")
+    @classmethod
+    def _nothing_is_repeated(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(values)) != len(values):
+            raise ValueError("expected no repeated entries")
+        return values
 
     def all_systems(self) -> tuple[System, ...]:
         """Ground truth first, then the other anchors, then the systems of the suite."""

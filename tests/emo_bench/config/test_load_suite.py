@@ -297,8 +297,8 @@ def test_python_values_may_hold_paths_and_take_overrides(tmp_path: Path) -> None
     [
         ({"systems": [{"name": "a", "kind": "frozen"}] * 2}, "two systems are called 'a'"),
         ({"systems": [{"name": "frozen", "kind": "frozen"}]}, "name of an anchor"),
-        ({"metrics": ["psnr/rgb@1"] * 2}, "no repeated entries in 'metrics'"),
-        ({"seeds": [1, 1]}, "no repeated entries in 'seeds'"),
+        ({"metrics": ["psnr/rgb@1"] * 2}, "metrics: expected no repeated entries"),
+        ({"seeds": [1, 1]}, "seeds: expected no repeated entries"),
     ],
 )
 def test_names_are_unique(changes: dict[str, Any], words: str) -> None:
