@@ -16,11 +16,16 @@ from typing import Any
 
 
 @contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
+def atomic_path(target: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yields a temporary path in ``target``'s folder; on success it is synced and renamed to ``target``.
 
     On any exception the temporary file is removed and ``target`` stays as it was. The suffix of ``target`` is
     kept, since encoders choose their container by it.
+
+    Args:
+        target: Where the file shall be.
+        durable: Wait until the disk has it. Without this a power failure (not a crash) may lose the file's content,
+            which is enough where a digest is checked before use.
 
     Raises:
         OSError: as the file system reports it, a full disk for example.
@@ -29,16 +34,18 @@ def atomic_path(target: Path) -> Iterator[Path]:
     temporary = target.with_name(f".{target.stem[:80]}.{os.getpid()}-{secrets.token_hex(4)}.tmp{target.suffix}")
     try:
         yield temporary
-        _sync(temporary)
+        if durable:
+            _sync(temporary)
         temporary.replace(target)
-        _sync(target.parent)
+        if durable:
+            _sync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_bytes(target: Path, data: bytes) -> None:
+def write_bytes(target: Path, data: bytes, *, durable: bool = True) -> None:
     """Writes ``data`` to ``target`` atomically."""
-    with atomic_path(target) as temporary:
+    with atomic_path(target, durable=durable) as temporary:
         temporary.write_bytes(data)
 
 

@@ -12,6 +12,7 @@ import heapq
 import struct
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -244,6 +245,7 @@ def _code_for(token_lists: list[NDArray[np.int32]]) -> _Code:
     return _Code(bits, lengths, _header(sizes))
 
 
+@lru_cache(maxsize=1)
 def _run_symbols() -> tuple[list[int], list[int], list[int]]:
     symbol_of, extra_bits, extra_value = list(range(515)), [0] * 515, [0] * 515
     for length in range(3, 259):

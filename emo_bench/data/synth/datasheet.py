@@ -136,7 +136,7 @@ def landmark_picture(index: int, *, size: int) -> NDArray[np.uint8]:
     state = clip.motion.state(int(np.argmax(clip.opening)))
     who = identity_from_seed(index)
     picture = Painter(who, size).paint(state)
-    for x, y in landmarks68(who, state, size):
+    for x, y in landmarks68(who, [state], size)[0]:
         row, column = int(y), int(x)
         picture[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2] = (40, 230, 90)
     return picture

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emo_bench.data.synth.draw.eyes import brow_curve, eye_shape
-from emo_bench.data.synth.draw.head import View, axis_depth, half_width, lower_jaw, raise_jaw, skull_depth, view_of
+from emo_bench.data.synth.draw.head import axis_depth, half_width, lower_jaw, raise_jaw, skull_depth, view_of
 from emo_bench.data.synth.draw.mouth import mouth_shape
 from emo_bench.data.synth.draw.skin import relief
 from emo_bench.data.synth.exact import cosine, sine
@@ -21,22 +22,31 @@ from emo_bench.data.synth.state import EXPRESSION_NAMES, POSE_NAMES, FrameState
 from emo_bench.data.synth.visemes import VISEME_NAMES
 
 Point = tuple[float, float]
-"""A place on the face, X and Y in head units with the jaw where it is; or, for the jaw line, in pixels."""
+"""A place on the face, X and Y in head units, with the jaw where it is."""
 
 
-def landmarks68(who: Identity, state: FrameState, size: int) -> NDArray[np.float32]:
-    """The 68 landmarks in iBUG order, ``float32 [68, 2]``: x, y in pixels, (0, 0) the picture's top left corner."""
-    view = view_of(state, size)
-    places = [*_brows(who, state), *_nose(who), *_eyes(who, state), *_mouth(who, state)]
-    X = np.asarray([place[0] for place in places], np.float64)
-    Y = np.asarray([place[1] for place in places], np.float64)
-    rest = raise_jaw(Y, view.jaw)
-    x, y = view.project(X, Y, skull_depth(who, X, rest) + relief(who, X, rest))
-    inner = np.stack([x, y], axis=1).astype(np.float32)
-    return np.concatenate([np.asarray(_jaw(who, view), np.float32), inner])
+def landmarks68(who: Identity, states: Sequence[FrameState], size: int) -> NDArray[np.float32]:
+    """The 68 landmarks of T frames in iBUG order, ``float32 [T, 68, 2]``: x, y in pixels from the top left corner."""
+    views = [view_of(state, size) for state in states]
+    nose = _nose(who)
+    places = np.asarray(
+        [[*_brows(who, state), *nose, *_eyes(who, state), *_mouth(who, state)] for state in states], np.float64
+    )
+    X, Y = places[:, :, 0], places[:, :, 1]
+    rest = np.stack([raise_jaw(row, view.jaw) for row, view in zip(Y, views, strict=True)])
+    # All frames at once: the relief of a face is a sum of some twenty hills.
+    Z = skull_depth(who, X, rest) + relief(who, X, rest)
+    rim_x, rim_y, rim_z = _jaw(who)
+    points = np.empty((len(views), 68, 2), np.float32)
+    for frame, view in enumerate(views):
+        points[frame, :17] = np.stack(view.project(rim_x, lower_jaw(rim_y, view.jaw), rim_z), axis=1)
+        points[frame, 17:] = np.stack(view.project(X[frame], Y[frame], Z[frame]), axis=1)
+    return points
 
 
-def _jaw(who: Identity, view: View) -> list[Point]:
+@lru_cache(maxsize=8)
+def _jaw(who: Identity) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """The 17 points of the jaw line on the resting face: X, Y, Z in head units."""
     points = []
     for k in range(17):
         # From ear over chin to ear: an angle down the rim of the face, slightly in front of its silhouette.
@@ -47,9 +57,9 @@ def _jaw(who: Identity, view: View) -> list[Point]:
         X = reach * (0.985 if share > 0 else -0.985) * min(1.0, abs(share) * 1.35 / (abs(share) * 0.35 + 1.0))
         inside = max(reach * reach - X * X, 0.0)
         Z = axis_depth(Y) + who.depth * float(np.sqrt(inside)) / max(float(half_width(who, Y)), 0.1)
-        px, py = view.project(X, float(lower_jaw(Y, view.jaw)), Z)
-        points.append((float(px), float(py)))
-    return points
+        points.append((X, Y, Z))
+    rim = np.asarray(points, np.float64)
+    return rim[:, 0], rim[:, 1], rim[:, 2]
 
 
 def _brows(who: Identity, state: FrameState) -> list[Point]:
@@ -109,7 +119,7 @@ def truth_of(who: Identity, motion: Motion, size: int) -> dict[str, NDArray[Any]
     """All truth arrays of a clip; names, units and shapes are those of ``make_hdtf_synth``'s documentation."""
     states = [motion.state(frame) for frame in range(len(motion.pose))]
     shapes = [mouth_shape(who, state) for state in states]
-    landmarks = np.stack([landmarks68(who, state, size) for state in states])
+    landmarks = landmarks68(who, states, size)
     boxes = np.stack([face_box(points, size) for points in landmarks])
     column = EXPRESSION_NAMES.index
     return {

@@ -54,6 +54,11 @@ def window_around(x: float, y: float, reach_x: float, reach_y: float, size: int)
     return Window(top, int(np.floor(y + reach_y)) + 2, left, int(np.floor(x + reach_x)) + 2).within(full)
 
 
+def _three(values: tuple[float, float, float]) -> F32:
+    """Three numbers as ``[3, 1, 1]``."""
+    return np.asarray(values, np.float32)[:, None, None]
+
+
 class Canvas:
     """Colour planes ``rgb`` ``float32 [3, H, W]`` and line strength ``ink`` ``float32 [H, W]``."""
 
@@ -65,20 +70,21 @@ class Canvas:
     def paint(self, window: Window, cover: F32, colour: Paint) -> None:
         """Lays ``colour`` (one colour, or planes ``[3, h, w]``) over the window where ``cover`` ``[h, w]`` is 1."""
         rows, columns = window.slices
-        if isinstance(colour, tuple):
-            for channel in range(3):
-                plane = self.rgb[channel, rows, columns]
-                plane += (colour[channel] - plane) * cover
-        else:
-            part = self.rgb[:, rows, columns]
-            part += (colour - part) * cover
+        part = self.rgb[:, rows, columns]
+        planes = _three(colour) if isinstance(colour, tuple) else colour
+        change = planes - part
+        change *= cover
+        part += change
 
     def shade(self, window: Window, cover: F32, factor: tuple[float, float, float] | float) -> None:
         """Multiplies the window's colours by ``factor`` where ``cover`` is 1."""
         rows, columns = window.slices
-        factors = (factor, factor, factor) if isinstance(factor, float) else factor
-        for channel in range(3):
-            self.rgb[channel, rows, columns] *= 1.0 + (factors[channel] - 1.0) * cover
+        if isinstance(factor, float):
+            self.rgb[:, rows, columns] *= 1.0 + (factor - 1.0) * cover
+        else:
+            change = _three((factor[0] - 1.0, factor[1] - 1.0, factor[2] - 1.0)) * cover
+            change += 1.0
+            self.rgb[:, rows, columns] *= change
 
     def hide_ink(self, window: Window, cover: F32) -> None:
         """Removes lines that a new layer covers."""

@@ -137,8 +137,8 @@ def test_turning_the_head_moves_near_features_more() -> None:
     from emo_bench.data.synth.state import FrameState
 
     who = identity_from_seed(4)
-    front = landmarks68(who, FrameState(), 256)
-    turned = landmarks68(who, FrameState(yaw=20.0), 256)
+    front = landmarks68(who, [FrameState()], 256)[0]
+    turned = landmarks68(who, [FrameState(yaw=20.0)], 256)[0]
     shift = turned[:, 0] - front[:, 0]
     assert shift[30] > shift[27] > shift[0] + 3.0  # nose tip, bridge, ear
     left_eye, right_eye = front[39, 0] - front[36, 0], front[45, 0] - front[42, 0]
