@@ -18,6 +18,7 @@ from emo_bench.cli import (
     ls,
     plan,
     report,
+    reproduce,
     run,
     schema,
     score,
@@ -64,6 +65,7 @@ app.command("animate", rich_help_panel="Make")(animate.animate)
 app.command("report", rich_help_panel="Judge")(report.report)
 app.command("compare", rich_help_panel="Judge")(report.compare)
 app.command("gate", rich_help_panel="Judge")(gate.gate)
+app.command("reproduce", rich_help_panel="Judge")(reproduce.reproduce)
 app.command("export", rich_help_panel="Judge")(report.export)
 app.command("ls", rich_help_panel="Look")(ls.ls)
 app.command("doctor", rich_help_panel="Look")(doctor.doctor)

@@ -16,6 +16,7 @@ class What(StrEnum):
 
     VALUES = "values"
     CLIPS = "clips"
+    METRICS = "metrics"
 
 
 def report(
@@ -67,7 +68,9 @@ def compare(
 def export(
     run: RunArgument,
     target: Annotated[Path, typer.Argument(help="File to write: .csv, .parquet or .json.", metavar="FILE")],
-    what: Annotated[What, typer.Option("--what", help="One row per value, or per clip and value.")] = What.CLIPS,
+    what: Annotated[
+        What, typer.Option("--what", help="One row per value, one per clip and value, or the main table for DVC.")
+    ] = What.CLIPS,
 ) -> int:
     """Write a run's numbers as CSV, parquet or JSON."""
     from emo_bench.record.export import export_run

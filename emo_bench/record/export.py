@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from pathlib import Path
 from typing import Any, Literal
 
-from emo_bench.core.atomic import atomic_path, write_text
+from emo_bench.core.atomic import atomic_path, write_json, write_text
 from emo_bench.core.errors import ConfigError
 from emo_bench.report.run_data import CLIP_COLUMNS, RunData
 
-What = Literal["values", "clips"]
+What = Literal["values", "clips", "metrics"]
 EXPORT_FORMATS = ("csv", "parquet", "json")
 
 
@@ -22,7 +23,8 @@ def export_run(run: RunData, target: Path, *, what: What = "clips", format_name:
     Args:
         run: The run.
         target: File to write.
-        what: ``values`` is one line per system and value, ``clips`` one per system, clip, seed and value.
+        what: ``values`` is one line per system and value, ``clips`` one per system, clip, seed and value, ``metrics``
+            the main table as system -> protocol -> value, for ``dvc metrics`` (JSON only).
         format_name: One of ``EXPORT_FORMATS``; the suffix of ``target`` decides when absent.
 
     Raises:
@@ -33,6 +35,11 @@ def export_run(run: RunData, target: Path, *, what: What = "clips", format_name:
         raise ConfigError(
             f"cannot export to {chosen or 'a file without a suffix'!r}", expected=f"one of {', '.join(EXPORT_FORMATS)}"
         )
+    if what == "metrics":
+        if chosen != "json":
+            raise ConfigError("metrics are exported as JSON only", expected=".json", found=f".{chosen}")
+        write_json(target, main_values(run))
+        return target
     rows = _value_rows(run) if what == "values" else _clip_rows(run)
     names = list(rows[0]) if rows else list(CLIP_COLUMNS)
     if chosen == "csv":
@@ -42,6 +49,19 @@ def export_run(run: RunData, target: Path, *, what: What = "clips", format_name:
     else:
         _parquet(target, names, rows)
     return target
+
+
+def main_values(run: RunData) -> dict[str, dict[str, dict[str, float]]]:
+    """The numbers of the main table: system -> protocol -> key -> value; a number that is missing is absent."""
+    primary = {
+        (protocol.name, value.key) for protocol in run.record.protocols for value in protocol.values if value.primary
+    }
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for entry in run.record.values:
+        known = entry.status == "ok" and entry.value is not None and math.isfinite(entry.value)
+        if (entry.protocol, entry.key) in primary and known and entry.value is not None:
+            found.setdefault(entry.system, {}).setdefault(entry.protocol, {})[entry.key] = entry.value
+    return found
 
 
 def _value_rows(run: RunData) -> list[dict[str, Any]]:

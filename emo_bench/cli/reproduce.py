@@ -1,0 +1,59 @@
+"""``emo-bench reproduce``: does a record come out the same when it is made again?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emo_bench.cli.options import JsonOption, QuietOption
+
+
+def reproduce(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, or its record.json.", metavar="RUN")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Fresh folder; runs/reproduced/NAME-DIGEST when absent.")
+    ] = None,
+    base: Annotated[
+        Path | None, typer.Option("--base", help="Folder of the suite file, which relative paths in it start from.")
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", help="Relative difference that counts as equal; 0: to the bit.", min=0.0)
+    ] = 1e-3,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Worker processes; as recorded when absent.", min=1, max=256)
+    ] = None,
+    device: Annotated[str | None, typer.Option("--device", help="cpu or cuda[:N]; as recorded when absent.")] = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Make a record again from its provenance and compare value by value. Exit 0: equal; 1: different; 2: cannot.
+
+    Config, seeds, data and weights must be those of the record; nothing is taken from a store of earlier runs.
+    """
+    import re
+
+    from emo_bench.cli.options import print_json
+    from emo_bench.core.errors import ConfigError
+    from emo_bench.engine.progress import display
+    from emo_bench.reproduce import reproduce as make_again
+    from emo_bench.reproduce import reproduction_markdown
+
+    if device is not None and not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise ConfigError("--device is wrong", expected="cpu or cuda[:N]", found=repr(device))
+    with display(quiet=quiet) as shown:
+        found = make_again(
+            run,
+            output=output,
+            bases=None if base is None else (base,),
+            tolerance=tolerance,
+            workers=workers,
+            device=device,
+            display=shown,
+        )
+    if as_json:
+        print_json(found.as_json())
+    else:
+        typer.echo(reproduction_markdown(found), nl=False)
+    return found.exit_code

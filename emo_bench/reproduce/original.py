@@ -1,0 +1,161 @@
+"""What a record says of its making, checked against what is here, before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emo_bench.config.schema import ManifestDataset
+from emo_bench.config.suite import Suite, suite_from_values
+from emo_bench.core.errors import EmoBenchError
+from emo_bench.core.hashing import digest_of, sha256_file
+from emo_bench.data.datasets import open_dataset
+from emo_bench.data.manifest import Manifest
+from emo_bench.engine.context import RunContext, RunSpec
+from emo_bench.record.schema import RunRecord
+
+NEUTRAL = {"execution", "output", "store", "weights"}
+"""Keys of a suite that never change a number; they are not part of the digest of the config."""
+
+
+@dataclass(frozen=True)
+class Original:
+    """A record that is to be made again.
+
+    Attributes:
+        suite: The suite with all values of the record; None when it cannot be read by this version.
+        problems: Why it cannot be made again, in sentences; empty when it can.
+    """
+
+    suite: Suite | None
+    problems: tuple[str, ...]
+
+
+def open_original(record: RunRecord, *, bases: Sequence[Path]) -> Original:
+    """Checks everything that can be known before any work: the record itself, its config, data, systems, weights.
+
+    Args:
+        record: What is to be made again.
+        bases: Folders that the suite's relative paths may start from; the first in which the data set is found counts.
+    """
+    problems = list(_inner_contradictions(record))
+    if problems:
+        return Original(None, tuple(problems))
+    try:
+        suite = suite_from_values(_values(record), base=_base(record, bases))
+    except EmoBenchError as error:
+        return Original(None, (f"This version does not take the config of the record: {_one_line(error)}",))
+    try:
+        manifest = open_dataset(suite.config, suite.base).manifest
+    except EmoBenchError as error:
+        return Original(suite, (f"The data set cannot be opened: {_one_line(error)}",))
+    problems += _data_problems(record, manifest)
+    if not problems:
+        context = RunContext(
+            RunSpec(suite.config, suite.base, manifest.root, manifest.entries, Path(suite.config.store))
+        )
+        problems += [*_system_problems(record, context), *_weight_problems(record, context)]
+    return Original(suite, tuple(problems))
+
+
+def _values(record: RunRecord) -> dict[str, Any]:
+    """The config of the record without places that belong to the run that made it."""
+    return {key: value for key, value in record.config.items() if key not in ("output", "store")}
+
+
+def _one_line(error: EmoBenchError) -> str:
+    return "; ".join(line.strip() for line in str(error).splitlines())
+
+
+def _inner_contradictions(record: RunRecord) -> Iterator[str]:
+    """Signs that a record was changed after it was written."""
+    found = digest_of({key: value for key, value in record.config.items() if key not in NEUTRAL})
+    if found != record.digests.config:
+        yield (
+            "The record contradicts itself: its config does not have the digest that it names "
+            f"({found[:12]} instead of {record.digests.config[:12]}), so one of them was changed."
+        )
+    anchors = record.config.get("anchors", ())
+    named = ["ground-truth", *(str(kind).replace("_", "-") for kind in anchors)]
+    named += [system["name"] for system in record.config.get("systems", ())]
+    listed = [system.name for system in record.systems]
+    if sorted(named) != sorted(listed):
+        yield f"The record contradicts itself: its config asks for {_names(named)}, it lists {_names(listed)}."
+    strangers = {entry.system for entry in record.values} - set(listed)
+    if strangers:
+        yield f"The record contradicts itself: it has values of {_names(sorted(strangers))}, which it does not list."
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names) or "nothing"
+
+
+def _base(record: RunRecord, bases: Sequence[Path]) -> Path:
+    """The first folder in which the record's manifest lies; the first of all when there is none."""
+    dataset = record.config.get("dataset", {})
+    manifest = dataset.get("manifest") if dataset.get("kind") == ManifestDataset.model_fields["kind"].default else None
+    if manifest is not None:
+        for base in bases:
+            if (base / manifest).is_file():
+                return base
+    return bases[0]
+
+
+def _data_problems(record: RunRecord, manifest: Manifest) -> Iterator[str]:
+    if manifest.digest != record.digests.dataset:
+        yield (
+            f"The data set is another one: the record was made on {record.digests.dataset[:12]} "
+            f"({len(record.clips)} clips), {manifest.root} is {manifest.digest[:12]} ({len(manifest.entries)} clips)."
+        )
+        return
+    for entry in manifest.entries:
+        for kind, relative in (("video", entry.video), ("audio", entry.audio), ("truth", entry.truth)):
+            if relative is None:
+                continue
+            path = manifest.path(relative)
+            if not path.is_file():
+                yield f"The {kind} of clip {entry.id!r} is missing: {relative}."
+            elif sha256_file(path) != entry.sha256[kind]:
+                yield f"The {kind} of clip {entry.id!r} is not the file of the manifest: {relative}."
+
+
+def _system_problems(record: RunRecord, context: RunContext) -> Iterator[str]:
+    for system in record.systems:
+        try:
+            found = _digest_of_system(context, system.name)
+        except EmoBenchError as error:
+            yield f"System {system.name!r} cannot be built: {_one_line(error)}"
+            continue
+        if found != system.digest:
+            yield (
+                f"System {system.name!r} is another one ({found[:12]} instead of {system.digest[:12]}): its weights, "
+                "its options or the version of its code changed."
+            )
+
+
+def _digest_of_system(context: RunContext, name: str) -> str:
+    from emo_bench.generate.system import system_digest
+
+    return system_digest(context.systems[name], context.kinds[name], context.system_context)
+
+
+def _weight_problems(record: RunRecord, context: RunContext) -> Iterator[str]:
+    """Protocols that were computed and cannot be computed with the same weights here."""
+    for protocol in record.protocols:
+        if protocol.status != "ok":
+            continue
+        here = context.availability.get(protocol.name)
+        if here is None:
+            yield f"The record contradicts itself: protocol {protocol.name} is not in its config."
+        elif not here.ok:
+            yield f"Protocol {protocol.name} cannot be computed: {'; '.join(here.reason.split(chr(10)))}"
+        else:
+            for weights in protocol.weights:
+                pinned = context.finder.entry(weights.file).sha256
+                if pinned != weights.sha256:
+                    yield (
+                        f"Protocol {protocol.name} used {weights.file} {weights.sha256[:12]}; this version pins "
+                        f"{(pinned or 'nothing')[:12]}."
+                    )

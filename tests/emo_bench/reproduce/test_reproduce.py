@@ -1,0 +1,232 @@
+"""A record made again: equal to the bit here, different when tampered with, refused when something is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emo_bench.config.suite import load_suite
+from emo_bench.core.errors import ConfigError, ExitCode
+from emo_bench.engine.run import run_suite
+from emo_bench.record.schema import RunRecord
+from emo_bench.report.run_data import RunData, load_run
+from emo_bench.reproduce import Reproduction, compare_records, open_original, reproduce, reproduction_markdown
+
+
+@pytest.fixture(scope="module")
+def made(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small set of its own (``set``), a suite and its run (``run``)."""
+    folder = tmp_path_factory.mktemp("original")
+    manifest = tiny.set(folder / "set")
+    systems = [{"name": name, "kind": "videos", "folder": str(folder / "set")} for name in ("one", "two")]
+    run_suite(load_suite(tiny.suite(manifest, folder, anchors=["frozen"], systems=systems)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def again(made: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Reproduction, Path]:
+    """The same run made again, and where."""
+    folder = tmp_path_factory.mktemp("again") / "fresh"
+    return reproduce(made / "run", output=folder, bases=(made,)), folder
+
+
+@pytest.fixture
+def copy(made: Path, tmp_path: Path) -> Path:
+    """A copy of the run's folder that a test may change; its data stays where it was."""
+    return Path(shutil.copytree(made / "run", tmp_path / "run"))
+
+
+def change(folder: Path, edit: Callable[[dict[str, Any]], None]) -> Path:
+    """Edits ``record.json`` of a folder."""
+    values = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    edit(values)
+    (folder / "record.json").write_text(json.dumps(values), encoding="utf-8")
+    return folder
+
+
+def with_record(run: RunData, edit: Callable[[dict[str, Any]], None]) -> RunData:
+    values = run.record.model_dump(mode="json")
+    edit(values)
+    return dataclasses.replace(run, record=RunRecord.model_validate(values))
+
+
+def refusal(found: Reproduction) -> str:
+    """The only problem of a reproduction that was refused."""
+    assert (found.outcome, found.exit_code, found.agreement) == ("cannot", ExitCode.USAGE, None)
+    assert len(found.problems) == 1, found.problems
+    return found.problems[0]
+
+
+def number(values: dict[str, Any], system: str, key: str) -> dict[str, Any]:
+    return next(entry for entry in values["values"] if (entry["system"], entry["key"]) == (system, key))
+
+
+def test_the_same_machine_gives_the_same_bits_without_any_cache(again: tuple[Reproduction, Path]) -> None:
+    found, folder = again
+    assert (found.outcome, found.exit_code, found.problems) == ("exact", ExitCode.OK, ())
+    assert found.agreement is not None
+    counts = found.agreement.counts
+    assert set(counts) >= {"value", "interval", "per clip", "comparison", "clip"}
+    assert all(row["exact"] > 0 and row["within"] == row["different"] == 0 for row in counts.values())
+    assert counts["per clip"]["exact"] == 4 * 3 * 3  # systems, clips, values
+    made_again = json.loads((folder / "run" / "record.json").read_text(encoding="utf-8"))
+    assert made_again["timings"]["units_reused"] == 0
+    assert (folder / "store").is_dir()
+    saved = json.loads((folder / "reproduction.json").read_text(encoding="utf-8"))
+    assert (saved["outcome"], saved["exit_code"]) == ("exact", 0)
+    text = (folder / "reproduction.md").read_text(encoding="utf-8")
+    assert text == reproduction_markdown(found)
+    assert "Equal to the bit: tiny" in text
+    assert "The same software and machine." in text
+
+
+def test_a_finished_folder_is_not_taken_again(made: Path, again: tuple[Reproduction, Path], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="finished reproduction"):
+        reproduce(made / "run", output=again[1])
+    (tmp_path / "mine").write_text("kept", encoding="utf-8")
+    with pytest.raises(ConfigError, match="not empty"):
+        reproduce(made / "run", output=tmp_path)
+
+
+def test_a_tampered_value_is_found(tiny: Any, copy: Path, tmp_path: Path) -> None:
+    def edit(values: dict[str, Any]) -> None:
+        number(values, "frozen", "psnr")["value"] += 1.0
+
+    done = tiny.cli("reproduce", change(copy, edit), "-o", tmp_path / "fresh", "--json", "-q", cwd=tmp_path)
+    assert done.code == ExitCode.GATE_FAILED, done.err
+    assert done.json["outcome"] == "different"
+    worst = done.json["agreement"]["differences"]
+    assert [(entry["what"], entry["system"], entry["key"], entry["how"]) for entry in worst] == [
+        ("value", "frozen", "psnr", "different")
+    ]
+    assert worst[0]["before"] - worst[0]["after"] == pytest.approx(1.0)
+    assert "❌ value | frozen | psnr/rgb@1 psnr" in (tmp_path / "fresh" / "reproduction.md").read_text("utf-8")
+
+
+def test_agreement_within_a_tolerance_is_said(made: Path) -> None:
+    run = load_run(made / "run")
+
+    def edit(values: dict[str, Any]) -> None:
+        number(values, "frozen", "psnr")["value"] *= 1 + 1e-6
+
+    other = with_record(run, edit)
+    found = compare_records(run, other, tolerance=1e-3)
+    assert (found.exact, found.equal) == (False, True)
+    assert [(entry.key, entry.how) for entry in found.differences] == [("psnr", "within")]
+    assert found.differences[0].relative == pytest.approx(1e-6, rel=1e-3)
+    assert not compare_records(run, other, tolerance=0).equal
+
+
+def test_numbers_near_zero_are_judged_by_their_last_printed_digit(made: Path) -> None:
+    run = load_run(made / "run")
+
+    def at(value: float) -> RunData:
+        return with_record(run, lambda values: number(values, "frozen", "flicker").__setitem__("value", value))
+
+    def how(one: float, other: float) -> set[str]:
+        return {entry.how for entry in compare_records(at(one), at(other)).differences}
+
+    assert how(0.0, 1e-9) == {"within"}
+    assert how(0.0, 0.5) == {"different"}
+
+
+def test_per_clip_values_status_and_missing_rows_are_compared(made: Path) -> None:
+    run = load_run(made / "run")
+    rows = list(run.rows)
+    rows[0] = dataclasses.replace(rows[0], value=(rows[0].value or 0.0) + 5.0)
+    rows[1] = dataclasses.replace(rows[1], value=None, status="no_face")
+    found = compare_records(run, dataclasses.replace(run, rows=tuple(rows[:-1])))
+    assert not found.equal
+    seen = {(entry.system, entry.clip, entry.key): entry.after for entry in found.differences}
+    assert seen == {
+        (rows[0].system, rows[0].clip, rows[0].key): rows[0].value,
+        (rows[1].system, rows[1].clip, rows[1].key): "no_face",
+        (rows[-1].system, rows[-1].clip, rows[-1].key): "absent",
+    }
+    assert {entry.what for entry in found.differences} == {"per clip"}
+
+
+def test_a_record_without_rows_says_what_was_not_compared(made: Path) -> None:
+    run = load_run(made / "run")
+    found = compare_records(dataclasses.replace(run, rows=()), run)
+    assert found.exact
+    assert "per clip" not in found.counts
+    assert "clips.parquet" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (lambda values: values["config"].__setitem__("seeds", [7]), "its config does not have the digest"),
+        (lambda values: values["systems"].pop(1), "it lists"),
+        (lambda values: values["values"][0].__setitem__("system", "stranger"), "'stranger'"),
+        (lambda values: values["systems"][1].__setitem__("digest", "0" * 64), "System 'frozen' is another one"),
+        (lambda values: values["digests"].__setitem__("dataset", "0" * 64), "The data set is another one"),
+    ],
+)
+def test_a_record_that_was_changed_is_refused(
+    copy: Path, tmp_path: Path, edit: Callable[[dict[str, Any]], None], expected: str
+) -> None:
+    found = reproduce(change(copy, edit), output=tmp_path / "fresh")
+    assert expected in refusal(found)
+    assert not (tmp_path / "fresh" / "run").exists()
+    assert expected in json.loads((tmp_path / "fresh" / "reproduction.json").read_text("utf-8"))["problems"][0]
+
+
+def test_weights_of_another_version_are_refused(made: Path) -> None:
+    run = load_run(made / "run")
+    protocol = run.record.protocols[0].model_copy(
+        update={"weights": ({"file": "sfd_face.pth", "sha256": "0" * 64, "licence": "x", "non_commercial": False},)}
+    )
+    record = RunRecord.model_validate(
+        {**run.record.model_dump(mode="json"), "protocols": [protocol.model_dump(mode="json")]}
+    )
+    found = open_original(record, bases=(Path(),))
+    assert [problem.split(" used ")[0] for problem in found.problems] == [f"Protocol {protocol.name}"]
+
+
+def test_data_that_is_missing_or_other_is_refused(tiny: Any, made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "here"
+    manifest = tiny.set(folder / "set")
+    suite = load_suite(tiny.suite(manifest, folder, anchors=["frozen"], metrics=["psnr/rgb@1"]))
+    run_suite(suite)
+    clip = folder / "set" / "clip-01.mkv"
+    whole = clip.read_bytes()
+
+    clip.write_bytes(whole[:-1] + b"x")
+    assert "clip 'clip-01' is not the file of the manifest" in refusal(reproduce(folder / "run", output=tmp_path / "a"))
+    clip.unlink()
+    assert "clip 'clip-01' is missing" in refusal(reproduce(folder / "run", output=tmp_path / "b"))
+    clip.write_bytes(whole)
+    tiny.set(folder / "set", n_clips=2)
+    assert "The data set is another one" in refusal(reproduce(folder / "run", output=tmp_path / "c"))
+    manifest.unlink()
+    assert "The data set cannot be opened: no manifest" in refusal(reproduce(folder / "run", output=tmp_path / "d"))
+    done = tiny.cli("reproduce", folder / "run", "-o", tmp_path / "e", cwd=tmp_path)
+    assert done.code == ExitCode.USAGE
+    assert "Cannot be made again" in done.out
+
+
+def test_relative_paths_start_from_the_given_base(tiny: Any, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    manifest = tiny.set(project / "set", n_clips=2)
+    path = tiny.suite(
+        manifest, project / "suites", anchors=["frozen"], metrics=["psnr/rgb@1"],
+        dataset={"kind": "manifest", "manifest": "../set/manifest.jsonl"},
+    )  # fmt: skip
+    run_suite(load_suite(path))
+    run = project / "suites" / "run"
+    assert "no manifest" in refusal(reproduce(run, output=tmp_path / "lost"))
+    assert reproduce(run, output=tmp_path / "found", bases=(project / "suites",)).outcome == "exact"
+
+
+def test_no_record_is_an_error_of_usage(tiny: Any, tmp_path: Path) -> None:
+    done = tiny.cli("reproduce", tmp_path, cwd=tmp_path)
+    assert done.code == ExitCode.USAGE
+    assert "no run record" in done.err
