@@ -1,0 +1,49 @@
+"""Sound that comes too late or too early by whole frames."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emo_bench.audit.distortions import Distortion, Original
+from emo_bench.media.types import Audio
+
+
+def shifted(original: Original, frames: float) -> Audio:
+    """Moves the sound later by so many frames (earlier if negative); silence fills the gap, the length stays."""
+    samples, rate = original.audio.samples, original.audio.rate
+    shift = round(frames * rate / float(original.video.spec.fps))
+    moved = np.zeros_like(samples)
+    if abs(shift) < len(samples):
+        if shift >= 0:
+            moved[shift:] = samples[: len(samples) - shift]
+        else:
+            moved[:shift] = samples[-shift:]
+    return Audio(moved, rate)
+
+
+def late(original: Original, level: float) -> Audio:
+    """Sound behind the picture."""
+    return shifted(original, level)
+
+
+def early(original: Original, level: float) -> Audio:
+    """Sound ahead of the picture."""
+    return shifted(original, -level)
+
+
+LATE = Distortion(
+    name="audio-late",
+    title="Audio late",
+    unit="frames",
+    levels=(1, 2, 3, 5, 10),
+    change_audio=late,
+    anchor="shifted-audio",
+)
+EARLY = Distortion(
+    name="audio-early",
+    title="Audio early",
+    unit="frames",
+    levels=(1, 2, 3, 5, 10),
+    change_audio=early,
+    anchor="shifted-audio",
+)

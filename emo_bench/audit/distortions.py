@@ -1,0 +1,171 @@
+"""Known damage to a clip in steps of known strength: a registry of small pure functions of pictures and sound.
+
+Every function is lazy: it returns a video that is read piece by piece, whatever the length of the clip. Draws depend on
+the clip and the kind of damage but not on the level, so that a higher level is the same accident made worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from emo_bench.core.errors import ClipError, ConfigError
+from emo_bench.core.registry import Registry
+from emo_bench.media.types import Audio, Video
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Box = tuple[float, float, float, float]
+Draw = Callable[[], "np.random.Generator"]
+"""Makes the generator of this clip and kind of damage, from its start each time."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Original:
+    """What a distortion is applied to.
+
+    Attributes:
+        video: The ground truth.
+        audio: Its sound.
+        face_box: Left, top, right, bottom of the face in pixels, for distortions that declare ``needs_face``.
+        partner: Another person's video of the same size and length, for those that declare ``needs_partner``.
+        draw: The only source of randomness.
+    """
+
+    video: Video
+    audio: Audio
+    draw: Draw
+    face_box: Box | None = None
+    partner: Video | None = None
+
+    @property
+    def face(self) -> Box:
+        """The face box.
+
+        Raises:
+            ClipError: when nobody knows it.
+        """
+        if self.face_box is None:
+            raise ClipError("no face box is known", expected="one in the manifest", found="none")
+        return self.face_box
+
+    @property
+    def stranger(self) -> Video:
+        """The other person's video.
+
+        Raises:
+            ClipError: when the set has only one person.
+        """
+        if self.partner is None:
+            raise ClipError("there is no second identity", expected="at least two in the set", found="one")
+        return self.partner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distortion:
+    """One kind of damage with its ladder of levels.
+
+    Attributes:
+        name: Key in the registry.
+        title: Column header.
+        unit: Unit of the level in words.
+        levels: From the mildest to the worst.
+        change_video: From original and level to the damaged pictures; None leaves them as they are.
+        change_audio: The same for the sound.
+        anchor: The anchor that this kind of damage leads to; metrics declare their blindness in those words.
+        needs_face: Whether it must know where the face is.
+        needs_partner: Whether it shows another person.
+        version: Raised whenever the same level could give other frames or samples.
+    """
+
+    name: str
+    title: str
+    unit: str
+    levels: tuple[float, ...]
+    change_video: Callable[[Original, float], Video] | None = None
+    change_audio: Callable[[Original, float], Audio] | None = None
+    anchor: str = ""
+    needs_face: bool = False
+    needs_partner: bool = False
+    version: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ladder:
+    """A distortion with the levels that were asked for."""
+
+    distortion: Distortion
+    levels: tuple[float, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the distortion."""
+        return self.distortion.name
+
+    def system(self, level: float) -> str:
+        """What a level is called where systems have names."""
+        return f"{self.name}@{level:g}"
+
+
+distortions: Registry[Distortion] = Registry("distortion", entry_point_group="emo_bench.distortions")
+for _name, _target in {
+    "blur": "emo_bench.audit.damaged_pictures:BLUR",
+    "noise": "emo_bench.audit.damaged_pictures:NOISE",
+    "compression": "emo_bench.audit.damaged_pictures:COMPRESSION",
+    "frozen": "emo_bench.audit.damaged_time:FROZEN",
+    "jitter": "emo_bench.audit.damaged_time:JITTER",
+    "audio-late": "emo_bench.audit.damaged_sound:LATE",
+    "audio-early": "emo_bench.audit.damaged_sound:EARLY",
+    "mouth-warp": "emo_bench.audit.damaged_faces:MOUTH_WARP",
+    "mouth-jitter": "emo_bench.audit.damaged_faces:MOUTH_JITTER",
+    "identity-swap": "emo_bench.audit.damaged_faces:IDENTITY_SWAP",
+}.items():
+    distortions.add(_name, _target)
+
+STANDARD_ORDER = (
+    "blur", "noise", "compression", "frozen", "jitter", "mouth-warp", "mouth-jitter", "identity-swap",
+    "audio-late", "audio-early",
+)  # fmt: skip
+"""Columns of the table: pictures, time, face, sound; those of other packages come after them."""
+
+
+def ladders(names: Sequence[str] = (), levels: Sequence[str] = ()) -> tuple[Ladder, ...]:
+    """The ladders of an audit.
+
+    Args:
+        names: Distortions; all registered ones when empty.
+        levels: Other levels than the usual ones, as ``blur=0.5,1,2``.
+
+    Raises:
+        ConfigError: for unknown names, repeated names, levels that are no positive numbers or do not rise.
+    """
+    rank = {name: place for place, name in enumerate(STANDARD_ORDER)}
+    chosen = list(names) or sorted(distortions.names(), key=lambda name: (rank.get(name, len(rank)), name))
+    if len(set(chosen)) != len(chosen):
+        raise ConfigError("a distortion is named twice", expected="each name once", found=", ".join(chosen))
+    other = dict(_read_levels(text) for text in levels)
+    for name in other:
+        if name not in chosen:
+            distortions.target(name)  # says which names there are
+            raise ConfigError(f"levels are given for {name!r}, which is not part of this audit")
+    made = [distortions.get(name) for name in chosen]
+    return tuple(Ladder(distortion=kind, levels=other.get(kind.name, kind.levels)) for kind in made)
+
+
+def _read_levels(text: str) -> tuple[str, tuple[float, ...]]:
+    import math
+
+    name, _, numbers = text.partition("=")
+    try:
+        values = tuple(float(part) for part in numbers.split(","))
+    except ValueError:
+        values = ()
+    rising = all(a < b for a, b in pairwise(values))
+    if not values or not rising or not all(math.isfinite(value) and value > 0 for value in values):
+        raise ConfigError(
+            f"{text!r} gives no levels", expected="rising positive numbers, for example blur=0.5,1,2", found=numbers
+        )
+    return name, values

@@ -1,0 +1,307 @@
+"""The verdict on one value of a protocol on one ladder; the rule is written down in docs/guide/audit.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emo_bench.audit.distortions import Ladder
+from emo_bench.audit.result import Baseline, Finding, Reversal, Step
+from emo_bench.config.schema import Statistics
+from emo_bench.core.rng import numpy_generator
+from emo_bench.engine.units import GROUND_TRUTH
+from emo_bench.record.schema import IntervalEntry
+from emo_bench.scoring.anchor_checks import why_blind
+from emo_bench.scoring.comparisons import Scores, badness
+from emo_bench.scoring.values import Samples, as_entry
+
+if TYPE_CHECKING:
+    from emo_metrics.contract import ProtocolSpec, SetMetric, ValueSpec
+    from emo_metrics.statistics.interval import Interval
+
+
+Difference = tuple[float, "Interval"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evidence:
+    """All that the verdicts on one value of a protocol rest on.
+
+    Attributes:
+        spec: The protocol.
+        value: Which of its values.
+        nothing: What stands for an undistorted clip.
+        shown: From a system's name to its value, as a table would show it, and the number of clips behind it.
+        worse_by: From (a, b) and a level of confidence to how much worse b is than a, with an interval.
+            Raises ``Unscored`` when that is undefined.
+        missing: From a system's name to why it has no value.
+    """
+
+    spec: ProtocolSpec
+    value: ValueSpec
+    nothing: Baseline
+    shown: Callable[[str], tuple[float | None, int]]
+    worse_by: Callable[[str, str, float], Difference]
+    missing: Callable[[str], str]
+
+
+def baseline_of(spec: ProtocolSpec, value: ValueSpec) -> Baseline:
+    """What an undistorted clip is.
+
+    The ground truth; but for what compares with the ground truth, or asks to be close to it, that would be perfect
+    without measuring, and anything at all would be told from it. There it is the ground truth through ordinary
+    compression, which no system's output does without.
+    """
+    from emo_metrics.contract import Direction, Need
+
+    compares = Need.GROUND_TRUTH in spec.needs or value.direction is Direction.CLOSER_TO_GT
+    return "reencoded" if compares else "ground-truth"
+
+
+def why_blind_to(spec: ProtocolSpec, ladder: Ladder) -> str:
+    """Why a protocol is declared blind to a distortion; empty when it is not."""
+    if ladder.distortion.anchor:
+        reason = why_blind(spec, ladder.distortion.anchor)
+        if reason:
+            return reason
+    names = {ladder.name, ladder.name.replace("-", "_")}
+    return "declared blind to this distortion" if names & spec.blind_to else ""
+
+
+def judge(evidence: Evidence, ladder: Ladder, statistics: Statistics) -> Finding:
+    """The verdict on one ladder."""
+    from emo_metrics.contract import Unscored
+
+    blind = why_blind_to(evidence.spec, ladder)
+    common = {
+        "protocol": evidence.spec.name,
+        "key": evidence.value.key,
+        "label": evidence.value.label,
+        "primary": evidence.value.primary,
+        "distortion": ladder.name,
+        "nothing": evidence.nothing,
+    }
+    absent = next((why for name in _systems(evidence, ladder) if (why := evidence.missing(name))), "")
+    if absent:
+        return Finding(**common, verdict="cannot" if blind else "no_value", reason=blind or absent)
+    try:
+        steps = _steps(evidence, ladder, statistics)
+        reversals = _reversals(evidence, ladder, statistics)
+    except Unscored as outcome:
+        return Finding(**common, verdict="cannot" if blind else "tie", reason=blind or outcome.reason)
+    verdict, reason = _verdict(evidence, ladder, steps, reversals)
+    reacts = any(step.told for step in steps)
+    if blind:
+        verdict = "cannot"
+        reason = f"{blind}; yet it reacts: {reason}" if reacts else blind
+    return Finding(
+        **common,
+        verdict=verdict,
+        reason=reason,
+        smallest_told=smallest_told(steps),
+        reacts=reacts,
+        order=_order(steps),
+        steps=tuple(steps),
+        reversals=tuple(reversals),
+    )
+
+
+def _systems(evidence: Evidence, ladder: Ladder) -> list[str]:
+    return [evidence.nothing, *(ladder.system(level) for level in ladder.levels)]
+
+
+def _shared_level(statistics: Statistics, comparisons: int) -> float:
+    """Bonferroni: all comparisons of one kind on one ladder hold together with the suite's confidence."""
+    return 1.0 - (1.0 - statistics.level) / max(1, comparisons)
+
+
+def _steps(evidence: Evidence, ladder: Ladder, statistics: Statistics) -> list[Step]:
+    level = _shared_level(statistics, len(ladder.levels))
+    steps = []
+    for rung in ladder.levels:
+        system = ladder.system(rung)
+        difference, interval = evidence.worse_by(evidence.nothing, system, level)
+        value, n = evidence.shown(system)
+        steps.append(
+            Step(
+                level=rung,
+                value=value,
+                n=n,
+                worse_by=difference,
+                interval=as_entry(interval),
+                told=interval.low > 0,
+            )
+        )
+    return steps
+
+
+def _reversals(evidence: Evidence, ladder: Ladder, statistics: Statistics) -> list[Reversal]:
+    pairs = list(combinations(ladder.levels, 2))
+    level = _shared_level(statistics, len(pairs))
+    found = []
+    for milder, stronger in pairs:
+        _, interval = evidence.worse_by(ladder.system(milder), ladder.system(stronger), level)
+        entry = as_entry(interval)
+        if entry is not None and interval.high < 0:
+            found.append(Reversal(milder=milder, stronger=stronger, interval=entry))
+    return found
+
+
+def smallest_told(steps: Sequence[Step]) -> float | None:
+    """The mildest level from which on every level is told from nothing."""
+    found = None
+    for step in reversed(steps):
+        if not step.told:
+            break
+        found = step.level
+    return found
+
+
+def _order(steps: Sequence[Step]) -> float | None:
+    from scipy.stats import spearmanr
+
+    worse = [step.worse_by for step in steps if step.worse_by is not None]
+    if len(worse) < 2 or len(worse) < len(steps) or np.ptp(worse) == 0:
+        return None
+    return float(spearmanr(np.arange(len(worse)), worse).statistic)
+
+
+def _verdict(
+    evidence: Evidence, ladder: Ladder, steps: Sequence[Step], reversals: Sequence[Reversal]
+) -> tuple[str, str]:
+    unit, worst = ladder.distortion.unit, steps[-1]
+    high = worst.interval.high if worst.interval else 0.0
+    if evidence.nothing == GROUND_TRUTH and high < 0:
+        return "fail", f"prefers level {worst.level:g} to the ground truth; {_span(worst.interval)}"
+    if reversals:
+        one = reversals[0]
+        return "fail", f"puts level {one.stronger:g} before level {one.milder:g}; {_span(one.interval)}"
+    if not worst.told:
+        return "tie", f"the worst level ({worst.level:g} {unit}) is not told from nothing; {_span(worst.interval)}"
+    start = smallest_told(steps)
+    return "pass", f"told from nothing from {start:g} on ({unit}), no level out of order"
+
+
+def _span(interval: IntervalEntry | None) -> str:
+    return f"worse by [{interval.low:.3g}, {interval.high:.3g}]" if interval else "no finite interval"
+
+
+def clip_evidence(spec: ProtocolSpec, value: ValueSpec, scores: Scores, reasons: Mapping[str, str]) -> Evidence:
+    """Evidence of a value per clip: paired differences, resampled by identity.
+
+    Args:
+        spec: The protocol.
+        value: Which of its values.
+        scores: Numbers by system.
+        reasons: Why clips of a system have no number.
+    """
+    from emo_metrics.contract import Unscored
+    from emo_metrics.statistics.bootstrap import cluster_bootstrap
+
+    def worse_by(first: str, second: str, level: float) -> Difference:
+        a, b = badness(scores, first), badness(scores, second)
+        shared = sorted(set(a) & set(b))
+        if not shared:
+            raise Unscored("too_few", "no clip has a number at both levels")
+        differences = {clip: b[clip] - a[clip] for clip in shared}
+        interval = cluster_bootstrap(
+            differences,
+            {clip: scores.identities[clip] for clip in shared},
+            generator=numpy_generator(0, f"audit {scores.protocol} {value.key} {first} {second}"),
+            level=level,
+        )
+        return float(np.mean(list(differences.values()))), interval
+
+    def shown(system: str) -> tuple[float | None, int]:
+        numbers = list(scores.by_system.get(system, {}).values())
+        return (float(np.mean(numbers)) if numbers else None), len(numbers)
+
+    def missing(system: str) -> str:
+        return "" if badness(scores, system) else reasons.get(system, "no clip has a number")
+
+    nothing = baseline_of(spec, value)
+    return Evidence(spec=spec, value=value, nothing=nothing, shown=shown, worse_by=worse_by, missing=missing)
+
+
+def set_evidence(
+    metric: SetMetric,
+    value: ValueSpec,
+    samples: Mapping[str, Samples],
+    identities: Mapping[str, str],
+    reasons: Mapping[str, str],
+    memory: dict[object, Mapping[str, float]],
+) -> Evidence:
+    """Evidence of a value of the whole set: differences with a jackknife over groups of identities.
+
+    Args:
+        metric: The protocol.
+        value: Which of its values.
+        samples: By system, then by ``clip#seed``.
+        identities: Clip id -> identity.
+        reasons: Why a system has no samples.
+        memory: Values of sets of clips that were computed already; shared by all values and ladders of the protocol.
+    """
+    from emo_metrics.contract import Direction, Unscored
+    from emo_metrics.statistics.set_intervals import group_jackknife_difference
+
+    truth = samples.get(GROUND_TRUTH, {})
+
+    def compute(generated: Sequence[object], reference: Sequence[object]) -> Mapping[str, float]:
+        # The same groups are left out for every pair of systems, so each set of clips is computed once.
+        key = (tuple(map(id, generated)), tuple(map(id, reference)))
+        if key not in memory:
+            memory[key] = metric.compute(generated, reference)  # type: ignore[arg-type]
+        return memory[key]
+
+    def turned(generated: Sequence[object], reference: Sequence[object]) -> Mapping[str, float]:
+        number = compute(generated, reference)[value.key]
+        if value.direction is Direction.HIGHER:
+            return {value.key: -number}
+        if value.direction is Direction.CLOSER_TO_GT:
+            return {value.key: abs(number - compute(reference, reference)[value.key])}
+        return {value.key: number}
+
+    def clusters(*names: str) -> dict[str, str]:
+        clips = {clip for name in names for clip in samples[name]} | set(truth)
+        return {clip: identities[clip.rsplit("#", 1)[0]] for clip in clips}
+
+    def worse_by(first: str, second: str, level: float) -> Difference:
+        intervals = group_jackknife_difference(
+            turned,  # type: ignore[arg-type]
+            samples[second],
+            samples[first],
+            truth,
+            clusters(first, second),
+            generator=numpy_generator(0, f"audit {metric.spec.name}"),
+            level=level,
+            groups=10,
+        )
+        interval = intervals[value.key]
+        if not np.isfinite([interval.low, interval.high]).all():
+            raise Unscored("undefined", "the interval of the difference is not finite")
+        return (interval.low + interval.high) / 2, interval
+
+    def shown(system: str) -> tuple[float | None, int]:
+        own = samples.get(system, {})
+        number = compute(_listed(own), _listed(truth))[value.key] if own else float("nan")
+        return (float(number) if np.isfinite(number) else None), len(own)
+
+    def missing(system: str) -> str:
+        if not samples.get(system) or not truth:
+            return reasons.get(system, "no clip has samples")
+        try:
+            finite = np.isfinite(compute(_listed(samples[system]), _listed(truth))[value.key])
+        except Unscored as outcome:
+            return f"{outcome.status}: {outcome.reason}"
+        return "" if finite else "the metric gave no finite number"
+
+    nothing = baseline_of(metric.spec, value)
+    return Evidence(spec=metric.spec, value=value, nothing=nothing, shown=shown, worse_by=worse_by, missing=missing)
+
+
+def _listed(samples: Samples) -> list[object]:
+    return [samples[clip] for clip in sorted(samples)]

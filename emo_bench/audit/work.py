@@ -1,0 +1,298 @@
+"""Features of distorted clips: made while the ground truth is read, kept in the feature store, never twice.
+
+A distorted clip is not stored. Its key follows from the ground truth, the kind of damage and the level, so a later
+audit finds the features without making a single frame; pictures that a distortion leaves alone keep their own key.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+from emo_bench.audit.distortions import Box, Ladder, Original, distortions
+from emo_bench.core.errors import ClipError, WeightsError
+from emo_bench.core.hashing import digest_of
+from emo_bench.core.rng import numpy_generator
+from emo_bench.engine.context import RunContext, RunSpec
+from emo_bench.engine.plan import partner_of
+from emo_bench.engine.pool import WorkStoppedError, explain
+from emo_bench.engine.progress import Display
+from emo_bench.engine.units import GROUND_TRUTH, Outcome, Unit, frame_at
+from emo_bench.engine.units import work as prepare_clip
+from emo_bench.extract.feature_store import FeatureResult
+from emo_bench.extract.single_pass import extract_clip
+from emo_bench.generate.clip_store import DamagedClipError, Sidecar, StoredClip
+from emo_bench.generate.conform import fit_length, moved_box, resize_video
+from emo_bench.media.types import Audio, Video
+
+if TYPE_CHECKING:
+    from emo_metrics.contract import ClipInputs
+
+
+@dataclass(frozen=True, order=True)
+class Rung:
+    """One clip with one distortion at one level.
+
+    Attributes:
+        distortion: Name in the registry.
+        level: How strong.
+        clip: Id of the clip.
+        partner: Whose pictures are shown, for distortions that show another person.
+    """
+
+    distortion: str
+    level: float
+    clip: str
+    partner: str | None = None
+
+    def unit(self, seed: int) -> Unit:
+        """The unit under which its numbers are found, as if the distortion were a system."""
+        return Unit(f"{self.distortion}@{self.level:g}", self.clip, seed, self.partner)
+
+
+def rungs(context: RunContext, chosen: Sequence[Ladder], clips: Sequence[str]) -> list[Rung]:
+    """Every clip at every level; a partner is the next clip of another identity."""
+    from emo_bench.data.manifest import Manifest
+
+    pool = Manifest(context.manifest.root, [entry for entry in context.manifest.entries if entry.id in set(clips)])
+    found = []
+    for ladder in chosen:
+        for clip in sorted(clips):
+            needs = ladder.distortion.needs_partner
+            partner = partner_of(clip, context.manifest, pool, "other_identity") if needs else None
+            found += [Rung(ladder.name, level, clip, partner) for level in ladder.levels]
+    return found
+
+
+def sidecar_of(context: RunContext, rung: Rung) -> Sidecar:
+    """What is known of a distorted clip without making it; its digests stand for what would be made.
+
+    Raises:
+        ClipError: when the ground truth is not in the store.
+    """
+    truth = _stored(context, rung.clip)
+    kind, side = distortions.get(rung.distortion), truth.sidecar
+    made_from: dict[str, object] = {
+        "what": "distorted",
+        "distortion": kind.name,
+        "version": kind.version,
+        "level": rung.level,
+        "clip": rung.clip,  # draws depend on it
+        "video": side.video_sha256,
+        "audio": side.audio_sha256 if kind.change_audio else None,
+        "face_box": _face_box(context, rung.clip, truth) if kind.needs_face else None,
+        "partner": _stored(context, rung.partner).sidecar.video_sha256 if rung.partner else None,
+    }
+    digest = digest_of(made_from)
+    return side.model_copy(
+        update={
+            "key": digest,
+            "file_sha256": "",
+            "video_sha256": digest if kind.change_video else side.video_sha256,
+            "audio_sha256": digest if kind.change_audio else side.audio_sha256,
+            "notes": (f"{kind.name} {rung.level:g} {kind.unit}",),
+            "seconds": 0.0,
+        }
+    )
+
+
+def _stored(context: RunContext, clip: str) -> StoredClip:
+    stored = context.clips.get(context.truth_key(clip))
+    if stored is None:
+        raise DamagedClipError(f"the ground truth of clip {clip!r} is not in the store", fix="run the same again")
+    return stored
+
+
+def _face_box(context: RunContext, clip: str, truth: StoredClip) -> Box | None:
+    """The data set's face box on the prepared picture; else where the face finder sees a face on the portrait."""
+    box, side = context.entries[clip].face_box, truth.sidecar
+    if box is not None:
+        source = (side.source_width, side.source_height)
+        return moved_box(box, source=source, target=(side.width, side.height)) if side.source_width else box
+    from emo_bench.generate.face_boxes import face_locator
+
+    try:
+        locate = face_locator(context.finder)
+    except WeightsError as error:
+        raise ClipError(f"no face box in the manifest, and the face finder cannot work: {error.message}") from None
+    portrait = frame_at(context.clips.open(truth)[0], _reference_index(context, clip, truth))
+    return locate(portrait)
+
+
+def _reference_index(context: RunContext, clip: str, truth: StoredClip) -> int:
+    return min(context.entries[clip].reference_frame, truth.spec.n_frames - 1)
+
+
+def work(context: RunContext, rung: Rung) -> Outcome:
+    """Makes whatever features of a distorted clip are missing; a failing clip becomes an outcome.
+
+    Raises:
+        OSError: when the store cannot be written.
+    """
+    unit = rung.unit(context.config.seeds[0])
+    try:
+        return _attempt(context, rung, unit)
+    except DamagedClipError:
+        prepare_clip(context, Unit(GROUND_TRUTH, rung.clip, unit.seed))
+        if rung.partner:
+            prepare_clip(context, Unit(GROUND_TRUTH, rung.partner, unit.seed))
+    try:
+        return _attempt(context, rung, unit)
+    except DamagedClipError as error:
+        return Outcome(unit, code=error.code, reason=str(error), stage="extract")
+
+
+def _attempt(context: RunContext, rung: Rung, unit: Unit) -> Outcome:
+    started = time.perf_counter()
+    try:
+        side = sidecar_of(context, rung)
+        truth = _stored(context, rung.clip)
+        keys = context.feature_keys(side, truth.sidecar, reference_frame=_reference_index(context, rung.clip, truth))
+        known = {name: got for name, key in keys.items() if (got := context.features.get(name, key)) is not None}
+        missing = [name for name in keys if name not in known]
+        if missing:
+            made = _extract(context, rung, truth, missing, known)
+            for name, result in made.items():
+                context.features.put(name, keys[name], result)
+            known = {**known, **made}
+    except DamagedClipError:
+        raise
+    except ClipError as error:
+        return Outcome(unit, code=error.code, reason=_one_line(error), stage="extract")
+    except OSError:
+        raise
+    except Exception as error:  # a bug in one distortion or network must not take the others with it
+        return Outcome(unit, code="error", reason=f"{type(error).__name__}: {_one_line(error)}", stage="extract")
+    return Outcome(
+        unit,
+        clip=side,
+        features={name: (result.status, result.reason) for name, result in sorted(known.items())},
+        seconds={"extract": time.perf_counter() - started},
+        computed=len(missing),
+        reused=len(keys) - len(missing),
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())[:600]
+
+
+def distorted(context: RunContext, rung: Rung, video: Video, audio: Audio, truth: StoredClip) -> tuple[Video, Audio]:
+    """The pictures and the sound of a rung; lazy.
+
+    Raises:
+        ClipError: when this clip lacks what the distortion needs.
+    """
+    kind = distortions.get(rung.distortion)
+    partner = None
+    if rung.partner:
+        other = context.clips.open(_stored(context, rung.partner))[0]
+        partner = resize_video(
+            fit_length(other, n_frames=video.spec.n_frames), width=video.spec.width, height=video.spec.height, crop=True
+        )
+    original = Original(
+        video=video,
+        audio=audio,
+        draw=partial(numpy_generator, 0, f"audit {kind.name}", rung.clip),
+        face_box=_face_box(context, rung.clip, truth) if kind.needs_face else None,
+        partner=partner,
+    )
+    return (
+        kind.change_video(original, rung.level) if kind.change_video else video,
+        kind.change_audio(original, rung.level) if kind.change_audio else audio,
+    )
+
+
+def _extract(
+    context: RunContext, rung: Rung, truth: StoredClip, names: Sequence[str], known: dict[str, FeatureResult]
+) -> dict[str, FeatureResult]:
+    from emo_metrics.contract import ClipInputs, Need
+
+    truth_video, truth_audio = context.clips.open(truth)
+    video, audio = distorted(context, rung, truth_video, truth_audio, truth)
+    extractors = [context.extractor(name) for name in names]
+    needs = frozenset[Need]().union(*(extractor.needs for extractor in extractors))
+    spec = truth.spec
+    inputs: ClipInputs = ClipInputs(
+        clip_id=rung.clip,
+        fps=Fraction(spec.fps),
+        n_frames=spec.n_frames,
+        height=spec.height,
+        width=spec.width,
+        reference_image=frame_at(truth_video, _reference_index(context, rung.clip, truth)),
+        audio=audio.samples,
+        audio_rate=audio.rate,
+    )
+    return extract_clip(
+        video=video,
+        truth=truth_video if Need.GROUND_TRUTH in needs else None,
+        inputs=inputs,
+        extractors=extractors,
+        known=known,
+    )
+
+
+def climb(spec: RunSpec, all_rungs: Sequence[Rung], *, workers: int, display: Display) -> list[Outcome]:
+    """Carries out all rungs and returns their outcomes in the order of the rungs.
+
+    Raises:
+        WorkStoppedError: when the store cannot be written or a worker process dies.
+    """
+    display.stage("distort", len(all_rungs))
+    outcomes: dict[Rung, Outcome] = {}
+
+    def keep(rung: Rung, outcome: Outcome) -> None:
+        outcomes[rung] = outcome
+        display.step(f"{outcome.unit.system} {rung.clip}")
+        if outcome.code != "ok":
+            display.say(f"{outcome.unit.system} / {rung.clip}: {outcome.code}: {outcome.reason}")
+
+    try:
+        if workers == 1 or len(all_rungs) < 2:
+            context = RunContext(spec)
+            for rung in all_rungs:
+                keep(rung, work(context, rung))
+        else:
+            _in_processes(spec, all_rungs, workers, keep)
+    except BrokenProcessPool:
+        raise WorkStoppedError(
+            "a worker process died (often: out of memory); nothing finished is lost",
+            fix="run again, perhaps with --set execution.workers=1",
+        ) from None
+    except OSError as error:
+        raise WorkStoppedError(explain(error)) from None
+    return [outcomes[rung] for rung in all_rungs]
+
+
+def _in_processes(
+    spec: RunSpec, all_rungs: Sequence[Rung], workers: int, keep: Callable[[Rung, Outcome], None]
+) -> None:
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_open, initargs=(spec,))
+    try:
+        waiting = {pool.submit(_work_here, rung): rung for rung in all_rungs}
+        for done in as_completed(waiting):
+            keep(waiting[done], done.result())
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_HERE: list[RunContext] = []
+"""The one context of a worker process."""
+
+
+def _open(spec: RunSpec) -> None:
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    _HERE[:] = [RunContext(spec)]
+
+
+def _work_here(rung: Rung) -> Outcome:
+    return work(_HERE[0], rung)
