@@ -12,6 +12,7 @@ import typer
 from emo_bench import __version__
 from emo_bench.cli import (
     animate,
+    audit,
     data,
     doctor,
     gate,
@@ -64,6 +65,7 @@ app.command("train", rich_help_panel="Make")(train.train)
 app.command("animate", rich_help_panel="Make")(animate.animate)
 app.command("report", rich_help_panel="Judge")(report.report)
 app.command("compare", rich_help_panel="Judge")(report.compare)
+app.command("audit", rich_help_panel="Judge")(audit.audit)
 app.command("gate", rich_help_panel="Judge")(gate.gate)
 app.command("reproduce", rich_help_panel="Judge")(reproduce.reproduce)
 app.command("export", rich_help_panel="Judge")(report.export)
