@@ -118,6 +118,8 @@ class Flicker(ClipMetric):
             ),
         ),
         extractors=(FLICKER,),
+        # Another person's real video flickers as any real video does.
+        blind_to=frozenset({"other_identity"}),
         source="docs/protocols/flicker-luma.md",
     )
 

@@ -1,0 +1,178 @@
+"""A whole audit on small real clips: a metric that passes, one that is blind, one that is wrong, one without values."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from emo_bench.audit.distortions import ladders
+from emo_bench.audit.result import AuditRecord, as_markdown, read_audit
+from emo_bench.audit.run import audit_suite_of, run_audit
+from emo_bench.config.suite import suite_from_values
+from emo_bench.core.errors import RecordError
+from emo_bench.extract.catalogue import load_catalogues, metrics
+from emo_metrics.contract import ClipFeatures, ClipMetric, Direction, ProtocolSpec, Unscored
+from emo_metrics.image_similarity import Psnr
+
+NAMES = ("blur", "noise", "mouth-warp", "identity-swap", "audio-late")
+LEVELS = ("blur=2,8", "noise=20,60", "mouth-warp=4,12", "identity-swap=0.3,1", "audio-late=1,5")
+
+
+class WrongWayRound(Psnr):
+    """Says that the noisiest picture is the best."""
+
+    spec: ClassVar[ProtocolSpec] = replace(
+        Psnr.spec, name="wrong/psnr@1", values=(replace(Psnr.spec.values[0], direction=Direction.LOWER),)
+    )
+
+
+class Speechless(ClipMetric):
+    """Has no value for any clip."""
+
+    spec: ClassVar[ProtocolSpec] = replace(Psnr.spec, name="speechless/psnr@1")
+
+    def score_clip(self, generated: ClipFeatures, truth: ClipFeatures | None) -> Mapping[str, float]:
+        raise Unscored("undefined", "there is nothing to say")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def planted() -> Iterator[None]:
+    load_catalogues()
+    added = {"wrong/psnr@1": WrongWayRound, "speechless/psnr@1": Speechless}
+    for name, kind in added.items():
+        metrics.add(name, kind)
+    yield
+    for name in added:
+        del metrics._targets[name]
+
+
+def audit(tiny, manifest: Path, folder: Path, names=NAMES, levels=LEVELS, **changes) -> AuditRecord:
+    values = tiny.values(manifest, folder, **{"anchors": ["frozen"], **changes})
+    suite = audit_suite_of(suite_from_values(values, base=folder), output=folder / "audit")
+    return run_audit(suite, ladders(names, levels))
+
+
+@pytest.fixture(scope="module")
+def manifest(tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.set(tmp_path_factory.mktemp("set"), n_clips=4, face_box=(12.0, 6.0, 52.0, 42.0))
+
+
+@pytest.fixture(scope="module")
+def work_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("audit")
+
+
+METRICS = ["psnr/rgb@1", "flicker/luma@1", "wrong/psnr@1", "speechless/psnr@1"]
+
+
+@pytest.fixture(scope="module")
+def record(tiny, manifest: Path, work_folder: Path) -> AuditRecord:
+    return audit(tiny, manifest, work_folder, metrics=METRICS)
+
+
+def verdicts(record: AuditRecord, protocol: str) -> dict[str, str]:
+    return {item.distortion: item.verdict for item in record.findings if item.protocol == protocol and item.primary}
+
+
+def test_verdicts(record: AuditRecord) -> None:
+    assert verdicts(record, "psnr/rgb@1") | {"mouth-warp": ""} == {
+        "blur": "pass", "noise": "pass", "mouth-warp": "", "identity-swap": "pass", "audio-late": "cannot",
+    }  # fmt: skip
+    assert verdicts(record, "wrong/psnr@1")["noise"] == "fail"
+    assert set(verdicts(record, "speechless/psnr@1").values()) == {"no_value", "cannot"}
+    assert verdicts(record, "flicker/luma@1")["identity-swap"] == "cannot"
+    told = {item.distortion: item.smallest_told for item in record.findings if item.protocol == "psnr/rgb@1"}
+    assert told["blur"] == 2
+    assert told["audio-late"] is None
+    assert {check.worse for check in record.anchors} == {"frozen"}
+    assert (record.n_clips, record.n_identities, record.status) == (4, 4, "complete")
+
+
+def test_files_say_the_same(record: AuditRecord, work_folder: Path) -> None:
+    folder = work_folder / "audit"
+    assert read_audit(folder) == record
+    with (folder / "audit.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {(row["protocol"], row["key"], row["distortion"]): row["verdict"] for row in rows} == {
+        (item.protocol, item.key, item.distortion): item.verdict for item in record.findings
+    }
+    text = (folder / "audit.md").read_text()
+    assert text == as_markdown(record)
+    assert "| `psnr/rgb@1` | PSNR | ✓ 2 |" in text
+    assert "`wrong/psnr@1` psnr, noise: puts level 60 before level 20" in text
+    assert (folder / "audit.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "audit.pdf").read_bytes().startswith(b"%PDF")
+    (folder / "broken.json").write_text("{}")
+    with pytest.raises(RecordError, match="no record of an audit"):
+        read_audit(folder / "broken.json")
+
+
+def test_a_second_audit_computes_nothing_and_finds_the_same(
+    tiny, manifest: Path, work_folder: Path, record: AuditRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a frame was made again")
+
+    picture = (work_folder / "audit" / "audit.png").read_bytes()
+    monkeypatch.setattr("emo_bench.audit.work.extract_clip", never)
+    again = audit(tiny, manifest, work_folder, metrics=METRICS)
+    assert again.timings.units_computed == 0
+    assert again.timings.units_reused > 0
+    assert again.findings == record.findings
+    assert again.digests == record.digests
+    assert (work_folder / "audit" / "audit.png").read_bytes() == picture
+
+
+def test_only_new_levels_are_computed(tiny, manifest: Path, work_folder: Path, record: AuditRecord) -> None:
+    more = audit(tiny, manifest, work_folder, names=["blur"], levels=["blur=2,8,12"], metrics=METRICS[:1])
+    assert more.timings.units_computed == 4
+    assert verdicts(more, "psnr/rgb@1") == {"blur": "pass"}
+
+
+def test_shifted_sound_needs_no_pictures_again(tiny, manifest: Path, work_folder: Path, record: AuditRecord) -> None:
+    shifted = audit(tiny, manifest, work_folder, names=["audio-late"], levels=["audio-late=7"], metrics=METRICS[:1])
+    assert shifted.timings.units_computed == 0
+
+
+def test_one_clip_and_no_face_box(tiny, tmp_path: Path) -> None:
+    manifest = tiny.set(tmp_path / "set", n_clips=1)
+    record = audit(
+        tiny, manifest, tmp_path, names=["blur", "mouth-warp", "identity-swap"], levels=["blur=2,8"],
+        metrics=["psnr/rgb@1"], weights={"folders": []},
+    )  # fmt: skip
+    found = {item.distortion: item for item in record.findings}
+    assert found["blur"].verdict == "tie"
+    assert "at least 2 independent units" in found["blur"].reason
+    assert found["identity-swap"].verdict == "no_value"
+    assert "no second identity" in found["identity-swap"].reason
+    assert found["mouth-warp"].verdict == "no_value"
+    assert record.status == "incomplete"
+    assert {entry.system.partition("@")[0] for entry in record.failures} >= {"mouth-warp", "identity-swap"}
+
+
+def test_broken_clips_are_reported(tiny, tmp_path: Path) -> None:
+    manifest = tiny.set(tmp_path / "set", n_clips=3)
+    (tmp_path / "set" / "clip-01.mkv").write_bytes(b"nothing")
+    record = audit(tiny, manifest, tmp_path, names=["noise"], levels=["noise=20,60"], metrics=["psnr/rgb@1"])
+    assert (record.n_clips, record.status) == (2, "incomplete")
+    assert verdicts(record, "psnr/rgb@1") == {"noise": "pass"}
+    assert any(entry.clip == "clip-01" and entry.stage == "prepare" for entry in record.failures)
+
+
+def test_command_line(tiny, manifest: Path, tmp_path: Path) -> None:
+    suite = tiny.suite(manifest, tmp_path, anchors=[], execution={"workers": 2})
+    options = ["--metrics", "psnr/rgb@1", "-d", "noise", "--levels", "noise=20,60", "-o", tmp_path / "out"]
+    done = tiny.cli("audit", "--config", suite, *options, "--json", cwd=tmp_path)
+    assert done.code == 0, done.err
+    (finding,) = done.json["findings"]
+    assert (finding["verdict"], finding["smallest_told"]) == ("pass", 20)
+    assert (tmp_path / "out" / "audit.json").is_file()
+    wrong = tiny.cli("audit", "--config", suite, "-d", "nois", cwd=tmp_path)
+    assert wrong.code == 2
+    assert "did you mean 'noise'" in wrong.err
+    assert tiny.cli("audit", "--config", suite, "-m", "psnr/rgb", cwd=tmp_path).code == 2
