@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from emo_bench.cli.options import say
+
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a run, or its record.json.", metavar="RUN")]
 
 
@@ -25,19 +27,43 @@ def report(
         list[str] | None,
         typer.Option("--format", "-f", help="csv, json, md, html, latex, pdf or figures; repeat for several."),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; RUN/report when absent.")] = None,
-    published: Annotated[
-        list[Path] | None, typer.Option("--published", help="Published tables (YAML), shown in grey, never ranked.")
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder; RUN/report when absent, reports/A+B for several runs."),
     ] = None,
+    published: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--published",
+            help="Published table, shown in grey, never ranked: a file, or a name of configs/published, or 'none'. "
+            "Those on the run's data set when absent.",
+            metavar="FILE|NAME",
+        ),
+    ] = None,
+    separate: Annotated[
+        bool, typer.Option("--separate", help="With several runs: one report for each instead of one for all.")
+    ] = False,
 ) -> int:
-    """Write the report of finished runs again, from their records alone."""
-    from emo_bench.report import write_report
+    """Write the report of finished runs again, from their records alone.
+
+    Several runs make one report. Their systems share a table when data set, list of clips, seeds and protocols agree;
+    else they stand in tables of their own, with the reason.
+    """
+    from emo_bench.report import write_joint_report, write_report
+    from emo_bench.report.join_runs import joint_folder_name
     from emo_bench.report.write import DEFAULT_FORMATS
 
-    for run in runs:
-        target = output / run.name if output and len(runs) > 1 else output
-        for path in write_report(run, formats=formats or DEFAULT_FORMATS, output=target, published=published or ()):
-            typer.echo(str(path))
+    chosen = formats or DEFAULT_FORMATS
+    tables = [name for name in published if name != "none"] if published else None
+    if separate or len(runs) == 1:
+        for run in runs:
+            target = output / joint_folder_name([run]) if output and len(runs) > 1 else output
+            for path in write_report(run, formats=chosen, output=target, published=tables):
+                say(str(path))
+        return 0
+    target = output or Path("reports") / joint_folder_name(runs)
+    for path in write_joint_report(runs, formats=chosen, output=target, published=tables):
+        say(str(path))
     return 0
 
 

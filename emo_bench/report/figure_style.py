@@ -79,8 +79,17 @@ def looks_of(record: RunRecord) -> tuple[Look, ...]:
 
 def short_name(system: SystemEntry) -> str:
     """A name that fits beside an axis, without characters that turn the writing direction."""
-    clean = "".join(letter for letter in system.name if letter.isprintable())
-    return clean if len(clean) <= LONGEST_NAME else f"{clean[: LONGEST_NAME - 1]}…"
+    return short_label(system.name, LONGEST_NAME)
+
+
+def short_label(text: str, longest: int = 40) -> str:
+    """Text for a label or caption, without characters that turn the writing direction.
+
+    >>> short_label("a\u202eb"), short_label("abcdef", 4)
+    ('ab', 'abc…')
+    """
+    clean = "".join(letter for letter in text if letter.isprintable())
+    return clean if len(clean) <= longest else f"{clean[: longest - 1]}…"
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from emo_bench.core.atomic import write_bytes
 from emo_bench.report.figure_style import FigureKind, NamedFigure, figure_bytes, style
-from emo_bench.report.figures_clips import lag_curves, method_grid, traces
+from emo_bench.report.figures_clips import lag_curves, traces
+from emo_bench.report.figures_frames import face_regions, method_grid, steps_strip, style_grid
 from emo_bench.report.figures_values import checks, frontier, intervals, profile, scatter
 from emo_bench.report.html import PageFigure
 from emo_bench.report.run_data import RunData
@@ -19,6 +20,9 @@ FIGURES: Mapping[str, Callable[[RunData], NamedFigure | None]] = {
     "anchor-checks": checks,
     "frontier": frontier,
     "method-by-time": method_grid,
+    "styles": style_grid,
+    "face-regions": face_regions,
+    "steps": steps_strip,
     "lag-curves": lag_curves,
     "traces": traces,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emo_bench.record.schema import ValueEntry
@@ -18,9 +18,11 @@ from emo_bench.report.figure_style import (
 )
 from emo_bench.report.page_tables import CHECK_SIGNS, check_matrix
 from emo_bench.report.run_data import RunData
+from emo_bench.report.speed import speed_rows
 from emo_bench.report.tables import Column, columns_of
 
 MAX_PANELS = 9
+FRONTIER_PANELS = 3
 MAX_SYSTEMS = 16
 
 
@@ -102,7 +104,7 @@ def profile(run: RunData) -> NamedFigure | None:
             places, values, color=look.colour, linestyle=look.dash, marker=look.marker, zorder=3 if strong else 2,
             linewidth=1.7 if not look.anchor else 0.9, alpha=1.0 if strong else 0.75, markersize=4,
         )  # fmt: skip
-    axis.set_xticks(places, [f"{column.value.label}\n{column.arrow}" for column, _ in scaled])
+    axis.set_xticks(places, [_stacked(column, crowded=len(scaled) > 8) for column, _ in scaled])
     axis.set_yticks([0, 0.5, 1], ["worst\nanchor", "half way", "ground\ntruth"])
     axis.set_ylim(-0.12, 1.12)
     axis.set_xlim(-0.25, len(scaled) - 0.75)
@@ -113,6 +115,12 @@ def profile(run: RunData) -> NamedFigure | None:
         "better. Lines connect the same system; the scales of different values are not comparable."
     )
     return NamedFigure("profiles", caption, figure)
+
+
+def _stacked(column: Column, *, crowded: bool) -> str:
+    label = column.value.label
+    # Labels of many columns would run into each other on one line.
+    return f"{label.replace(' ', chr(10)) if crowded else label}\n{column.arrow}"
 
 
 def _legend_with_lines(figure: Any, looks: Sequence[Look]) -> None:
@@ -133,14 +141,9 @@ def _normalised(run: RunData, column: Column, looks: Sequence[Look]) -> dict[str
     badness: dict[str, float] = {}
     for look in looks:
         entry = entries.get(look.name)
-        if entry is None or entry.value is None:
-            continue
-        if column.value.direction == "closer_to_gt":
-            if entry.gap_to_ground_truth is None:
-                continue
-            badness[look.name] = entry.gap_to_ground_truth
-        else:
-            badness[look.name] = -entry.value if column.value.direction == "higher" else entry.value
+        bad = _badness(column, entry) if entry is not None else None
+        if bad is not None:
+            badness[look.name] = bad
     anchors = [look.name for look in looks if look.anchor and look.name in badness]
     if len(anchors) < 2:
         return None
@@ -233,25 +236,62 @@ def checks(run: RunData) -> NamedFigure | None:
 
 
 def frontier(run: RunData) -> NamedFigure | None:
-    """Quality over speed, when the run timed its systems (values of a protocol ``speed/…``)."""
-    looks = [look for look in looks_of(run.record) if not look.anchor]
-    columns = _columns(run, primary=False)
-    speed = next((column for column in columns if column.protocol.name.startswith("speed/")), None)
-    quality = next((column for column in columns if column.value.primary and column is not speed), None)
-    if speed is None or quality is None:
+    """Quality over the cost of generation for the first values of the table, when the run timed its systems."""
+    looks = {look.name: look for look in looks_of(run.record) if not look.anchor}
+    costs = {row.system.name: row.median for row in speed_rows(run) if row.system.name in looks}
+    panels = [
+        (column, scores)
+        for column in _columns(run)
+        if (scores := {name: entry for name, entry in _entries(run, column).items() if name in costs})
+    ][:FRONTIER_PANELS]
+    if not panels or len(costs) < 2:
         return None
-    times, scores = _entries(run, speed), _entries(run, quality)
-    shown = [look for look in looks if look.name in times and look.name in scores]
-    if not shown:
-        return None
-    figure, axes = new_figure(3.6, 2.7)
-    for look in shown:
-        axes[0].plot(
-            times[look.name].value, scores[look.name].value, marker=look.marker, color=look.colour, markersize=6
-        )
-        axes[0].annotate(look.label, (times[look.name].value, scores[look.name].value), xytext=(6, 4),
-                         textcoords="offset points", fontsize=7)  # fmt: skip
-    axes[0].set_xlabel(f"{speed.value.label} {speed.arrow} ({speed.value.unit})")
-    axes[0].set_ylabel(f"{quality.value.label} {quality.arrow}")
-    axes[0].grid()
-    return NamedFigure("frontier", "Speed and quality of each system.", figure, full=False)
+    figure, axes = new_figure(0.4 + 2.2 * len(panels), 2.6, 1, len(panels))
+    for axis, (column, scores) in zip(axes, panels, strict=True):
+        values = {name: entry.value for name, entry in scores.items() if entry.value is not None}
+        badness = {name: _badness(column, scores[name]) for name in values}
+        edge = frontier_of({name: (costs[name], bad) for name, bad in badness.items() if bad is not None})
+        axis.plot([costs[name] for name in edge], [values[name] for name in edge], color="#8a8d95", linewidth=0.8,
+                  linestyle=(0, (3, 2)), zorder=1)  # fmt: skip
+        for name, value in values.items():
+            look, interval = looks[name], scores[name].interval
+            if interval is not None:
+                axis.plot(
+                    [costs[name]] * 2, [interval.low, interval.high], color=look.colour, linewidth=2.0, alpha=0.35
+                )
+            axis.plot(costs[name], value, marker=look.marker, color=look.colour, markersize=5.5, linestyle="none")
+        axis.set_xscale("log")
+        axis.margins(x=0.18)
+        axis.xaxis.set_major_formatter(lambda number, _: f"{number:g}")
+        axis.xaxis.set_minor_formatter(lambda number, _: "")
+        axis.set_title(f"{column.value.label} {column.arrow}")
+        axis.set_xlabel("s per s of video ↓")
+        axis.grid()
+    legend_below(figure, [looks[name] for name in costs])
+    caption = (
+        "Quality over the wall time for one second of video (logarithmic). The dashed line joins the systems that none "
+        "is both faster and better than."
+    )
+    return NamedFigure("frontier", caption, figure, full=len(panels) > 1)
+
+
+def _badness(column: Column, entry: ValueEntry) -> float | None:
+    """A number that is lower for the better system."""
+    if column.value.direction == "closer_to_gt":
+        return entry.gap_to_ground_truth
+    return -entry.value if column.value.direction == "higher" and entry.value is not None else entry.value
+
+
+def frontier_of(points: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Names of the points that no other beats in one number without losing in the other, by the first number.
+
+    >>> frontier_of({"fast": (1, 9), "slow": (8, 2), "waste": (9, 9)})
+    ['fast', 'slow']
+    """
+    edge: list[str] = []
+    least = math.inf
+    for name in sorted(points, key=lambda key: (points[key], key)):
+        if points[name][1] < least:
+            edge.append(name)
+            least = points[name][1]
+    return edge

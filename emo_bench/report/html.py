@@ -12,10 +12,12 @@ from typing import Any
 
 from emo_bench.record.published import PublishedTable
 from emo_bench.record.schema import RunRecord
+from emo_bench.report.join_runs import Block
 from emo_bench.report.notes import MARK_LEGEND, SYNTHETIC_NOTICE, coverage_sentence, failure_groups, run_warnings
 from emo_bench.report.page_clips import extremes, per_clip, players
 from emo_bench.report.page_tables import check_matrix, column_view, comparison_views, table_views
 from emo_bench.report.run_data import RunData
+from emo_bench.report.speed import speed_view
 from emo_bench.report.tables import DIRECTION_WORDS
 
 MAX_FAILURE_LINES = 500
@@ -40,13 +42,20 @@ class PageFigure:
     photo: bool = False
 
 
-def html_report(run: RunData, *, figures: Sequence[PageFigure] = (), published: Sequence[PublishedTable] = ()) -> str:
+def html_report(
+    run: RunData,
+    *,
+    figures: Sequence[PageFigure] = (),
+    published: Sequence[PublishedTable] = (),
+    others: Sequence[Block] = (),
+) -> str:
     """The whole page.
 
     Args:
         run: The run.
         figures: Pictures to show.
         published: Tables of papers, shown apart and never ranked.
+        others: Runs that cannot stand in the same table, with the reason.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -67,7 +76,9 @@ def html_report(run: RunData, *, figures: Sequence[PageFigure] = (), published: 
         players_json=Markup(_script_json({"clips": shown["clips"], "fps": shown["fps"]})) if shown else "",  # noqa: S704
         figures=[_figure(figure) for figure in figures],
         published=[table.view() for table in published],
-        sections=_sections(context, figures=bool(figures), clips=bool(shown)),
+        speed=speed_view(run),
+        others=[_other(block) for block in others],
+        sections=_sections(context, figures=bool(figures), clips=bool(shown), others=bool(others)),
         record=record,
     )
 
@@ -99,9 +110,20 @@ def _figure(figure: PageFigure) -> dict[str, Any]:
     return {"src": source, "caption": figure.caption, "full": figure.full, "photo": figure.photo}
 
 
-def _sections(context: dict[str, Any], *, figures: bool, clips: bool) -> list[tuple[str, str]]:
+def _other(block: Block) -> dict[str, Any]:
+    record = block.run.record
+    return {
+        "title": record.title or record.name,
+        "why": block.why,
+        "coverage": coverage_sentence(record),
+        "tables": table_views(record),
+    }
+
+
+def _sections(context: dict[str, Any], *, figures: bool, clips: bool, others: bool) -> list[tuple[str, str]]:
     present = (
         ("results", "Results", True),
+        ("others", "Other runs", others),
         ("comparisons", "Comparisons", bool(context["comparisons"])),
         ("checks", "Anchor checks", bool(context["checks"]["rows"])),
         ("clips", "Clips", clips),

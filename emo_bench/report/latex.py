@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from emo_bench.record.published import PublishedTable
+from emo_bench.report.join_runs import Block
 from emo_bench.report.notes import MARK_LEGEND, SYNTHETIC_NOTICE, table_notes
 from emo_bench.report.run_data import RunData
+from emo_bench.report.speed import speed_view
 from emo_bench.report.tables import Cell, Column, Table, build_tables
 
 _SPECIAL = {
@@ -69,9 +71,14 @@ def _character(letter: str) -> str:
     return f"(U+{ord(letter):04X})"
 
 
-def latex_document(run: RunData, *, published: Sequence[PublishedTable] = ()) -> str:
+def latex_document(run: RunData, *, published: Sequence[PublishedTable] = (), others: Sequence[Block] = ()) -> str:
     """A document of all tables; compiles with pdfLaTeX, XeLaTeX and LuaLaTeX."""
     own = [latex_table(run, table) for table in build_tables(run.record)]
+    if view := speed_view(run):
+        own.append(_speed(view))
+    for number, block in enumerate(others, start=2):
+        why = f"Not comparable with the first table: {block.why}."
+        own += [latex_table(block.run, table, why=why, suffix=f"-{number}") for table in build_tables(block.run.record)]
     tables = "\n\n".join([*own, *(_published(block.view()) for block in published)])
     body = tables or "The run holds no values."
     return "\n".join(
@@ -90,13 +97,20 @@ def latex_document(run: RunData, *, published: Sequence[PublishedTable] = ()) ->
     )
 
 
-def latex_table(run: RunData, table: Table) -> str:
-    """One floating table."""
+def latex_table(run: RunData, table: Table, *, why: str = "", suffix: str = "") -> str:
+    """One floating table.
+
+    Args:
+        run: The run.
+        table: One of its tables.
+        why: Why it must not be compared with other tables of the document.
+        suffix: Put behind the label, which must be unique in a document.
+    """
     lines = [
         r"\begin{table}[htb]",
         r"\centering\small",
-        rf"\caption{{{_caption(run, table)}}}",
-        rf"\label{{tab:{table.name}}}\vspace{{1.5ex}}",
+        rf"\caption{{{escape_latex(why)}{' ' if why else ''}{_caption(run, table)}}}",
+        rf"\label{{tab:{table.name}{suffix}}}\vspace{{1.5ex}}",
         # A wide table shrinks to the text width, a narrow one keeps its size.
         r"\sbox0{%",
         r"\begin{tabular}{@{}l" + "r" * len(table.columns) + "@{}}",
@@ -113,6 +127,25 @@ def latex_table(run: RunData, table: Table) -> str:
         label = rf"\textit{{{name}}}" if row.system.anchor else name
         lines.append(f"{label} & " + " & ".join(_cell(cell) for cell in row.cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", _FIT, r"\end{table}"])
+
+
+def _speed(view: dict[str, Any]) -> str:
+    """What generation cost; narrow, so it keeps its size."""
+    lines = [
+        r"\begin{table}[htb]",
+        r"\centering\small",
+        rf"\caption{{Speed. {escape_latex(' '.join(view['notes']))}}}",
+        r"\label{tab:speed}\vspace{1.5ex}",
+        r"\begin{tabular}{@{}l" + "r" * (len(view["heads"]) - 1) + "@{}}",
+        r"\toprule",
+        " & ".join(escape_latex(head) for head in view["heads"]) + r" \\",
+        r"\midrule",
+    ]
+    for row in view["rows"]:
+        name = escape_latex(_shortened(row["name"]))
+        label = rf"\textit{{{name}}}" if row["anchor"] else name
+        lines.append(" & ".join((label, *map(escape_latex, row["texts"]))) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"])
 
 
 def _published(view: dict[str, Any]) -> str:

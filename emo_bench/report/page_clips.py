@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 from emo_bench.report.run_data import ClipRow, Preview, RunData
+from emo_bench.report.speed import frame_rate
 from emo_bench.report.tables import Column, columns_of, format_number, ordered_systems
 
 MAX_VIDEO_BYTES = 64 * 1024 * 1024
@@ -51,14 +51,7 @@ def players(run: RunData) -> dict[str, Any] | None:
             )
         clips.append({"name": clip, "identity": run.identities.get(clip, ""), "tiles": tiles})
     left_out = f"{skipped} clips are left out to keep the file small." if skipped else ""
-    return {"videos": videos, "clips": clips, "left_out": left_out, "fps": _frame_rate(run)}
-
-
-def _frame_rate(run: RunData) -> float:
-    try:
-        return float(Fraction(str(run.record.config.get("media", {}).get("fps", "25"))))
-    except (ValueError, ZeroDivisionError, AttributeError):
-        return 25.0
+    return {"videos": videos, "clips": clips, "left_out": left_out, "fps": frame_rate(run.record)}
 
 
 def _failure_reasons(run: RunData) -> Mapping[tuple[str, str], str]:

@@ -14,9 +14,11 @@ from emo_bench.record.published import PublishedTable
 from emo_bench.record.schema import ProtocolEntry, RunRecord
 from emo_bench.report.figure_style import NamedFigure, figure_bytes
 from emo_bench.report.html import provenance_facts, run_stats
+from emo_bench.report.join_runs import Block
 from emo_bench.report.notes import SYNTHETIC_NOTICE, coverage_sentence, failure_groups, run_warnings, table_notes
 from emo_bench.report.page_tables import comparison_views
 from emo_bench.report.run_data import RunData
+from emo_bench.report.speed import speed_view
 from emo_bench.report.tables import DIRECTION_WORDS, Cell, Row, Table, build_tables
 
 COLUMNS_ACROSS = 6
@@ -31,13 +33,20 @@ LEGEND = (
 )
 
 
-def pdf_report(run: RunData, *, figures: Sequence[NamedFigure] = (), published: Sequence[PublishedTable] = ()) -> bytes:
+def pdf_report(
+    run: RunData,
+    *,
+    figures: Sequence[NamedFigure] = (),
+    published: Sequence[PublishedTable] = (),
+    others: Sequence[Block] = (),
+) -> bytes:
     """The bytes of the PDF; the same run gives the same bytes.
 
     Args:
         run: The run.
         figures: Figures to print.
         published: Tables of papers, in grey.
+        others: Runs that cannot stand in the same table, with the reason.
 
     Raises:
         EmoBenchError: when typst refuses the document, which no data should be able to cause.
@@ -55,7 +64,12 @@ def pdf_report(run: RunData, *, figures: Sequence[NamedFigure] = (), published: 
             pictures.append(
                 {"file": file, "caption": item.caption, "width": 100 if item.full and not item.photo else 68}
             )
-        data = {**pdf_data(run), "figures": pictures, "published": [table.view() for table in published]}
+        data = {
+            **pdf_data(run),
+            "figures": pictures,
+            "published": [table.view() for table in published],
+            "others": [_other(block) for block in others],
+        }
         (folder / "data.json").write_text(json.dumps(_printable(data), ensure_ascii=False), encoding="utf-8")
         source = folder / "report.typ"
         source.write_text((files("emo_bench.report") / "templates" / "report.typ").read_text(encoding="utf-8"))
@@ -99,6 +113,7 @@ def pdf_data(run: RunData) -> dict[str, Any]:
         "warnings": run_warnings(run),
         "tables": [part for table in _merged(build_tables(record)) for part in _parts(record, table)],
         "legend": LEGEND,
+        "speed": speed_view(run),
         "comparisons": [
             [row["label"], _short(row["a"]), _short(row["b"]), row["difference"], row["interval"], row["p"],
              _short(row["verdict"])]
@@ -113,6 +128,16 @@ def pdf_data(run: RunData) -> dict[str, Any]:
         "protocols": [_protocol(protocol) for protocol in record.protocols],
         "provenance": provenance_facts(record),
     }  # fmt: skip
+
+
+def _other(block: Block) -> dict[str, Any]:
+    record = block.run.record
+    return {
+        "title": _short(record.title or record.name, 120),
+        "why": _short(block.why, 300),
+        "coverage": coverage_sentence(record),
+        "tables": [part for table in build_tables(record) for part in _parts(record, table)],
+    }
 
 
 def _short(text: str, longest: int = LONGEST_NAME) -> str:

@@ -14,6 +14,8 @@ from pydantic import ValidationError
 
 from emo_bench.core.errors import RecordError
 from emo_bench.record.schema import SCHEMA_VERSION, RunRecord
+from emo_bench.report.clip_facts import FACTS_FILE, ClipFacts, read_clip_facts
+from emo_bench.report.unit_times import JOURNAL_FILE, UnitTime, read_unit_times
 
 RECORD_FILE = "record.json"
 CLIP_COLUMNS = ("system", "clip", "identity", "seed", "protocol", "key", "value", "status", "reason")
@@ -87,6 +89,8 @@ class RunData:
         series: Traces, possibly none.
         previews: Watchable clips, possibly none.
         strips: Pictures of frames side by side, possibly none.
+        facts: Styles and face boxes of clips, possibly none.
+        unit_times: How long clips took to generate, possibly none.
         notes: What could not be read, in sentences for the reader.
     """
 
@@ -96,6 +100,8 @@ class RunData:
     series: tuple[Series, ...] = ()
     previews: tuple[Preview, ...] = ()
     strips: tuple[Preview, ...] = ()
+    facts: tuple[ClipFacts, ...] = ()
+    unit_times: tuple[UnitTime, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
     @cached_property
@@ -151,6 +157,8 @@ def load_run(path: Path) -> RunData:
         series=_optional(folder / "series.parquet", _series, notes, ""),
         previews=_optional(folder / "previews" / "index.json", _previews, notes, ""),
         strips=_optional(folder / "previews" / "frames.json", _previews, notes, ""),
+        facts=_optional(folder / FACTS_FILE, read_clip_facts, notes, ""),
+        unit_times=_optional(folder / JOURNAL_FILE, read_unit_times, notes, ""),
         notes=tuple(notes),
     )
 

@@ -7,10 +7,11 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from emo_bench.record.published import PublishedTable
+from emo_bench.report.join_runs import Block
 from emo_bench.report.notes import (
     MARK_LEGEND,
     SYNTHETIC_NOTICE,
@@ -20,6 +21,7 @@ from emo_bench.report.notes import (
     table_notes,
 )
 from emo_bench.report.run_data import RunData
+from emo_bench.report.speed import speed_rows, speed_view
 from emo_bench.report.tables import DIRECTION_WORDS, Cell, Table, build_tables
 
 _SPREADSHEET_COMMANDS = ("=", "+", "-", "@", "\t", "\r")
@@ -90,10 +92,29 @@ def _csv(lines: list[Any]) -> str:
     return stream.getvalue()
 
 
-def tables_json(run: RunData) -> str:
+def tables_json(run: RunData, *, others: Sequence[Block] = ()) -> str:
     """Tables, coverage and warnings as JSON; numbers are numbers and what is missing is null with a status."""
+    return json.dumps(_json_value(run, others), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _speed(run: RunData) -> list[dict[str, Any]]:
+    return [
+        {
+            "system": row.system.name,
+            "anchor": row.system.anchor,
+            "median_seconds_per_second": row.median,
+            "mean_seconds_per_second": row.mean,
+            "frames_per_second": row.frames_per_second,
+            "n_clips": row.n_clips,
+        }
+        for row in speed_rows(run)
+    ]
+
+
+def _json_value(run: RunData, others: Sequence[Block] = ()) -> dict[str, Any]:
     record = run.record
-    value: Mapping[str, Any] = {
+    speed = _speed(run)
+    return {
         "name": record.name,
         "title": record.title,
         "synthetic": record.synthetic,
@@ -108,8 +129,9 @@ def tables_json(run: RunData) -> str:
         "values": [_finite(row) for row in long_rows(run)],
         "comparisons": [_finite(entry.model_dump()) for entry in record.comparisons],
         "anchor_checks": [check.model_dump() for check in record.checks],
+        **({"speed": speed} if speed else {}),
+        **({"other_runs": [{"why_apart": b.why, **_json_value(b.run)} for b in others]} if others else {}),
     }
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _finite(value: Any) -> Any:
@@ -130,7 +152,7 @@ def escape_markdown(text: str) -> str:
     return escaped
 
 
-def markdown_report(run: RunData, *, published: Sequence[PublishedTable] = ()) -> str:
+def markdown_report(run: RunData, *, published: Sequence[PublishedTable] = (), others: Sequence[Block] = ()) -> str:
     """The tables with what a reader must know, as GitHub's Markdown."""
     record = run.record
     parts = [f"# {escape_markdown(record.title or record.name)}", ""]
@@ -143,11 +165,17 @@ def markdown_report(run: RunData, *, published: Sequence[PublishedTable] = ()) -
     parts += [f"- {escape_markdown(warning)}" for warning in run_warnings(run)]
     if parts[-1].startswith("- "):
         parts.append("")
-    for table in build_tables(record):
-        parts += [f"## {table.title}", "", *markdown_table(table), ""]
-        parts += [f"- {escape_markdown(note)}" for note in table_notes(record, table)]
-        protocols = dict.fromkeys(column.protocol.name for column in table.columns)
-        parts += [f"- Protocols: {', '.join(f'`{name}`' for name in protocols)}.", ""]
+    parts += _table_lines(run, "##")
+    if view := speed_view(run):
+        parts += _speed_lines(view)
+    for other in others:
+        title = escape_markdown(other.run.record.title or other.run.record.name)
+        parts += [
+            f"## Another table: {title}",
+            "",
+            f"Not comparable with the table above: {escape_markdown(other.why)}.",
+        ]
+        parts += ["", coverage_sentence(other.run.record), "", *_table_lines(other.run, "###")]
     for block in published:
         parts += _published_lines(block.view())
     legend = "; ".join(f"{_MARKS[mark].format('1.0')} {words}" for mark, words in MARK_LEGEND.items())
@@ -155,6 +183,34 @@ def markdown_report(run: RunData, *, published: Sequence[PublishedTable] = ()) -
         f"{legend}. ↑ {DIRECTION_WORDS['higher']}, ↓ {DIRECTION_WORDS['lower']}, →GT {DIRECTION_WORDS['closer_to_gt']}."
     )
     return "\n".join(parts) + "\n"
+
+
+def _table_lines(run: RunData, level: str) -> list[str]:
+    parts: list[str] = []
+    for table in build_tables(run.record):
+        parts += [f"{level} {table.title}", "", *markdown_table(table), ""]
+        parts += [f"- {escape_markdown(note)}" for note in table_notes(run.record, table)]
+        protocols = dict.fromkeys(column.protocol.name for column in table.columns)
+        parts += [f"- Protocols: {', '.join(f'`{name}`' for name in protocols)}.", ""]
+    return parts
+
+
+def _speed_lines(view: dict[str, Any]) -> list[str]:
+    return [
+        "## Speed",
+        "",
+        "| " + " | ".join(view["heads"]) + " |",
+        "| :-- |" + " --: |" * (len(view["heads"]) - 1),
+        *(
+            f"| {'*' if row['anchor'] else ''}{escape_markdown(row['name'])}{'*' if row['anchor'] else ''} | "
+            + " | ".join(row["texts"])
+            + " |"
+            for row in view["rows"]
+        ),
+        "",
+        *(f"- {escape_markdown(note)}" for note in view["notes"]),
+        "",
+    ]
 
 
 def _published_lines(view: dict[str, Any]) -> list[str]:

@@ -12,7 +12,9 @@ from emo_bench.core.errors import ConfigError
 from emo_bench.report.run_data import RunData, load_run
 
 if TYPE_CHECKING:
+    from emo_bench.record.published import PublishedTable
     from emo_bench.report.figure_style import NamedFigure
+    from emo_bench.report.join_runs import Block
 
 FORMATS = ("csv", "json", "md", "html", "latex", "pdf", "figures")
 DEFAULT_FORMATS = ("csv", "json", "md", "html")
@@ -23,7 +25,7 @@ def write_report(
     *,
     formats: Sequence[str] = DEFAULT_FORMATS,
     output: Path | None = None,
-    published: Sequence[Path] = (),
+    published: Sequence[str | Path] | None = None,
     figures: bool = True,
 ) -> list[Path]:
     """Writes the report of a run.
@@ -32,105 +34,155 @@ def write_report(
         run: The run folder, or what was read from it.
         formats: Some of ``FORMATS``.
         output: Folder of the files; ``report`` within the run folder when absent.
-        published: Files of ``configs/published``, shown in grey.
+        published: Files or names of ``configs/published``, shown in grey; those on the run's data set when absent.
         figures: Whether the page shows figures, which take some seconds to draw.
 
     Returns:
         The files, in the order of ``formats``.
 
     Raises:
-        ConfigError: for an unknown format, or when there is no place to write to.
+        ConfigError: for an unknown format or table, or when there is no place to write to.
         RecordError: when the record cannot be read.
     """
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise ConfigError(f"unknown report format {unknown[0]!r}", expected=f"some of {', '.join(FORMATS)}")
+    _check(formats)
     data = run if isinstance(run, RunData) else load_run(run)
     folder = output or (data.folder / "report" if data.folder else None)
     if folder is None:
         raise ConfigError("a record without a folder needs a place for its report", fix="give `output`")
-    drawn = _Figures(data)
+    return _write(_Report(data, folder, published), formats, figures=figures)
+
+
+def write_joint_report(
+    runs: Sequence[Path | RunData],
+    *,
+    output: Path,
+    formats: Sequence[str] = DEFAULT_FORMATS,
+    published: Sequence[str | Path] | None = None,
+    figures: bool = True,
+) -> list[Path]:
+    """Writes one report of several runs: one table of all systems that share clips and protocols with the first run.
+
+    Runs that cannot be compared with it stand in tables of their own, each with the reason. Players, figures and
+    values per clip are those of the first table.
+
+    Args:
+        runs: Run folders, or what was read from them; at least one.
+        output: Folder of the files.
+        formats: Some of ``FORMATS``.
+        published: As for ``write_report``.
+        figures: As for ``write_report``.
+
+    Raises:
+        ConfigError: for an unknown format or table, or without a run.
+        RecordError: when a record cannot be read.
+    """
+    from emo_bench.report.join_runs import join_runs
+
+    _check(formats)
+    if not runs:
+        raise ConfigError("there is no run to report on", expected="at least one run folder")
+    blocks = join_runs([run if isinstance(run, RunData) else load_run(run) for run in runs])
+    return _write(_Report(blocks[0].run, output, published, blocks[1:]), formats, figures=figures)
+
+
+def _check(formats: Sequence[str]) -> None:
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise ConfigError(f"unknown report format {unknown[0]!r}", expected=f"some of {', '.join(FORMATS)}")
+
+
+def _write(report: _Report, formats: Sequence[str], *, figures: bool) -> list[Path]:
     writers: dict[str, Callable[[], list[Path]]] = {
-        "csv": lambda: _csv(data, folder),
-        "json": lambda: _json(data, folder),
-        "md": lambda: _markdown(data, folder, published),
-        "html": lambda: _html(data, folder, published, drawn if figures else None),
-        "latex": lambda: _latex(data, folder, published),
-        "pdf": lambda: _pdf(data, folder, published, drawn),
-        "figures": lambda: _figures(folder, drawn),
+        "csv": report.csv,
+        "json": report.json,
+        "md": report.markdown,
+        "html": lambda: report.html(figures=figures),
+        "latex": report.latex,
+        "pdf": report.pdf,
+        "figures": report.figures,
     }
-    return [path for name in formats for path in writers[name]()]
+    return [path for name in dict.fromkeys(formats) for path in writers[name]()]
 
 
-class _Figures:
-    """Draws the figures of a run when they are first asked for."""
+class _Report:
+    """One report: figures and published tables are made when they are first asked for, and only once."""
 
-    def __init__(self, run: RunData) -> None:
+    def __init__(
+        self,
+        run: RunData,
+        folder: Path,
+        published: Sequence[str | Path] | None,
+        others: Sequence[Block] = (),
+    ) -> None:
         self._run = run
+        self._folder = folder
+        self._wanted = published
+        self._others = others
 
     @cached_property
-    def made(self) -> list[NamedFigure]:
+    def drawn(self) -> list[NamedFigure]:
         from emo_bench.report.figures import make_figures
 
         return make_figures(self._run)
 
+    @cached_property
+    def published(self) -> list[PublishedTable]:
+        from emo_bench.report.published_choice import chosen_tables
 
-def _text(path: Path, text: str) -> list[Path]:
-    write_text(path, text)
-    return [path]
+        return chosen_tables(self._run.record, self._wanted)
 
+    def csv(self) -> list[Path]:
+        from emo_bench.report.speed import speed_csv, speed_rows
+        from emo_bench.report.text_tables import long_csv, wide_csv
 
-def _csv(data: RunData, folder: Path) -> list[Path]:
-    from emo_bench.report.text_tables import long_csv, wide_csv
+        paths = []
+        for number, run in enumerate((self._run, *(block.run for block in self._others)), start=1):
+            suffix = f"-{number}" if number > 1 else ""
+            paths += self._text(f"table{suffix}.csv", wide_csv(run))
+            paths += self._text(f"values{suffix}.csv", long_csv(run))
+        if speed_rows(self._run):
+            return paths + self._text("speed.csv", speed_csv(self._run))
+        (self._folder / "speed.csv").unlink(missing_ok=True)
+        return paths
 
-    return _text(folder / "table.csv", wide_csv(data)) + _text(folder / "values.csv", long_csv(data))
+    def json(self) -> list[Path]:
+        from emo_bench.report.text_tables import tables_json
 
+        return self._text("table.json", tables_json(self._run, others=self._others))
 
-def _json(data: RunData, folder: Path) -> list[Path]:
-    from emo_bench.report.text_tables import tables_json
+    def markdown(self) -> list[Path]:
+        from emo_bench.report.text_tables import markdown_report
 
-    return _text(folder / "table.json", tables_json(data))
+        return self._text("table.md", markdown_report(self._run, published=self.published, others=self._others))
 
+    def html(self, *, figures: bool) -> list[Path]:
+        from emo_bench.report.html import html_report
 
-def _markdown(data: RunData, folder: Path, published: Sequence[Path]) -> list[Path]:
-    from emo_bench.record.published import load_published
-    from emo_bench.report.text_tables import markdown_report
+        pictures = []
+        if figures:
+            from emo_bench.report.figures import page_figures
 
-    tables = [load_published(path) for path in published]
-    return _text(folder / "table.md", markdown_report(data, published=tables))
+            pictures = page_figures(self.drawn)
+        page = html_report(self._run, figures=pictures, published=self.published, others=self._others)
+        return self._text("report.html", page)
 
+    def latex(self) -> list[Path]:
+        from emo_bench.report.latex import latex_document
 
-def _html(data: RunData, folder: Path, published: Sequence[Path], drawn: _Figures | None) -> list[Path]:
-    from emo_bench.record.published import load_published
-    from emo_bench.report.html import html_report
+        return self._text("tables.tex", latex_document(self._run, published=self.published, others=self._others))
 
-    pictures = []
-    if drawn is not None:
-        from emo_bench.report.figures import page_figures
+    def pdf(self) -> list[Path]:
+        from emo_bench.report.pdf import pdf_report
 
-        pictures = page_figures(drawn.made)
-    tables = [load_published(path) for path in published]
-    return _text(folder / "report.html", html_report(data, figures=pictures, published=tables))
+        data = pdf_report(self._run, figures=self.drawn, published=self.published, others=self._others)
+        write_bytes(self._folder / "report.pdf", data)
+        return [self._folder / "report.pdf"]
 
+    def figures(self) -> list[Path]:
+        from emo_bench.report.figures import write_figures
 
-def _latex(data: RunData, folder: Path, published: Sequence[Path]) -> list[Path]:
-    from emo_bench.record.published import load_published
-    from emo_bench.report.latex import latex_document
+        return write_figures(self.drawn, self._folder / "figures")
 
-    tables = [load_published(path) for path in published]
-    return _text(folder / "tables.tex", latex_document(data, published=tables))
-
-
-def _pdf(data: RunData, folder: Path, published: Sequence[Path], drawn: _Figures) -> list[Path]:
-    from emo_bench.record.published import load_published
-    from emo_bench.report.pdf import pdf_report
-
-    tables = [load_published(path) for path in published]
-    write_bytes(folder / "report.pdf", pdf_report(data, figures=drawn.made, published=tables))
-    return [folder / "report.pdf"]
-
-
-def _figures(folder: Path, drawn: _Figures) -> list[Path]:
-    from emo_bench.report.figures import write_figures
-
-    return write_figures(drawn.made, folder / "figures")
+    def _text(self, name: str, text: str) -> list[Path]:
+        write_text(self._folder / name, text)
+        return [self._folder / name]

@@ -1,0 +1,149 @@
+"""Frames of previews, and pictures that put many of them side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emo_bench.report.figure_style import TEXT_WIDTH, TRUTH_COLOUR, new_figure
+
+Picture = NDArray[np.uint8]
+LONGEST_SIDE = 256
+WIDEST_PICTURE = 1.25
+"""Inches; a few pictures are not blown up to the width of the page."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One frame of a preview.
+
+    Attributes:
+        seconds: Its time from the start.
+        picture: ``uint8 RGB [H, W, 3]``, at most 256 pixels a side.
+    """
+
+    seconds: float
+    picture: Picture
+
+
+def shots(path: Path, choose: Callable[[int], Sequence[int]]) -> list[Shot]:
+    """Some frames of a preview; none when it cannot be read.
+
+    Args:
+        path: The video.
+        choose: From the number of frames to the indices that are wanted; those beyond the end become the last frame.
+    """
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            frames = list(container.decode(video=0))
+    except (av.error.FFmpegError, OSError, IndexError):
+        return []
+    if not frames:
+        return []
+    start = frames[0].time or 0.0
+    places = [min(max(place, 0), len(frames) - 1) for place in choose(len(frames))]
+    return [
+        Shot((frames[i].time or 0.0) - start, _small(np.asarray(frames[i].to_ndarray(format="rgb24"), dtype=np.uint8)))
+        for i in places
+    ]
+
+
+def evenly(count: int) -> Callable[[int], Sequence[int]]:
+    """Indices from the first to the last frame.
+
+    >>> evenly(3)(51)
+    [0, 25, 50]
+    """
+
+    def choose(frames: int) -> list[int]:
+        wanted = min(count, frames)
+        return [round(i * (frames - 1) / max(1, wanted - 1)) for i in range(wanted)]
+
+    return choose
+
+
+def _small(picture: Picture) -> Picture:
+    """Every n-th pixel, so that a page of frames stays small."""
+    step = math.ceil(max(picture.shape[:2]) / LONGEST_SIDE)
+    return picture[::step, ::step]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a mosaic.
+
+    Attributes:
+        label: What stands before it.
+        pictures: One for each column; None leaves the place empty.
+        quiet: Whether the label is grey, as those of anchors are.
+    """
+
+    label: str
+    pictures: Sequence[Picture | None]
+    quiet: bool = False
+
+
+def mosaic(lines: Sequence[Line], heads: Sequence[str]) -> Any:
+    """One figure of all pictures on one axis: dozens of axes would take minutes to lay out.
+
+    Args:
+        lines: Rows; at least one holds a picture.
+        heads: Labels of the columns.
+    """
+    sample = next(picture for line in lines for picture in line.pictures if picture is not None)
+    height, width = sample.shape[:2]
+    gap = max(2, width // 40)
+    across, down = len(heads), len(lines)
+    canvas = np.zeros((down * (height + gap) - gap, across * (width + gap) - gap, 4), dtype=np.uint8)
+    for y, line in enumerate(lines):
+        for x, picture in enumerate(line.pictures):
+            if picture is None:
+                continue
+            h, w = min(height, picture.shape[0]), min(width, picture.shape[1])
+            top, left = y * (height + gap), x * (width + gap)
+            canvas[top : top + h, left : left + w, :3] = picture[:h, :w]
+            canvas[top : top + h, left : left + w, 3] = 255
+    inches = min(TEXT_WIDTH - 1.3, across * WIDEST_PICTURE)
+    figure, axes = new_figure(inches + 1.3, 0.3 + inches * canvas.shape[0] / canvas.shape[1])
+    axis = axes[0]
+    axis.imshow(canvas, interpolation="nearest", aspect="equal")
+    axis.set_xticks([x * (width + gap) + width / 2 for x in range(across)], list(heads))
+    axis.set_yticks([y * (height + gap) + height / 2 for y in range(down)], [line.label for line in lines])
+    axis.tick_params(length=0, labeltop=True, labelbottom=False, pad=4)
+    for label, line in zip(axis.get_yticklabels(), lines, strict=True):
+        label.set_color("#6b6e77" if line.quiet else TRUTH_COLOUR)
+    for side in axis.spines.values():
+        side.set_visible(False)
+    return figure
+
+
+def with_box(picture: Picture, box: tuple[float, float, float, float], colour: tuple[int, int, int]) -> Picture:
+    """The picture with a frame around a region, and darker outside of it.
+
+    Args:
+        picture: ``uint8 RGB [H, W, 3]``.
+        box: Left, top, right, bottom as fractions of the picture.
+        colour: Of the line.
+    """
+    height, width = picture.shape[:2]
+    left, right = (min(max(round(box[side] * width), 0), width) for side in (0, 2))
+    top, bottom = (min(max(round(box[side] * height), 0), height) for side in (1, 3))
+    shown: Picture = (picture * 0.45).astype(np.uint8)
+    shown[top:bottom, left:right] = picture[top:bottom, left:right]
+    line = max(1, width // 96)
+    for y0, y1, x0, x1 in (
+        (top, top + line, left, right),
+        (bottom - line, bottom, left, right),
+        (top, bottom, left, left + line),
+        (top, bottom, right - line, right),
+    ):
+        shown[max(y0, 0) : y1, max(x0, 0) : x1] = colour
+    return shown
