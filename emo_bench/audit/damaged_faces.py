@@ -103,15 +103,15 @@ def swapped(original: Original, level: float) -> Video:
 
 MOUTH_WARP = Distortion(
     name="mouth-warp",
-    title="Expression noise\n(mouth warped)",
-    unit="σ in % of the face",
+    title="Expression: warped",
+    unit="σ, % of face",
     levels=(1, 2, 4, 8),
     change_video=mouth_warped,
     needs_face=True,
 )
 MOUTH_JITTER = Distortion(
     name="mouth-jitter",
-    title="Expression noise\n(mouth of a nearby frame)",
+    title="Expression: jittered",
     unit="± frames",
     levels=(1, 2, 4, 8, 16),
     change_video=mouth_jittered,
@@ -120,7 +120,7 @@ MOUTH_JITTER = Distortion(
 IDENTITY_SWAP = Distortion(
     name="identity-swap",
     title="Identity swap",
-    unit="share of the clip",
+    unit="share of clip",
     levels=(0.1, 0.25, 0.5, 1.0),
     change_video=swapped,
     needs_partner=True,

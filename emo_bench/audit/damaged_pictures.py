@@ -65,11 +65,11 @@ def compressed(original: Original, level: float) -> Video:
 BLUR = Distortion(
     name="blur",
     title="Blur",
-    unit="σ in px of a 256 px picture",
+    unit="σ, px of 256",
     levels=(0.5, 1, 2, 4, 8),
     change_video=blurred,
 )
-NOISE = Distortion(name="noise", title="Noise", unit="σ in grey levels", levels=(2, 5, 10, 20, 40), change_video=noisy)
+NOISE = Distortion(name="noise", title="Noise", unit="σ, grey levels", levels=(2, 5, 10, 20, 40), change_video=noisy)
 COMPRESSION = Distortion(
-    name="compression", title="Compression", unit="CRF of H.264", levels=(28, 34, 40, 46), change_video=compressed
+    name="compression", title="Compression", unit="H.264 CRF", levels=(28, 34, 40, 46), change_video=compressed
 )

@@ -82,7 +82,7 @@ def jittered(original: Original, level: float) -> Video:
 FROZEN = Distortion(
     name="frozen",
     title="Frozen",
-    unit="share of the clip",
+    unit="share of clip",
     levels=(0.1, 0.25, 0.5, 1.0),
     change_video=frozen,
     anchor="frozen",

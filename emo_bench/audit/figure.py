@@ -13,14 +13,14 @@ PASS_SHADES = ("#005a41", "#1f7d61", "#4f9f85", "#83bfa9", "#b5dccd")
 """Told already at the first level of the ladder: dark; only at a later one: light."""
 COLOURS: dict[Verdict, str] = {"fail": "#c2410c", "tie": "#f1d9a0", "cannot": "#ececea", "no_value": "#ffffff"}
 MEANING: dict[Verdict, str] = {
-    "pass": "orders the ladder (dark: told from its first level)",
-    "tie": "worst level not told from nothing",
+    "pass": "orders the ladder; the smallest level that is told from nothing (dark: the first)",
+    "tie": "even the worst level is not told from nothing",
     "fail": "wrong order",
-    "cannot": "declared blind (! reacts all the same)",
+    "cannot": "declared blind (!: reacts all the same)",
     "no_value": "no value",
 }
 NAMES: dict[Verdict, str] = {"pass": "", "tie": "not told", "fail": "wrong", "cannot": "blind", "no_value": "no value"}
-INK = "#3a3d45"
+INK, SOFT = "#3a3d45", "#7a7d86"
 
 
 def write_figure(folder: Path, record: AuditRecord) -> None:
@@ -37,9 +37,9 @@ def heat_map(record: AuditRecord) -> Any | None:
     if not rows:
         return None
     cells = {(item.protocol, item.key, item.distortion): item for item in record.findings}
-    width = 1.75 + 0.72 * len(record.distortions)
+    width = 1.75 + 0.68 * len(record.distortions)
     with style():
-        figure, axes = new_figure(max(4.2, width), 1.75 + 0.27 * len(rows))
+        figure, axes = new_figure(max(4.2, width), 1.35 + 0.25 * len(rows))
         axis = axes[0]
         for y, (protocol, key, _) in enumerate(rows):
             for x, ladder in enumerate(record.distortions):
@@ -77,20 +77,24 @@ def _colour(finding: Finding, ladder: DistortionEntry) -> tuple[str, bool]:
 def _labels(axis: Any, record: AuditRecord, rows: list[tuple[str, str, str]]) -> None:
     axis.set_xlim(0, len(record.distortions))
     axis.set_ylim(len(rows), 0)
-    places = [x + 0.5 for x in range(len(record.distortions))]
-    axis.set_xticks(places, [f"{entry.title}\n{_short(entry.unit)}" for entry in record.distortions])
+    for x, entry in enumerate(record.distortions):
+        for text, lift, colour, weight in ((entry.unit, 4, SOFT, "normal"), (entry.title, 19, INK, "bold")):
+            axis.annotate(
+                _wrapped(text), (x + 0.5, 0), xytext=(0, lift), textcoords="offset points", ha="center", va="bottom",
+                fontsize=6, color=colour, fontweight=weight, linespacing=1.1, annotation_clip=False,
+            )  # fmt: skip
+    axis.set_xticks([])
     axis.set_yticks([y + 0.5 for y in range(len(rows))], [f"{label}  {protocol}" for protocol, _, label in rows])
-    axis.tick_params(length=0, labeltop=True, labelbottom=False, labelsize=6.5)
-    for tick in axis.get_xticklabels():
-        tick.set_rotation(38)
-        tick.set_ha("left")
-        tick.set_rotation_mode("anchor")
+    axis.tick_params(length=0, labelsize=6.5)
     for side in axis.spines.values():
         side.set_visible(False)
 
 
-def _short(unit: str) -> str:
-    return unit.replace(" of a 256 px picture", "").replace(" of the clip", "")
+def _wrapped(text: str) -> str:
+    """At most two lines that fit over a column."""
+    from textwrap import wrap
+
+    return "\n".join(wrap(text, 14)[:2])
 
 
 def _legend(figure: Any, record: AuditRecord) -> None:
@@ -107,4 +111,4 @@ def _legend(figure: Any, record: AuditRecord) -> None:
         )
         for verdict in shown
     ]
-    figure.legend(handles=handles, loc="outside lower left", ncols=2 if len(handles) > 2 else 1, fontsize=6.5)
+    figure.legend(handles=handles, loc="outside lower left", ncols=2, fontsize=6.5, labelcolor=INK)
