@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -106,6 +107,7 @@ def run_limited(
             return ProcessResult(returncode=None, stopped_for=None, seconds=0.0, peak_memory=0, error=str(error))
     stopped_for: Literal["time", "memory", "log"] | None = None
     peak = 0
+    guardian = _guardian(process.pid, mark)
     try:
         while process.poll() is None and stopped_for is None:
             peak = max(peak, _resident(process.pid))
@@ -117,6 +119,7 @@ def run_limited(
             on_stop()
     finally:
         _end(process, mark)
+        _dismiss(guardian)
     return ProcessResult(
         returncode=process.returncode,
         stopped_for=stopped_for,
@@ -160,6 +163,23 @@ def _end(process: subprocess.Popen[bytes], mark: str) -> None:
     for pid in _marked(mark):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
+
+
+def _guardian(group: int, mark: str) -> subprocess.Popen[bytes]:
+    """A process that ends the program's group should this process be killed; see ``guardian.py``."""
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", str(Path(__file__).with_name("guardian.py")), str(group), f"{MARK}={mark}"],
+        env={},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _dismiss(guardian: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        guardian.communicate(b".")
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,45 @@ def test_no_credentials_are_handed_over() -> None:
     kept = clean_environment({"OWN": "1"}, inherited=inherited)
     assert kept == {"PATH": "/bin", "HOME": "/h", "OWN": "1"}
     assert "PYTHONPATH" not in clean_environment({}, inherited=dict(os.environ))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are listed on Linux only")
+def test_a_killed_owner_leaves_no_program_behind(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    # The program leaves its group for a child of its own, as launchers do.
+    program = (
+        "import os, pathlib, subprocess, sys, time;"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)'], start_new_session=True);"
+        f"part = pathlib.Path({str(note)!r} + '.part'); part.write_text(f'{{os.getpid()}} {{child.pid}}');"
+        f"part.rename({str(note)!r}); time.sleep(300)"
+    )
+    owner = (
+        "import sys; from pathlib import Path;"
+        "from emo_bench.generate.external_process import ProcessLimits, run_limited;"
+        f"run_limited([sys.executable, '-c', {program!r}], cwd=Path({str(tmp_path)!r}), environment={{}},"
+        f" log=Path({str(tmp_path / 'log')!r}), limits=ProcessLimits(seconds=300))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", owner])
+    assert _becomes(note.exists), "the program did not start"
+    started = [int(pid) for pid in note.read_text().split()]
+    assert all(_alive(pid) for pid in started)
+    process.kill()
+    process.wait()
+    assert _becomes(lambda: not any(_alive(pid) for pid in started))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _becomes(condition: Callable[[], bool], *, seconds: float = 60.0) -> bool:
+    """Waits until the condition holds; False when it does not come to hold in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
