@@ -43,7 +43,7 @@ EMO_SD15 = Preset(
 EMO_SYNTH = Preset(
     name="emo-synth",
     model={
-        "in_channels": 8,
+        "in_channels": 16,
         "block_out_channels": (64, 96),
         "layers_per_block": 1,
         "attention_levels": (False, True),
@@ -68,7 +68,7 @@ EMO_SYNTH = Preset(
     schedule=COSINE,
     audio_encoder={"kind": "log-mel", "fps": 25.0, "bands": 48, "steps": 4},
     autoencoder_config={
-        "latent_channels": 8,
+        "latent_channels": 16,
         "widths": (32, 64, 96),
         "encoder_blocks": (0, 1, 1),
         "decoder_blocks": (1, 1, 2),
