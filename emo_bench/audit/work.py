@@ -30,10 +30,13 @@ from emo_bench.extract.feature_store import FeatureResult
 from emo_bench.extract.single_pass import extract_clip
 from emo_bench.generate.clip_store import DamagedClipError, Sidecar, StoredClip
 from emo_bench.generate.conform import fit_length, moved_box, resize_video
-from emo_bench.media.types import Audio, Video
+from emo_bench.media.types import Audio, Video, video_from_array
 
 if TYPE_CHECKING:
     from emo_metrics.contract import ClipInputs
+
+HELD_BYTES = 256 << 20
+"""Largest clip, in bytes of pictures, that is kept in memory between two of its rungs."""
 
 
 @dataclass(frozen=True, order=True)
@@ -58,15 +61,15 @@ class Rung:
 
 
 def rungs(context: RunContext, chosen: Sequence[Ladder], clips: Sequence[str]) -> list[Rung]:
-    """Every clip at every level; a partner is the next clip of another identity."""
+    """Every clip at every level, one clip after the other; a partner is the next clip of another identity."""
     from emo_bench.data.manifest import Manifest
 
     pool = Manifest(context.manifest.root, [entry for entry in context.manifest.entries if entry.id in set(clips)])
     found = []
-    for ladder in chosen:
-        for clip in sorted(clips):
-            needs = ladder.distortion.needs_partner
-            partner = partner_of(clip, context.manifest, pool, "other_identity") if needs else None
+    for clip in sorted(clips):
+        stranger = partner_of(clip, context.manifest, pool, "other_identity")
+        for ladder in chosen:
+            partner = stranger if ladder.distortion.needs_partner else None
             found += [Rung(ladder.name, level, clip, partner) for level in ladder.levels]
     return found
 
@@ -130,27 +133,55 @@ def _reference_index(context: RunContext, clip: str, truth: StoredClip) -> int:
     return min(context.entries[clip].reference_frame, truth.spec.n_frames - 1)
 
 
-def work(context: RunContext, rung: Rung) -> Outcome:
+class Workshop:
+    """A run's stores and networks, and the frames of the clip that was distorted last.
+
+    A clip of ordinary size is decoded once for all its rungs; one of more than ``HELD_BYTES`` is read piece by piece.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        self.context = context
+        self._key = ""
+        self._opened: tuple[Video, Audio] | None = None
+
+    def opened(self, truth: StoredClip) -> tuple[Video, Audio]:
+        """Pictures and sound of a ground truth, checked against its sidecar when it is read.
+
+        Raises:
+            DamagedClipError: when the stored file is not what was written.
+        """
+        if self._opened is None or self._key != truth.sidecar.key:
+            self._opened = None  # let go of the old frames first
+            video, audio = self.context.clips.open(truth)
+            spec = video.spec
+            if spec.width * spec.height * 3 * spec.n_frames <= HELD_BYTES:
+                video = video_from_array(video.read_all(), fps=spec.fps)
+            self._key, self._opened = truth.sidecar.key, (video, audio)
+        return self._opened
+
+
+def work(workshop: Workshop, rung: Rung) -> Outcome:
     """Makes whatever features of a distorted clip are missing; a failing clip becomes an outcome.
 
     Raises:
         OSError: when the store cannot be written.
     """
+    context = workshop.context
     unit = rung.unit(context.config.seeds[0])
     try:
-        return _attempt(context, rung, unit)
+        return _attempt(workshop, rung, unit)
     except DamagedClipError:
         prepare_clip(context, Unit(GROUND_TRUTH, rung.clip, unit.seed))
         if rung.partner:
             prepare_clip(context, Unit(GROUND_TRUTH, rung.partner, unit.seed))
     try:
-        return _attempt(context, rung, unit)
+        return _attempt(workshop, rung, unit)
     except DamagedClipError as error:
         return Outcome(unit, code=error.code, reason=str(error), stage="extract")
 
 
-def _attempt(context: RunContext, rung: Rung, unit: Unit) -> Outcome:
-    started = time.perf_counter()
+def _attempt(workshop: Workshop, rung: Rung, unit: Unit) -> Outcome:
+    context, started = workshop.context, time.perf_counter()
     try:
         side = sidecar_of(context, rung)
         truth = _stored(context, rung.clip)
@@ -158,7 +189,7 @@ def _attempt(context: RunContext, rung: Rung, unit: Unit) -> Outcome:
         known = {name: got for name, key in keys.items() if (got := context.features.get(name, key)) is not None}
         missing = [name for name in keys if name not in known]
         if missing:
-            made = _extract(context, rung, truth, missing, known)
+            made = _extract(workshop, rung, truth, missing, known)
             for name, result in made.items():
                 context.features.put(name, keys[name], result)
             known = {**known, **made}
@@ -211,11 +242,12 @@ def distorted(context: RunContext, rung: Rung, video: Video, audio: Audio, truth
 
 
 def _extract(
-    context: RunContext, rung: Rung, truth: StoredClip, names: Sequence[str], known: dict[str, FeatureResult]
+    workshop: Workshop, rung: Rung, truth: StoredClip, names: Sequence[str], known: dict[str, FeatureResult]
 ) -> dict[str, FeatureResult]:
     from emo_metrics.contract import ClipInputs, Need
 
-    truth_video, truth_audio = context.clips.open(truth)
+    context = workshop.context
+    truth_video, truth_audio = workshop.opened(truth)
     video, audio = distorted(context, rung, truth_video, truth_audio, truth)
     extractors = [context.extractor(name) for name in names]
     needs = frozenset[Need]().union(*(extractor.needs for extractor in extractors))
@@ -256,9 +288,9 @@ def climb(spec: RunSpec, all_rungs: Sequence[Rung], *, workers: int, display: Di
 
     try:
         if workers == 1 or len(all_rungs) < 2:
-            context = RunContext(spec)
+            workshop = Workshop(RunContext(spec))
             for rung in all_rungs:
-                keep(rung, work(context, rung))
+                keep(rung, work(workshop, rung))
         else:
             _in_processes(spec, all_rungs, workers, keep)
     except BrokenProcessPool:
@@ -276,23 +308,27 @@ def _in_processes(
 ) -> None:
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_open, initargs=(spec,))
     try:
-        waiting = {pool.submit(_work_here, rung): rung for rung in all_rungs}
+        by_clip: dict[str, list[Rung]] = {}
+        for rung in all_rungs:
+            by_clip.setdefault(rung.clip, []).append(rung)
+        waiting = {pool.submit(_work_here, group): group for group in by_clip.values()}
         for done in as_completed(waiting):
-            keep(waiting[done], done.result())
+            for rung, outcome in zip(waiting[done], done.result(), strict=True):
+                keep(rung, outcome)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-_HERE: list[RunContext] = []
-"""The one context of a worker process."""
+_HERE: list[Workshop] = []
+"""The one workshop of a worker process."""
 
 
 def _open(spec: RunSpec) -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-    _HERE[:] = [RunContext(spec)]
+    _HERE[:] = [Workshop(RunContext(spec))]
 
 
-def _work_here(rung: Rung) -> Outcome:
-    return work(_HERE[0], rung)
+def _work_here(group: Sequence[Rung]) -> list[Outcome]:
+    return [work(_HERE[0], rung) for rung in group]

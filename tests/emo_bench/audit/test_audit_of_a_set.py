@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from emo_bench.audit.distortions import ladders
 from emo_bench.audit.result import AuditRecord, as_markdown, read_audit
 from emo_bench.audit.run import audit_suite_of, run_audit
+from emo_bench.cli.main import main
 from emo_bench.config.suite import suite_from_values
 from emo_bench.core.errors import RecordError
 from emo_bench.extract.catalogue import load_catalogues, metrics
@@ -20,7 +22,7 @@ from emo_metrics.contract import ClipFeatures, ClipMetric, Direction, ProtocolSp
 from emo_metrics.image_similarity import Psnr
 
 NAMES = ("blur", "noise", "mouth-warp", "identity-swap", "audio-late")
-LEVELS = ("blur=2,8", "noise=20,60", "mouth-warp=4,12", "identity-swap=0.3,1", "audio-late=1,5")
+LEVELS = ("blur=8,32", "noise=20,60", "mouth-warp=4,12", "identity-swap=0.3,1", "audio-late=1,5")
 
 
 class WrongWayRound(Psnr):
@@ -87,7 +89,7 @@ def test_verdicts(record: AuditRecord) -> None:
     assert set(verdicts(record, "speechless/psnr@1").values()) == {"no_value", "cannot"}
     assert verdicts(record, "flicker/luma@1")["identity-swap"] == "cannot"
     told = {item.distortion: item.smallest_told for item in record.findings if item.protocol == "psnr/rgb@1"}
-    assert told["blur"] == 2
+    assert told["blur"] == 8
     assert told["audio-late"] is None
     assert {check.worse for check in record.anchors} == {"frozen"}
     assert (record.n_clips, record.n_identities, record.status) == (4, 4, "complete")
@@ -103,7 +105,7 @@ def test_files_say_the_same(record: AuditRecord, work_folder: Path) -> None:
     }
     text = (folder / "audit.md").read_text()
     assert text == as_markdown(record)
-    assert "| `psnr/rgb@1` | PSNR | ✓ 2 |" in text
+    assert "| `psnr/rgb@1` | PSNR | ✓ 8 |" in text
     assert "`wrong/psnr@1` psnr, noise: puts level 60 before level 20" in text
     assert (folder / "audit.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "audit.pdf").read_bytes().startswith(b"%PDF")
@@ -129,7 +131,7 @@ def test_a_second_audit_computes_nothing_and_finds_the_same(
 
 
 def test_only_new_levels_are_computed(tiny, manifest: Path, work_folder: Path, record: AuditRecord) -> None:
-    more = audit(tiny, manifest, work_folder, names=["blur"], levels=["blur=2,8,12"], metrics=METRICS[:1])
+    more = audit(tiny, manifest, work_folder, names=["blur"], levels=["blur=8,32,40"], metrics=METRICS[:1])
     assert more.timings.units_computed == 4
     assert verdicts(more, "psnr/rgb@1") == {"blur": "pass"}
 
@@ -164,15 +166,26 @@ def test_broken_clips_are_reported(tiny, tmp_path: Path) -> None:
     assert any(entry.clip == "clip-01" and entry.stage == "prepare" for entry in record.failures)
 
 
-def test_command_line(tiny, manifest: Path, tmp_path: Path) -> None:
-    suite = tiny.suite(manifest, tmp_path, anchors=[], execution={"workers": 2})
-    options = ["--metrics", "psnr/rgb@1", "-d", "noise", "--levels", "noise=20,60", "-o", tmp_path / "out"]
-    done = tiny.cli("audit", "--config", suite, *options, "--json", cwd=tmp_path)
-    assert done.code == 0, done.err
-    (finding,) = done.json["findings"]
+def test_command_line(tiny, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    suite = str(tiny.suite(manifest, tmp_path, anchors=[]))
+    options = ["--metrics", "psnr/rgb@1", "-d", "noise", "--levels", "noise=20,60", "-o", str(tmp_path / "out"), "-q"]
+    assert main(["audit", "--config", suite, *options]) == 0
+    shown = capsys.readouterr().out
+    assert "✓ 20" in shown
+    assert f"record: {tmp_path / 'out' / 'audit.json'}" in shown
+    assert main(["audit", "--config", suite, *options, "--json"]) == 0
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
     assert (finding["verdict"], finding["smallest_told"]) == ("pass", 20)
-    assert (tmp_path / "out" / "audit.json").is_file()
-    wrong = tiny.cli("audit", "--config", suite, "-d", "nois", cwd=tmp_path)
-    assert wrong.code == 2
-    assert "did you mean 'noise'" in wrong.err
-    assert tiny.cli("audit", "--config", suite, "-m", "psnr/rgb", cwd=tmp_path).code == 2
+    assert main(["audit", "--config", suite, "-d", "nois"]) == 2
+    assert "did you mean 'noise'" in capsys.readouterr().err
+    assert main(["audit", "--config", suite, "-m", "psnr/rgb"]) == 2
+
+
+@pytest.mark.slow
+def test_the_number_of_workers_changes_nothing(tiny, manifest: Path, tmp_path: Path) -> None:
+    found = []
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        changes = {"metrics": METRICS[:2], "execution": {"workers": workers}}
+        found.append(audit(tiny, manifest, folder, names=["noise"], levels=["noise=20,60"], **changes).findings)
+    assert found[0] == found[1]

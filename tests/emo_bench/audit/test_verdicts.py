@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emo_bench.audit.distortions import Ladder, distortions, ladders
-from emo_bench.audit.judge import baseline_of, clip_evidence, judge, set_evidence, smallest_told
+from emo_bench.audit.judge import baseline_of, clip_evidence, judge, set_evidence, smallest_told, why_blind_to
 from emo_bench.audit.result import Finding, Step
 from emo_bench.config.schema import Statistics
 from emo_bench.scoring.comparisons import Scores
@@ -151,3 +151,15 @@ def test_a_distance_of_sets_is_judged_by_the_jackknife() -> None:
     assert len(calls) <= 4 * 11  # every set of clips is computed once, not once per pair
     (swap,) = ladders(["identity-swap"])
     assert judge(evidence, swap, Statistics()).verdict == "cannot"
+
+
+def test_declarations_of_the_protocols_that_come_with_it() -> None:
+    from emo_metrics.beat_alignment import BeatAlignment
+    from emo_metrics.flicker import Flicker
+    from emo_metrics.synth.sync import SyncOnSynth
+
+    late, swap = ladders(["audio-late", "identity-swap"])
+    assert why_blind_to(Flicker.spec, swap)
+    assert why_blind_to(Flicker.spec, late)
+    assert why_blind_to(BeatAlignment.spec, late)
+    assert not why_blind_to(SyncOnSynth.spec, late)
