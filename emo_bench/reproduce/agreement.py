@@ -14,7 +14,7 @@ How = Literal["exact", "within", "different"]
 What = Literal["value", "interval", "per clip", "comparison", "anchor check", "clip"]
 
 DEFAULT_TOLERANCE = 1e-3
-"""Other processors and other versions of the libraries stay below it (docs/guide/reproduce.md)."""
+"""Other processors and other versions of the libraries stay below it (docs/guide/checkpoint.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
