@@ -54,7 +54,7 @@ def test_only_clips_that_were_really_made_have_a_time(tmp_path: Path) -> None:
         + line("a", "again", 0.01, reused=7)  # a later run that found the same clip keeps the time it took to make it
         + line("a", "changed", 4.0)
         + line("a", "changed", 0.01, reused=7, clip_key="another")
-        + line("a", "truth", 4.0, seconds={"prepare": 1.0})
+        + line("a", "truth", 4.0).replace("generate", "prepare")
         + "\n[]\n"
         + line("a", "torn", 1.0)[:20]
     )
