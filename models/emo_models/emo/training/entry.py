@@ -23,7 +23,7 @@ from emo_models.emo.training.batches import LatentClips
 from emo_models.emo.training.clips import TrainingClips
 from emo_models.emo.training.config import StageConfig, TrainConfig
 from emo_models.emo.training.diagnostics import audio_gap, check_speech, motion_dependence, probe_batch, spread_clips
-from emo_models.emo.training.loop import Trainer
+from emo_models.emo.training.loop import Trainer, make_accelerator
 from emo_models.emo.training.mouth_reader import MouthReader, train_mouth_reader
 from emo_models.emo.training.pictures import curve_picture, sample_grid
 from emo_models.emo.training.tracking import Tracker
@@ -38,7 +38,12 @@ def run_training(
     """See `emo_models.emo.training.run`."""
     out.mkdir(parents=True, exist_ok=True)
     preset = preset_named(config.preset)
-    vae = _autoencoder(config, preset, data, out, report)
+    accelerator = make_accelerator(config)
+    if not accelerator.is_main_process:
+        report = _silent
+    # One process trains the autoencoder, the others then load it.
+    with accelerator.main_process_first():
+        vae = _autoencoder(config, preset, data, out, report)
     encoder = _audio_encoder(config, preset)
     model = _model(config, preset, data)
     schedule = NoiseSchedule(preset.schedule)
@@ -52,9 +57,12 @@ def run_training(
         facts={"preset": preset.name, "trained_on": preset.trained_on},
     )
     diagnosis = _Diagnosis(config, pipeline, latents, held_out, schedule, out, report)
-    trainer = Trainer(config, model, latents, schedule, out, report=report, diagnose=diagnosis)
-    tracker = Tracker(out)
+    trainer = Trainer(config, model, latents, schedule, out, report=report, diagnose=diagnosis, accelerator=accelerator)
+    tracker = Tracker(out) if accelerator.is_main_process else None
     trainer.run()
+    accelerator.wait_for_everyone()
+    if tracker is None:
+        return out / "pipeline"
     (out / "history.json").write_text(json.dumps({"loss": trainer.history, "values": trainer.values}), "utf-8")
     tracker.write(trainer.history, trainer.values)
     curve_picture(trainer.history, trainer.values, out / "loss.png")
@@ -63,6 +71,10 @@ def run_training(
         pipeline.facts["steps"] = trainer.progress.total
         pipeline.save_pretrained(out / "pipeline")
     return out / "pipeline"
+
+
+def _silent(line: str) -> None:
+    """What the processes beside the first one report."""
 
 
 class _Diagnosis:

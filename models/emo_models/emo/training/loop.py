@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 from torch import Tensor, nn
 
 from emo_models.checkpoints import Checkpoint, complete_checkpoints, read_checkpoint, write_checkpoint
@@ -48,7 +50,7 @@ class Trainer:
         out: Folder for checkpoints.
         report: Called with lines for the user.
         diagnose: Called every ``diagnostics_every`` steps and at the end of a stage.
-        accelerator: accelerate's; by default one from ``mixed_precision``.
+        accelerator: accelerate's; by default `make_accelerator`.
     """
 
     def __init__(
@@ -63,10 +65,7 @@ class Trainer:
         diagnose: Diagnose | None = None,
         accelerator: Accelerator | None = None,
     ) -> None:
-        unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-        self.accelerator = accelerator or Accelerator(
-            mixed_precision=config.mixed_precision, cpu=not torch.cuda.is_available(), kwargs_handlers=[unused]
-        )
+        self.accelerator = accelerator or make_accelerator(config)
         self.config, self.clips, self.schedule, self.out = config, clips, schedule, out
         self.report, self.diagnose = report, diagnose
         self.model = model
@@ -187,6 +186,16 @@ class Trainer:
         self.history, self.values = state["history"], state["values"]
         name = self.config.stages[self.progress.stage].name
         self.report(f"going on from stage {name}, step {self.progress.step}")
+
+
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """One process, or as many as torchrun started, each with its own batches and with averaged gradients (DDP)."""
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    # The others wait while the first process trains an autoencoder or draws samples.
+    patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))
+    return Accelerator(
+        mixed_precision=config.mixed_precision, cpu=not torch.cuda.is_available(), kwargs_handlers=[unused, patience]
+    )
 
 
 def stage_lr(step: int, stage: StageConfig) -> float:
