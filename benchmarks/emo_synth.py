@@ -1,0 +1,205 @@
+"""What `emo-synth` reaches on people and sentences it has never seen: speech, seams, head, blinks, speed, region.
+
+Everything is read from the generated frames by ``face/synth@1`` and compared with the truth of HDTF-Synth's test split
+or with what the same reader sees on the real frames.
+
+    python benchmarks/emo_synth.py --clips 20 --into docs/emo_synth_measured.md --sheet docs/figures/emo-synth.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from emo_bench.data.extractor_training_data import TrainingClip, load_slice
+from emo_bench.generate.emo import EMBEDDED, weights_folder
+from emo_metrics.synth.face import EXPRESSION_NAMES, FaceNetworks
+from emo_models.emo.guidance import Guidance
+from emo_models.emo.pipeline import EMOPipeline, SamplingOptions
+from emo_models.emo.training.diagnostics import seam_score
+from emo_models.emo.training.mouth_reader import correlation, lag_curve
+
+SPEEDS = (0.1, 0.7, 1.3, 1.9)
+STYLES = ("photo", "painting", "anime", "sketch", "cg")
+Frames = NDArray[np.uint8]
+Reading = dict[str, NDArray[np.generic]]
+
+
+def portrait_of(clip: TrainingClip) -> Frames:
+    """The reference image of a clip."""
+    return clip.frames[clip.reference_frame]
+
+
+def face_region(clip: TrainingClip) -> tuple[float, float, float, float]:
+    """The union of the clip's face boxes as fractions of the picture."""
+    boxes, side = clip.truth["box"], clip.frames.shape[1]
+    low, high = boxes[:, :2].min(0) / side, boxes[:, 2:].max(0) / side
+    return float(max(low[0], 0)), float(max(low[1], 0)), float(min(high[0], 1)), float(min(high[1], 1))
+
+
+def opening(reading: Reading) -> NDArray[np.float64]:
+    """Mouth opening per frame, head units."""
+    return np.nan_to_num(np.asarray(reading["mouth"], np.float64)[:, 0])
+
+
+def head_speed(reading: Reading) -> float:
+    """Mean rotation from frame to frame in degrees (yaw, pitch, roll together)."""
+    steps = np.diff(np.asarray(reading["pose"], np.float64), axis=0)
+    return float(np.nanmean(np.sqrt(np.square(steps).sum(axis=1))))
+
+
+def blinks(reading: Reading) -> int:
+    """How often the eyes close."""
+    columns = [EXPRESSION_NAMES.index("blink_left"), EXPRESSION_NAMES.index("blink_right")]
+    closed = np.asarray(reading["expression"], np.float64)[:, columns].mean(axis=1) > 0.5
+    return int((np.diff(closed.astype(np.int8)) == 1).sum() + closed[0])
+
+
+def kept_inside(
+    reading: Reading, region: tuple[float, float, float, float], side: int, *, slack: float = 0.03
+) -> float:
+    """Share of frames whose landmarks all lie in the region, give or take ``slack`` of the picture's side."""
+    points = np.asarray(reading["points68"], np.float64) / side
+    low, high = np.asarray(region[:2]) - slack, np.asarray(region[2:]) + slack
+    return float(((points >= low) & (points <= high)).all(axis=(1, 2)).mean())
+
+
+def spread(clips: Sequence[TrainingClip], count: int) -> list[TrainingClip]:
+    """``count`` clips spread evenly."""
+    return [clips[int(i)] for i in np.linspace(0, len(clips) - 1, min(count, len(clips)))]
+
+
+def row(name: str, value: str) -> str:
+    """A line of the table."""
+    return f"| {name} | {value} |\n"
+
+
+def speech_rows(
+    clips: Sequence[TrainingClip], made: Sequence[Frames], wrong: Sequence[Frames], reader: FaceNetworks, border: int
+) -> str:
+    """Mouth, seams, head and blinks of videos made from the right sound, and the mouth from another clip's."""
+    truth = [clip.truth["mouth_opening"].astype(np.float64) for clip in clips]
+    own = [reader.read(clip.frames) for clip in clips]
+    seen = [reader.read(frames) for frames in made]
+    other = [opening(reader.read(frames)) for frames in wrong]
+    each = [correlation(opening(a), b[: len(a["mouth"])]) for a, b in zip(seen, truth, strict=True)]
+    real = [correlation(opening(a), b) for a, b in zip(own, truth, strict=True)]
+    lags = lag_curve([opening(a) for a in seen], truth)
+    peak = max(lags, key=lambda lag: lags[lag])
+    found = np.concatenate([np.asarray(a["found"]) for a in seen])
+    shuffled = [correlation(a, b[: len(a)]) for a, b in zip(other, truth, strict=True)]
+    seams = [seam_score(frames, clip_frames=border) for frames in made]
+    seams_real = [seam_score(clip.frames, clip_frames=border) for clip in clips]
+    return (
+        row("mouth opening against the truth, mean correlation", f"{np.mean(each):.3f}")
+        + row("… median, least", f"{np.median(each):.3f}, {np.min(each):.3f}")
+        + row("… the reader's own on the real frames", f"{np.mean(real):.3f}")
+        + row("… with another clip's sound", f"{np.mean(shuffled):.3f}")
+        + row("… lag of the peak (frames, positive is late)", f"{peak:+d}")
+        + row("… at lags -2, -1, 0, +1, +2", ", ".join(f"{lags[k]:.3f}" for k in (-2, -1, 0, 1, 2)))
+        + row("frames with a face", f"{found.mean():.4f}")
+        + row("seam score (real frames at the same places)", f"{np.mean(seams):.3f} ({np.mean(seams_real):.3f})")
+        + row(
+            "head rotation, degrees a frame (real)",
+            f"{np.mean([head_speed(a) for a in seen]):.3f} ({np.mean([head_speed(a) for a in own]):.3f})",
+        )
+        + row("blinks in all clips (real)", f"{sum(map(blinks, seen))} ({sum(map(blinks, own))})")
+    )
+
+
+def control_rows(
+    pipeline: EMOPipeline, clips: Sequence[TrainingClip], reader: FaceNetworks, base: SamplingOptions
+) -> str:
+    """Speed and face region."""
+    text = ""
+    speeds = {}
+    for speed in SPEEDS:
+        runs = [reader.read(pipeline(portrait_of(c), c.audio, seed=1, options=base, speed=speed).frames) for c in clips]
+        speeds[speed] = float(np.mean([head_speed(run) for run in runs]))
+    shown = ", ".join(f"{speed}: {value:.3f}" for speed, value in speeds.items())
+    rising = all(a < b for a, b in zip(list(speeds.values()), list(speeds.values())[1:], strict=False))
+    text += row("head rotation at speed", shown + (" (monotone)" if rising else " (not monotone)"))
+    inside = []
+    for clip in clips:
+        region = face_region(clip)
+        frames = pipeline(portrait_of(clip), clip.audio, seed=2, options=base, face_region=region).frames
+        inside.append(kept_inside(reader.read(frames), region, frames.shape[1]))
+    return text + row("frames with all landmarks in the face region", f"{np.mean(inside):.3f}")
+
+
+def contact_sheet(clips: Sequence[TrainingClip], made: Sequence[Frames], path: Path, *, columns: int = 9) -> None:
+    """For a clip of each style: portrait, then generated frames over the real ones."""
+    from PIL import Image
+
+    rows = []
+    for clip, frames in zip(clips, made, strict=True):
+        chosen = np.linspace(0, len(frames) - 1, columns).astype(int)
+        gap = np.full((clip.frames.shape[1], 4, 3), 255, np.uint8)
+        rows += [
+            np.concatenate([portrait_of(clip), gap, *[source[i] for i in chosen]], axis=1)
+            for source in (frames, clip.frames)
+        ]
+        rows.append(np.full((6, rows[-1].shape[1], 3), 255, np.uint8))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.concatenate(rows)).save(path)
+
+
+def main() -> None:
+    """Measures and prints; see the module's text."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pipeline", default=EMBEDDED)
+    parser.add_argument("--data", type=Path, default=Path("data/hdtf-synth"))
+    parser.add_argument("--cache", type=Path, default=Path("runs/.train/extractors/clips"))
+    parser.add_argument("--clips", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=16)
+    parser.add_argument("--sampler", default="dpmsolver++")
+    parser.add_argument("--audio-guidance", type=float, default=1.0)
+    parser.add_argument("--control-clips", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--into", type=Path)
+    parser.add_argument("--sheet", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    pipeline = EMOPipeline.from_pretrained(weights_folder(arguments.pipeline, Path()))
+    reader = FaceNetworks()
+    every = load_slice(arguments.data, "test", cache=arguments.cache)
+    clips = spread(every, arguments.clips)
+    base = SamplingOptions(
+        steps=arguments.steps, sampler=arguments.sampler, guidance=Guidance(audio=arguments.audio_guidance)
+    )
+    began, cpu = time.monotonic(), time.process_time()
+    made = [pipeline(portrait_of(clip), clip.audio, options=base).frames[: len(clip.frames)] for clip in clips]
+    took, used = time.monotonic() - began, time.process_time() - cpu
+    others = [*clips[1:], clips[0]]
+    wrong = [
+        pipeline(portrait_of(clip), other.audio, options=base).frames[: len(clip.frames)]
+        for clip, other in zip(clips, others, strict=True)
+    ]
+    seconds = sum(len(frames) for frames in made) / pipeline.fps
+    text = "| what | value |\n| --- | --- |\n"
+    text += row("clips (people, sentences unseen)", f"{len(clips)} of 3 s")
+    text += row(
+        "sampling", f"{arguments.sampler}, {arguments.steps} steps, audio guidance {arguments.audio_guidance:g}"
+    )
+    text += speech_rows(clips, made, wrong, reader, pipeline.model.config.frames)
+    if arguments.control_clips:
+        text += control_rows(pipeline, spread(clips, arguments.control_clips), reader, base)
+    text += row("seconds (processor seconds) a second of video", f"{took / seconds:.2f} ({used / seconds:.2f})")
+    print(text)
+    if arguments.into:
+        arguments.into.write_text(text, encoding="utf-8")
+    if arguments.sheet:
+        # Identities go round the styles, so that neighbours in the list of people differ in style.
+        styles = [int(clip.identity.rsplit("-", 1)[1]) % len(STYLES) for clip in clips]
+        first = [styles.index(style) for style in sorted(set(styles))]
+        contact_sheet([clips[i] for i in first], [made[i] for i in first], arguments.sheet)
+
+
+if __name__ == "__main__":
+    main()
