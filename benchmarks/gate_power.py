@@ -1,9 +1,9 @@
 """What the regression gate really catches: checkpoints that are worse in known ways, and checkpoints that are not.
 
 The accepted checkpoint is Wav2Lip trained on HDTF-Synth. Worse ones are made from it: noise on every weight (as a part
-of that tensor's standard deviation), the sound read some frames too early, the portrait of another person. All speak
-the same clips of people that no network was trained on; then whole runs are judged with the rules of configs/gates, for
-many draws of people, as many as the suite of a pull request has.
+of that tensor's standard deviation), the sound read some frames ahead so that the lips come too early, the portrait of
+another person. All speak the same clips of people that no network was trained on; then whole runs are judged with the
+rules of configs/gates, for many draws of people, as many as the suite of a pull request has.
 
 False alarms are counted in two ways, since a checkpoint without randomness gives the same video for every seed and a
 comparison with itself would prove nothing:
@@ -59,7 +59,7 @@ SUITE_METRICS = (
 """As in configs/suites/checkpoint.yaml."""
 
 NOISES = (0.03, 0.1, 0.3)
-LATE_FRAMES = (1, 2, 4)
+EARLY_FRAMES = (1, 2, 4)
 SIBLING_NOISE = 1e-3
 SIBLINGS = 2
 
@@ -84,15 +84,15 @@ class Variant:
     kind: str = "wav2lip"
     noise: float = 0.0
     seed: int = 0
-    late: int = 0
+    early: int = 0
 
 
 def variants() -> tuple[Variant, ...]:
     """The accepted checkpoint first, then its siblings, then the worse ones."""
     siblings = [Variant(f"sibling-{seed}", noise=SIBLING_NOISE, seed=seed) for seed in range(1, SIBLINGS + 1)]
     noisy = [Variant(f"noise-{noise:g}", noise=noise) for noise in NOISES]
-    late = [Variant(f"late-{frames}", late=frames) for frames in LATE_FRAMES]
-    return (Variant("accepted"), *siblings, *noisy, *late, Variant("other-portrait", kind="other_portrait"))
+    early = [Variant(f"early-{frames}", early=frames) for frames in EARLY_FRAMES]
+    return (Variant("accepted"), *siblings, *noisy, *early, Variant("other-portrait", kind="other_portrait"))
 
 
 def write_variant(source: Path, variant: Variant, folder: Path) -> Path:
@@ -109,7 +109,7 @@ def write_variant(source: Path, variant: Variant, folder: Path) -> Path:
             if variant.noise and parameter.numel() > 1:
                 size = variant.noise * float(parameter.std())
                 parameter += size * torch.randn(parameter.shape, generator=draw)
-    start = generator.config.window_start + variant.late
+    start = generator.config.window_start + variant.early
     generator.config = dataclasses.replace(generator.config, window_start=start)
     save_generator(generator, path)
     return path
@@ -253,7 +253,7 @@ def measure(clips: Clips, rules: GateRules, *, people: int, count: int, swaps: i
         baseline = clips.run(dict.fromkeys(chosen, "accepted"))
         for name, counted in found.items():
             counted.add(baseline, clips.run(dict.fromkeys(chosen, name)), rules)
-    for other in (f"noise-{NOISES[1]:g}", f"late-{LATE_FRAMES[1]}"):
+    for other in (f"noise-{NOISES[1]:g}", f"early-{EARLY_FRAMES[1]}"):
         found[f"swap {other}"] = Count()
         for index, chosen in enumerate(draws(clips, people=people, count=swaps)):
             coin = numpy_generator(index, "gate power: swap", other)

@@ -1,9 +1,13 @@
-"""``dvc.yaml``: thin stages, nothing trained by default, and a fresh clone that ends in the shipped tables."""
+"""``dvc.yaml`` and its guide: thin stages, nothing trained by default, a fresh clone that ends in the shipped tables.
+
+All in one file, since the clone takes minutes and test files may run in different processes.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +18,7 @@ import pytest
 from emo_bench.config.suite import load_suite
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "guide" / "checkpoint.md"
 TABLES = ("table.csv", "values.csv", "table.md", "metrics.json")
 
 
@@ -151,8 +156,9 @@ def flat(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_a_fresh_clone_ends_in_the_shipped_tables(clone: Any) -> None:
-    assert "Running stage 'score@quickstart'" in clone.first[0].stdout
-    assert "train" not in [line.split("'")[1] for line in clone.first[0].stdout.splitlines() if "Running" in line]
+    ran = [line.split("'")[1] for line in clone.first[0].stdout.splitlines() if line.startswith("Running stage")]
+    assert {"data", "score@quickstart", "report@quickstart", "audit", "gate"} <= set(ran)
+    assert not [name for name in ran if name.startswith("train")]
     # Between processors the last digits of single precision differ; on one machine nothing does (see below).
     for suite in ("quickstart", "checkpoint"):
         shipped = dict(flat(json.loads((ROOT / f"reports/{suite}/metrics.json").read_text(encoding="utf-8"))))
@@ -186,3 +192,47 @@ def test_nothing_of_a_run_enters_git() -> None:
     for path, ignored in (("runs/dvc/quickstart/record.json", 0), ("reports/quickstart/table.csv", 1), ("dvc.lock", 1)):
         done = subprocess.run(["git", "check-ignore", "-q", "--no-index", path], cwd=ROOT, check=False)
         assert done.returncode == ignored, path
+
+
+def blocks() -> dict[str, list[str]]:
+    """Title of each section -> its commands."""
+    found: dict[str, list[str]] = {}
+    for section in PAGE.read_text(encoding="utf-8").split("\n## ")[1:]:
+        scripts = re.findall(r"^```sh\n(.*?)^```$", section, flags=re.MULTILINE | re.DOTALL)
+        if scripts:
+            found[section.splitlines()[0]] = scripts
+    return found
+
+
+def test_the_page_has_commands_that_a_shell_understands() -> None:
+    scripts = [script for section in blocks().values() for script in section]
+    assert len(scripts) >= 8
+    for script in scripts:
+        done = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(6000)
+def test_the_commands_run_as_written(clone: Any) -> None:
+    outputs = {title: [clone.sh(script).stdout for script in scripts] for title, scripts in blocks().items()}
+
+    def said(start: str) -> str:
+        return "\n".join(next(texts for title, texts in outputs.items() if title.startswith(start)))
+
+    assert "Data and pipelines are up to date." in said("1.")
+    bad = json.loads(clone.read("runs/new/verdict/verdict.json"))
+    assert (bad["outcome"], bad["exit_code"]) == ("fail", 1)
+    assert "exit code 1" in said("4.")
+    assert "Running stage 'generate@wav2lip-synth'" in said("5.")
+    assert "Running stage 'generate@frozen'" not in said("5.")
+    assert "wav2lip-synth" in said("5.")  # metrics diff names what changed
+    assert (clone.folder / "runs/new/plots/index.html").is_file()
+    verdict = json.loads(clone.read("reports/checkpoint/verdict/verdict.json"))
+    assert verdict["outcome"] == "pass"
+    assert clone.sh("git ls-remote --heads origin new-checkpoint").stdout.strip()
+    assert "feather" in said("7.")
+    assert "fewer-resamples" in said("7.")
+    assert clone.sh("git status --short --untracked-files=no").stdout == ""
+    again = json.loads(clone.read("runs/new/again/reproduction.json"))
+    assert again["outcome"] == "exact", again["problems"]
