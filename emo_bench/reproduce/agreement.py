@@ -13,6 +13,9 @@ from emo_bench.report.run_data import RunData
 How = Literal["exact", "within", "different"]
 What = Literal["value", "interval", "per clip", "comparison", "anchor check", "clip"]
 
+Shown = float | str | None
+"""A number, or the word that stands where there is none."""
+
 DEFAULT_TOLERANCE = 1e-3
 """Other processors and other versions of the libraries stay below it (docs/guide/checkpoint.md)."""
 
@@ -41,8 +44,8 @@ class Difference:
     key: str
     clip: str = ""
     seed: int = 0
-    before: float | str | None
-    after: float | str | None
+    before: Shown
+    after: Shown
     how: How
     relative: float | None
 
@@ -117,8 +120,8 @@ class _Pair:
     system: str
     protocol: str
     key: str
-    before: float | str | None
-    after: float | str | None
+    before: Shown
+    after: Shown
     clip: str = ""
     seed: int = 0
 
@@ -174,7 +177,7 @@ def _pairs_of_values(before: RunRecord, after: RunRecord) -> Iterator[_Pair]:
         if ends == [None, None]:
             continue
         for place in (0, 1):
-            values = [end[place] if end else ABSENT for end in ends]
+            values: list[Shown] = [end[place] if end else ABSENT for end in ends]
             yield _Pair(what="interval", system=system, protocol=protocol, key=key, before=values[0], after=values[1])
 
 
@@ -196,7 +199,7 @@ def _pairs_of_clips(before: RunData, after: RunData, notes: list[str]) -> Iterat
         {(row.system, row.clip, row.seed, row.protocol, row.key): row for row in run.rows} for run in (before, after)
     )
     for (system, clip, seed, protocol, key), a, b in _matched(first, second):
-        values = [
+        values: list[Shown] = [
             ABSENT if row is None else row.value if row.status == "ok" and row.value is not None else row.status
             for row in (a, b)
         ]
@@ -219,10 +222,9 @@ def _pairs_of_comparisons(before: RunRecord, after: RunRecord) -> Iterator[_Pair
     )
     for (protocol, key, one, other), a, b in _matched(first, second):
         name = f"{one} / {other}"
-        for values in (
-            [ABSENT if entry is None else entry.difference for entry in (a, b)],
-            [ABSENT if entry is None else entry.verdict for entry in (a, b)],
-        ):
+        differences: list[Shown] = [ABSENT if entry is None else entry.difference for entry in (a, b)]
+        verdicts: list[Shown] = [ABSENT if entry is None else entry.verdict for entry in (a, b)]
+        for values in (differences, verdicts):
             yield _Pair(what="comparison", system=name, protocol=protocol, key=key, before=values[0], after=values[1])
 
 

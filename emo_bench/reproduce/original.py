@@ -9,7 +9,7 @@ from typing import Any
 
 from emo_bench.config.schema import ManifestDataset
 from emo_bench.config.suite import Suite, suite_from_values
-from emo_bench.core.errors import EmoBenchError
+from emo_bench.core.errors import EmoBenchError, WeightsError
 from emo_bench.core.hashing import digest_of, sha256_file
 from emo_bench.data.datasets import open_dataset
 from emo_bench.data.manifest import Manifest
@@ -153,9 +153,17 @@ def _weight_problems(record: RunRecord, context: RunContext) -> Iterator[str]:
             yield f"Protocol {protocol.name} cannot be computed: {'; '.join(here.reason.split(chr(10)))}"
         else:
             for weights in protocol.weights:
-                pinned = context.finder.entry(weights.file).sha256
+                pinned = _pinned(context, weights.file)
                 if pinned != weights.sha256:
                     yield (
                         f"Protocol {protocol.name} used {weights.file} {weights.sha256[:12]}; this version pins "
-                        f"{(pinned or 'nothing')[:12]}."
+                        f"{pinned[:12] or 'nothing'}."
                     )
+
+
+def _pinned(context: RunContext, file: str) -> str:
+    """The digest that this version asks of a file; empty when it does not know the file."""
+    try:
+        return context.finder.entry(file).sha256 or ""
+    except WeightsError:
+        return ""
