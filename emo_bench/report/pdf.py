@@ -26,6 +26,9 @@ COLUMNS_ACROSS = 6
 
 MAX_COMPARISONS = 45
 LONGEST_NAME = 60
+TALLEST = 72.0
+"""Height of a figure in percent of the text's width."""
+
 LEGEND = (
     "Bold: best, significantly better than every other system. Underlined: second best, significantly better than the "
     "rest. ≈: not distinguishable from the best. ↑ higher, ↓ lower, →GT closer to the ground truth’s value is better. "
@@ -61,9 +64,7 @@ def pdf_report(
             # File names are numbers: nothing of a run becomes part of a path.
             file = f"figure-{index}.{kind}"
             (folder / file).write_bytes(figure_bytes(item.figure, "png" if item.photo else "svg"))
-            pictures.append(
-                {"file": file, "caption": item.caption, "width": 100 if item.full and not item.photo else 68}
-            )
+            pictures.append({"file": file, "caption": item.caption, "width": _width(item)})
         data = {
             **pdf_data(run),
             "figures": pictures,
@@ -82,6 +83,12 @@ def pdf_report(
     if not isinstance(result, bytes):
         raise EmoBenchError("the PDF cannot be set", expected="one file", found=type(result).__name__)
     return result
+
+
+def _width(item: NamedFigure) -> float:
+    """Percent of the text's width; a tall picture gets narrower instead of filling a page."""
+    wide, high = item.figure.get_size_inches()
+    return min(100.0 if item.full and not item.photo else 68.0, round(TALLEST * float(wide / high), 1))
 
 
 def _printable(value: Any) -> Any:
