@@ -294,7 +294,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data/hdtf-synth"))
     parser.add_argument("--work", type=Path, default=Path("runs/gate-power"))
     parser.add_argument("--rules", type=Path, default=REPOSITORY / "configs/gates/default.yaml")
-    parser.add_argument("--people", type=int, default=24, help="people, one clip each")
+    parser.add_argument("--people", type=int, default=20, help="people, one clip each")
     parser.add_argument("--drawn", type=int, default=12, help="people in each run; as in the suite 'checkpoint'")
     parser.add_argument("--draws", type=int, default=20, help="runs for each checkpoint")
     parser.add_argument("--swaps", type=int, default=50, help="runs for each pair of swapped checkpoints")
