@@ -115,7 +115,7 @@ def _joined(group: Sequence[tuple[str, RunData]]) -> RunData:
             "status": next((r.status for r in records if r.status != "complete"), "complete"),
             "name": " + ".join(label for label, _ in group),
             "title": " + ".join(dict.fromkeys(r.title or r.name for r in records)),
-            "description": _who_is_where(group, renamed),
+            "description": f"{len(group)} runs on the same clips in one table.",
             "config_given": "\n".join(f"# {label}\n{run.record.config_given}" for label, run in group),
             "config": {**first.config, "runs": {label: run.record.config for label, run in group}},
             "digests": first.digests.model_copy(update={"config": digest_of([r.digests.config for r in records])}),
@@ -137,7 +137,11 @@ def _joined(group: Sequence[tuple[str, RunData]]) -> RunData:
         previews=tuple(p for place, run in enumerate(runs) for p in run.previews if owner.get(p.system) == place),
         facts=tuple({item.clip: item for run in reversed(runs) for item in run.facts}.values()),
         unit_times=tuple(t for place, run in enumerate(runs) for t in run.unit_times if owner.get(t.system) == place),
-        notes=(*_software(group), *dict.fromkeys(f"{label}: {note}" for label, run in group for note in run.notes)),
+        notes=(
+            _who_is_where(group, renamed),
+            *_software(group),
+            *dict.fromkeys(f"{label}: {note}" for label, run in group for note in run.notes),
+        ),
     )
 
 
@@ -292,7 +296,7 @@ def _who_is_where(group: Sequence[tuple[str, RunData]], renamed: Sequence[dict[s
     for (label, run), names in zip(group, renamed, strict=True):
         tested = [names[system.name] for system in run.record.systems if not system.anchor]
         sentences.append(f"From {label}: {', '.join(tested) or 'anchors only'}.")
-    return f"{len(group)} runs on the same clips in one table. " + " ".join(sentences)
+    return " ".join(sentences)
 
 
 def _software(group: Sequence[tuple[str, RunData]]) -> list[str]:

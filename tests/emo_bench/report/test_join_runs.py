@@ -45,7 +45,7 @@ def test_systems_of_equal_terms_share_a_table(pair: tuple[RunData, RunData]) -> 
     assert block.why == ""
     assert [s.name for s in record.systems if not s.anchor] == ["one", "two", "three"]
     assert record.name == "a + b"
-    assert "From b: two, three." in record.description
+    assert block.run.notes[0] == "From a: one. From b: two, three."
     rows = {row.system.name: row for row in build_tables(record)[0].rows}
     for run in pair:
         for row in build_tables(run.record)[0].rows:
