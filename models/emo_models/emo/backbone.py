@@ -30,6 +30,7 @@ class Backbone(UNet):
         temporal_norm: See `TemporalModule`.
         locator_place: Where the face region is added: to the noisy latent (the paper) or to the first feature map.
         zero_init: Start with every new branch switched off.
+        distance_bias: Prefer near places in self- and reference-attention; for networks that start without a prior.
     """
 
     def __init__(
@@ -45,9 +46,17 @@ class Backbone(UNet):
         temporal_norm: TemporalNorm = "frame",
         locator_place: LocatorPlace = "latent",
         zero_init: bool = True,
+        distance_bias: bool = False,
     ) -> None:
         def make_site(width: int) -> nn.Module:
-            return BackboneBlock(width, heads=shape.heads, audio_dim=audio_dim, variant=variant, zero_init=zero_init)
+            return BackboneBlock(
+                width,
+                heads=shape.heads,
+                audio_dim=audio_dim,
+                variant=variant,
+                zero_init=zero_init,
+                distance_bias=distance_bias,
+            )
 
         def make_temporal(width: int) -> nn.Module:
             return TemporalModule(

@@ -55,6 +55,7 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         speed_radii: Bucket radii.
         speed_width: Width of the speed features.
         zero_init: Start with every new branch switched off.
+        distance_bias: Attention on the grid prefers near places; for networks that start without a prior.
     """
 
     # diffusers gives attribute access to the arguments below; its own annotation says a plain dict.
@@ -98,6 +99,7 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         speed_radii: tuple[float, ...] = (0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3),
         speed_width: int = 256,
         zero_init: bool = True,
+        distance_bias: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
         _check_choice("reference_variant", reference_variant, ("cross", "concat"))
@@ -129,6 +131,7 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
             max_frames=temporal_max_frames,
             temporal_heads=temporal_heads,
             zero_init=zero_init,
+            distance_bias=distance_bias,
             **choices,
         )
         self.audio_layers = AudioLayers(

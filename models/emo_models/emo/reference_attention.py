@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from emo_models.emo.attention import Attention, FeedForward, KeyValue
+from emo_models.emo.attention import Attention, DistanceBias, FeedForward, KeyValue
 from emo_models.emo.conditions import Gates
 
 ReferenceVariant = Literal["cross", "concat"]
@@ -55,13 +55,22 @@ class BackboneBlock(nn.Module):
         audio_dim: Width of an audio token.
         variant: See the module's text.
         zero_init: Start with reference- and audio-attention switched off.
+        distance_bias: Prefer near places in self- and reference-attention; see `DistanceBias`.
     """
 
     def __init__(
-        self, width: int, *, heads: int, audio_dim: int, variant: ReferenceVariant, zero_init: bool = True
+        self,
+        width: int,
+        *,
+        heads: int,
+        audio_dim: int,
+        variant: ReferenceVariant,
+        zero_init: bool = True,
+        distance_bias: bool = False,
     ) -> None:
         super().__init__()
         self.variant = variant
+        self.distance = DistanceBias(heads) if distance_bias else None
         self.norm1 = nn.LayerNorm(width)
         self.attn1 = Attention(width, heads=heads)
         if variant == "cross":
@@ -100,7 +109,8 @@ class BackboneBlock(nn.Module):
         if self.variant == "cross" and reference is not None:
             # All frames of a clip ask the same keys: fold them into the queries instead of repeating the keys.
             queries = torch.unflatten(self.norm2(x), 0, (-1, frames)).flatten(1, 2)
-            seen = gates.apply(self.attn2(queries, reference), gates.reference)
+            near = None if self.distance is None else self.distance(x.shape[1]).repeat(1, frames, 1)
+            seen = gates.apply(self.attn2(queries, reference, bias=near), gates.reference)
             x = x + torch.unflatten(seen, 1, (frames, -1)).flatten(0, 1)
         if audio is not None:
             heard = torch.unflatten(self.audio_attn(self.audio_norm(x), audio), 0, (-1, frames))
@@ -110,12 +120,14 @@ class BackboneBlock(nn.Module):
 
     def _self_attention(self, x: Tensor, *, frames: int, reference: KeyValue | None, gates: Gates) -> Tensor:
         own = self.attn1.project(x)
+        near = None if self.distance is None else self.distance(x.shape[1])
         if self.variant == "cross" or reference is None:
-            alone: Tensor = self.attn1(x, own)
+            alone: Tensor = self.attn1(x, own, bias=near)
             return alone
         key, value = (part.to(x.dtype).repeat_interleave(frames, 0) for part in reference)
         joined = KeyValue(torch.cat([own.key, key], 2), torch.cat([own.value, value], 2))
-        out: Tensor = self.attn1(x, joined, mask=self._mask(own, key, gates, frames))
+        both = None if near is None else torch.cat([near, near], -1)
+        out: Tensor = self.attn1(x, joined, mask=self._mask(own, key, gates, frames), bias=both)
         return out
 
     @staticmethod
