@@ -94,6 +94,7 @@ def swapped(original: Original, level: float) -> Video:
     def pieces() -> Iterator[FrameArray]:
         start = 0
         for own, other in paired(original.video, partner):
+            assert other is not None  # noqa: S101 - there is a second video
             strange = (start + np.arange(len(own)) < until)[:, None, None, None]
             yield np.where(strange, other, own).astype(np.uint8)
             start += len(own)

@@ -63,7 +63,8 @@ def nearby_times(original: Original, reach: float) -> NDArray[np.int64]:
     n_frames = original.video.spec.n_frames
     draws = original.draw().uniform(-1.0, 1.0, n_frames)
     steps = np.rint(draws * (reach + 0.5 - 1e-9)).astype(np.int64)
-    return np.clip(np.arange(n_frames) + steps, 0, n_frames - 1)
+    sources: NDArray[np.int64] = np.clip(np.arange(n_frames, dtype=np.int64) + steps, 0, n_frames - 1)
+    return sources
 
 
 def frozen(original: Original, level: float) -> Video:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from emo_bench.audit.distortions import Ladder
@@ -75,7 +75,7 @@ def _of_sets(
     for system in systems:
         samples[system], missing = set_samples(reader, metric, reader.units(system))
         reasons[system] = _first(list(missing.values()))
-    memory: dict[object, dict[str, float]] = {}
+    memory: dict[object, Mapping[str, float]] = {}
     found = []
     for value in metric.spec.values:
         evidence = set_evidence(metric, value, samples, identities, reasons, memory)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from emo_bench.audit.result import SIGNS, AuditRecord, DistortionEntry, Finding, Verdict
+from emo_bench.audit.result import SIGNS, AuditRecord, DistortionEntry, Finding, Verdict, shows_level
 from emo_bench.core.atomic import write_bytes
 from emo_bench.report.figure_style import figure_bytes, new_figure, style
 
@@ -61,7 +61,8 @@ def _cell(axis: Any, x: int, y: int, finding: Finding | None, ladder: Distortion
     axis.add_patch(Rectangle((x + 0.03, y + 0.06), 0.94, 0.88, facecolor=colour, edgecolor=edge, linewidth=0.5))
     # A sign beside the colour keeps the picture readable in grey.
     sign = SIGNS[finding.verdict] + ("!" if finding.verdict == "cannot" and finding.reacts else "")
-    told = f"{finding.smallest_told:g}" if finding.smallest_told is not None else NAMES[finding.verdict]
+    level = finding.smallest_told if shows_level(finding) else None
+    told = NAMES[finding.verdict] if level is None else f"{level:g}"
     ink = "white" if dark else INK
     axis.text(x + 0.5, y + 0.5, f"{sign} {told}".strip(), ha="center", va="center", fontsize=6.5, color=ink)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emo_bench.audit.distortions import Ladder
 from emo_bench.audit.result import Baseline, Finding, Reversal, Step
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 
 Difference = tuple[float, "Interval"]
+Arrays = Sequence[NDArray[np.float64]]
+"""The samples of some clips."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -85,33 +88,41 @@ def judge(evidence: Evidence, ladder: Ladder, statistics: Statistics) -> Finding
         "distortion": ladder.name,
         "nothing": evidence.nothing,
     }
-    absent = next((why for name in _systems(evidence, ladder) if (why := evidence.missing(name))), "")
+    gaps = {level: why for level in ladder.levels if (why := evidence.missing(ladder.system(level)))}
+    absent = evidence.missing(evidence.nothing) or (
+        next(iter(gaps.values())) if len(gaps) == len(ladder.levels) else ""
+    )
     if absent:
-        return Finding(**common, verdict="cannot" if blind else "no_value", reason=blind or absent)
+        return Finding.model_validate(
+            {**common, "verdict": "cannot" if blind else "no_value", "reason": blind or absent}
+        )
+    ladder = replace(ladder, levels=tuple(level for level in ladder.levels if level not in gaps))
     try:
         steps = _steps(evidence, ladder, statistics)
         reversals = _reversals(evidence, ladder, statistics)
     except Unscored as outcome:
-        return Finding(**common, verdict="cannot" if blind else "tie", reason=blind or outcome.reason)
+        verdict = "cannot" if blind else "tie"
+        return Finding.model_validate({**common, "verdict": verdict, "reason": blind or outcome.reason})
     verdict, reason = _verdict(evidence, ladder, steps, reversals)
+    if gaps:
+        shown = ", ".join(f"{level:g}" for level in gaps)
+        reason += f"; no value at level {shown}: {next(iter(gaps.values()))}"
     reacts = any(step.told for step in steps)
     if blind:
         verdict = "cannot"
         reason = f"{blind}; yet it reacts: {reason}" if reacts else blind
-    return Finding(
-        **common,
-        verdict=verdict,
-        reason=reason,
-        smallest_told=smallest_told(steps),
-        reacts=reacts,
-        order=_order(steps),
-        steps=tuple(steps),
-        reversals=tuple(reversals),
+    return Finding.model_validate(
+        {
+            **common,
+            "verdict": verdict,
+            "reason": reason,
+            "smallest_told": smallest_told(steps),
+            "reacts": reacts,
+            "order": _order(steps),
+            "steps": tuple(steps),
+            "reversals": tuple(reversals),
+        }
     )
-
-
-def _systems(evidence: Evidence, ladder: Ladder) -> list[str]:
-    return [evidence.nothing, *(ladder.system(level) for level in ladder.levels)]
 
 
 def _shared_level(statistics: Statistics, comparisons: int) -> float:
@@ -250,14 +261,14 @@ def set_evidence(
 
     truth = samples.get(GROUND_TRUTH, {})
 
-    def compute(generated: Sequence[object], reference: Sequence[object]) -> Mapping[str, float]:
+    def compute(generated: Arrays, reference: Arrays) -> Mapping[str, float]:
         # The same groups are left out for every pair of systems, so each set of clips is computed once.
         key = (tuple(map(id, generated)), tuple(map(id, reference)))
         if key not in memory:
-            memory[key] = metric.compute(generated, reference)  # type: ignore[arg-type]
+            memory[key] = metric.compute(generated, reference)
         return memory[key]
 
-    def turned(generated: Sequence[object], reference: Sequence[object]) -> Mapping[str, float]:
+    def turned(generated: Arrays, reference: Arrays) -> Mapping[str, float]:
         number = compute(generated, reference)[value.key]
         if value.direction is Direction.HIGHER:
             return {value.key: -number}
@@ -271,7 +282,7 @@ def set_evidence(
 
     def worse_by(first: str, second: str, level: float) -> Difference:
         intervals = group_jackknife_difference(
-            turned,  # type: ignore[arg-type]
+            turned,
             samples[second],
             samples[first],
             truth,
@@ -303,5 +314,5 @@ def set_evidence(
     return Evidence(spec=metric.spec, value=value, nothing=nothing, shown=shown, worse_by=worse_by, missing=missing)
 
 
-def _listed(samples: Samples) -> list[object]:
+def _listed(samples: Samples) -> list[NDArray[np.float64]]:
     return [samples[clip] for clip in sorted(samples)]

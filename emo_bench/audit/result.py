@@ -186,4 +186,9 @@ def cell_text(finding: Finding | None) -> str:
     if finding is None:
         return ""
     sign = SIGNS[finding.verdict] + ("!" if finding.verdict == "cannot" and finding.reacts else "")
-    return f"{sign} {finding.smallest_told:g}" if finding.smallest_told is not None else sign
+    return f"{sign} {finding.smallest_told:g}" if finding.smallest_told is not None and shows_level(finding) else sign
+
+
+def shows_level(finding: Finding) -> bool:
+    """Whether the smallest told level means something beside the verdict: not where the order is wrong."""
+    return finding.verdict in ("pass", "cannot")

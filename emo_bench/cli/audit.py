@@ -92,9 +92,8 @@ def _print(record: AuditRecord, folder: Path) -> None:
     )
     counts = Counter(item.verdict for item in record.findings if item.primary)
     console.print(", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) or "nothing was judged")
-    for protocol in record.protocols:
-        if protocol.status != "ok":
-            console.print(Text(printable(f"{protocol.name}: {protocol.reason}"), style="red"))
+    for unavailable in (entry for entry in record.protocols if entry.status != "ok"):
+        console.print(Text(printable(f"{unavailable.name}: {unavailable.reason}"), style="red"))
     failed = Counter((entry.stage, entry.code) for entry in record.failures)
     for (stage, code), count in sorted(failed.items()):
         console.print(Text(f"{stage}: {count} x {printable(code)}", style="red"))

@@ -114,8 +114,12 @@ def test_too_few_clips_give_no_verdict() -> None:
 
 
 def test_missing_values_are_named() -> None:
-    found = judged({"ground-truth": 0, "blur@1": 1, "blur@2": 2})
-    assert (found.verdict, found.reason) == ("no_value", "no clip has a number")
+    for without in ({"blur@1": 1, "blur@2": 2}, {"ground-truth": 0}):
+        found = judged(without)
+        assert (found.verdict, found.reason) == ("no_value", "no clip has a number")
+    part = judged({"ground-truth": 0, "blur@1": 1, "blur@2": 2})
+    assert (part.verdict, part.smallest_told, len(part.steps)) == ("pass", 1, 2)
+    assert "no value at level 4: no clip has a number" in part.reason
 
 
 @pytest.mark.parametrize(("told", "expected"), [((0, 1, 1), 2), ((1, 0, 1), 4), ((1, 1, 0), None), ((1, 1, 1), 1)])
