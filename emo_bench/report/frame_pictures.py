@@ -15,6 +15,9 @@ from emo_bench.report.figure_style import TEXT_WIDTH, TRUTH_COLOUR, new_figure
 
 Picture = NDArray[np.uint8]
 LONGEST_SIDE = 256
+LABEL_SIZE = 9
+"""Points; pictures are printed smaller than they are made."""
+
 WIDEST_PICTURE = 1.25
 """Inches; a few pictures are not blown up to the width of the page."""
 
@@ -117,7 +120,7 @@ def mosaic(lines: Sequence[Line], heads: Sequence[str]) -> Any:
     axis.imshow(canvas, interpolation="nearest", aspect="equal")
     axis.set_xticks([x * (width + gap) + width / 2 for x in range(across)], list(heads))
     axis.set_yticks([y * (height + gap) + height / 2 for y in range(down)], [line.label for line in lines])
-    axis.tick_params(length=0, labeltop=True, labelbottom=False, pad=4)
+    axis.tick_params(length=0, labeltop=True, labelbottom=False, pad=4, labelsize=LABEL_SIZE)
     for label, line in zip(axis.get_yticklabels(), lines, strict=True):
         label.set_color("#6b6e77" if line.quiet else TRUTH_COLOUR)
     for side in axis.spines.values():

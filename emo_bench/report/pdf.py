@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Sequence
 from importlib.resources import files
@@ -203,28 +204,30 @@ def _merged(tables: Sequence[Table]) -> list[Table]:
 
 
 def _parts(record: RunRecord, table: Table) -> list[dict[str, Any]]:
-    starts = range(0, len(table.columns), COLUMNS_ACROSS)
+    # Parts of equal width: a last part of one column would waste half a page.
+    across = max(1, math.ceil(len(table.columns) / max(1, math.ceil(len(table.columns) / COLUMNS_ACROSS))))
+    starts = range(0, len(table.columns), across)
     return [
         {
             "title": table.title if start == 0 else f"{table.title}, continued",
             "columns": [
                 {"label": column.value.label, "arrow": column.arrow, "unit": column.value.unit}
-                for column in table.columns[start : start + COLUMNS_ACROSS]
+                for column in table.columns[start : start + across]
             ],
-            "rows": _rows(table.rows, start),
+            "rows": _rows(table.rows, start, across),
             "notes": table_notes(record, table) if table.name == "main" and start == starts[-1] else (),
         }
         for start in starts
     ]
 
 
-def _rows(rows: Sequence[Row], start: int) -> list[dict[str, Any]]:
+def _rows(rows: Sequence[Row], start: int, across: int) -> list[dict[str, Any]]:
     found = []
     seen = False
     for row in rows:
         first = not row.system.anchor and not seen
         seen = seen or not row.system.anchor
-        cells = [_cell(cell) for cell in row.cells[start : start + COLUMNS_ACROSS]]
+        cells = [_cell(cell) for cell in row.cells[start : start + across]]
         found.append(
             {"name": _short(row.system.name), "anchor": row.system.anchor, "first_system": first, "cells": cells}
         )
