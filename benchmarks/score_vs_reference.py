@@ -149,8 +149,6 @@ def extract(folder: Path) -> Numbers:
     """All frames as PNG files, which is what every README starts from; sampled ones are linked into one folder."""
     import av
 
-    from emo_metrics.networks.fixed_batches import evenly_spaced
-
     for side in ("truth", "generated"):
         (folder / "sampled" / side).mkdir(parents=True, exist_ok=True)
         for path in sorted((folder / side).glob("*.mkv")):
@@ -160,9 +158,15 @@ def extract(folder: Path) -> Numbers:
                 for index, frame in enumerate(container.decode(video=0)):
                     frame.to_image().save(target / f"{index:05d}.png")
             files = sorted(target.glob("*.png"))
-            for index in evenly_spaced(len(files), FRAMES_PER_CLIP):
+            for index in _sampled(len(files)):
                 os.link(files[index], folder / "sampled" / side / f"{path.stem}-{index:05d}.png")
     return {}
+
+
+def _sampled(count: int) -> list[int]:
+    """The middles of up to 32 equal parts; written out here, so that this process need not load torch for it."""
+    taken = min(count, FRAMES_PER_CLIP)
+    return [(2 * index + 1) * count // (2 * taken) for index in range(taken)]
 
 
 def _clips(folder: Path) -> list[str]:
