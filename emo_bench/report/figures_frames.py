@@ -142,7 +142,7 @@ def steps_strip(run: RunData) -> NamedFigure | None:
     heads = [f"{steps} steps" for steps, _ in group.systems][: len(names)] + (["ground truth"] if truth else [])
     caption = (
         f"Denoising steps and what comes out of them: {short_label(group.systems[0][1].kind)}, equal but for "
-        f"`{group.option}`; {_moment(run)}."
+        f"the option {group.option}; {_moment(run)}."
     )
     return NamedFigure("steps", caption, mosaic(lines, heads), photo=True)
 

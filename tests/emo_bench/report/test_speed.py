@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def test_the_table_is_in_every_format(run: RunData, tmp_path: Path) -> None:
     for name in ("table.md", "tables.tex"):
         assert "frames/s" in paths[name].read_text()
     page = html_report(load_run(folder))
-    assert 'id="speed"' in page
+    assert 'id="speed-table"' in page
     assert "Peak memory is not recorded" in page
     assert pdf_data(load_run(folder))["speed"]["rows"][0]["name"] == "frozen"
 
@@ -116,7 +117,7 @@ def test_runs_without_times_have_no_trace_of_the_table(tmp_path: Path) -> None:
     paths = write_report(folder, formats=("csv", "json", "md"))
     assert "speed.csv" not in {path.name for path in paths}
     assert not any("frames/s" in path.read_text() for path in paths)
-    assert 'id="speed"' not in html_report(run)
+    assert 'id="speed-table"' not in html_report(run)
 
 
 def test_a_table_that_no_longer_holds_is_taken_away(run: RunData, tmp_path: Path) -> None:
@@ -142,3 +143,13 @@ def test_the_frontier_leaves_out_what_is_slower_and_worse() -> None:
 def test_step_groups_ignore_truth_values_and_anchors(run: RunData) -> None:
     systems = tuple(s.model_copy(update={"options": {"steps": True}}) for s in run.record.systems)
     assert step_groups(run.record.model_copy(update={"systems": systems})) == ()
+
+
+def test_every_id_of_the_page_is_there_once(run: RunData, tmp_path: Path) -> None:
+    """The script finds the players' controls by id; a section of the same id would take their place."""
+    record_factory.write_run(run, tmp_path)
+    page = html_report(dataclasses.replace(load_run(tmp_path), unit_times=run.unit_times))
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert "speed-table" in ids
+    assert "speed" in ids
+    assert sorted(ids) == sorted(set(ids))
