@@ -14,6 +14,7 @@ import pytest
 from emo_bench.config.suite import load_suite
 from emo_bench.core.errors import ConfigError, ExitCode
 from emo_bench.engine.run import run_suite
+from emo_bench.record.export import export_run, main_values
 from emo_bench.record.schema import RunRecord
 from emo_bench.report.run_data import RunData, load_run
 from emo_bench.reproduce import Reproduction, compare_records, open_original, reproduce, reproduction_markdown
@@ -230,3 +231,19 @@ def test_no_record_is_an_error_of_usage(tiny: Any, tmp_path: Path) -> None:
     done = tiny.cli("reproduce", tmp_path, cwd=tmp_path)
     assert done.code == ExitCode.USAGE
     assert "no run record" in done.err
+
+
+def test_the_main_table_as_metrics_leaves_out_what_is_missing(made: Path, tmp_path: Path) -> None:
+    run = load_run(made / "run")
+    whole = main_values(run)
+    assert set(whole) == {"ground-truth", "frozen", "one", "two"}
+    assert whole["frozen"]["psnr/rgb@1"].keys() == {"psnr"}
+
+    def lose(values: dict[str, Any]) -> None:
+        number(values, "frozen", "psnr").update(value=None, status="failed")
+
+    assert "psnr/rgb@1" not in main_values(with_record(run, lose))["frozen"]
+    file = export_run(run, tmp_path / "metrics.json", what="metrics")
+    assert json.loads(file.read_text(encoding="utf-8")) == whole
+    with pytest.raises(ConfigError, match="JSON only"):
+        export_run(run, tmp_path / "metrics.csv", what="metrics")
