@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import record_factory
 
-from emo_bench.report import write_report
+from emo_bench.report import write_joint_report, write_report
 
 DRIVER = shutil.which("chromedriver")
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -156,6 +156,27 @@ def test_the_theme_can_be_switched(page: Browser) -> None:
     before = page.run(colour)
     page.run("document.getElementById('theme').click()")
     assert page.run(colour) != before
+
+
+def test_a_joint_page_with_speed_and_other_runs_works(browser: Browser, tmp_path: Path) -> None:
+    names = ("ground_truth", "frozen")
+    run = record_factory.make_run(n_clips=2, systems=("one", "two"), anchors=names, failing=0)
+    folder = record_factory.write_run(run, tmp_path / "a")
+    line = {"seed": 0, "code": "ok", "reused": 0, "seconds": {"generate": 3.0}}
+    journal = [
+        {**line, "system": name, "clip": clip.id, "clip_key": name}
+        for name in ("one", "two")
+        for clip in run.record.clips
+    ]
+    (folder / "journal.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in journal))
+    other = record_factory.make_run(name="b", n_clips=3, systems=("three",), anchors=names, failing=0)
+    browser.open(write_joint_report([folder, other], formats=("html",), output=tmp_path / "out", figures=False)[0])
+    browser.wait("return document.querySelectorAll('#stage video').length")
+    assert browser.run("return document.querySelector('#others').textContent.includes('another list of clips')")
+    assert browser.run("return document.querySelectorAll('#speed-table tbody tr').length") == 2
+    browser.run("const s = document.getElementById('speed'); s.value = '0.5'; s.dispatchEvent(new Event('input'))")
+    assert browser.run("return [...document.querySelectorAll('#stage video')].every(v => v.playbackRate === 0.5)")
+    assert browser.complaints() == []
 
 
 def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path) -> None:
