@@ -186,10 +186,11 @@ def explain(error: OSError) -> str:
 def limit_threads(workers: int) -> None:
     """Shares the processors among workers; must be called before any numerical library is loaded.
 
-    Each worker inherits the environment, so that two workers on two cores do not start four threads.
+    Each worker inherits the environment, so that two workers on two cores do not start four threads. A number that the
+    user set for OpenMP counts for the other libraries too.
     """
     if "torch" in sys.modules:
         return
-    share = str(max(1, (os.cpu_count() or 1) // max(1, workers)))
+    share = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // max(1, workers)))
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, share)

@@ -13,16 +13,18 @@ from emo_bench.config.suite import Suite
 from emo_bench.core.errors import EmoBenchError
 from emo_bench.data.datasets import OpenedDataset, open_dataset
 from emo_bench.data.manifest import Manifest
+from emo_bench.engine.clip_facts import facts_of
 from emo_bench.engine.context import RunContext, RunSpec, check_before_work
 from emo_bench.engine.plan import other_units, truth_units
 from emo_bench.engine.pool import limit_threads, run_units
 from emo_bench.engine.progress import Display, Silent
 from emo_bench.engine.ray_engine import run_units_on_ray
 from emo_bench.engine.series import write_series
-from emo_bench.engine.units import Outcome, Unit
+from emo_bench.engine.units import GROUND_TRUTH, Outcome, Unit
 from emo_bench.record.build import build_record
 from emo_bench.record.schema import RunRecord, Timings
 from emo_bench.record.store import write_record, write_rows
+from emo_bench.report.clip_facts import ClipFacts, write_clip_facts
 from emo_bench.scoring.evaluate import evaluate
 
 JOURNAL_FILE = "journal.jsonl"
@@ -109,6 +111,7 @@ def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
     )
     write_rows(folder, evaluation.rows)
     write_series(context, outcomes, folder)
+    write_clip_facts(folder, _clip_facts(context, outcomes))
     write_record(folder, record)
     _write_report(context, folder, outcomes, display)
     return record
@@ -184,6 +187,15 @@ def _seconds_by_stage(outcomes: Sequence[Outcome]) -> dict[str, float]:
     for outcome in outcomes:
         total.update(outcome.seconds or {})
     return {name: round(seconds, 3) for name, seconds in sorted(total.items())}
+
+
+def _clip_facts(context: RunContext, outcomes: Sequence[Outcome]) -> list[ClipFacts]:
+    """Style and face region of every prepared clip, for the report's pictures."""
+    return [
+        facts_of(context.entries[outcome.unit.clip], outcome.clip)
+        for outcome in outcomes
+        if outcome.unit.system == GROUND_TRUTH and outcome.clip is not None
+    ]
 
 
 def _write_report(context: RunContext, folder: Path, outcomes: Sequence[Outcome], display: Display) -> None:

@@ -65,13 +65,21 @@ class PublishedTable(Frozen):
         return next((row.values.get(column) for row in self.rows if row.system == system), None)
 
     def view(self) -> dict[str, Any]:
-        """Labels and lines as text for display; numbers keep the digits that they were given with."""
-        rows = [{"system": row.system, "texts": [_text(value) for value in row.values.values()]} for row in self.rows]
+        """Labels and lines as text for display; a column shows as many decimals as the paper printed in it."""
+        decimals = {label: max(_decimals(row.values[label]) for row in self.rows) for label in self.columns}
+        rows = [
+            {"system": row.system, "texts": [_text(row.values[label], decimals[label]) for label in self.columns]}
+            for row in self.rows
+        ]
         return {**self.model_dump(exclude={"rows"}), "labels": list(self.columns), "rows": rows}
 
 
-def _text(value: float | None) -> str:
-    return "–" if value is None else f"{value:.10g}".replace("-", "−")
+def _decimals(value: float | None) -> int:
+    return 0 if value is None else len(f"{value:.10g}".partition(".")[2])
+
+
+def _text(value: float | None, decimals: int) -> str:
+    return "–" if value is None else f"{value:.{decimals}f}".replace("-", "−")
 
 
 def published_folders(base: Path | None = None) -> tuple[Path, ...]:

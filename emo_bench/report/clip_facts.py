@@ -7,13 +7,8 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from emo_bench.core.atomic import write_json
-
-if TYPE_CHECKING:
-    from emo_bench.data.manifest import ManifestEntry
-    from emo_bench.generate.clip_store import Sidecar
 
 FACTS_FILE = "clips.json"
 Box = tuple[float, float, float, float]
@@ -34,23 +29,8 @@ class ClipFacts:
     face_box: Box | None = None
 
 
-def facts_of(entry: ManifestEntry, stored: Sidecar) -> ClipFacts:
-    """Facts of a prepared clip, with its face box moved to the frame that is really shown.
-
-    Args:
-        entry: The clip in its manifest; ``meta["style"]`` names the kind of portrait.
-        stored: The prepared clip.
-    """
-    from emo_bench.generate.conform import moved_box
-
-    box = entry.face_box
-    if box is not None and stored.source_width:
-        source, target = (stored.source_width, stored.source_height), (stored.width, stored.height)
-        box = moved_box(box, source=source, target=target)
-    return ClipFacts(entry.id, str(entry.meta.get("style", "")), _fractions(box, stored.width, stored.height))
-
-
-def _fractions(box: Box | None, width: int, height: int) -> Box | None:
+def box_as_fractions(box: Box | None, width: int, height: int) -> Box | None:
+    """A box in pixels as fractions of a frame of that size, cut at its borders; None when nothing is left."""
     if box is None or width < 1 or height < 1 or not all(map(math.isfinite, box)):
         return None
     left, right = (min(max(box[side] / width, 0.0), 1.0) for side in (0, 2))
@@ -71,4 +51,4 @@ def read_clip_facts(path: Path) -> Iterator[ClipFacts]:
         box = entry.get("face_box")
         numbers = tuple(float(number) for number in box) if box is not None else ()
         whole = (numbers[0], numbers[1], numbers[2], numbers[3]) if len(numbers) == 4 else None
-        yield ClipFacts(str(entry["clip"]), str(entry.get("style") or ""), _fractions(whole, 1, 1))
+        yield ClipFacts(str(entry["clip"]), str(entry.get("style") or ""), box_as_fractions(whole, 1, 1))

@@ -29,3 +29,14 @@ METRICS: Final[Mapping[str, str]] = {
     "mouth-truth/synth@1": "emo_metrics.synth.clip_metrics:MouthTruth",
 }
 """Protocol name -> ``module:Class``."""
+
+SERIES: Final[Mapping[str, tuple[str, str, int | None]]] = {
+    "mouth_opening": ("face/synth@1", "mouth", 0),
+    "yaw": ("face/synth@1", "pose", 0),
+    "pitch": ("face/synth@1", "pose", 1),
+    "roll": ("face/synth@1", "pose", 2),
+}
+"""Trace for plots -> extractor, array, column (None for arrays of one column)."""
+
+LAG_CURVES: Final[Mapping[str, tuple[str, str]]] = {"lag:sync/synth@1": ("sync/synth@1", "distances")}
+"""Curve for plots -> extractor, array of distances between mouth and sound, one column a lag."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 PINS: Final[Mapping[str, str]] = {
-    "face.safetensors": "7aa7b9163816ffbbcf30e8cdd95e0cd6581065ca89e1523aec3aff97e0c714df",
-    "appearance.safetensors": "b4a75b8fff4951780154deb3b3515956d0dfd6e23bd9519dd884fd7a0601d1ad",
-    "video.safetensors": "e50d258b8f01587dadcf0762cb5a7ef3df467c5cb1a3b3f83e33d66ab5c82030",
-    "sync.safetensors": "74eb2d8df533ed88f2fdc3f8db421685f3ac69124a4445c838b15fa63b30b765",
+    "face.safetensors": "d22fc40980dc683461d8884d9e886513d73478a1dd65118705c8a9c60fcfdb52",
+    "appearance.safetensors": "f950985b2c96508f4b022353d83f668c081cd654b88b366e1fbdf018ff1a04e3",
+    "video.safetensors": "b58f8fae7f9cf148155466694e40a5d0945bf699d082e6d886ee6853ff96cde5",
+    "sync.safetensors": "93d8919cc645696df9a30a4fdf9031099c9cf702ce29d8226e9f428679f00ab6",
 }

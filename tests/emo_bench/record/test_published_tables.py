@@ -37,7 +37,7 @@ def test_values_are_those_of_the_paper(name: str, system: str, column: str, valu
 def test_view_keeps_the_papers_order_and_dashes() -> None:
     view = find_published("emo-table1-hdtf").view()
     assert view["labels"] == ["FID", "SyncNet", "F-SIM", "FVD", "E-FID"]
-    assert view["rows"][4] == {"system": "GT", "texts": ["–", "7.3", "77.44", "–", "–"]}
+    assert view["rows"][4] == {"system": "GT", "texts": ["–", "7.30", "77.44", "–", "–"]}
     assert view["dataset"] == "HDTF"
 
 

@@ -11,9 +11,10 @@ import record_factory
 from record_factory import dataclasses
 
 from emo_bench.data.manifest import ManifestEntry
+from emo_bench.engine.clip_facts import facts_of
 from emo_bench.generate.clip_store import Sidecar
 from emo_bench.report import load_run
-from emo_bench.report.clip_facts import ClipFacts, facts_of, read_clip_facts, write_clip_facts
+from emo_bench.report.clip_facts import ClipFacts, read_clip_facts, write_clip_facts
 from emo_bench.report.figure_style import NamedFigure
 from emo_bench.report.figures import make_figures
 from emo_bench.report.figures_frames import BOX_COLOUR, telling_frame

@@ -21,9 +21,9 @@ EXACT = sorted(
 # Element by element and exactly rounded by IEEE 754, or integer, or moving data only.
 ALLOWED = {
     "abs", "append", "arange", "argmin", "array", "asarray", "ascontiguousarray", "bincount", "bitwise_or",
-    "broadcast_to", "concatenate", "cumsum", "diff", "dtype", "empty", "empty_like", "flatnonzero", "float32", "float64",
-    "floor", "full_like", "int16", "int32", "int64", "int8", "maximum", "minimum", "moveaxis", "ndarray", "ones",
-    "ones_like", "sort", "sqrt", "stack", "uint64", "uint8", "where", "zeros", "zeros_like",
+    "broadcast_to", "concatenate", "cumsum", "diff", "dtype", "empty", "empty_like", "flatnonzero", "float32",
+    "float64", "floor", "full_like", "int16", "int32", "int64", "int8", "maximum", "minimum", "moveaxis", "ndarray",
+    "ones", "ones_like", "sort", "sqrt", "stack", "uint64", "uint8", "where", "zeros", "zeros_like",
 }  # fmt: skip
 FORBIDDEN_METHODS = {"mean", "sum", "dot", "std", "var", "prod", "einsum", "matmul", "cumprod"}
 # A sum of whole numbers does not depend on its order.
