@@ -44,7 +44,7 @@ def known_lag_curves(context: RunContext) -> dict[str, tuple[str, str]]:
     return found
 
 
-def agreement_over_offsets(distances: NDArray[np.floating]) -> NDArray[np.float64]:
+def agreement_over_offsets(distances: NDArray[np.generic]) -> NDArray[np.float64]:
     """How much better mouth and sound agree at each offset than usual; the peak lies at the protocol's ``offset``.
 
     Args:
@@ -97,7 +97,9 @@ def _rows(
         unit = outcome.unit
         if unit.clip not in shown or unit.seed != context.config.seeds[0] or outcome.clip is None:
             continue
-        results = reader.results(unit, sorted({place[0] for place in [*places.values(), *curves.values()]}))
+        results = reader.results(
+            unit, sorted({place[0] for place in places.values()} | {place[0] for place in curves.values()})
+        )
         common = {"system": unit.system, "clip": unit.clip, "seed": unit.seed, "fps": float(context.config.media.rate)}
         for name, (extractor, array, column) in places.items():
             values = _array(results[extractor], array)
