@@ -92,6 +92,7 @@ def _rows(
     curves: Mapping[str, tuple[str, str]],
 ) -> Iterator[dict[str, object]]:
     reader = FeatureReader(context, outcomes)
+    needed = sorted({place[0] for place in places.values()} | {place[0] for place in curves.values()})
     shown = set(sorted(context.entries)[: context.config.report.max_preview_clips])
     for outcome in outcomes:
         unit = outcome.unit
