@@ -98,9 +98,7 @@ def _rows(
         unit = outcome.unit
         if unit.clip not in shown or unit.seed != context.config.seeds[0] or outcome.clip is None:
             continue
-        results = reader.results(
-            unit, sorted({place[0] for place in places.values()} | {place[0] for place in curves.values()})
-        )
+        results = reader.results(unit, needed)
         common = {"system": unit.system, "clip": unit.clip, "seed": unit.seed, "fps": float(context.config.media.rate)}
         for name, (extractor, array, column) in places.items():
             values = _array(results[extractor], array)
