@@ -183,7 +183,13 @@ def test_the_table_is_that_of_a_plain_run(clone: Any) -> None:
         " && emo-bench export runs/plain runs/plain-report/metrics.json --what metrics"
     )
     for file in TABLES:
-        assert clone.read(f"runs/plain-report/{file}") == clone.read(f"reports/quickstart/{file}"), file
+        assert timeless(clone.read(f"runs/plain-report/{file}")) == clone.read(f"reports/quickstart/{file}"), file
+
+
+def timeless(table: bytes) -> bytes:
+    """Without the section of seconds before the last paragraph: in the graph the clips come from the store."""
+    head, found, tail = table.partition(b"\n## Speed\n")
+    return head + tail[tail.rfind(b"\n\n") + 1 :] if found else table
 
 
 def test_nothing_of_a_run_enters_git() -> None:
