@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from emo_bench.audit.distortions import Distortion, Original
+from emo_bench.media.delay import delayed
 from emo_bench.media.types import Audio
 
 
@@ -12,13 +11,7 @@ def shifted(original: Original, frames: float) -> Audio:
     """Moves the sound later by so many frames (earlier if negative); silence fills the gap, the length stays."""
     samples, rate = original.audio.samples, original.audio.rate
     shift = round(frames * rate / float(original.video.spec.fps))
-    moved = np.zeros_like(samples)
-    if abs(shift) < len(samples):
-        if shift >= 0:
-            moved[shift:] = samples[: len(samples) - shift]
-        else:
-            moved[:shift] = samples[-shift:]
-    return Audio(moved, rate)
+    return Audio(delayed(samples, shift), rate)
 
 
 def late(original: Original, level: float) -> Audio:

@@ -8,13 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
-from multiprocessing import get_context
-from typing import TYPE_CHECKING
 
 from emo_bench.audit.distortions import Box, Ladder, Original, distortions
 from emo_bench.core.errors import ClipError, WeightsError
@@ -22,18 +17,13 @@ from emo_bench.core.hashing import digest_of
 from emo_bench.core.rng import numpy_generator
 from emo_bench.engine.context import RunContext, RunSpec
 from emo_bench.engine.plan import partner_of
-from emo_bench.engine.pool import WorkStoppedError, explain
+from emo_bench.engine.pool import Trade, run_jobs
 from emo_bench.engine.progress import Display
-from emo_bench.engine.units import GROUND_TRUTH, Outcome, Unit, frame_at
+from emo_bench.engine.units import GROUND_TRUTH, Outcome, Unit, features_of_clip, frame_at, one_line, reference_index
 from emo_bench.engine.units import work as prepare_clip
-from emo_bench.extract.feature_store import FeatureResult
-from emo_bench.extract.single_pass import extract_clip
 from emo_bench.generate.clip_store import DamagedClipError, Sidecar, StoredClip
 from emo_bench.generate.conform import fit_length, moved_box, resize_video
 from emo_bench.media.types import Audio, Video, video_from_array
-
-if TYPE_CHECKING:
-    from emo_metrics.contract import ClipInputs
 
 HELD_BYTES = 256 << 20
 """Largest clip, in bytes of pictures, that is kept in memory between two of its rungs."""
@@ -125,12 +115,8 @@ def _face_box(context: RunContext, clip: str, truth: StoredClip) -> Box | None:
         locate = face_locator(context.finder)
     except WeightsError as error:
         raise ClipError(f"no face box in the manifest, and the face finder cannot work: {error.message}") from None
-    portrait = frame_at(context.clips.open(truth)[0], _reference_index(context, clip, truth))
+    portrait = frame_at(context.clips.open(truth)[0], reference_index(context, clip, truth))
     return locate(portrait)
-
-
-def _reference_index(context: RunContext, clip: str, truth: StoredClip) -> int:
-    return min(context.entries[clip].reference_frame, truth.spec.n_frames - 1)
 
 
 class Workshop:
@@ -185,34 +171,28 @@ def _attempt(workshop: Workshop, rung: Rung, unit: Unit) -> Outcome:
     try:
         side = sidecar_of(context, rung)
         truth = _stored(context, rung.clip)
-        keys = context.feature_keys(side, truth.sidecar, reference_frame=_reference_index(context, rung.clip, truth))
-        known = {name: got for name, key in keys.items() if (got := context.features.get(name, key)) is not None}
-        missing = [name for name in keys if name not in known]
-        if missing:
-            made = _extract(workshop, rung, truth, missing, known)
-            for name, result in made.items():
-                context.features.put(name, keys[name], result)
-            known = {**known, **made}
+
+        def open_clip() -> tuple[Video, Audio, Video]:
+            truth_video, truth_audio = workshop.opened(truth)
+            return *distorted(context, rung, truth_video, truth_audio, truth), truth_video
+
+        features, made, found = features_of_clip(context, rung.clip, side, truth, open_clip)
     except DamagedClipError:
         raise
     except ClipError as error:
-        return Outcome(unit, code=error.code, reason=_one_line(error), stage="extract")
+        return Outcome(unit, code=error.code, reason=one_line(error), stage="extract")
     except OSError:
         raise
     except Exception as error:  # a bug in one distortion or network must not take the others with it
-        return Outcome(unit, code="error", reason=f"{type(error).__name__}: {_one_line(error)}", stage="extract")
+        return Outcome(unit, code="error", reason=f"{type(error).__name__}: {one_line(error)}", stage="extract")
     return Outcome(
         unit,
         clip=side,
-        features={name: (result.status, result.reason) for name, result in sorted(known.items())},
+        features=features,
         seconds={"extract": time.perf_counter() - started},
-        computed=len(missing),
-        reused=len(keys) - len(missing),
+        computed=made,
+        reused=found,
     )
-
-
-def _one_line(error: BaseException) -> str:
-    return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())[:600]
 
 
 def distorted(context: RunContext, rung: Rung, video: Video, audio: Audio, truth: StoredClip) -> tuple[Video, Audio]:
@@ -241,94 +221,33 @@ def distorted(context: RunContext, rung: Rung, video: Video, audio: Audio, truth
     )
 
 
-def _extract(
-    workshop: Workshop, rung: Rung, truth: StoredClip, names: Sequence[str], known: dict[str, FeatureResult]
-) -> dict[str, FeatureResult]:
-    from emo_metrics.contract import ClipInputs, Need
-
-    context = workshop.context
-    truth_video, truth_audio = workshop.opened(truth)
-    video, audio = distorted(context, rung, truth_video, truth_audio, truth)
-    extractors = [context.extractor(name) for name in names]
-    needs = frozenset[Need]().union(*(extractor.needs for extractor in extractors))
-    spec = truth.spec
-    inputs: ClipInputs = ClipInputs(
-        clip_id=rung.clip,
-        fps=Fraction(spec.fps),
-        n_frames=spec.n_frames,
-        height=spec.height,
-        width=spec.width,
-        reference_image=frame_at(truth_video, _reference_index(context, rung.clip, truth)),
-        audio=audio.samples,
-        audio_rate=audio.rate,
-    )
-    return extract_clip(
-        video=video,
-        truth=truth_video if Need.GROUND_TRUTH in needs else None,
-        inputs=inputs,
-        extractors=extractors,
-        known=known,
-    )
-
-
 def climb(spec: RunSpec, all_rungs: Sequence[Rung], *, workers: int, display: Display) -> list[Outcome]:
     """Carries out all rungs and returns their outcomes in the order of the rungs.
 
     Raises:
-        WorkStoppedError: when the store cannot be written or a worker process dies.
+        WorkStoppedError: when the store cannot be written.
     """
     display.stage("distort", len(all_rungs))
+    by_clip: dict[str, list[Rung]] = {}
+    for rung in all_rungs:
+        by_clip.setdefault(rung.clip, []).append(rung)
+    trade: Trade[list[Rung], list[tuple[Rung, Outcome]]] = Trade(_climber, partial(_failed, spec.config.seeds[0]))
+    # All rungs of a clip are one job, so that it is decoded once; it may take as long as they may one by one.
+    patience = spec.config.execution.unit_timeout_s * max(map(len, by_clip.values()), default=1)
     outcomes: dict[Rung, Outcome] = {}
-
-    def keep(rung: Rung, outcome: Outcome) -> None:
-        outcomes[rung] = outcome
-        display.step(f"{outcome.unit.system} {rung.clip}")
-        if outcome.code != "ok":
-            display.say(f"{outcome.unit.system} / {rung.clip}: {outcome.code}: {outcome.reason}")
-
-    try:
-        if workers == 1 or len(all_rungs) < 2:
-            workshop = Workshop(RunContext(spec))
-            for rung in all_rungs:
-                keep(rung, work(workshop, rung))
-        else:
-            _in_processes(spec, all_rungs, workers, keep)
-    except BrokenProcessPool:
-        raise WorkStoppedError(
-            "a worker process died (often: out of memory); nothing finished is lost",
-            fix="run again, perhaps with --set execution.workers=1",
-        ) from None
-    except OSError as error:
-        raise WorkStoppedError(explain(error)) from None
+    for answer in run_jobs(spec, by_clip.values(), trade, workers=workers, timeout_s=patience):
+        for rung, outcome in answer:
+            outcomes[rung] = outcome
+            display.step(f"{outcome.unit.system} {rung.clip}")
+            if outcome.code != "ok":
+                display.say(f"{outcome.unit.system} / {rung.clip}: {outcome.code}: {outcome.reason}")
     return [outcomes[rung] for rung in all_rungs]
 
 
-def _in_processes(
-    spec: RunSpec, all_rungs: Sequence[Rung], workers: int, keep: Callable[[Rung, Outcome], None]
-) -> None:
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_open, initargs=(spec,))
-    try:
-        by_clip: dict[str, list[Rung]] = {}
-        for rung in all_rungs:
-            by_clip.setdefault(rung.clip, []).append(rung)
-        waiting = {pool.submit(_work_here, group): group for group in by_clip.values()}
-        for done in as_completed(waiting):
-            for rung, outcome in zip(waiting[done], done.result(), strict=True):
-                keep(rung, outcome)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+def _climber(spec: RunSpec) -> Callable[[list[Rung]], list[tuple[Rung, Outcome]]]:
+    workshop = Workshop(RunContext(spec))
+    return lambda group: [(rung, work(workshop, rung)) for rung in group]
 
 
-_HERE: list[Workshop] = []
-"""The one workshop of a worker process."""
-
-
-def _open(spec: RunSpec) -> None:
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-    _HERE[:] = [Workshop(RunContext(spec))]
-
-
-def _work_here(group: Sequence[Rung]) -> list[Outcome]:
-    return [work(_HERE[0], rung) for rung in group]
+def _failed(seed: int, group: list[Rung], code: str, reason: str) -> list[tuple[Rung, Outcome]]:
+    return [(rung, Outcome(rung.unit(seed), code=code, reason=reason, stage="extract")) for rung in group]

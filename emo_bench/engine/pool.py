@@ -1,4 +1,4 @@
-"""Worker processes that may die: a unit that kills its worker is reported, the others go on.
+"""Worker processes that may die: a job that kills its worker is reported, the others go on.
 
 Processes are spawned, not forked, so that networks and decoders start clean; each dies with its parent.
 """
@@ -10,11 +10,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from typing import Generic, TypeVar
 
 from emo_bench.core.errors import EmoBenchError
 from emo_bench.engine.context import RunContext, RunSpec
@@ -27,109 +29,168 @@ class WorkStoppedError(EmoBenchError):
     code = "stopped"
 
 
+Job = TypeVar("Job")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Trade(Generic[Job, Answer]):
+    """What a kind of worker does.
+
+    Attributes:
+        learn: Called once per process with the run; returns what carries out one job. Must be a function of a module,
+            since it travels to other processes by name. What it returns may raise OSError, which stops the work.
+        fail: The answer to a job that was not carried out, from the job, a status word and a reason.
+    """
+
+    learn: Callable[[RunSpec], Callable[[Job], Answer]]
+    fail: Callable[[Job, str, str], Answer]
+
+
 @dataclass
-class _Worker:
+class _Worker(Generic[Job]):
     process: BaseProcess
     pipe: Connection
-    unit: Unit | None = None
+    job: Job | None = None
     deadline: float = 0.0
 
 
 def run_units(spec: RunSpec, units: Iterable[Unit], *, workers: int, timeout_s: float) -> Iterator[Outcome]:
-    """Carries out units and yields their outcomes in the order in which they finish.
+    """Carries out units and yields their outcomes in the order in which they finish; see `run_jobs`."""
+    return run_jobs(spec, units, Trade(_unit_worker, _failed_unit), workers=workers, timeout_s=timeout_s)
+
+
+def _unit_worker(spec: RunSpec) -> Callable[[Unit], Outcome]:
+    return partial(work, RunContext(spec))
+
+
+def _failed_unit(unit: Unit, code: str, reason: str) -> Outcome:
+    return Outcome(unit, code=code, reason=reason, stage=unit.stage)
+
+
+def run_jobs(
+    spec: RunSpec, jobs: Iterable[Job], trade: Trade[Job, Answer], *, workers: int, timeout_s: float
+) -> Iterator[Answer]:
+    """Carries out jobs and yields the answers in the order in which they finish.
 
     Args:
         spec: The run.
-        units: What to do; their order never changes a number.
+        jobs: What to do; their order never changes a number.
+        trade: How a job is done.
         workers: Number of processes; with 1 the work is done in this process.
-        timeout_s: A unit that takes longer has its worker killed and fails with the code 'timeout'.
+        timeout_s: A job that takes longer has its worker killed and fails with the code 'timeout'.
 
     Raises:
         WorkStoppedError: when the file system refuses to write.
         KeyboardInterrupt: passed on after all workers were stopped.
     """
-    waiting = list(units)
+    waiting = list(jobs)
     if not waiting:
         return
     if workers == 1:
-        yield from _in_this_process(spec, waiting)
+        yield from _in_this_process(spec, waiting, trade)
         return
-    crew = [_start(spec) for _ in range(min(workers, len(waiting)))]
-    waiting.reverse()
+    pool = _Pool(spec, trade, timeout_s)
     try:
-        for worker in crew:
-            _give(worker, waiting, timeout_s)
-        while any(worker.unit is not None for worker in crew):
-            yield from _collect(spec, crew, waiting, timeout_s)
+        yield from pool.run(waiting, min(workers, len(waiting)))
     finally:
-        _stop(crew)
+        pool.stop()
 
 
-def _in_this_process(spec: RunSpec, units: list[Unit]) -> Iterator[Outcome]:
-    context = RunContext(spec)
-    for unit in units:
+def _in_this_process(spec: RunSpec, jobs: list[Job], trade: Trade[Job, Answer]) -> Iterator[Answer]:
+    carry_out = trade.learn(spec)
+    for job in jobs:
         try:
-            yield work(context, unit)
+            yield carry_out(job)
         except OSError as error:
             raise WorkStoppedError(explain(error)) from None
 
 
-def _collect(spec: RunSpec, crew: list[_Worker], waiting: list[Unit], timeout_s: float) -> Iterator[Outcome]:
-    busy = {worker.pipe: worker for worker in crew if worker.unit is not None}
-    patience = max(0.05, min(worker.deadline for worker in busy.values()) - time.monotonic())
-    ready = connection.wait(list(busy), timeout=min(patience, 1.0))
-    for pipe in ready:
-        assert isinstance(pipe, Connection)  # noqa: S101 - for the type checker
-        worker = busy[pipe]
-        assert worker.unit is not None  # noqa: S101
-        try:
-            answer = pipe.recv()
-        except (EOFError, OSError):
-            yield Outcome(worker.unit, code="worker_died", reason=_cause_of_death(worker), stage=worker.unit.stage)
-            _replace(spec, worker)
-        else:
-            if isinstance(answer, str):
-                raise WorkStoppedError(answer)
-            yield answer
-        _give(worker, waiting, timeout_s)
-    for worker in crew:
-        if worker.unit is not None and time.monotonic() > worker.deadline and worker.pipe not in ready:
-            reason = f"took longer than {timeout_s:g} s and was stopped"
-            yield Outcome(worker.unit, code="timeout", reason=reason, stage=worker.unit.stage)
-            _replace(spec, worker)
-            _give(worker, waiting, timeout_s)
+class _Pool(Generic[Job, Answer]):
+    """Workers, the jobs they have, and who replaces them when they die."""
+
+    def __init__(self, spec: RunSpec, trade: Trade[Job, Answer], timeout_s: float) -> None:
+        self._spec, self._trade, self._timeout_s = spec, trade, timeout_s
+        self._crew: list[_Worker[Job]] = []
+        self._waiting: list[Job] = []
+
+    def run(self, jobs: list[Job], workers: int) -> Iterator[Answer]:
+        """Starts the workers and gives them jobs until all are answered."""
+        self._waiting = jobs[::-1]
+        self._crew = [self._start() for _ in range(workers)]
+        for worker in self._crew:
+            self._give(worker)
+        while any(worker.job is not None for worker in self._crew):
+            yield from self._collect()
+
+    def stop(self) -> None:
+        """Ends all workers, busy or not."""
+        for worker in self._crew:
+            worker.pipe.close()
+        for worker in self._crew:
+            if worker.job is not None:
+                worker.process.terminate()
+        for worker in self._crew:
+            worker.process.join(timeout=5)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+
+    def _collect(self) -> Iterator[Answer]:
+        busy = {worker.pipe: worker for worker in self._crew if worker.job is not None}
+        patience = max(0.05, min(worker.deadline for worker in busy.values()) - time.monotonic())
+        ready = connection.wait(list(busy), timeout=min(patience, 1.0))
+        for pipe in ready:
+            assert isinstance(pipe, Connection)  # noqa: S101 - for the type checker
+            worker = busy[pipe]
+            assert worker.job is not None  # noqa: S101
+            try:
+                answer = pipe.recv()
+            except (EOFError, OSError):
+                yield self._trade.fail(worker.job, "worker_died", _cause_of_death(worker.process))
+                self._replace(worker)
+            else:
+                if isinstance(answer, _Stop):
+                    raise WorkStoppedError(answer.reason)
+                yield answer
+            self._give(worker)
+        for worker in self._crew:
+            if worker.job is not None and time.monotonic() > worker.deadline and worker.pipe not in ready:
+                reason = f"took longer than {self._timeout_s:g} s and was stopped"
+                yield self._trade.fail(worker.job, "timeout", reason)
+                self._replace(worker)
+                self._give(worker)
+
+    def _start(self) -> _Worker[Job]:
+        context = get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=_worker_main, args=(self._spec, self._trade.learn, theirs, os.getpid()), daemon=True
+        )
+        process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+    def _give(self, worker: _Worker[Job]) -> None:
+        worker.job = self._waiting.pop() if self._waiting else None
+        worker.deadline = time.monotonic() + self._timeout_s
+        if worker.job is not None:
+            try:
+                worker.pipe.send(worker.job)
+            except OSError:
+                return  # it is dead; reading from its pipe will say so
+
+    def _replace(self, worker: _Worker[Job]) -> None:
+        worker.process.kill()
+        worker.process.join()
+        worker.pipe.close()
+        fresh = self._start()
+        worker.process, worker.pipe, worker.job = fresh.process, fresh.pipe, None
 
 
-def _start(spec: RunSpec) -> _Worker:
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_worker_main, args=(spec, theirs, os.getpid()), daemon=True)
-    process.start()
-    theirs.close()
-    return _Worker(process, ours)
-
-
-def _give(worker: _Worker, waiting: list[Unit], timeout_s: float) -> None:
-    worker.unit = waiting.pop() if waiting else None
-    worker.deadline = time.monotonic() + timeout_s
-    if worker.unit is not None:
-        try:
-            worker.pipe.send(worker.unit)
-        except OSError:
-            return  # it is dead; reading from its pipe will say so
-
-
-def _replace(spec: RunSpec, worker: _Worker) -> None:
-    worker.process.kill()
-    worker.process.join()
-    worker.pipe.close()
-    fresh = _start(spec)
-    worker.process, worker.pipe, worker.unit = fresh.process, fresh.pipe, None
-
-
-def _cause_of_death(worker: _Worker) -> str:
-    worker.process.join(timeout=5)
-    code = worker.process.exitcode
+def _cause_of_death(process: BaseProcess) -> str:
+    process.join(timeout=5)
+    code = process.exitcode
     if code is not None and code < 0:
         name = signal.Signals(-code).name
         hint = " (often: out of memory)" if name == "SIGKILL" else ""
@@ -137,32 +198,28 @@ def _cause_of_death(worker: _Worker) -> str:
     return f"the worker process ended with exit code {code}"
 
 
-def _stop(crew: list[_Worker]) -> None:
-    for worker in crew:
-        worker.pipe.close()
-    for worker in crew:
-        if worker.unit is not None:
-            worker.process.terminate()
-    for worker in crew:
-        worker.process.join(timeout=5)
-        if worker.process.is_alive():
-            worker.process.kill()
-            worker.process.join()
+@dataclass(frozen=True)
+class _Stop:
+    """A worker's message that nothing more can be done."""
+
+    reason: str
 
 
-def _worker_main(spec: RunSpec, pipe: Connection, parent: int) -> None:
+def _worker_main(
+    spec: RunSpec, learn: Callable[[RunSpec], Callable[[Job], Answer]], pipe: Connection, parent: int
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     threading.Thread(target=_die_with_parent, args=(parent,), daemon=True).start()
-    context = RunContext(spec)
+    carry_out = learn(spec)
     while True:
         try:
-            unit = pipe.recv()
+            job = pipe.recv()
         except (EOFError, OSError):
             return
         try:
-            answer: Outcome | str = work(context, unit)
+            answer: Answer | _Stop = carry_out(job)
         except OSError as error:
-            answer = explain(error)
+            answer = _Stop(explain(error))
         try:
             pipe.send(answer)
         except OSError:

@@ -6,7 +6,8 @@ import datetime
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from emo_bench.config.suite import Suite
@@ -66,44 +67,50 @@ def run_suite(suite: Suite, *, display: Display | None = None) -> RunRecord:
         EmoBenchError: when the suite cannot be run at all; a clip that fails is a status in the record.
         KeyboardInterrupt: everything finished until then is kept.
     """
+    folder = run_folder(suite)
+    with alone_in(folder):
+        return _run(suite, folder, display or Silent())
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Makes a folder and keeps other processes out of it.
+
+    Raises:
+        RunFolderBusyError: when another process works there.
+    """
     from filelock import FileLock, Timeout
 
-    display = display or Silent()
-    folder = run_folder(suite)
     folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
     try:
-        with FileLock(folder / ".lock", timeout=0):
-            return _run(suite, folder, display)
+        lock.acquire()
     except Timeout:
         raise RunFolderBusyError(
-            f"another run works in {folder}", fix="wait for it, or choose another folder with --output"
+            f"another process works in {folder}", fix="wait for it, or choose another folder with --output"
         ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
-    started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
+    watch = Stopwatch()
     limit_threads(suite.config.execution.workers)
     dataset = _open(suite, display)
     context = RunContext(spec_of(suite, dataset.manifest))
     for missing in check_before_work(context):
         display.say(f"cannot compute {missing.protocol}: {missing.reason}")
-    outcomes, planned = _work(context, folder, display)
+    outcomes, planned = carry_out(context, folder, display)
     display.stage("score", len(context.protocols))
     evaluation = evaluate(context, outcomes, step=display.step)
-    timings = Timings(
-        started=started.isoformat(timespec="seconds"),
-        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        seconds=round(time.perf_counter() - clock, 3),
-        by_stage=_seconds_by_stage(outcomes),
-        units_computed=sum(outcome.computed for outcome in outcomes),
-        units_reused=sum(outcome.reused for outcome in outcomes),
-    )
     record = build_record(
         context,
         outcomes=outcomes,
         planned=planned,
         evaluation=evaluation,
-        timings=timings,
+        timings=watch.timings(outcomes),
         config_given=suite.text,
         overrides=suite.overrides,
         dataset_name=dataset.name,
@@ -131,8 +138,12 @@ def _open(suite: Suite, display: Display) -> OpenedDataset:
     return open_dataset(suite.config, suite.base, progress=progress)
 
 
-def _work(context: RunContext, folder: Path, display: Display) -> tuple[list[Outcome], list[Unit]]:
-    """Ground truths first, since every other unit needs them; then the rest in any order."""
+def carry_out(context: RunContext, folder: Path, display: Display) -> tuple[list[Outcome], list[Unit]]:
+    """Does all units of a run: ground truths first, since every other unit needs them; then the rest in any order.
+
+    Returns:
+        The outcomes and everything that was planned; each finished unit is a line of the folder's journal.
+    """
     truths = truth_units(context)
     outcomes = _stage(context, "prepare", truths, folder, display)
     good = {outcome.unit.clip for outcome in outcomes if outcome.clip is not None}
@@ -168,7 +179,7 @@ def _stage(context: RunContext, name: str, units: Sequence[Unit], folder: Path, 
 
 def _journal_line(outcome: Outcome) -> str:
     entry = {
-        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "at": _now(),
         "system": outcome.unit.system,
         "clip": outcome.unit.clip,
         "seed": outcome.unit.seed,
@@ -182,11 +193,29 @@ def _journal_line(outcome: Outcome) -> str:
     return json.dumps(entry, ensure_ascii=True) + "\n"
 
 
-def _seconds_by_stage(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    total: Counter[str] = Counter()
-    for outcome in outcomes:
-        total.update(outcome.seconds or {})
-    return {name: round(seconds, 3) for name, seconds in sorted(total.items())}
+class Stopwatch:
+    """Started when a run starts; says how long it took and what for."""
+
+    def __init__(self) -> None:
+        self._started, self._clock = _now(), time.perf_counter()
+
+    def timings(self, outcomes: Sequence[Outcome]) -> Timings:
+        """From the start until now, with the seconds that the units report."""
+        by_stage: Counter[str] = Counter()
+        for outcome in outcomes:
+            by_stage.update(outcome.seconds or {})
+        return Timings(
+            started=self._started,
+            finished=_now(),
+            seconds=round(time.perf_counter() - self._clock, 3),
+            by_stage={name: round(seconds, 3) for name, seconds in sorted(by_stage.items())},
+            units_computed=sum(outcome.computed for outcome in outcomes),
+            units_reused=sum(outcome.reused for outcome in outcomes),
+        )
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _clip_facts(context: RunContext, outcomes: Sequence[Outcome]) -> list[ClipFacts]:

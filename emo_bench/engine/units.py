@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +20,7 @@ from emo_bench.extract.single_pass import extract_clip
 from emo_bench.generate.clip_store import DamagedClipError, Sidecar, StoredClip
 from emo_bench.generate.conform import checked, moved_box, resize_video
 from emo_bench.generate.system import DrivingClip, GenerationRequest
-from emo_bench.media.types import FrameArray, Video, VideoSpec, frames_for_samples
+from emo_bench.media.types import Audio, FrameArray, Video, VideoSpec, frames_for_samples
 
 GROUND_TRUTH = "ground-truth"
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
@@ -82,7 +82,7 @@ def is_done(context: RunContext, unit: Unit) -> bool:
     clip = context.clips.get(context.clip_key(unit.system, unit.clip, unit.seed, partner=unit.partner))
     if truth is None or clip is None:
         return False
-    reference = _reference_index(context, unit.clip, truth)
+    reference = reference_index(context, unit.clip, truth)
     keys = context.feature_keys(clip.sidecar, truth.sidecar, reference_frame=reference)
     return all(context.features.has(name, key) for name, key in keys.items())
 
@@ -113,15 +113,15 @@ def _attempt(context: RunContext, unit: Unit, *, last: bool = False) -> Outcome:
     except ClipError as error:
         if isinstance(error, DamagedClipError) and not last:
             raise
-        return replace(outcome, code=error.code, reason=_one_line(error), stage=stage)
+        return replace(outcome, code=error.code, reason=one_line(error), stage=stage)
     except DataError as error:
-        return replace(outcome, code="data_error", reason=_one_line(error), stage=stage)
+        return replace(outcome, code="data_error", reason=one_line(error), stage=stage)
     except KeyboardInterrupt:
         raise
     except (Exception, SystemExit) as error:  # a bug in a system or network must not take the other clips with it
         if _concerns_all(context, error):
             raise
-        return replace(outcome, code="error", reason=f"{type(error).__name__}: {_one_line(error)}", stage=stage)
+        return replace(outcome, code="error", reason=f"{type(error).__name__}: {one_line(error)}", stage=stage)
 
 
 def _concerns_all(context: RunContext, error: BaseException) -> bool:
@@ -132,7 +132,8 @@ def _concerns_all(context: RunContext, error: BaseException) -> bool:
     return error.errno in NO_ROOM or (bool(name) and Path(name).is_relative_to(context.spec.store))
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """The text of an error as one line of at most 600 characters."""
     parts = [line.strip() for line in str(error).splitlines() if line.strip()]
     return "; ".join(parts)[:600]
 
@@ -190,7 +191,7 @@ def _generate(context: RunContext, unit: Unit, key: str) -> StoredClip:
     spec = truth.spec
     request = GenerationRequest(
         clip_id=unit.clip,
-        reference_image=frame_at(driving.video, _reference_index(context, unit.clip, truth)),
+        reference_image=frame_at(driving.video, reference_index(context, unit.clip, truth)),
         audio=driving.audio,
         fps=spec.fps,
         n_frames=frames_for_samples(len(driving.audio.samples), rate=driving.audio.rate, fps=spec.fps),
@@ -230,7 +231,8 @@ def _driving(context: RunContext, clip: str) -> tuple[StoredClip, DrivingClip]:
     return stored, DrivingClip(clip_id=clip, video=video, audio=audio)
 
 
-def _reference_index(context: RunContext, clip: str, truth: StoredClip) -> int:
+def reference_index(context: RunContext, clip: str, truth: StoredClip) -> int:
+    """Position of the portrait among the frames of the prepared clip."""
     # A portrait index beyond a shortened clip falls back to the last frame; both are on the same timeline.
     return min(context.entries[clip].reference_frame, truth.spec.n_frames - 1)
 
@@ -247,47 +249,72 @@ def frame_at(video: Video, index: int) -> FrameArray:
 
 def _ensure_features(context: RunContext, unit: Unit, clip: StoredClip, outcome: Outcome) -> Outcome:
     truth = context.clips.get(context.truth_key(unit.clip)) or _driving(context, unit.clip)[0]
-    reference = _reference_index(context, unit.clip, truth)
-    keys = context.feature_keys(clip.sidecar, truth.sidecar, reference_frame=reference)
+
+    def open_clip() -> tuple[Video, Audio, Video]:
+        video, audio = context.clips.open(clip)
+        return video, audio, context.clips.open(truth, verify=clip.path != truth.path)[0]
+
+    states, made, found = features_of_clip(context, unit.clip, clip.sidecar, truth, open_clip)
+    return replace(outcome, features=states, computed=outcome.computed + made, reused=outcome.reused + found)
+
+
+OpenClip = Callable[[], tuple[Video, Audio, Video]]
+"""Opens pictures and sound of a clip and the pictures of its ground truth."""
+
+
+def features_of_clip(
+    context: RunContext, clip_id: str, side: Sidecar, truth: StoredClip, open_clip: OpenClip
+) -> tuple[dict[str, tuple[str, str]], int, int]:
+    """Takes the features of one clip from the store, and makes and keeps those that are missing.
+
+    Args:
+        context: The run.
+        clip_id: Whose ground truth belongs to it.
+        side: What is known of the clip; its digests decide the keys.
+        truth: The stored ground truth.
+        open_clip: Called only when a feature is missing.
+
+    Returns:
+        Status and reason per extractor; how many were made; how many were found.
+
+    Raises:
+        ClipError: when the clip cannot be read.
+        OSError: when the store cannot be written.
+    """
+    reference = reference_index(context, clip_id, truth)
+    keys = context.feature_keys(side, truth.sidecar, reference_frame=reference)
     known = {name: got for name, key in keys.items() if (got := context.features.get(name, key)) is not None}
     missing = [name for name in keys if name not in known]
     if missing:
-        made = _extract(context, unit.clip, clip, truth, reference, missing, known)
+        made = _extract(context, clip_id, reference, open_clip(), missing, known)
         for name, result in made.items():
             context.features.put(name, keys[name], result)
         known = {**known, **made}
     states = {name: (result.status, result.reason) for name, result in sorted(known.items())}
-    return replace(
-        outcome,
-        features=states,
-        computed=outcome.computed + len(missing),
-        reused=outcome.reused + len(keys) - len(missing),
-    )
+    return states, len(missing), len(keys) - len(missing)
 
 
 def _extract(
     context: RunContext,
     clip_id: str,
-    clip: StoredClip,
-    truth: StoredClip,
     reference: int,
+    opened: tuple[Video, Audio, Video],
     names: list[str],
     known: Mapping[str, FeatureResult],
 ) -> dict[str, FeatureResult]:
     from emo_metrics.contract import ClipInputs, Need
 
+    video, audio, truth_video = opened
     extractors = [context.extractor(name) for name in names]
     needs = frozenset[Need]().union(*(extractor.needs for extractor in extractors))
-    video, audio = context.clips.open(clip)
-    truth_video = context.clips.open(truth, verify=clip.path != truth.path)[0]
-    portrait = frame_at(truth_video, reference)
+    spec = video.spec
     inputs = ClipInputs(
         clip_id=clip_id,
-        fps=Fraction(clip.spec.fps),
-        n_frames=clip.spec.n_frames,
-        height=clip.spec.height,
-        width=clip.spec.width,
-        reference_image=portrait,
+        fps=Fraction(spec.fps),
+        n_frames=spec.n_frames,
+        height=spec.height,
+        width=spec.width,
+        reference_image=frame_at(truth_video, reference),
         audio=audio.samples,
         audio_rate=audio.rate,
     )

@@ -12,6 +12,7 @@ from emo_bench.config.schema import Frozen
 from emo_bench.core.errors import GenerationError
 from emo_bench.generate.conform import fit_audio, fit_length, resize_video
 from emo_bench.generate.system import DrivingClip, GeneratedClip, GenerationRequest, Partner, SystemKind
+from emo_bench.media.delay import delayed
 from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec
 
 
@@ -107,14 +108,8 @@ class ShiftedAudio(SystemKind):
     def generate(self, request: GenerationRequest) -> GeneratedClip:
         """Delays the audio by whole frames; silence fills the gap."""
         driving = _driving(request)
-        samples = driving.audio.samples
         shift = round(self.options.frames * driving.audio.rate / request.fps)
-        moved = np.zeros_like(samples)
-        if abs(shift) < len(samples):
-            if shift >= 0:
-                moved[shift:] = samples[: len(samples) - shift]
-            else:
-                moved[:shift] = samples[-shift:]
+        moved = delayed(driving.audio.samples, shift)
         return GeneratedClip(video=driving.video, audio=Audio(moved, driving.audio.rate))
 
 

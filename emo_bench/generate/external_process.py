@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from emo_bench.generate.guardian import kill_all
+
 MARK = "EMO_BENCH_RUN"
 """Environment variable by which processes are found that left the program's process group."""
 
@@ -154,15 +156,13 @@ def _broken(
 def _end(process: subprocess.Popen[bytes], mark: str) -> None:
     """Asks the group to end, then ends it, and whatever left the group."""
     if process.poll() is None:
-        _signal_group(process.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_S)
     # The leader may be gone while its children live on; their group keeps its number until the last one ends.
-    _signal_group(process.pid, signal.SIGKILL)
+    kill_all(process.pid, f"{MARK}={mark}")
     process.wait()
-    for pid in _marked(mark):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
 
 
 def _guardian(group: int, mark: str) -> subprocess.Popen[bytes]:
@@ -182,33 +182,13 @@ def _dismiss(guardian: subprocess.Popen[bytes]) -> None:
         guardian.communicate(b".")
 
 
-def _signal_group(group: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
-
-
-def _processes() -> list[Path]:
-    root = Path("/proc")
-    return [path for path in root.iterdir() if path.name.isdigit()] if root.is_dir() else []
-
-
-def _marked(mark: str) -> list[int]:
-    wanted = f"{MARK}={mark}".encode()
-    found = []
-    for path in _processes():
-        with contextlib.suppress(OSError):
-            if wanted in (path / "environ").read_bytes().split(b"\0"):
-                found.append(int(path.name))
-    return found
-
-
 def _resident(session: int) -> int:
     """Resident bytes of all processes of a session."""
     total = 0
-    for path in _processes():
+    for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             # The name in the second field may hold anything, so count from behind its closing bracket.
-            fields = (path / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
             if int(fields[3]) == session:
                 total += int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
     return total

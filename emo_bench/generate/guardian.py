@@ -14,13 +14,14 @@ import sys
 from pathlib import Path
 
 
-def _end(group: int, mark: bytes) -> None:
+def kill_all(group: int, mark: str) -> None:
+    """Kills a process group and every process whose environment holds ``mark`` (``NAME=VALUE``)."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
     # Programs that left the group still carry the mark in their environment.
     for path in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
-            if mark in path.read_bytes().split(b"\0"):
+            if mark.encode() in path.read_bytes().split(b"\0"):
                 os.kill(int(path.parent.name), signal.SIGKILL)
 
 
@@ -30,7 +31,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if not sys.stdin.buffer.read(1):
-        _end(int(sys.argv[1]), sys.argv[2].encode())
+        kill_all(int(sys.argv[1]), sys.argv[2])
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from emo_bench.core.hashing import digest_of, sha256_file
 from emo_bench.data.datasets import open_dataset
 from emo_bench.data.manifest import Manifest
 from emo_bench.engine.context import RunContext, RunSpec
+from emo_bench.engine.units import one_line
 from emo_bench.record.schema import RunRecord
 
 NEUTRAL = {"execution", "output", "store", "weights"}
@@ -46,11 +47,11 @@ def open_original(record: RunRecord, *, bases: Sequence[Path]) -> Original:
     try:
         suite = suite_from_values(_values(record), base=_base(record, bases))
     except EmoBenchError as error:
-        return Original(None, (f"This version does not take the config of the record: {_one_line(error)}",))
+        return Original(None, (f"This version does not take the config of the record: {one_line(error)}",))
     try:
         manifest = open_dataset(suite.config, suite.base).manifest
     except EmoBenchError as error:
-        return Original(suite, (f"The data set cannot be opened: {_one_line(error)}",))
+        return Original(suite, (f"The data set cannot be opened: {one_line(error)}",))
     problems += _data_problems(record, manifest)
     if not problems:
         context = RunContext(
@@ -63,10 +64,6 @@ def open_original(record: RunRecord, *, bases: Sequence[Path]) -> Original:
 def _values(record: RunRecord) -> dict[str, Any]:
     """The config of the record without places that belong to the run that made it."""
     return {key: value for key, value in record.config.items() if key not in ("output", "store")}
-
-
-def _one_line(error: EmoBenchError) -> str:
-    return "; ".join(line.strip() for line in str(error).splitlines())
 
 
 def _inner_contradictions(record: RunRecord) -> Iterator[str]:
@@ -126,7 +123,7 @@ def _system_problems(record: RunRecord, context: RunContext) -> Iterator[str]:
         try:
             found = _digest_of_system(context, system.name)
         except EmoBenchError as error:
-            yield f"System {system.name!r} cannot be built: {_one_line(error)}"
+            yield f"System {system.name!r} cannot be built: {one_line(error)}"
             continue
         if found != system.digest:
             yield (

@@ -137,12 +137,13 @@ def sync_table(
     clips: Sequence[TrainingClip], features: Sequence[Features], late: Sequence[TrainingClip], tools: Tools
 ) -> str:
     """Offsets found in clips with late and early sound, and LSE of the right sound against that of another clip."""
-    from emo_bench.data.synth.make import shift_sound
+    from emo_bench.data.synth.recordings import FRAME_SAMPLES
+    from emo_bench.media.delay import delayed
 
     errors, late_errors, right, wrong = [], [], [], []
     for index, (clip, known) in enumerate(zip(clips, features, strict=True)):
         for shift in SHIFTS:
-            moved = shift_sound(np.rint(clip.audio * 32768).astype(np.int16), shift)
+            moved = delayed(np.rint(clip.audio * 32768).astype(np.int16), shift * FRAME_SAMPLES)
             scores = tools.sync(clip, known, np.asarray(moved / 32768, dtype=np.float32))
             errors.append(scores["offset"] + shift)
             if shift == 0:

@@ -46,6 +46,7 @@ from emo_bench.data.synth.plan import COUNTS, SECONDS, SLICES, ClipPlan, clips_o
 from emo_bench.data.synth.recordings import FRAME_SAMPLES, RATE, Recording, recording
 from emo_bench.data.synth.render import painter_of
 from emo_bench.data.synth.truth import truth_bytes, truth_of
+from emo_bench.media.delay import delayed
 
 LICENCE = "Apache-2.0 (made by a program; voices synthesised)"
 Progress = Callable[[int, int, str], None]
@@ -92,21 +93,8 @@ def clip_content(plan: ClipPlan, *, size: int = 128) -> ClipContent:
     motion = motion_from_speech(speech.phonemes, speech.pitch, speech.loudness(), who, plan.id, n_frames)
     painter = painter_of(who, size)
     frames = np.stack([painter.paint(motion.state(frame)) for frame in range(n_frames)])
-    samples = shift_sound(speech.samples, plan.offset)
+    samples = delayed(speech.samples, plan.offset * FRAME_SAMPLES)
     return ClipContent(frames, samples, truth_of(who, motion, size), motion, speech)
-
-
-def shift_sound(samples: NDArray[np.int16], frames: int) -> NDArray[np.int16]:
-    """The sound ``frames`` later (earlier when negative), as long as before; silence comes in at the border.
-
-    >>> shift_sound(np.arange(1, 1281, dtype=np.int16), 1)[638:642].tolist()
-    [0, 0, 1, 2]
-    """
-    shift = frames * FRAME_SAMPLES
-    silence = np.zeros(min(abs(shift), len(samples)), np.int16)
-    if shift >= 0:
-        return np.concatenate([silence, samples[: len(samples) - len(silence)]])
-    return np.concatenate([samples[len(silence) :], silence])
 
 
 def make_hdtf_synth(

@@ -34,6 +34,9 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         widths: Channels at 1/2, 1/4 and 1/8 of the size.
         encoder_blocks: Residual blocks per size on the way down.
         decoder_blocks: Residual blocks per size on the way up.
+        thumbnail: The first three channels are the picture itself at an eighth of its size. What is learned packs
+            all channels evenly, so that nothing in them is decided before anything else; a thumbnail is smooth, so a
+            diffusion model settles colours and places first and detail after.
     """
 
     # diffusers gives attribute access to the arguments below; its own annotation says a plain dict.
@@ -46,6 +49,7 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         widths: tuple[int, int, int] = (32, 64, 128),
         encoder_blocks: tuple[int, int, int] = (1, 1, 2),
         decoder_blocks: tuple[int, int, int] = (2, 2, 3),
+        thumbnail: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
         half, quarter, eighth = widths
@@ -57,7 +61,7 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
             *(PlainBlock(quarter) for _ in range(encoder_blocks[1])),
             nn.Conv2d(quarter, eighth, 4, stride=2, padding=1),
             *(PlainBlock(eighth) for _ in range(encoder_blocks[2])),
-            nn.Conv2d(eighth, latent_channels, 3, padding=1),
+            nn.Conv2d(eighth, latent_channels - 3 * thumbnail, 3, padding=1),
         )
         # Running statistics make the latents standard, so that noise schedules fit without a scaling factor.
         self.standardise = nn.BatchNorm2d(latent_channels, affine=False, momentum=0.02)
@@ -78,7 +82,10 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """``images float [b, 3, H, W]`` in [-1, 1], H and W multiples of 8 -> latents ``[b, c, H/8, W/8]``."""
         if images.shape[-1] % 8 or images.shape[-2] % 8:
             raise ValueError(f"expected height and width to be multiples of 8, found {tuple(images.shape[-2:])}")
-        latents: Tensor = self.standardise(self.encoder(images).float())
+        learned = self.encoder(images).float()
+        if self.config.thumbnail:
+            learned = torch.cat([F.avg_pool2d(images.float(), 8), learned], 1)
+        latents: Tensor = self.standardise(learned)
         return latents
 
     def decode(self, latents: Tensor) -> Tensor:

@@ -200,7 +200,7 @@ class EMOPipeline:
         picture = _square(image, self.size)
         samples = prepare_audio(audio, rate)
         total = frame_count(len(audio), fps=self.fps, rate=rate)
-        reference = encode_images(self.vae, to_signed(torch.from_numpy(picture)[None]).to(self._device))
+        reference = encode_images(self.vae, to_signed(torch.from_numpy(picture.copy())[None]).to(self._device))
         mask = region_mask(face_region, self.size).to(self._device)
         motion: Tensor | None = None
         done, clip = 0, 0

@@ -43,11 +43,11 @@ EMO_SD15 = Preset(
 EMO_SYNTH = Preset(
     name="emo-synth",
     model={
-        "in_channels": 16,
+        "in_channels": 12,
         "block_out_channels": (64, 96),
         "layers_per_block": 1,
-        "attention_levels": (False, True),
-        "heads": 4,
+        "attention_levels": (True, True),
+        "heads": 2,
         "distance_bias": True,
         "groups": 16,
         "spatial_positions": True,
@@ -70,7 +70,8 @@ EMO_SYNTH = Preset(
     schedule=COSINE,
     audio_encoder={"kind": "log-mel", "fps": 25.0, "bands": 48, "steps": 4},
     autoencoder_config={
-        "latent_channels": 16,
+        "latent_channels": 12,
+        "thumbnail": True,
         "widths": (32, 64, 96),
         "encoder_blocks": (0, 1, 1),
         "decoder_blocks": (1, 1, 2),

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from emo_models.emo.attention import Attention, DistanceBias, FeedForward, KeyValue
+from emo_models.emo.attention import Attention, DistanceBias, FeedForward, KeyValue, no_bias
 from emo_models.emo.conditions import Gates
 
 ReferenceVariant = Literal["cross", "concat"]
@@ -109,7 +109,7 @@ class BackboneBlock(nn.Module):
         if self.variant == "cross" and reference is not None:
             # All frames of a clip ask the same keys: fold them into the queries instead of repeating the keys.
             queries = torch.unflatten(self.norm2(x), 0, (-1, frames)).flatten(1, 2)
-            near = None if self.distance is None else self.distance(x.shape[1]).repeat(1, frames, 1)
+            near = None if self.distance is None else self.distance(x.shape[1]).seen_from(frames)
             seen = gates.apply(self.attn2(queries, reference, bias=near), gates.reference)
             x = x + torch.unflatten(seen, 1, (frames, -1)).flatten(0, 1)
         if audio is not None:
@@ -126,17 +126,11 @@ class BackboneBlock(nn.Module):
             return alone
         key, value = (part.to(x.dtype).repeat_interleave(frames, 0) for part in reference)
         joined = KeyValue(torch.cat([own.key, key], 2), torch.cat([own.value, value], 2))
-        both = None if near is None else torch.cat([near, near], -1)
-        out: Tensor = self.attn1(x, joined, mask=self._mask(own, key, gates, frames), bias=both)
+        if near is None and gates.reference is not None:
+            near = no_bias(x.shape[1], x.shape[1], device=x.device)
+        gate = None if gates.reference is None else gates.reference.repeat_interleave(frames)
+        out: Tensor = self.attn1(x, joined, bias=None if near is None else near.beside(near.closed(gate)))
         return out
-
-    @staticmethod
-    def _mask(own: KeyValue, key: Tensor, gates: Gates, frames: int) -> Tensor | None:
-        if gates.reference is None:
-            return None
-        allowed = torch.ones(len(key), 1, 1, own.key.shape[2] + key.shape[2], dtype=torch.bool, device=key.device)
-        allowed[..., own.key.shape[2] :] = gates.reference.bool().repeat_interleave(frames)[:, None, None, None]
-        return allowed
 
 
 class Site(nn.Module):

@@ -136,11 +136,12 @@ def test_mouth_against_truth_orders_right_wrong_and_frozen(
 
 @pytest.mark.parametrize("shift", [-4, 0, 5])
 def test_sync_finds_the_shift_of_the_sound(clips: list, extract: Extract, face: FaceSynth, shift: int) -> None:
-    from emo_bench.data.synth.make import shift_sound
+    from emo_bench.data.synth.recordings import FRAME_SAMPLES
+    from emo_bench.media.delay import delayed
 
     found = []
     for clip in clips:
-        moved = shift_sound(np.rint(clip.audio * 32768).astype(np.int16), shift).astype(np.float32) / 32768
+        moved = delayed(np.rint(clip.audio * 32768).astype(np.int16), shift * FRAME_SAMPLES).astype(np.float32) / 32768
         features = extract([face, SyncSynth({})], clip, audio=moved)
         found.append(SyncOnSynth().score_clip(features, None)["offset"])
     # A sound that comes late has a negative offset; one of four clips may be misjudged.

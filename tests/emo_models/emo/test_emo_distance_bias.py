@@ -6,15 +6,31 @@ import pytest
 import torch
 from emo_scenes import awake_model, random_inputs
 
-from emo_models.emo.attention import Attention, DistanceBias
+from emo_models.emo.attention import Attention, DistanceBias, ScoreBias, no_bias
+
+
+def scores(bias: ScoreBias) -> torch.Tensor:
+    """The bias as a table ``[b, heads, queries, keys]``."""
+    query, key = bias.channels(torch.float32)
+    return (query @ key.transpose(-2, -1)).detach()
 
 
 def test_bias_falls_with_the_squared_distance_in_cells() -> None:
-    bias = DistanceBias(2)(9).detach()
+    bias = scores(DistanceBias(2)(9))[0]
     assert bias.shape == (2, 9, 9)
-    # From the middle of a 3x3 grid: itself, a neighbour, a corner.
-    assert bias[0, 4, [4, 5, 8]].tolist() == pytest.approx([0.0, -2.0, -4.0])
-    assert bias[1, 4, [4, 5, 8]].tolist() == pytest.approx([0.0, -0.5, -1.0])
+    relative = bias - bias.diagonal(dim1=1, dim2=2)[:, :, None]
+    # From the middle of a 3x3 grid: itself, a neighbour, a corner; from a corner: the other corner.
+    assert relative[0, 4, [4, 5, 8]].tolist() == pytest.approx([0.0, -2.0, -4.0], abs=1e-5)
+    assert relative[1, 4, [4, 5, 8]].tolist() == pytest.approx([0.0, -1 / 32, -2 / 32], abs=1e-5)
+    assert relative[0, 0, 8].item() == pytest.approx(-16.0, abs=1e-4)
+
+
+def test_bias_is_as_exact_in_bfloat16() -> None:
+    bias = DistanceBias(4)(256)
+    query, key = bias.channels(torch.bfloat16)
+    coarse = (query.float() @ key.float().transpose(-2, -1)).detach()
+    # Scores reach hundreds; without the second part the error would be about one.
+    torch.testing.assert_close(coarse, scores(bias), rtol=0, atol=4e-3)
 
 
 def test_bias_needs_a_square_grid() -> None:
@@ -22,18 +38,34 @@ def test_bias_needs_a_square_grid() -> None:
         DistanceBias(1)(6)
 
 
-@pytest.mark.parametrize("masked", [False, True])
-def test_fused_attention_equals_the_two_products(masked: bool) -> None:
+@pytest.mark.parametrize("gated", [False, True])
+def test_attention_equals_its_definition_with_and_without_gradient(gated: bool) -> None:
     torch.manual_seed(0)
-    attention, bias = Attention(8, heads=2), DistanceBias(2)(9)
-    x = torch.randn(3, 9, 8)
-    mask = torch.rand(3, 1, 9, 9) > 0.3 if masked else None
-    if mask is not None:
-        mask |= torch.eye(9, dtype=torch.bool)
-    slow = attention(x.requires_grad_(), attention.project(x), mask=mask, bias=bias)
+    attention, near = Attention(16, heads=2), DistanceBias(2)(9)
+    bias = near.beside(near.closed(torch.tensor([1.0, 0.0, 1.0]) if gated else None))
+    x, context = torch.randn(3, 9, 16), torch.randn(3, 18, 16)
+    keys = attention.project(context)
+    table = (attention._split(attention.to_q(x)) @ keys.key.transpose(-2, -1)) * 8**-0.5 + scores(bias)
+    if gated:
+        table[1, :, :, 9:] = float("-inf")
+    expected = attention.to_out[0]((table.softmax(-1) @ keys.value).transpose(1, 2).flatten(2))
+    slow = attention(x.clone().requires_grad_(), keys, bias=bias)
     with torch.no_grad():
-        fast = attention(x, attention.project(x), mask=mask, bias=bias)
-    torch.testing.assert_close(slow, fast, rtol=1e-5, atol=1e-6)
+        fast = attention(x, keys, bias=bias)
+    torch.testing.assert_close(slow, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(fast, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_closed_gate_hides_keys_exactly() -> None:
+    torch.manual_seed(0)
+    attention = Attention(16, heads=2)
+    x, seen, hidden = torch.randn(2, 9, 16), torch.randn(2, 9, 16), 50 * torch.randn(2, 9, 16)
+    open_keys = no_bias(9, 9, device=x.device)
+    bias = open_keys.beside(open_keys.closed(torch.tensor([0.0, 0.0])))
+    with torch.no_grad():
+        alone = attention(x, attention.project(seen), bias=open_keys)
+        both = attention(x, attention.project(torch.cat([seen, hidden], 1)), bias=bias)
+    torch.testing.assert_close(both, alone, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("variant", ["cross", "concat"])

@@ -95,7 +95,7 @@ class Trainer:
             return
         self.report(describe(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale))
         groups = parameter_groups(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale)
-        optimizer = torch.optim.AdamW(groups, lr=stage.lr, weight_decay=self.config.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=stage.lr, weight_decay=self.config.weight_decay, fused=True)
         if resumed:
             optimizer.load_state_dict(resumed)
         scales = [group["lr_scale"] for group in optimizer.param_groups]

@@ -14,7 +14,7 @@ from emo_bench.core.errors import DataError
 from emo_bench.data.manifest import read_manifest
 from emo_bench.data.synth import make
 from emo_bench.data.synth.identity import identity_from_seed
-from emo_bench.data.synth.make import clip_content, make_clip, make_hdtf_synth, shift_sound
+from emo_bench.data.synth.make import clip_content, make_clip, make_hdtf_synth
 from emo_bench.data.synth.plan import clips_of
 from emo_bench.data.synth.recordings import recording
 from emo_bench.data.synth.render import render_frame
@@ -96,8 +96,6 @@ def test_offsets_shift_the_sound_and_nothing_else() -> None:
     spoken = recording("offsets", plan.number).samples
     assert np.array_equal(content.samples[3 * 640 :], spoken[: -3 * 640])
     assert not content.samples[: 3 * 640].any()
-    early = shift_sound(spoken, -2)
-    assert np.array_equal(early[: -2 * 640], spoken[2 * 640 :])
 
 
 def test_the_reference_frame_shows_open_eyes_and_a_quiet_mouth() -> None:
