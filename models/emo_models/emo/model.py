@@ -37,6 +37,8 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         temporal_heads: Heads of the temporal modules.
         temporal_max_frames: Longest n + f.
         temporal_norm: ``"frame"`` or ``"clip"``.
+        first_motion: Motion frames of a video's first clip: ``"zeros"`` (the paper) or the ``"portrait"`` n times,
+            from which the video then goes on.
         temporal_mid: A temporal module in the middle block too.
         reference_variant: ``"cross"`` (the paper) or ``"concat"``.
         reference_feature: ``"output"`` (the paper) or ``"input"`` of the ReferenceNet's self-attention.
@@ -81,6 +83,7 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         temporal_heads: int = 8,
         temporal_max_frames: int = 32,
         temporal_norm: str = "frame",
+        first_motion: str = "zeros",
         temporal_mid: bool = True,
         reference_variant: str = "cross",
         reference_feature: str = "output",
@@ -105,6 +108,7 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         _check_choice("reference_variant", reference_variant, ("cross", "concat"))
         _check_choice("reference_feature", reference_feature, ("output", "input"))
         _check_choice("temporal_norm", temporal_norm, ("frame", "clip"))
+        _check_choice("first_motion", first_motion, ("zeros", "portrait"))
         _check_choice("audio_mix", audio_mix, ("weighted", "concat"))
         _check_choice("audio_projection", audio_projection, ("per_neighbour", "joint"))
         _check_choice("locator_place", locator_place, ("latent", "first_map"))

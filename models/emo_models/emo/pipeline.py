@@ -202,7 +202,7 @@ class EMOPipeline:
         total = frame_count(len(audio), fps=self.fps, rate=rate)
         reference = encode_images(self.vae, to_signed(torch.from_numpy(picture.copy())[None]).to(self._device))
         mask = region_mask(face_region, self.size).to(self._device)
-        motion: Tensor | None = None
+        motion = self._first_motion(reference)
         done, clip = 0, 0
         while done < total:
             conditions = self._conditions(samples, clip, reference, mask, motion, options)
@@ -256,6 +256,12 @@ class EMOPipeline:
             reference=reference, motion=motion, audio=audio[None].to(self._device), mask=mask, speed=speed
         )
         return conditions
+
+    def _first_motion(self, reference: Tensor) -> Tensor | None:
+        n = self.model.config.motion_frames
+        if n == 0 or self.model.config.first_motion == "zeros":
+            return None
+        return reference[:, None].expand(-1, n, -1, -1, -1)
 
     def _motion(self, frames: Tensor, latents: Tensor, options: SamplingOptions) -> Tensor | None:
         n = self.model.config.motion_frames

@@ -54,6 +54,7 @@ EMO_SYNTH = Preset(
         "latent_size": 16,
         "frames": 12,
         "motion_frames": 4,
+        "first_motion": "portrait",
         "fps": 25.0,
         "temporal_heads": 4,
         "temporal_max_frames": 24,

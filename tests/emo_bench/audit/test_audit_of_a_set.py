@@ -121,7 +121,7 @@ def test_a_second_audit_computes_nothing_and_finds_the_same(
         raise AssertionError("a frame was made again")
 
     picture = (work_folder / "audit" / "audit.png").read_bytes()
-    monkeypatch.setattr("emo_bench.audit.work.extract_clip", never)
+    monkeypatch.setattr("emo_bench.engine.units.extract_clip", never)
     again = audit(tiny, manifest, work_folder, metrics=METRICS)
     assert again.timings.units_computed == 0
     assert again.timings.units_reused > 0

@@ -20,7 +20,7 @@ def small(*, thumbnail: bool) -> SmallAutoencoder:
 def test_latents_are_an_eighth_of_the_size_and_become_standard(thumbnail: bool) -> None:
     vae = small(thumbnail=thumbnail).train()
     images = torch.rand(8, 3, 32, 40) * 2 - 1
-    for _ in range(300):
+    for _ in range(1000):
         vae.encode(images)
     latents = vae.eval().encode(images)
     assert latents.shape == (8, 5, 4, 5)

@@ -47,6 +47,28 @@ def test_the_seed_decides_everything(pipeline: EMOPipeline, portrait: np.ndarray
     assert (runs[0] != runs[2]).any()
 
 
+def test_a_video_can_start_from_the_still_portrait(portrait: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = build_pipeline(TINY)
+    pipeline.model = awake_model(first_motion="portrait")
+    given: list[dict[str, torch.Tensor]] = []
+    prepare = pipeline.model.prepare
+
+    def spy(**inputs: torch.Tensor) -> object:
+        given.append(inputs)
+        return prepare(**inputs)
+
+    monkeypatch.setattr(pipeline.model, "prepare", spy)
+    pipeline(portrait, speech_like(0.4), options=QUICK)
+    n = pipeline.model.config.motion_frames
+    assert torch.equal(given[0]["motion"], given[0]["reference"][:, None].expand(-1, n, -1, -1, -1))
+    assert not torch.equal(given[1]["motion"], given[0]["motion"])
+
+
+def test_unknown_ways_to_start_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected first_motion to be one of zeros, portrait, found 'nothing'"):
+        awake_model(first_motion="nothing")
+
+
 def test_a_clips_noise_does_not_depend_on_its_batch(pipeline: EMOPipeline) -> None:
     together = pipeline.noise([5, 9], clip=1)
     torch.testing.assert_close(together[1], pipeline.noise([9], clip=1)[0], atol=0, rtol=0)

@@ -136,6 +136,15 @@ def test_motion_frames_come_right_before_the_clip_and_the_reference_from_afar(cl
         assert any(torch.equal(latents[at - 2 : at], batch.motion[row]) for latents, at in places)
 
 
+def test_still_motion_frames_are_the_last_one_before_the_clip(clips: LatentClips) -> None:
+    moving = clips.batch(stage("video", still_motion=0.0), frames=4, motion_frames=2, seed=0, step=1).motion
+    still = clips.batch(stage("video", still_motion=1.0), frames=4, motion_frames=2, seed=0, step=1).motion
+    assert moving is not None
+    assert still is not None
+    assert torch.equal(still, moving[:, -1:].expand_as(moving))
+    assert (moving[:, 0] != moving[:, 1]).any()
+
+
 def test_conditions_are_dropped_at_their_rates(clips: LatentClips) -> None:
     all_dropped = stage("speed", drop_reference=1.0, drop_audio=1.0, drop_motion=1.0, drop_speed=1.0)
     batch = clips.batch(all_dropped, frames=4, motion_frames=2, seed=0, step=0)

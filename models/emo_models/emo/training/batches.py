@@ -109,7 +109,10 @@ class LatentClips:
         reference = _reference(chosen, count, stage.reference_margin, rng)
         motion = None
         if declared.temporal and motion_frames:
-            motion = clip.latents[chosen[0] - motion_frames : chosen[0]].float()
+            before = np.arange(chosen[0] - motion_frames, chosen[0])
+            if rng.random() < stage.still_motion:
+                before[:] = before[-1]
+            motion = clip.latents[before].float()
             motion = motion + stage.motion_noise * torch.from_numpy(rng.standard_normal(motion.shape, np.float32))
         around = np.arange(-self.window, self.window + 1)
         spread = np.arange(chosen[0] - self.window, chosen[-1] + self.window + 1)

@@ -37,6 +37,8 @@ class StageConfig:
         logit_mean: Mean of the logit-normal time; 0 is the middle of the schedule.
         logit_std: Its standard deviation.
         reference_margin: Least distance in frames from the reference to the target; literal 0.
+        still_motion: Probability that all motion frames are the last one of them, as when a video starts from a
+            still portrait; literal 0.
         motion_noise: Standard deviation of noise on the latents of motion frames; literal 0.
     """
 
@@ -60,6 +62,7 @@ class StageConfig:
     logit_mean: float = 0.0
     logit_std: float = 1.0
     reference_margin: int = 30
+    still_motion: float = 0.0
     motion_noise: float = 0.0
 
     def __post_init__(self) -> None:
