@@ -317,5 +317,5 @@ def test_a_second_run_in_the_same_folder_is_refused(tiny, tiny_set, tmp_path) ->
 
     suite = load_suite(tiny.suite(tiny_set, tmp_path))
     (tmp_path / "run").mkdir()
-    with FileLock(tmp_path / "run" / ".lock"), pytest.raises(EmoBenchError, match="another run works in"):
+    with FileLock(tmp_path / "run" / ".lock"), pytest.raises(EmoBenchError, match="another process works in"):
         run_suite(suite)
