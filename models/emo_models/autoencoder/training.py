@@ -34,6 +34,9 @@ class AutoencoderTraining:
         edge_weight: Weight of the L1 of differences between neighbours.
         part_weight: Extra weight of pixels in eye and mouth boxes.
         latent_noise: Standard deviation of the noise on the unit-variance latents.
+        decoder_steps: Steps after those in which only the decoder learns, so that latents stay as they are.
+        decoder_noise: Highest standard deviation of the noise in those steps, drawn per crop. Latents from a diffusion
+            model are off by about this much; a decoder that has never seen such shows them as coloured noise.
         ema: Decay of the averaged weights.
         bf16: Compute in bfloat16.
         seed: Decides everything random.
@@ -49,6 +52,8 @@ class AutoencoderTraining:
     edge_weight: float = 1.0
     part_weight: float = 3.0
     latent_noise: float = 0.1
+    decoder_steps: int = 0
+    decoder_noise: float = 0.5
     ema: float = 0.995
     bf16: bool = True
     seed: int = 0
@@ -71,16 +76,22 @@ def train_autoencoder(
         optimizer.load_state_dict(saved.optimizer)
         step, history = saved.state["step"], saved.state["history"]
         report(f"autoencoder: going on from step {step}")
+        if step > config.steps:
+            _freeze_latents(model)
     began = time.monotonic()
-    while step < config.steps:
+    total = config.steps + config.decoder_steps
+    while step < total:
+        if step == config.steps:
+            # From here on the averaged model is trained: its latents are the ones that everybody uses.
+            model.load_state_dict(average)
+            _freeze_latents(model)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, config)
         images, weights = _batch(clips, config, step)
-        rng = torch.Generator().manual_seed(int(step_generator(config.seed, "ae-noise", step).integers(2**62)))
         shape = (len(images), model.config.latent_channels, config.crop // 8, config.crop // 8)
-        noise = torch.randn(shape, generator=rng) * config.latent_noise
+        noise = _noise(shape, config, step)
         with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
-            rebuilt, _ = model(images, noise=noise)
+            rebuilt = model(images, noise=noise)[0] if step < config.steps else _decode_noisy(model, images, noise)
         loss = reconstruction_loss(rebuilt.float(), images, weights, edge_weight=config.edge_weight)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
@@ -91,8 +102,8 @@ def train_autoencoder(
         history.append(round(loss.item(), 5))
         if step % 50 == 0:
             recent = float(np.mean(history[-50:]))
-            report(f"autoencoder: step {step}/{config.steps} loss {recent:.4f} ({time.monotonic() - began:.0f} s)")
-        if step % config.checkpoint_every == 0 or step == config.steps:
+            report(f"autoencoder: step {step}/{total} loss {recent:.4f} ({time.monotonic() - began:.0f} s)")
+        if step % config.checkpoint_every == 0 or step in (config.steps, total):
             write_checkpoint(
                 out / "checkpoints",
                 Checkpoint(
@@ -104,12 +115,35 @@ def train_autoencoder(
                 step=step,
             )
     model.load_state_dict(average)
-    return model.eval()
+    return model.requires_grad_(True).eval()
 
 
 def learning_rate(step: int, config: AutoencoderTraining) -> float:
-    """Linear rise, then linear fall to zero at the last step."""
-    return config.lr * min((step + 1) / config.warmup, 1.0) * (1 - step / config.steps)
+    """Linear rise, then linear fall to zero at the last step; once more for the decoder alone."""
+    steps = config.steps
+    if step >= steps:
+        step, steps = step - steps, config.decoder_steps
+    return config.lr * min((step + 1) / config.warmup, 1.0) * (1 - step / steps)
+
+
+def _freeze_latents(model: SmallAutoencoder) -> None:
+    model.eval()
+    for part in (model.encoder, model.standardise):
+        part.requires_grad_(False)
+
+
+def _decode_noisy(model: SmallAutoencoder, images: Tensor, noise: Tensor) -> Tensor:
+    with torch.no_grad():
+        latents = model.encode(images)
+    return model.decode(latents + noise)
+
+
+def _noise(shape: tuple[int, ...], config: AutoencoderTraining, step: int) -> Tensor:
+    rng = torch.Generator().manual_seed(int(step_generator(config.seed, "ae-noise", step).integers(2**62)))
+    noise = torch.randn(shape, generator=rng)
+    if step < config.steps:
+        return noise * config.latent_noise
+    return noise * torch.rand((shape[0], 1, 1, 1), generator=rng) * config.decoder_noise
 
 
 def reconstruction_loss(rebuilt: Tensor, images: Tensor, weights: Tensor, *, edge_weight: float) -> Tensor:

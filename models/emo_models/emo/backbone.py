@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -31,6 +32,7 @@ class Backbone(UNet):
         locator_place: Where the face region is added: to the noisy latent (the paper) or to the first feature map.
         zero_init: Start with every new branch switched off.
         distance_bias: Prefer near places in self- and reference-attention; for networks that start without a prior.
+        beside_portrait: The first convolution reads the portrait's latents beside the noisy input.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Backbone(UNet):
         locator_place: LocatorPlace = "latent",
         zero_init: bool = True,
         distance_bias: bool = False,
+        beside_portrait: bool = False,
     ) -> None:
         def make_site(width: int) -> nn.Module:
             return BackboneBlock(
@@ -70,7 +73,8 @@ class Backbone(UNet):
                 zero_init=zero_init,
             )
 
-        super().__init__(shape, make_site, make_temporal)
+        inputs = 2 if beside_portrait else 1
+        super().__init__(replace(shape, in_channels=inputs * shape.in_channels), make_site, make_temporal)
         self.locator_place = locator_place
         self.conv_norm_out = nn.GroupNorm(shape.groups, shape.block_out_channels[0], eps=1e-5)
         self.conv_out = nn.Conv2d(shape.block_out_channels[0], shape.out_channels, 3, padding=1)
@@ -105,7 +109,7 @@ class Backbone(UNet):
             The prediction, ``[b, f, c_out, h, w]``.
         """
         b, f = latents.shape[:2]
-        x = self._with_region(latents, conditions.locator)
+        x = self._first_map(latents, conditions)
         times = timesteps if timesteps.dim() == 2 else timesteps[:, None].expand(b, f)
         temb = self.embed_time(times.reshape(-1), x.dtype)
 
@@ -134,13 +138,18 @@ class Backbone(UNet):
         out: Tensor = self.conv_out(nn.functional.silu(self.conv_norm_out(x)))
         return torch.unflatten(out, 0, (b, f))
 
-    def _with_region(self, latents: Tensor, region: Tensor | None) -> Tensor:
-        if region is None:
-            return self.first_map(latents.flatten(0, 1))
-        if self.locator_place == "latent":
-            return self.first_map((latents + region[:, None].to(latents.dtype)).flatten(0, 1))
-        first = torch.unflatten(self.first_map(latents.flatten(0, 1)), 0, latents.shape[:2])
-        return (first + region[:, None].to(first.dtype)).flatten(0, 1)
+    def _first_map(self, latents: Tensor, conditions: ClipConditions) -> Tensor:
+        region = conditions.locator
+        if region is not None and self.locator_place == "latent":
+            latents = latents + region[:, None].to(latents.dtype)
+        if conditions.portrait is not None:
+            portrait = conditions.gates.apply(conditions.portrait.to(latents.dtype), conditions.gates.reference)
+            latents = torch.cat([latents, portrait[:, None].expand(-1, latents.shape[1], -1, -1, -1)], 2)
+        first = self.first_map(latents.flatten(0, 1))
+        if region is None or self.locator_place == "latent":
+            return first
+        placed = torch.unflatten(first, 0, latents.shape[:2]) + region[:, None].to(first.dtype)
+        return placed.flatten(0, 1)
 
 
 def count_parameters(module: torch.nn.Module) -> int:

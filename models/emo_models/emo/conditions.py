@@ -54,6 +54,7 @@ class ClipConditions:
         motion: Per temporal module the motion maps; empty means zero maps.
         speed: Per temporal module keys and values of the speed features; empty means no speed control.
         locator: Encoded face region, ``[b, c, h, w]``, or ``None``.
+        portrait: Latents of the reference image, ``[b, c, h, w]``, where the Backbone sees them beside its input.
         gates: Which samples have which condition.
     """
 
@@ -62,6 +63,7 @@ class ClipConditions:
     motion: tuple[Tensor, ...] = ()
     speed: tuple[KeyValue, ...] = ()
     locator: Tensor | None = None
+    portrait: Tensor | None = None
     gates: Gates = Gates()
 
     def for_passes(self, passes: tuple[tuple[bool, bool], ...]) -> ClipConditions:
@@ -83,6 +85,7 @@ class ClipConditions:
             motion=tuple(m.repeat(times, 1, 1, 1, 1) for m in self.motion),
             speed=tuple(kv.repeat(times) for kv in self.speed),
             locator=None if self.locator is None else self.locator.repeat(times, 1, 1, 1),
+            portrait=None if self.portrait is None else self.portrait.repeat(times, 1, 1, 1),
             gates=Gates(
                 reference=reference,
                 audio=audio,

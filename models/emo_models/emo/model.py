@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
@@ -39,6 +40,9 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         temporal_norm: ``"frame"`` or ``"clip"``.
         first_motion: Motion frames of a video's first clip: ``"zeros"`` (the paper) or the ``"portrait"`` n times,
             from which the video then goes on.
+        diffused: What noise is added to: the ``"latents"`` (the paper) or their ``"changes"`` against the portrait's,
+            which the Backbone then sees beside its input; for training without a prior.
+        change_scale: Standard deviation of the changes per channel; needed for ``"changes"``.
         temporal_mid: A temporal module in the middle block too.
         reference_variant: ``"cross"`` (the paper) or ``"concat"``.
         reference_feature: ``"output"`` (the paper) or ``"input"`` of the ReferenceNet's self-attention.
@@ -84,6 +88,8 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         temporal_max_frames: int = 32,
         temporal_norm: str = "frame",
         first_motion: str = "zeros",
+        diffused: str = "latents",
+        change_scale: tuple[float, ...] = (),
         temporal_mid: bool = True,
         reference_variant: str = "cross",
         reference_feature: str = "output",
@@ -109,6 +115,9 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         _check_choice("reference_feature", reference_feature, ("output", "input"))
         _check_choice("temporal_norm", temporal_norm, ("frame", "clip"))
         _check_choice("first_motion", first_motion, ("zeros", "portrait"))
+        _check_choice("diffused", diffused, ("latents", "changes"))
+        if diffused == "changes" and (len(change_scale) != in_channels or min(change_scale) <= 0):
+            raise ValueError(f"expected {in_channels} positive numbers in change_scale, found {change_scale}")
         _check_choice("audio_mix", audio_mix, ("weighted", "concat"))
         _check_choice("audio_projection", audio_projection, ("per_neighbour", "joint"))
         _check_choice("locator_place", locator_place, ("latent", "first_map"))
@@ -136,6 +145,7 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
             temporal_heads=temporal_heads,
             zero_init=zero_init,
             distance_bias=distance_bias,
+            beside_portrait=diffused == "changes",
             **choices,
         )
         self.audio_layers = AudioLayers(
@@ -193,8 +203,24 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
             motion=features.motion,
             speed=() if speed is None else self.backbone.project_speed(self.speed_encoder(speed)),
             locator=None if mask is None else self.face_locator(mask),
+            portrait=reference if self.config.diffused == "changes" else None,
             gates=gates or Gates(),
         )
+
+    def to_diffused(self, latents: Tensor, reference: Tensor) -> Tensor:
+        """What noise is added to: ``latents [b, f, c, h, w]``, or their changes against ``reference [b, c, h, w]``."""
+        if self.config.diffused == "latents":
+            return latents
+        return (latents - reference[:, None]) / self._change_scale(latents)
+
+    def from_diffused(self, diffused: Tensor, reference: Tensor) -> Tensor:
+        """The latents again; the inverse of `to_diffused`."""
+        if self.config.diffused == "latents":
+            return diffused
+        return diffused * self._change_scale(diffused) + reference[:, None]
+
+    def _change_scale(self, like: Tensor) -> Tensor:
+        return torch.tensor(self.config.change_scale, dtype=like.dtype, device=like.device)[:, None, None]
 
     def forward(
         self,
@@ -209,7 +235,10 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         gates: Gates | None = None,
         temporal: bool = True,
     ) -> Tensor:
-        """`prepare` and one denoising step, as in training; see `prepare` and `Backbone.forward`."""
+        """`prepare` and one denoising step, as in training; see `prepare` and `Backbone.forward`.
+
+        ``latents`` are noisy `to_diffused`, and so is the prediction.
+        """
         conditions = self.prepare(reference=reference, motion=motion, audio=audio, mask=mask, speed=speed, gates=gates)
         prediction: Tensor = self.backbone(latents, timesteps, conditions, temporal=temporal)
         return prediction

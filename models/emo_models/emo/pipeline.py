@@ -206,7 +206,7 @@ class EMOPipeline:
         done, clip = 0, 0
         while done < total:
             conditions = self._conditions(samples, clip, reference, mask, motion, options)
-            latents = self.denoise(self.noise([seed], clip), conditions, options)
+            latents = self.model.from_diffused(self.denoise(self.noise([seed], clip), conditions, options), reference)
             frames = to_bytes(decode_latents(self.vae, latents.flatten(0, 1))).cpu()
             motion = self._motion(frames, latents, options)
             piece = frames[: total - done].numpy()
@@ -223,7 +223,7 @@ class EMOPipeline:
 
     @torch.no_grad()
     def denoise(self, noise: Tensor, conditions: ClipConditions, options: SamplingOptions) -> Tensor:
-        """From noise to clean latents ``[b, f, c, h, w]``; all guidance passes of a step run as one batch."""
+        """From noise to a clip as `EMOModel.to_diffused` gives it; all guidance passes of a step run as one batch."""
         scheduler = make_scheduler(schedule_of(self.scheduler), sampler=options.sampler)
         scheduler.set_timesteps(options.steps)
         guidance = options.guidance

@@ -55,6 +55,8 @@ EMO_SYNTH = Preset(
         "frames": 12,
         "motion_frames": 4,
         "first_motion": "portrait",
+        "diffused": "changes",
+        "change_scale": (1.0,) * 12,
         "fps": 25.0,
         "temporal_heads": 4,
         "temporal_max_frames": 24,

@@ -36,12 +36,13 @@ def audio_gap(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *, seed: i
         return {}
     times = torch.full(batch.latents.shape[:1], schedule.config.train_steps // 2)
     noise = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(seed))
-    target = schedule.target(batch.latents, noise, times)
+    clean = model.to_diffused(batch.latents, batch.reference)
+    target = schedule.target(clean, noise, times)
     temporal = batch.motion is not None
 
     def predict(audio: Tensor | None) -> Tensor:
         prediction: Tensor = model(
-            schedule.add_noise(batch.latents, noise, times), times, reference=batch.reference, motion=batch.motion,
+            schedule.add_noise(clean, noise, times), times, reference=batch.reference, motion=batch.motion,
             audio=audio, mask=batch.mask, speed=batch.speed, temporal=temporal,
         )  # fmt: skip
         return prediction
@@ -68,7 +69,7 @@ def motion_dependence(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *,
         return 0.0
     times = torch.full(batch.latents.shape[:1], schedule.config.train_steps // 2)
     noise = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(seed))
-    noisy = schedule.add_noise(batch.latents, noise, times)
+    noisy = schedule.add_noise(model.to_diffused(batch.latents, batch.reference), noise, times)
 
     def predict(gate: float) -> Tensor:
         gates = Gates(motion=torch.full((len(noisy),), gate))

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from emo_models.autoencoder.small_autoencoder import SmallAutoencoder
+from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_signed
 from emo_models.autoencoder.training import reconstruct, region_psnr, train_autoencoder, write_facts
 from emo_models.emo.audio_encoders import LogMelEncoder, load_audio_encoder
 from emo_models.emo.building import build_autoencoder, build_model, preset_named
+from emo_models.emo.codec import encode_images
 from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import EMOPipeline
 from emo_models.emo.presets import Preset
@@ -45,7 +46,7 @@ def run_training(
     with accelerator.main_process_first():
         vae = _autoencoder(config, preset, data, out, report)
     encoder = _audio_encoder(config, preset)
-    model = _model(config, preset, data)
+    model = _model(config, preset, data, vae)
     schedule = NoiseSchedule(preset.schedule)
     report(f"preparing latents and speech features of {len(data)} clips")
     latents = LatentClips(data, vae, encoder, window=model.config.window, downsample=model.config.downsample)
@@ -159,7 +160,7 @@ def _audio_encoder(config: TrainConfig, preset: Preset) -> Any:
     return load_audio_encoder(Path(config.start_from) / "audio_encoder")
 
 
-def _model(config: TrainConfig, preset: Preset, data: TrainingClips) -> EMOModel:
+def _model(config: TrainConfig, preset: Preset, data: TrainingClips, vae: Any) -> EMOModel:
     if config.start_from:
         started: EMOModel = load_module(EMOModel, Path(config.start_from) / "model")
         return started
@@ -169,5 +170,18 @@ def _model(config: TrainConfig, preset: Preset, data: TrainingClips) -> EMOModel
         # As many buckets as the preset has: the number is part of the network's shape.
         buckets = len(preset.model.get("speed_centres", range(9)))
         changes["speed_centres"], changes["speed_radii"] = bucket_layout(labels, buckets=buckets)
+    if preset.model.get("diffused") == "changes" and "change_scale" not in changes:
+        changes["change_scale"] = change_scale(data, vae)
     model: EMOModel = build_model(preset, seed=config.seed, **changes)
     return model
+
+
+@torch.no_grad()
+def change_scale(data: TrainingClips, vae: Any, *, clips: int = 64, frames: int = 6) -> tuple[float, ...]:
+    """Per channel the root mean square difference of two frames' latents, over clips spread evenly over a set."""
+    squares = []
+    for clip in spread_clips(data, clips):
+        chosen = np.linspace(0, len(clip.frames) - 1, frames).astype(int)
+        latents = encode_images(vae, to_signed(torch.from_numpy(np.stack([clip.frames[i] for i in chosen])))).float()
+        squares.append((latents[1:] - latents[:1]).square().mean((0, 2, 3)))
+    return tuple(round(value, 4) for value in torch.stack(squares).mean(0).clamp_min(1e-6).sqrt().tolist())

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, extract_model_from_parallel
 from torch import Tensor, nn
 
 from emo_models.checkpoints import Checkpoint, complete_checkpoints, read_checkpoint, write_checkpoint
@@ -229,11 +229,12 @@ def clip_loss(
         generator=generator,
     ).to(device)
     noise = torch.randn(batch.latents.shape, generator=generator).to(device)
-    clean = batch.latents.to(device)
+    reference = batch.reference.to(device)
+    clean = extract_model_from_parallel(model).to_diffused(batch.latents.to(device), reference)
     prediction = model(
         schedule.add_noise(clean, noise, times),
         times,
-        reference=batch.reference.to(device),
+        reference=reference,
         motion=None if batch.motion is None else batch.motion.to(device),
         audio=None if batch.audio is None else batch.audio.to(device),
         mask=batch.mask.to(device),
