@@ -16,8 +16,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-RATE = 16_000
-"""Samples per second that every encoder expects, mono."""
+from emo_models.emo.log_mel import RATE, LogMelEncoder, frame_count, mel_filters, write_encoder_config
+from emo_models.emo.speech_net import load_speech_net_encoder
+
+__all__ = [
+    "RATE",
+    "AudioEncoder",
+    "LogMelEncoder",
+    "TransformerEncoder",
+    "frame_count",
+    "load_audio_encoder",
+    "mel_filters",
+]
 
 
 class AudioEncoder(Protocol):
@@ -40,63 +50,6 @@ class AudioEncoder(Protocol):
     def save(self, folder: Path) -> None:
         """Writes ``config.json`` and, where there are any, the weights."""
         ...
-
-
-def frame_count(samples: int, *, fps: float, rate: int = RATE) -> int:
-    """Frames that cover the sound to its end: ``ceil(samples / rate * fps)``.
-
-    >>> frame_count(16_000, fps=25.0), frame_count(16_001, fps=25.0), frame_count(0, fps=25.0)
-    (25, 26, 0)
-    """
-    from fractions import Fraction
-    from math import ceil
-
-    return ceil(Fraction(samples, rate) * Fraction(fps).limit_denominator(1001))
-
-
-class LogMelEncoder:
-    """Log-mel columns of each frame; no weights, for audio layers that are trained from scratch.
-
-    Args:
-        fps: Frames per second.
-        bands: Mel bands.
-        steps: Columns per frame, evenly spaced over it.
-        window_seconds: Length of the analysis window.
-    """
-
-    layers = 1
-
-    def __init__(self, *, fps: float = 25.0, bands: int = 48, steps: int = 4, window_seconds: float = 0.025) -> None:
-        self.fps, self.bands, self.steps, self.window_seconds = fps, bands, steps, window_seconds
-        self.width = bands * steps
-        self.size = round(window_seconds * RATE)
-        self.fft = 512
-        self.filters = torch.from_numpy(mel_filters(bands, self.fft))
-
-    def window(self, samples: NDArray[np.float32], first: int, last: int) -> Tensor:
-        """See `AudioEncoder.window`; about -3 for silence, 1 for loud speech."""
-        count = max(frame_count(len(samples), fps=self.fps), 1)
-        frames = np.clip(np.arange(first, last), 0, count - 1)
-        middle = (frames[:, None] + (np.arange(self.steps) + 0.5) / self.steps) / self.fps * RATE
-        start = np.round(middle).astype(np.int64).reshape(-1) - self.size // 2
-        index = start[:, None] + np.arange(self.size)
-        inside = (index >= 0) & (index < len(samples))
-        pieces = np.where(inside, samples[np.clip(index, 0, max(len(samples) - 1, 0))] if len(samples) else 0.0, 0.0)
-        wave = torch.from_numpy(pieces.astype(np.float32)) * torch.hann_window(self.size)
-        power = torch.fft.rfft(wave, n=self.fft).abs().square()
-        mel = torch.log10(torch.clamp(power @ self.filters, min=1e-5))
-        return (mel / 2 - 0.5).view(last - first, 1, self.width)
-
-    def save(self, folder: Path) -> None:
-        """See `AudioEncoder.save`."""
-        config = {
-            "kind": "log-mel",
-            "fps": self.fps,
-            "bands": self.bands,
-            "steps": self.steps,
-            "window_seconds": self.window_seconds,
-        }
-        _write_config(folder, config)
 
 
 class TransformerEncoder:
@@ -152,7 +105,9 @@ class TransformerEncoder:
         if self.extractor is not None:
             self.extractor.save_pretrained(folder / "network")
         config = {"kind": self.kind, "fps": self.fps}
-        _write_config(folder, {**config, "chunk_seconds": self.chunk_seconds, "context_seconds": self.context_seconds})
+        write_encoder_config(
+            folder, {**config, "chunk_seconds": self.chunk_seconds, "context_seconds": self.context_seconds}
+        )
 
     def _chunk(self, samples: NDArray[np.float32], index: int, per_chunk: int) -> Tensor:
         key = (samples.__array_interface__["data"][0], len(samples), index)
@@ -205,9 +160,13 @@ def load_audio_encoder(folder: Path) -> AudioEncoder:
     kind = config.pop("kind", None)
     if kind == "log-mel":
         return LogMelEncoder(**config)
+    if kind == "speech-net":
+        return load_speech_net_encoder(folder, **config)
     if kind in {"wav2vec2", "whisper"}:
         return load_transformer_encoder(folder / "network", kind=kind, **config)
-    raise ValueError(f"expected the kind log-mel, wav2vec2 or whisper in {folder / 'config.json'}, found {kind!r}")
+    raise ValueError(
+        f"expected the kind log-mel, speech-net, wav2vec2 or whisper in {folder / 'config.json'}, found {kind!r}"
+    )
 
 
 def load_transformer_encoder(folder: Path, *, kind: str, fps: float, **options: float) -> TransformerEncoder:
@@ -231,34 +190,9 @@ def load_transformer_encoder(folder: Path, *, kind: str, fps: float, **options: 
     return TransformerEncoder(model, kind=kind, fps=fps, extractor=extractor, **options)
 
 
-def mel_filters(bands: int, fft: int, *, low: float = 50.0, high: float = 7600.0) -> NDArray[np.float32]:
-    """Triangular filters with unit sum on the HTK mel scale, ``float32 [fft / 2 + 1, bands]``."""
-
-    def to_mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
-        return 2595.0 * np.log10(1.0 + hertz / 700.0)
-
-    ends = to_mel(np.array([low, high]))
-    edges_mel = np.linspace(float(ends[0]), float(ends[1]), bands + 2)
-    edges = 700.0 * (10.0 ** (edges_mel / 2595.0) - 1.0)
-    bins = np.linspace(0, RATE / 2, fft // 2 + 1)[:, None]
-    rise = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    fall = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    triangles = np.maximum(np.minimum(rise, fall), 0.0)
-    # A band narrower than one bin still needs the bin nearest to its centre.
-    empty = triangles.sum(0) == 0
-    triangles[np.abs(bins - edges[1:-1]).argmin(0)[empty], np.flatnonzero(empty)] = 1.0
-    filters: NDArray[np.float32] = (triangles / triangles.sum(0)).astype(np.float32)
-    return filters
-
-
 def _conv_geometry(kernels: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int]:
     stride, field = 1, 1
     for kernel, step in zip(kernels, strides, strict=True):
         field += (kernel - 1) * stride
         stride *= step
     return stride, field
-
-
-def _write_config(folder: Path, config: dict[str, object]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")

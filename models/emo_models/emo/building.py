@@ -7,11 +7,12 @@ from typing import Any
 import torch
 
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder
-from emo_models.emo.audio_encoders import LogMelEncoder
+from emo_models.emo.audio_encoders import AudioEncoder, LogMelEncoder
 from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import EMOPipeline
 from emo_models.emo.presets import PRESETS, Preset
 from emo_models.emo.schedulers import make_scheduler
+from emo_models.emo.speech_net import SpeechNet, SpeechNetEncoder
 
 
 def preset_named(name: str) -> Preset:
@@ -51,11 +52,16 @@ def build_autoencoder(preset: Preset, *, seed: int = 0) -> SmallAutoencoder:
 
 def build_pipeline(preset: Preset, *, seed: int = 0) -> EMOPipeline:
     """An untrained pipeline of a preset that needs no outside weights, for tests and measurements."""
-    encoder = {k: v for k, v in preset.audio_encoder.items() if k != "kind"}
+    settings = {k: v for k, v in preset.audio_encoder.items() if k != "kind"}
+    encoder: AudioEncoder = LogMelEncoder(**settings)
+    if preset.audio_encoder["kind"] == "speech-net":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            encoder = SpeechNetEncoder(SpeechNet(in_width=encoder.width), LogMelEncoder(**settings))
     return EMOPipeline(
         build_model(preset, seed=seed),
         build_autoencoder(preset, seed=seed),
         make_scheduler(preset.schedule),
-        LogMelEncoder(**encoder),
+        encoder,
         facts={"preset": preset.name, "trained_on": "nothing: random weights"},
     )

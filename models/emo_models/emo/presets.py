@@ -63,7 +63,7 @@ EMO_SYNTH = Preset(
         "reference_variant": "concat",
         "reference_feature": "input",
         "audio_blocks": 1,
-        "audio_width": 192,
+        "audio_width": 128,
         "audio_token_dim": 96,
         "audio_projection": "joint",
         "audio_normalise": False,
@@ -71,7 +71,7 @@ EMO_SYNTH = Preset(
         "speed_width": 64,
     },
     schedule=COSINE,
-    audio_encoder={"kind": "log-mel", "fps": 25.0, "bands": 48, "steps": 4},
+    audio_encoder={"kind": "speech-net", "fps": 25.0, "bands": 48, "steps": 4},
     autoencoder_config={
         "latent_channels": 12,
         "thumbnail": True,

@@ -8,6 +8,7 @@ from typing import Any
 
 from emo_models.autoencoder.training import AutoencoderTraining
 from emo_models.emo.presets import PRESETS
+from emo_models.emo.training.speech_net_training import SpeechNetTraining
 from emo_models.emo.training.stages import STAGES
 
 
@@ -92,6 +93,7 @@ class TrainConfig:
         diagnostics_steps: Denoising steps of the samples shown.
         reader_steps: Training steps of the network that reads the mouth for the diagnostics; 0 leaves speech out.
         autoencoder: How the small autoencoder is trained when none is given.
+        speech_net: How the small speech encoder is trained, for presets that have it.
         autoencoder_folder: A trained autoencoder; empty trains one first.
         start_from: Folder of an `EMOModel` to start from; empty starts from the seed.
     """
@@ -111,6 +113,7 @@ class TrainConfig:
     diagnostics_steps: int = 16
     reader_steps: int = 600
     autoencoder: AutoencoderTraining = field(default_factory=AutoencoderTraining)
+    speech_net: SpeechNetTraining = field(default_factory=SpeechNetTraining)
     autoencoder_folder: str = ""
     start_from: str = ""
 
@@ -135,6 +138,8 @@ class TrainConfig:
         if "autoencoder" in known:
             settings = _checked(AutoencoderTraining, known["autoencoder"], "autoencoder")
             known["autoencoder"] = AutoencoderTraining(**settings)
+        if "speech_net" in known:
+            known["speech_net"] = SpeechNetTraining(**_checked(SpeechNetTraining, known["speech_net"], "speech_net"))
         return cls(**known)
 
 

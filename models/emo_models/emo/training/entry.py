@@ -19,6 +19,7 @@ from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import EMOPipeline
 from emo_models.emo.presets import Preset
 from emo_models.emo.schedulers import NoiseSchedule, make_scheduler
+from emo_models.emo.speech_net import SpeechNetEncoder
 from emo_models.emo.speed_layers import bucket_layout
 from emo_models.emo.training.batches import LatentClips
 from emo_models.emo.training.clips import TrainingClips
@@ -27,6 +28,7 @@ from emo_models.emo.training.diagnostics import audio_gap, check_speech, motion_
 from emo_models.emo.training.loop import Trainer, make_accelerator
 from emo_models.emo.training.mouth_reader import MouthReader, train_mouth_reader
 from emo_models.emo.training.pictures import curve_picture, sample_grid
+from emo_models.emo.training.speech_net_training import heard_opening, train_speech_net
 from emo_models.emo.training.tracking import Tracker
 from emo_models.emo.weights import load_module, save_module
 
@@ -42,10 +44,10 @@ def run_training(
     accelerator = make_accelerator(config)
     if not accelerator.is_main_process:
         report = _silent
-    # One process trains the autoencoder, the others then load it.
+    # One process trains autoencoder and speech encoder, the others then load it.
     with accelerator.main_process_first():
         vae = _autoencoder(config, preset, data, out, report)
-    encoder = _audio_encoder(config, preset)
+        encoder = _audio_encoder(config, preset, data, out, report)
     model = _model(config, preset, data, vae)
     schedule = NoiseSchedule(preset.schedule)
     report(f"preparing latents and speech features of {len(data)} clips")
@@ -151,13 +153,23 @@ def _autoencoder(config: TrainConfig, preset: Preset, data: TrainingClips, out: 
     return vae
 
 
-def _audio_encoder(config: TrainConfig, preset: Preset) -> Any:
+def _audio_encoder(config: TrainConfig, preset: Preset, data: TrainingClips, out: Path, report: Report) -> Any:
     settings = dict(preset.audio_encoder)
-    if settings.pop("kind") == "log-mel":
+    kind = settings.pop("kind")
+    if kind == "log-mel":
         return LogMelEncoder(**settings)
-    if not config.start_from:
+    if config.start_from:
+        return load_audio_encoder(Path(config.start_from) / "audio_encoder")
+    if kind != "speech-net":
         raise ValueError(f"expected start_from for {preset.name}: a folder with its speech encoder")
-    return load_audio_encoder(Path(config.start_from) / "audio_encoder")
+    folder = out / "audio_encoder"
+    if not (folder / "config.json").is_file():
+        report("training the speech encoder")
+        mel = LogMelEncoder(**settings)
+        net = train_speech_net(mel, config.speech_net, data, report=report)
+        report(f"speech encoder: mouth opening of its own clips, correlation {heard_opening(net, mel, data):.3f}")
+        SpeechNetEncoder(net, mel).save(folder)
+    return load_audio_encoder(folder)
 
 
 def _model(config: TrainConfig, preset: Preset, data: TrainingClips, vae: Any) -> EMOModel:

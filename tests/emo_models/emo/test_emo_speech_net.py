@@ -1,0 +1,59 @@
+"""The small speech encoder with weights: windows that agree, saving, learning, clips that cannot teach it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from emo_scenes import MovingSquares, speech_like
+
+from emo_models.emo.audio_encoders import load_audio_encoder
+from emo_models.emo.log_mel import LogMelEncoder
+from emo_models.emo.speech_net import SpeechNet, SpeechNetEncoder
+from emo_models.emo.training.speech_net_training import SpeechNetTraining, heard_opening, train_speech_net
+
+
+def encoder(seed: int = 0) -> SpeechNetEncoder:
+    torch.manual_seed(seed)
+    return SpeechNetEncoder(SpeechNet(in_width=16, width=8, blocks=2), LogMelEncoder(bands=8, steps=2))
+
+
+def test_a_frame_does_not_depend_on_the_window_it_was_asked_for_in() -> None:
+    ours, sound = encoder(), speech_like(2.0)
+    whole = ours.window(sound, -3, 53)
+    assert whole.shape == (56, 1, 8)
+    for first, last in ((-3, 4), (10, 11), (40, 53)):
+        torch.testing.assert_close(ours.window(sound, first, last), whole[first + 3 : last + 3])
+
+
+def test_what_was_saved_hears_the_same(tmp_path: Path) -> None:
+    ours, sound = encoder(), speech_like(1.0)
+    ours.save(tmp_path)
+    again = load_audio_encoder(tmp_path)
+    assert (again.fps, again.layers, again.width) == (25.0, 1, 8)
+    assert torch.equal(again.window(sound, 0, 25), ours.window(sound, 0, 25))
+
+
+def test_it_learns_to_hear_the_mouth_the_same_way_every_time() -> None:
+    clips, mel = MovingSquares(clips=4, frames=60), LogMelEncoder(bands=8, steps=2)
+    settings = SpeechNetTraining(steps=60, clips=4, lr=1e-2)
+    lines: list[str] = []
+    first, again = (train_speech_net(mel, settings, clips, report=lines.append, width=16, blocks=1) for _ in range(2))
+    assert heard_opening(first, mel, clips) > 0.9
+    assert lines[0].startswith("speech encoder: step 60/60 loss")
+    for name, value in first.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value), name
+
+
+def test_clips_without_a_known_mouth_cannot_teach_it() -> None:
+    clips = MovingSquares()
+    clips.records[1] = replace(clips.records[1], mouth_opening=None)
+    with pytest.raises(ValueError, match="expected clips with known mouth opening to train a speech encoder, found 1"):
+        train_speech_net(LogMelEncoder(bands=8, steps=2), SpeechNetTraining(steps=1), clips, report=print, width=8)
+
+
+def test_a_network_for_other_columns_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected 16 log-mel values per frame, found 32"):
+        SpeechNetEncoder(SpeechNet(in_width=16, width=8), LogMelEncoder(bands=8, steps=4))
