@@ -73,6 +73,9 @@ class StageConfig:
             raise ValueError(f"expected timesteps to be uniform or logit_normal, found {self.timesteps!r}")
 
 
+OPTIMIZERS = ("adamw", "muon")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """A whole run.
@@ -82,7 +85,8 @@ class TrainConfig:
         stages: In order.
         model_changes: Arguments of `EMOModel` that differ from the preset.
         seed: Decides everything random.
-        weight_decay: Of AdamW.
+        optimizer: ``"adamw"``, or ``"muon"`` for matrices and convolutions with AdamW for the rest.
+        weight_decay: Decoupled from the gradient.
         grad_clip: Largest gradient norm.
         ema: Decay of the averaged weights.
         mixed_precision: accelerate's ``"no"``, ``"bf16"`` or ``"fp16"``.
@@ -102,6 +106,7 @@ class TrainConfig:
     stages: tuple[StageConfig, ...]
     model_changes: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    optimizer: str = "adamw"
     weight_decay: float = 0.01
     grad_clip: float = 1.0
     ema: float = 0.9995
@@ -120,6 +125,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise ValueError(f"expected a preset among {', '.join(PRESETS)}, found {self.preset!r}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"expected an optimizer among {', '.join(OPTIMIZERS)}, found {self.optimizer!r}")
         if not self.stages:
             raise ValueError("expected at least one stage, found none")
 

@@ -23,6 +23,7 @@ from emo_models.emo.training.batches import Batch, LatentClips
 from emo_models.emo.training.clips import step_generator
 from emo_models.emo.training.config import StageConfig, TrainConfig
 from emo_models.emo.training.loss import denoising_loss, draw_timesteps
+from emo_models.emo.training.muon import MuonAdamW, split_matrices
 from emo_models.emo.training.stages import STAGES, describe, parameter_groups
 
 Report = Callable[[str], None]
@@ -95,7 +96,7 @@ class Trainer:
             return
         self.report(describe(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale))
         groups = parameter_groups(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale)
-        optimizer = torch.optim.AdamW(groups, lr=stage.lr, weight_decay=self.config.weight_decay, fused=True)
+        optimizer = make_optimizer(self.config, groups, lr=stage.lr)
         if resumed:
             optimizer.load_state_dict(resumed)
         scales = [group["lr_scale"] for group in optimizer.param_groups]
@@ -196,6 +197,13 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     return Accelerator(
         mixed_precision=config.mixed_precision, cpu=not torch.cuda.is_available(), kwargs_handlers=[unused, patience]
     )
+
+
+def make_optimizer(config: TrainConfig, groups: list[dict[str, Any]], *, lr: float) -> torch.optim.Optimizer:
+    """The config's optimizer for groups as `parameter_groups` gives them."""
+    if config.optimizer == "muon":
+        return MuonAdamW(split_matrices(groups), lr=lr, weight_decay=config.weight_decay)
+    return torch.optim.AdamW(groups, lr=lr, weight_decay=config.weight_decay, fused=True)
 
 
 def stage_lr(step: int, stage: StageConfig) -> float:
