@@ -131,7 +131,7 @@ def orthogonal(matrices: Tensor) -> Tensor:
     """
     a, b, c = QUINTIC
     tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.transpose(1, 2) if tall else matrices
+    x: Tensor = matrices.transpose(1, 2) if tall else matrices
     x = (x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)).bfloat16()
     for _ in range(ITERATIONS):
         gram = x @ x.transpose(1, 2)
