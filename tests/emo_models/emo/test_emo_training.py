@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from emo_scenes import TINY, MovingSquares, awake_model
+from safetensors.torch import load_file
 
 from emo_models.autoencoder.training import AutoencoderTraining
 from emo_models.checkpoints import complete_checkpoints
@@ -205,12 +206,15 @@ def test_stopped_and_resumed_training_is_bit_exact(clips: LatentClips, tmp_path:
 
 
 def test_run_makes_a_pipeline_that_loads(tmp_path: Path) -> None:
-    plan = config(stage("image"), stage("speed"), autoencoder=AutoencoderTraining(steps=2, batch=2), reader_steps=0)
+    plan = config(stage("image"), stage("speed"), autoencoder=AutoencoderTraining(steps=2, batch=2), reader_steps=0,
+                  weights_dtype="float16")  # fmt: skip
     folder = run(plan, MovingSquares(), tmp_path, held_out=MovingSquares())
     frames = EMOPipeline.from_pretrained(folder)(
         np.zeros((64, 64, 3), np.uint8), np.zeros(3200, np.float32), steps=2
     ).frames
     assert frames.shape == (5, 64, 64, 3)
+    saved = load_file(folder / "model" / "diffusion_pytorch_model.safetensors")
+    assert {tensor.dtype for tensor in saved.values()} == {torch.float16}
     assert (tmp_path / "loss.png").stat().st_size > 1000
     assert len(json.loads((tmp_path / "history.json").read_text())["loss"]) == 4
 

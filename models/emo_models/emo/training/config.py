@@ -99,6 +99,7 @@ class TrainConfig:
         autoencoder: How the small autoencoder is trained when none is given.
         speech_net: How the small speech encoder is trained, for presets that have it.
         autoencoder_folder: A trained autoencoder; empty trains one first.
+        weights_dtype: Of the saved pipeline, ``"float32"`` or ``"float16"`` for half the size; training keeps float32.
         start_from: Folder of an `EMOModel` to start from; empty starts from the seed.
     """
 
@@ -120,6 +121,7 @@ class TrainConfig:
     autoencoder: AutoencoderTraining = field(default_factory=AutoencoderTraining)
     speech_net: SpeechNetTraining = field(default_factory=SpeechNetTraining)
     autoencoder_folder: str = ""
+    weights_dtype: str = "float32"
     start_from: str = ""
 
     def __post_init__(self) -> None:
@@ -127,6 +129,8 @@ class TrainConfig:
             raise ValueError(f"expected a preset among {', '.join(PRESETS)}, found {self.preset!r}")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"expected an optimizer among {', '.join(OPTIMIZERS)}, found {self.optimizer!r}")
+        if self.weights_dtype not in {"float32", "float16"}:
+            raise ValueError(f"expected weights_dtype to be float32 or float16, found {self.weights_dtype!r}")
         if not self.stages:
             raise ValueError("expected at least one stage, found none")
 

@@ -72,7 +72,7 @@ def run_training(
     with trainer.average.applied(model):
         pipeline.model.eval()
         pipeline.facts["steps"] = trainer.progress.total
-        pipeline.save_pretrained(out / "pipeline")
+        pipeline.save_pretrained(out / "pipeline", dtype=getattr(torch, config.weights_dtype))
     return out / "pipeline"
 
 
