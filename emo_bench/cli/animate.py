@@ -16,13 +16,19 @@ def animate(
     output: Annotated[Path, typer.Option("--output", "-o", help="MP4 to write.")] = Path("animated.mp4"),
     preset: Annotated[str, typer.Option("--preset", help="'emo-synth' or a folder of a saved pipeline.")] = "emo-synth",
     seed: Annotated[int, typer.Option("--seed", help="Decides all noise.", min=0)] = 0,
-    steps: Annotated[int, typer.Option("--steps", help="Denoising steps.", min=1, max=1000)] = 40,
-    sampler: Annotated[str, typer.Option("--sampler", help="ddim, dpmsolver++ or unipc.")] = "ddim",
+    steps: Annotated[
+        int | None, typer.Option("--steps", help="Denoising steps; by default as the weights say.", min=1, max=1000)
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option("--sampler", help="ddim, dpmsolver++ or unipc; by default as the weights say.")
+    ] = None,
     speed: Annotated[float | None, typer.Option("--speed", help="Head rotation, degrees per frame.", min=0)] = None,
     face_region: Annotated[
         str | None, typer.Option("--face-region", help="left,top,right,bottom as fractions: where the face may be.")
     ] = None,
-    audio_guidance: Annotated[float, typer.Option("--audio-guidance", min=0, help="1 is none.")] = 1.0,
+    audio_guidance: Annotated[
+        float | None, typer.Option("--audio-guidance", min=0, help="1 is none; by default as the weights say.")
+    ] = None,
     weights: Annotated[list[Path] | None, typer.Option("--weights", "-w", help="Folder of weight files.")] = None,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     quiet: QuietOption = False,

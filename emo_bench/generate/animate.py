@@ -103,7 +103,7 @@ def animate(
             sound.samples,
             sound.rate,
             seed=seed,
-            options=sampling_options(options),
+            options=sampling_options(options, pipeline.facts),
             face_region=region,
             progress=progress,
         )

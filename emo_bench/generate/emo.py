@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -29,10 +30,18 @@ class EmoOptions(Frozen):
     weights: str = Field(
         default=EMBEDDED, description=f"'{EMBEDDED}', or a folder of a saved EMO pipeline, relative to the suite file"
     )
-    steps: int = Field(default=40, ge=1, le=1000, description="Denoising steps; 40 with DDIM as in the paper")
-    sampler: Literal["ddim", "dpmsolver++", "unipc"] = Field(default="ddim", description="The latter two for few steps")
-    audio_guidance: float = Field(default=1.0, ge=0, le=20, description="1 is none; the paper does not mention any")
-    reference_guidance: float = Field(default=1.0, ge=0, le=20, description="1 is none")
+    steps: int | None = Field(
+        default=None, ge=1, le=1000, description="Denoising steps; what the weights recommend when absent, else 40"
+    )
+    sampler: Literal["ddim", "dpmsolver++", "unipc"] | None = Field(
+        default=None, description="What the weights recommend when absent, else ddim; the other two for few steps"
+    )
+    audio_guidance: float | None = Field(
+        default=None, ge=0, le=20, description="1 is none; what the weights recommend when absent, else 1"
+    )
+    reference_guidance: float | None = Field(
+        default=None, ge=0, le=20, description="1 is none; what the weights recommend when absent, else 1"
+    )
     speed: float | None = Field(
         default=None, ge=0, le=5, description="Head rotation in degrees per frame; left to the sound when absent"
     )
@@ -108,7 +117,7 @@ class Emo(SystemKind):
                 request.audio.samples,
                 request.audio.rate,
                 seed=request.seed,
-                options=sampling_options(self.options),
+                options=sampling_options(self.options, self._pipeline.facts),
                 face_region=self._region(request),
             )
             yield from at_rate(
@@ -134,15 +143,19 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors"))
 
 
-def sampling_options(options: EmoOptions) -> SamplingOptions:
-    """The model's own form of the options."""
+def sampling_options(options: EmoOptions, facts: Mapping[str, Any]) -> SamplingOptions:
+    """The model's own form of the options; what they leave open comes from the weights' facts."""
     from emo_models.emo.guidance import Guidance
-    from emo_models.emo.pipeline import SamplingOptions
+    from emo_models.emo.pipeline import recommended_sampling
 
-    return SamplingOptions(
-        steps=options.steps,
-        sampler=options.sampler,
-        guidance=Guidance(audio=options.audio_guidance, reference=options.reference_guidance),
+    chosen = recommended_sampling(facts)
+    audio = chosen.guidance.audio if options.audio_guidance is None else options.audio_guidance
+    reference = chosen.guidance.reference if options.reference_guidance is None else options.reference_guidance
+    return replace(
+        chosen,
+        steps=options.steps or chosen.steps,
+        sampler=options.sampler or chosen.sampler,
+        guidance=Guidance(audio=audio, reference=reference),
         speed=options.speed,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,21 @@ class SamplingOptions:
             raise ValueError(f"expected at least one denoising step, found {self.steps}")
         if self.motion_from not in {"pixels", "latents"}:
             raise ValueError(f"expected motion_from to be pixels or latents, found {self.motion_from!r}")
+
+
+def recommended_sampling(facts: Mapping[str, Any]) -> SamplingOptions:
+    """How the makers of weights say they are to be sampled; the paper's way where they say nothing.
+
+    >>> recommended_sampling({"sampling": {"steps": 8, "audio_guidance": 1.5}}).guidance.audio
+    1.5
+    >>> recommended_sampling({}).steps
+    40
+    """
+    said = dict(facts.get("sampling") or {})
+    guidance = Guidance(
+        audio=float(said.pop("audio_guidance", 1.0)), reference=float(said.pop("reference_guidance", 1.0))
+    )
+    return SamplingOptions(guidance=guidance, **said)
 
 
 class EMOPipeline:
@@ -162,7 +177,7 @@ class EMOPipeline:
         **sampling: Any,
     ) -> EMOPipelineOutput:
         """All frames at once; see `animate`. ``sampling`` are fields of `SamplingOptions`, such as ``steps=20``."""
-        chosen = replace(options or SamplingOptions(), **sampling)
+        chosen = replace(options or recommended_sampling(self.facts), **sampling)
         pieces = self.animate(image, audio, rate, seed=seed, options=chosen, face_region=face_region, progress=progress)
         return EMOPipelineOutput(np.concatenate(list(pieces)))
 
@@ -185,7 +200,7 @@ class EMOPipeline:
             audio: Mono sound, ``float32 [n]`` in [-1, 1], at least one sample.
             rate: Samples per second of ``audio``.
             seed: Decides all noise; nothing else does.
-            options: How to sample.
+            options: How to sample; by default as the weights recommend.
             face_region: Where the face may be: a box (left, top, right, bottom) as fractions of the picture, a mask
                 ``[h, w]`` in [0, 1], or ``None`` for everywhere.
             progress: Called after each clip.
@@ -196,7 +211,7 @@ class EMOPipeline:
         Raises:
             ValueError: The image or the sound cannot be used.
         """
-        options = options or SamplingOptions()
+        options = options or recommended_sampling(self.facts)
         picture = _square(image, self.size)
         samples = prepare_audio(audio, rate)
         total = frame_count(len(audio), fps=self.fps, rate=rate)

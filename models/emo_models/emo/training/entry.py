@@ -57,7 +57,7 @@ def run_training(
         vae,
         make_scheduler(preset.schedule),
         encoder,
-        facts={"preset": preset.name, "trained_on": preset.trained_on},
+        facts={"preset": preset.name, "trained_on": preset.trained_on, "sampling": preset.sampling},
     )
     diagnosis = _Diagnosis(config, pipeline, latents, held_out, schedule, out, report)
     trainer = Trainer(config, model, latents, schedule, out, report=report, diagnose=diagnosis, accelerator=accelerator)
