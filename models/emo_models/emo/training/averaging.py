@@ -23,7 +23,10 @@ class Average:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Moves the average towards the weights after optimizer step ``step`` (from 1)."""
+        """Moves the average towards the weights after optimizer step ``step`` of a stage (from 1).
+
+        Counting begins anew in each stage: a short one would otherwise hardly show in the average.
+        """
         decay = min(self.decay, (1 + step) / (10 + step))
         floats, targets = [], []
         for name, value in model.state_dict().items():

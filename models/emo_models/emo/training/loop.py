@@ -114,7 +114,7 @@ class Trainer:
             self.accelerator.clip_grad_norm_(model.parameters(), self.config.grad_clip)
             prepared.step()
             self.progress = Progress(stage=self.progress.stage, step=step + 1, total=self.progress.total + 1)
-            self.average.update(self.accelerator.unwrap_model(model), self.progress.total)
+            self.average.update(self.accelerator.unwrap_model(model), self.progress.step)
             self.history.append([self.progress.total, float(loss.detach())])
             self._after_step(stage, prepared, began, first)
 
