@@ -33,6 +33,7 @@ class Backbone(UNet):
         zero_init: Start with every new branch switched off.
         distance_bias: Prefer near places in self- and reference-attention; for networks that start without a prior.
         beside_portrait: The first convolution reads the portrait's latents beside the noisy input.
+        beside_motion: It reads the motion frames too, their channels side by side.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Backbone(UNet):
         zero_init: bool = True,
         distance_bias: bool = False,
         beside_portrait: bool = False,
+        beside_motion: bool = False,
     ) -> None:
         def make_site(width: int) -> nn.Module:
             return BackboneBlock(
@@ -73,9 +75,10 @@ class Backbone(UNet):
                 zero_init=zero_init,
             )
 
-        inputs = 2 if beside_portrait else 1
+        inputs = 1 + int(beside_portrait) + (motion_frames if beside_motion else 0)
         super().__init__(replace(shape, in_channels=inputs * shape.in_channels), make_site, make_temporal)
         self.locator_place = locator_place
+        self.beside_channels = motion_frames * shape.in_channels if beside_motion else 0
         self.conv_norm_out = nn.GroupNorm(shape.groups, shape.block_out_channels[0], eps=1e-5)
         self.conv_out = nn.Conv2d(shape.block_out_channels[0], shape.out_channels, 3, padding=1)
 
@@ -145,11 +148,20 @@ class Backbone(UNet):
         if conditions.portrait is not None:
             portrait = conditions.gates.apply(conditions.portrait.to(latents.dtype), conditions.gates.reference)
             latents = torch.cat([latents, portrait[:, None].expand(-1, latents.shape[1], -1, -1, -1)], 2)
+        if self.beside_channels:
+            latents = torch.cat([latents, self._beside(latents, conditions)], 2)
         first = self.first_map(latents.flatten(0, 1))
         if region is None or self.locator_place == "latent":
             return first
         placed = torch.unflatten(first, 0, latents.shape[:2]) + region[:, None].to(first.dtype)
         return placed.flatten(0, 1)
+
+    def _beside(self, latents: Tensor, conditions: ClipConditions) -> Tensor:
+        b, f, _, h, w = latents.shape
+        if conditions.before is None:
+            return latents.new_zeros(b, f, self.beside_channels, h, w)
+        before = conditions.gates.apply(conditions.before.to(latents.dtype), conditions.gates.motion).flatten(1, 2)
+        return before[:, None].expand(-1, f, -1, -1, -1)
 
 
 def count_parameters(module: torch.nn.Module) -> int:

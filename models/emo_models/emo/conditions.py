@@ -55,6 +55,8 @@ class ClipConditions:
         speed: Per temporal module keys and values of the speed features; empty means no speed control.
         locator: Encoded face region, ``[b, c, h, w]``, or ``None``.
         portrait: Latents of the reference image, ``[b, c, h, w]``, where the Backbone sees them beside its input.
+        before: Motion frames as `EMOModel.to_diffused` gives them, ``[b, n, c, h, w]``, where the Backbone sees them
+            beside its input.
         gates: Which samples have which condition.
     """
 
@@ -64,6 +66,7 @@ class ClipConditions:
     speed: tuple[KeyValue, ...] = ()
     locator: Tensor | None = None
     portrait: Tensor | None = None
+    before: Tensor | None = None
     gates: Gates = Gates()
 
     def for_passes(self, passes: tuple[tuple[bool, bool], ...]) -> ClipConditions:
@@ -86,6 +89,7 @@ class ClipConditions:
             speed=tuple(kv.repeat(times) for kv in self.speed),
             locator=None if self.locator is None else self.locator.repeat(times, 1, 1, 1),
             portrait=None if self.portrait is None else self.portrait.repeat(times, 1, 1, 1),
+            before=None if self.before is None else self.before.repeat(times, 1, 1, 1, 1),
             gates=Gates(
                 reference=reference,
                 audio=audio,

@@ -43,6 +43,8 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         diffused: What noise is added to: the ``"latents"`` (the paper) or their ``"changes"`` against the portrait's,
             which the Backbone then sees beside its input; for training without a prior.
         change_scale: Standard deviation of the changes per channel; needed for ``"changes"``.
+        motion_beside: The Backbone sees the motion frames beside its input too, as `to_diffused` gives them, so that a
+            clip goes on where the last one ended; for training without a prior.
         temporal_mid: A temporal module in the middle block too.
         reference_variant: ``"cross"`` (the paper) or ``"concat"``.
         reference_feature: ``"output"`` (the paper) or ``"input"`` of the ReferenceNet's self-attention.
@@ -90,6 +92,7 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         first_motion: str = "zeros",
         diffused: str = "latents",
         change_scale: tuple[float, ...] = (),
+        motion_beside: bool = False,
         temporal_mid: bool = True,
         reference_variant: str = "cross",
         reference_feature: str = "output",
@@ -146,6 +149,7 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
             zero_init=zero_init,
             distance_bias=distance_bias,
             beside_portrait=diffused == "changes",
+            beside_motion=motion_beside,
             **choices,
         )
         self.audio_layers = AudioLayers(
@@ -204,6 +208,7 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
             speed=() if speed is None else self.backbone.project_speed(self.speed_encoder(speed)),
             locator=None if mask is None else self.face_locator(mask),
             portrait=reference if self.config.diffused == "changes" else None,
+            before=self.to_diffused(motion, reference) if self.config.motion_beside and motion is not None else None,
             gates=gates or Gates(),
         )
 

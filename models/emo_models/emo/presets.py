@@ -57,6 +57,7 @@ EMO_SYNTH = Preset(
         "frames": 12,
         "motion_frames": 4,
         "first_motion": "portrait",
+        "motion_beside": True,
         "diffused": "changes",
         "change_scale": (1.0,) * 12,
         "fps": 25.0,

@@ -113,7 +113,6 @@ class LatentClips:
             if rng.random() < stage.still_motion:
                 before[:] = before[-1]
             motion = clip.latents[before].float()
-            motion = motion + stage.motion_noise * torch.from_numpy(rng.standard_normal(motion.shape, np.float32))
         around = np.arange(-self.window, self.window + 1)
         spread = np.arange(chosen[0] - self.window, chosen[-1] + self.window + 1)
         if not declared.temporal:

@@ -40,7 +40,8 @@ class StageConfig:
         reference_margin: Least distance in frames from the reference to the target; literal 0.
         still_motion: Probability that all motion frames are the last one of them, as when a video starts from a
             still portrait; literal 0.
-        motion_noise: Standard deviation of noise on the latents of motion frames; literal 0.
+        motion_noise: Largest standard deviation of noise on the motion frames, in units of what is diffused; each clip
+            has its own, between 0 and this. Literal 0.
     """
 
     name: str

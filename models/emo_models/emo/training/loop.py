@@ -238,12 +238,16 @@ def clip_loss(
     ).to(device)
     noise = torch.randn(batch.latents.shape, generator=generator).to(device)
     reference = batch.reference.to(device)
-    clean = extract_model_from_parallel(model).to_diffused(batch.latents.to(device), reference)
+    parts: EMOModel = extract_model_from_parallel(model)
+    clean = parts.to_diffused(batch.latents.to(device), reference)
+    motion = None if batch.motion is None else batch.motion.to(device)
+    if motion is not None and stage.motion_noise:
+        motion = noisy_motion(parts, motion, reference, largest=stage.motion_noise, generator=generator)
     prediction = model(
         schedule.add_noise(clean, noise, times),
         times,
         reference=reference,
-        motion=None if batch.motion is None else batch.motion.to(device),
+        motion=motion,
         audio=None if batch.audio is None else batch.audio.to(device),
         mask=batch.mask.to(device),
         speed=None if batch.speed is None else batch.speed.to(device),
@@ -260,3 +264,15 @@ def clip_loss(
         eye_weight=stage.eye_weight,
         snr_weight=snr,
     )
+
+
+def noisy_motion(
+    model: EMOModel, motion: Tensor, reference: Tensor, *, largest: float, generator: torch.Generator
+) -> Tensor:
+    """Motion frames ``[b, n, c, h, w]`` a little wrong, as the network's own are from the second clip on.
+
+    The noise is measured in what is diffused: latents differ between people far more than from frame to frame.
+    """
+    size = largest * torch.rand(len(motion), 1, 1, 1, 1, generator=generator)
+    noise = (size * torch.randn(motion.shape, generator=generator)).to(motion.device)
+    return model.from_diffused(model.to_diffused(motion, reference) + noise, reference)
