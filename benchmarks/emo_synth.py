@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,7 @@ from numpy.typing import NDArray
 from emo_bench.data.extractor_training_data import TrainingClip, load_slice
 from emo_bench.generate.emo import EMBEDDED, weights_folder
 from emo_metrics.synth.face import EXPRESSION_NAMES, FaceNetworks
-from emo_models.emo.guidance import Guidance
-from emo_models.emo.pipeline import EMOPipeline, SamplingOptions
+from emo_models.emo.pipeline import EMOPipeline, SamplingOptions, recommended_sampling
 from emo_models.emo.training.diagnostics import seam_score
 from emo_models.emo.training.mouth_reader import correlation, lag_curve
 
@@ -150,6 +150,16 @@ def contact_sheet(clips: Sequence[TrainingClip], made: Sequence[Frames], path: P
     Image.fromarray(np.concatenate(rows)).save(path)
 
 
+def sampling_asked_for(pipeline: EMOPipeline, arguments: argparse.Namespace) -> SamplingOptions:
+    """What the weights recommend, changed where the command line says so."""
+    base = recommended_sampling(pipeline.facts)
+    asked = {"steps": arguments.steps, "sampler": arguments.sampler, "clip_noise": arguments.clip_noise}
+    base = replace(base, **{name: value for name, value in asked.items() if value is not None})
+    if arguments.audio_guidance is None:
+        return base
+    return replace(base, guidance=replace(base.guidance, audio=arguments.audio_guidance))
+
+
 def main() -> None:
     """Measures and prints; see the module's text."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -157,9 +167,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data/hdtf-synth"))
     parser.add_argument("--cache", type=Path, default=Path("runs/.train/extractors/clips"))
     parser.add_argument("--clips", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=16)
-    parser.add_argument("--sampler", default="dpmsolver++")
-    parser.add_argument("--audio-guidance", type=float, default=1.0)
+    parser.add_argument("--steps", type=int, help="by default, as all of these, what the weights recommend")
+    parser.add_argument("--sampler", choices=("ddim", "dpmsolver++", "unipc"))
+    parser.add_argument("--audio-guidance", type=float)
+    parser.add_argument("--clip-noise", choices=("own", "mirrored"))
     parser.add_argument("--control-clips", type=int, default=4)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--into", type=Path)
@@ -170,9 +181,7 @@ def main() -> None:
     reader = FaceNetworks()
     every = load_slice(arguments.data, "test", cache=arguments.cache)
     clips = spread(every, arguments.clips)
-    base = SamplingOptions(
-        steps=arguments.steps, sampler=arguments.sampler, guidance=Guidance(audio=arguments.audio_guidance)
-    )
+    base = sampling_asked_for(pipeline, arguments)
     began, cpu = time.monotonic(), time.process_time()
     made = [pipeline(portrait_of(clip), clip.audio, options=base).frames[: len(clip.frames)] for clip in clips]
     took, used = time.monotonic() - began, time.process_time() - cpu
@@ -185,7 +194,8 @@ def main() -> None:
     text = "| what | value |\n| --- | --- |\n"
     text += row("clips (people, sentences unseen)", f"{len(clips)} of 3 s")
     text += row(
-        "sampling", f"{arguments.sampler}, {arguments.steps} steps, audio guidance {arguments.audio_guidance:g}"
+        "sampling",
+        f"{base.sampler}, {base.steps} steps, audio guidance {base.guidance.audio:g}, {base.clip_noise} noise per clip",
     )
     text += speech_rows(clips, made, wrong, reader, pipeline.model.config.frames)
     if arguments.control_clips:

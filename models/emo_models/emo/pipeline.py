@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from emo_models.emo.weights import WeightsError, load_module, save_module
 
 INDEX_NAME = "model_index.json"
 Box = tuple[float, float, float, float]
+ClipNoise = Literal["own", "mirrored"]
 Progress = Callable[[int, int], None]
 """Called with frames done and frames in total."""
 
@@ -48,6 +49,9 @@ class SamplingOptions:
         speed: Head rotation speed in degrees per frame, constant over the video; ``None`` leaves it to the sound.
         motion_from: The last frames enter the next clip re-encoded from ``"pixels"`` (as in the paper: ReferenceNet
             sees images) or as the sampled ``"latents"``.
+        clip_noise: Every clip starts from its ``"own"`` noise, or from the first clip's frames of noise, forwards and
+            backwards in turn: ``"mirrored"``. Noise leaves its mark in the picture, and this way the frames on both
+            sides of a border bear the same one.
     """
 
     steps: int = 40
@@ -55,12 +59,15 @@ class SamplingOptions:
     guidance: Guidance = field(default_factory=Guidance)
     speed: float | None = None
     motion_from: str = "pixels"
+    clip_noise: ClipNoise = "own"
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"expected at least one denoising step, found {self.steps}")
         if self.motion_from not in {"pixels", "latents"}:
             raise ValueError(f"expected motion_from to be pixels or latents, found {self.motion_from!r}")
+        if self.clip_noise not in get_args(ClipNoise):
+            raise ValueError(f"expected clip_noise to be own or mirrored, found {self.clip_noise!r}")
 
 
 def recommended_sampling(facts: Mapping[str, Any]) -> SamplingOptions:
@@ -221,7 +228,8 @@ class EMOPipeline:
         done, clip = 0, 0
         while done < total:
             conditions = self._conditions(samples, clip, reference, mask, motion, options)
-            latents = self.model.from_diffused(self.denoise(self.noise([seed], clip), conditions, options), reference)
+            noise = self.noise([seed], clip, kind=options.clip_noise)
+            latents = self.model.from_diffused(self.denoise(noise, conditions, options), reference)
             frames = to_bytes(decode_latents(self.vae, latents.flatten(0, 1))).cpu()
             motion = self._motion(frames, latents, options)
             piece = frames[: total - done].numpy()
@@ -230,8 +238,11 @@ class EMOPipeline:
             if progress is not None:
                 progress(done, total)
 
-    def noise(self, seeds: list[int], clip: int) -> Tensor:
+    def noise(self, seeds: list[int], clip: int, *, kind: ClipNoise = "own") -> Tensor:
         """The first latents of a clip for each seed, ``[b, f, c, h, w]``; sample i depends on ``seeds[i]`` only."""
+        if kind == "mirrored":
+            first = self.noise(seeds, 0)
+            return first.flip(1) if clip % 2 else first
         config = self.model.config
         shape = (config.frames, config.in_channels, config.latent_size, config.latent_size)
         return torch.stack([torch.randn(shape, generator=clip_generator(seed, clip)) for seed in seeds])

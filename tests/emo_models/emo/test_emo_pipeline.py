@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from math import ceil
 from pathlib import Path
@@ -73,6 +74,24 @@ def test_a_clips_noise_does_not_depend_on_its_batch(pipeline: EMOPipeline) -> No
     together = pipeline.noise([5, 9], clip=1)
     torch.testing.assert_close(together[1], pipeline.noise([9], clip=1)[0], atol=0, rtol=0)
     assert (pipeline.noise([9], clip=2)[0] != together[1]).any()
+
+
+def test_mirrored_noise_is_the_same_on_both_sides_of_a_border(pipeline: EMOPipeline) -> None:
+    clips = [pipeline.noise([5, 9], clip, kind="mirrored") for clip in range(4)]
+    assert torch.equal(clips[0], pipeline.noise([5, 9], 0))
+    for before, after in itertools.pairwise(clips):
+        assert torch.equal(before[:, -1], after[:, 0])
+        assert not torch.equal(before, after)
+
+
+def test_videos_from_mirrored_noise_differ_from_the_second_clip_on(pipeline: EMOPipeline, portrait: np.ndarray) -> None:
+    sound, n = speech_like(0.4), pipeline.model.config.frames
+    own = pipeline(portrait, sound, options=QUICK).frames
+    mirrored = pipeline(portrait, sound, options=QUICK, clip_noise="mirrored").frames
+    assert np.array_equal(own[:n], mirrored[:n])
+    assert not np.array_equal(own[n:], mirrored[n:])
+    with pytest.raises(ValueError, match="expected clip_noise to be own or mirrored, found 'shared'"):
+        pipeline(portrait, sound, options=QUICK, clip_noise="shared")
 
 
 def test_samples_of_a_batch_do_not_touch_each_other(pipeline: EMOPipeline) -> None:

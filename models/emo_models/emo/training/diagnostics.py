@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 from emo_models.emo.conditions import Gates
 from emo_models.emo.guidance import Guidance
 from emo_models.emo.model import EMOModel
-from emo_models.emo.pipeline import EMOPipeline, SamplingOptions
+from emo_models.emo.pipeline import EMOPipeline, recommended_sampling
 from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training.batches import Batch, LatentClips
 from emo_models.emo.training.clips import ClipRecord, TrainingClips
@@ -136,7 +136,7 @@ def check_speech(
 ) -> SpeechCheck:
     """Animates each clip's portrait with its sound and reads the mouth."""
     made, truth, own, videos, seams = [], [], [], [], []
-    options = SamplingOptions(steps=steps, guidance=Guidance(audio=audio_guidance))
+    options = replace(recommended_sampling(pipeline.facts), steps=steps, guidance=Guidance(audio=audio_guidance))
     for clip in clips:
         audio = clip.audio if seconds is None else clip.audio[: int(seconds * 16_000)]
         output = pipeline(clip.frames[clip.reference_index], audio, seed=seed, options=options,
