@@ -120,13 +120,19 @@ def animate(
 
 def _square(image: FrameArray, finder: WeightsFinder) -> tuple[FrameArray, list[str]]:
     """The square around the face, or the middle one with a note when faces cannot be looked for."""
-    from emo_bench.generate.face_boxes import face_locator
+    from emo_bench.generate.face_boxes import faces_in_portrait
 
     try:
-        locate = face_locator(finder)
+        box, count = faces_in_portrait(image, finder)
     except WeightsError:
         return _middle(image), ["the weights of the face analysis are not here; the middle square was taken"]
-    box = locate(image)
+    if count > 1:
+        raise GenerationError(
+            "the portrait shows several faces",
+            expected="one",
+            found=str(count),
+            fix="cut the picture to the one who shall speak",
+        )
     if box is None:
         drawn = "the embedded networks find photographed faces; give a square picture of a drawn one"
         if abs(image.shape[0] - image.shape[1]) <= 2:
