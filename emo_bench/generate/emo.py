@@ -42,6 +42,12 @@ class EmoOptions(Frozen):
     reference_guidance: float | None = Field(
         default=None, ge=0, le=20, description="1 is none; what the weights recommend when absent, else 1"
     )
+    speed_guidance: float | None = Field(
+        default=None,
+        ge=0,
+        le=20,
+        description="How strongly a given speed is followed; 1 is none; what the weights recommend when absent, else 1",
+    )
     speed: float | None = Field(
         default=None, ge=0, le=5, description="Head rotation in degrees per frame; left to the sound when absent"
     )
@@ -151,11 +157,12 @@ def sampling_options(options: EmoOptions, facts: Mapping[str, Any]) -> SamplingO
     chosen = recommended_sampling(facts)
     audio = chosen.guidance.audio if options.audio_guidance is None else options.audio_guidance
     reference = chosen.guidance.reference if options.reference_guidance is None else options.reference_guidance
+    speed = chosen.guidance.speed if options.speed_guidance is None else options.speed_guidance
     return replace(
         chosen,
         steps=options.steps or chosen.steps,
         sampler=options.sampler or chosen.sampler,
-        guidance=Guidance(audio=audio, reference=reference),
+        guidance=Guidance(audio=audio, reference=reference, speed=speed),
         speed=options.speed,
     )
 

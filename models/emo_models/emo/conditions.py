@@ -69,18 +69,18 @@ class ClipConditions:
     before: Tensor | None = None
     gates: Gates = Gates()
 
-    def for_passes(self, passes: tuple[tuple[bool, bool], ...]) -> ClipConditions:
-        """The conditions of one clip repeated for guidance passes ``(with reference, with audio)``, batched.
+    def for_passes(self, passes: tuple[tuple[bool, bool, bool], ...]) -> ClipConditions:
+        """The conditions of one clip repeated for guidance passes ``(with reference, audio, speed)``, batched.
 
-        Motion, speed and face region stay in every pass.
+        Motion and face region stay in every pass.
         """
-        if len(passes) == 1 and passes[0] == (True, True):
+        if len(passes) == 1 and all(passes[0]):
             return self
         times = len(passes)
         size = self._batch()
         device = self.reference[0].key.device if self.reference else torch.device("cpu")
         gate = [torch.tensor(column, dtype=torch.float32, device=device) for column in zip(*passes, strict=True)]
-        reference, audio = (g.repeat_interleave(size) for g in gate)
+        reference, audio, speed = (g.repeat_interleave(size) for g in gate)
         return replace(
             self,
             reference=tuple(kv.repeat(times) for kv in self.reference),
@@ -94,7 +94,7 @@ class ClipConditions:
                 reference=reference,
                 audio=audio,
                 motion=None if self.gates.motion is None else self.gates.motion.repeat(times),
-                speed=None if self.gates.speed is None else self.gates.speed.repeat(times),
+                speed=speed if self.gates.speed is None else speed * self.gates.speed.repeat(times),
             ),
         )
 

@@ -1,4 +1,4 @@
-"""Guidance with separate scales for audio and reference; its passes run as one batch.
+"""Guidance with separate scales for audio, reference and speed; its passes run as one batch.
 
 The paper never mentions guidance; the scales are a choice of the user, and 1 means none.
 """
@@ -6,28 +6,32 @@ The paper never mentions guidance; the scales are a choice of the user, and 1 me
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-Passes = tuple[tuple[bool, bool], ...]
-"""(with reference, with audio) per pass; the last pass has everything."""
+Passes = tuple[tuple[bool, bool, bool], ...]
+"""(with reference, with audio, with speed) per pass; the last pass has everything."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Guidance:
     """How strongly to push towards the conditions.
 
-    ``u + reference * (r - u) + audio * (ra - r)`` with u: neither, r: reference only, ra: both.
+    ``u + reference * (r - u) + audio * (ra - r) + speed * (ras - ra)`` with u: no condition, r: reference only,
+    ra: audio too, ras: speed too. A condition whose scale is 1 needs no pass of its own.
 
     Attributes:
         audio: Scale of the audio.
         reference: Scale of the reference.
+        speed: Scale of the head speed, where one is given.
         rescale: Pull the result's deviation back to that of the conditional prediction, 0 (off) to 1.
     """
 
     audio: float = 1.0
     reference: float = 1.0
+    speed: float = 1.0
     rescale: float = 0.0
 
     @property
@@ -35,27 +39,39 @@ class Guidance:
         """The fewest passes that this guidance needs.
 
         >>> Guidance().passes, Guidance(audio=2.0).passes
-        (((True, True),), ((True, False), (True, True)))
+        (((True, True, True),), ((True, False, True), (True, True, True)))
+        >>> Guidance(speed=6.0).passes
+        ((True, True, False), (True, True, True))
         """
-        if self.reference == 1.0 and self.audio == 1.0:
-            return ((True, True),)
-        if self.reference == 1.0:
-            return ((True, False), (True, True))
-        if self.audio == self.reference:
-            return ((False, False), (True, True))
-        return ((False, False), (True, False), (True, True))
+        steady = self.speed == 1.0
+        first: Passes = ()
+        if self.reference != 1.0:
+            first += ((False, False, steady),)
+        if self.audio != self.reference:
+            first += ((True, False, steady),)
+        if not steady:
+            first += ((True, True, False),)
+        return (*first, (True, True, True))
+
+    @property
+    def _scales(self) -> tuple[float, ...]:
+        """One for each step from a pass to the next."""
+        scales: tuple[float, ...] = ()
+        if self.reference != 1.0:
+            scales += (self.reference,)
+        if self.audio != self.reference:
+            scales += (self.audio,)
+        if self.speed != 1.0:
+            scales += (self.speed,)
+        return scales
 
     def combine(self, stacked: Tensor) -> Tensor:
         """Predictions of all passes ``[passes * b, ...]`` -> ``[b, ...]``."""
         parts = stacked.chunk(len(self.passes))
-        full = parts[-1]
-        if len(parts) == 1:
-            return full
-        if len(parts) == 2:
-            guided = parts[0] + self.audio * (full - parts[0])
-        else:
-            guided = parts[0] + self.reference * (parts[1] - parts[0]) + self.audio * (full - parts[1])
-        return self._rescaled(guided, full)
+        guided = parts[0]
+        for scale, (before, after) in zip(self._scales, pairwise(parts), strict=True):
+            guided = guided + scale * (after - before)
+        return self._rescaled(guided, parts[-1]) if len(parts) > 1 else guided
 
     def _rescaled(self, guided: Tensor, full: Tensor) -> Tensor:
         if not self.rescale:

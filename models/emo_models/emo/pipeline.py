@@ -45,7 +45,7 @@ class SamplingOptions:
     Attributes:
         steps: Denoising steps; the paper uses 40 with DDIM.
         sampler: ``"ddim"``, or ``"dpmsolver++"`` / ``"unipc"`` for few steps.
-        guidance: Scales of audio and reference.
+        guidance: Scales of audio, reference and speed.
         speed: Head rotation speed in degrees per frame, constant over the video; ``None`` leaves it to the sound.
         motion_from: The last frames enter the next clip re-encoded from ``"pixels"`` (as in the paper: ReferenceNet
             sees images) or as the sampled ``"latents"``.
@@ -79,9 +79,8 @@ def recommended_sampling(facts: Mapping[str, Any]) -> SamplingOptions:
     40
     """
     said = dict(facts.get("sampling") or {})
-    guidance = Guidance(
-        audio=float(said.pop("audio_guidance", 1.0)), reference=float(said.pop("reference_guidance", 1.0))
-    )
+    audio, reference, speed = (float(said.pop(f"{name}_guidance", 1.0)) for name in ("audio", "reference", "speed"))
+    guidance = Guidance(audio=audio, reference=reference, speed=speed)
     return SamplingOptions(guidance=guidance, **said)
 
 
@@ -252,7 +251,8 @@ class EMOPipeline:
         """From noise to a clip as `EMOModel.to_diffused` gives it; all guidance passes of a step run as one batch."""
         scheduler = make_scheduler(schedule_of(self.scheduler), sampler=options.sampler)
         scheduler.set_timesteps(options.steps)
-        guidance = options.guidance
+        # Without a speed to follow there is nothing to strengthen, and no pass is spent on it.
+        guidance = options.guidance if conditions.speed else replace(options.guidance, speed=1.0)
         together = conditions.for_passes(guidance.passes)
         latents: Tensor = noise.to(self._device) * scheduler.init_noise_sigma
         for time in scheduler.timesteps:

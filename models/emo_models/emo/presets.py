@@ -82,7 +82,13 @@ EMO_SYNTH = Preset(
         "encoder_blocks": (0, 1, 1),
         "decoder_blocks": (1, 1, 2),
     },
-    sampling={"sampler": "dpmsolver++", "steps": 8, "audio_guidance": 2.0, "clip_noise": "mirrored"},
+    sampling={
+        "sampler": "dpmsolver++",
+        "steps": 8,
+        "audio_guidance": 2.0,
+        "speed_guidance": 6.0,
+        "clip_noise": "mirrored",
+    },
     trained_on="HDTF-Synth, faces drawn by a program; it does not animate photographs of people",
 )
 """128 px, small enough to be trained on two CPU cores."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
@@ -92,6 +93,22 @@ def test_videos_from_mirrored_noise_differ_from_the_second_clip_on(pipeline: EMO
     assert not np.array_equal(own[n:], mirrored[n:])
     with pytest.raises(ValueError, match="expected clip_noise to be own or mirrored, found 'shared'"):
         pipeline(portrait, sound, options=QUICK, clip_noise="shared")
+
+
+def test_guidance_by_speed_acts_where_a_speed_is_given(portrait: np.ndarray) -> None:
+    pipeline = build_pipeline(TINY)
+    pipeline.model.load_state_dict(awake_model().state_dict())
+    sound, plain, strong = speech_like(0.2), QUICK, replace(QUICK, guidance=Guidance(speed=6.0))
+
+    def made(options: SamplingOptions, speed: float | None) -> np.ndarray:
+        return pipeline(portrait, sound, options=options, speed=speed).frames.astype(int)
+
+    assert np.array_equal(made(plain, None), made(strong, None))
+    slow, fast = made(plain, 0.1), made(plain, 1.9)
+    further = np.abs(made(strong, 0.1) - made(strong, 1.9)).mean()
+    assert further > 2 * np.abs(slow - fast).mean() > 0
+    without = made(replace(QUICK, guidance=Guidance(speed=0.0)), 1.9)
+    assert np.abs(without - made(plain, None)).max() <= 1
 
 
 def test_samples_of_a_batch_do_not_touch_each_other(pipeline: EMOPipeline) -> None:
