@@ -243,7 +243,7 @@ def test_no_face_and_several_faces_are_refused(weights: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_five_minutes_take_no_more_memory_than_five_seconds(portrait: Path, weights: Path, tmp_path: Path) -> None:
+def test_a_minute_takes_no_more_memory_than_five_seconds(portrait: Path, weights: Path, tmp_path: Path) -> None:
     """Each length in a process of its own, which reports the most memory it ever held."""
     import subprocess
     import sys
@@ -256,7 +256,7 @@ def test_five_minutes_take_no_more_memory_than_five_seconds(portrait: Path, weig
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
     )
     peaks = {}
-    for seconds in (5, 300):
+    for seconds in (5, 60):
         audio = sound(tmp_path / f"{seconds}.wav", seconds=seconds)
         target = tmp_path / f"{seconds}.mp4"
         arguments = ["animate", str(portrait), str(audio), "-o", str(target), "--preset", str(weights), "--quiet"]
@@ -264,5 +264,5 @@ def test_five_minutes_take_no_more_memory_than_five_seconds(portrait: Path, weig
         peaks[seconds] = float(done.stdout.strip().splitlines()[-1])
         with av.open(str(target)) as container:
             assert container.streams.video[0].frames == seconds * 25
-    # The sound itself is 18 MB; x264 and the allocator add a little.
-    assert peaks[300] < 1.1 * peaks[5] + 60, peaks
+    # The sound itself is 4 MB; x264 and the allocator add a little.
+    assert peaks[60] < 1.05 * peaks[5] + 20, peaks
