@@ -129,6 +129,15 @@ class NoiseSchedule:
             return (noisy - sigma * prediction) / signal.clamp_min(1e-4)
         return signal * noisy - sigma * prediction
 
+    def noise(self, noisy: Tensor, prediction: Tensor, timesteps: Tensor) -> Tensor:
+        """The estimate of the noise that a prediction implies."""
+        if self.config.prediction == "epsilon":
+            return prediction
+        signal, sigma = self._amplitudes(timesteps, noisy)
+        if self.config.prediction == "sample":
+            return (noisy - signal * prediction) / sigma.clamp_min(1e-4)
+        return sigma * noisy + signal * prediction
+
     def snr(self, timesteps: Tensor) -> Tensor:
         """Signal-to-noise ratio, float32."""
         power = self.signal_power.to(timesteps.device)[timesteps]

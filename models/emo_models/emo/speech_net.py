@@ -85,6 +85,10 @@ class SpeechNetEncoder:
         hidden: Tensor = self.net(columns[None, :, 0])[0]
         return hidden[:, None]
 
+    def in_voice(self, factor: float) -> SpeechNetEncoder:
+        """The same, hearing all frequencies times ``factor``."""
+        return SpeechNetEncoder(self.net, self.mel.in_voice(factor))
+
     def save(self, folder: Path) -> None:
         """See `AudioEncoder.save`."""
         write_encoder_config(folder, {**self.mel.settings, "kind": "speech-net"})

@@ -182,7 +182,7 @@ def stop_at(trainer: Trainer, steps: int) -> None:
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_stopped_and_resumed_training_is_bit_exact(clips: LatentClips, tmp_path: Path, optimizer: str) -> None:
-    plan = config(stage("audio"), stage("video"), optimizer=optimizer)
+    plan = config(stage("audio"), stage("video", own_motion=1.0), optimizer=optimizer)
 
     def trainer(folder: Path, model_seed: int = 0) -> Trainer:
         return Trainer(plan, build_model(TINY, seed=model_seed), clips, NoiseSchedule(TINY.schedule), folder,

@@ -33,6 +33,7 @@ class Batch:
         mouth: Share of each latent cell inside the mouth box, ``[b, f, h, w]``.
         eyes: The same for the eyes.
         gates: Per condition 1 (given) or 0 (dropped), ``[b]``.
+        earlier: The f frames before these, for the network to make motion frames of itself, or ``None``.
     """
 
     latents: Tensor
@@ -44,13 +45,29 @@ class Batch:
     mouth: Tensor
     eyes: Tensor
     gates: dict[str, Tensor]
+    earlier: EarlierFrames | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EarlierFrames:
+    """The f frames before a batch's.
+
+    Attributes:
+        latents: ``[b, f, c, h, w]``; the last n of them are the batch's motion frames.
+        motion: The n frames before those, ``[b, n, c, h, w]``.
+        audio: ``[b, f + 2m, layers, width]`` or ``None``.
+    """
+
+    latents: Tensor
+    motion: Tensor
+    audio: Tensor | None
 
 
 @dataclass(frozen=True, eq=False)
 class _Clip:
     record: ClipRecord
     latents: Tensor
-    audio: Tensor
+    audio: tuple[Tensor, ...]
 
 
 class LatentClips:
@@ -62,26 +79,40 @@ class LatentClips:
         encoder: The speech encoder.
         window: m; that many neighbours are kept on each side.
         downsample: Pixels per latent pixel.
+        voices: Factors on the frequencies of the sound; a sample hears one of them.
     """
 
-    def __init__(self, clips: TrainingClips, vae: Any, encoder: AudioEncoder, *, window: int, downsample: int) -> None:
+    def __init__(
+        self,
+        clips: TrainingClips,
+        vae: Any,
+        encoder: AudioEncoder,
+        *,
+        window: int,
+        downsample: int,
+        voices: tuple[float, ...] = (1.0,),
+    ) -> None:
         self.window, self.downsample = window, downsample
-        self.clips = [self._prepare(clips[index], vae, encoder) for index in range(len(clips))]
+        self.voices = tuple(encoder if voice == 1 else in_other_voice(encoder, voice) for voice in voices)
+        self.clips = [self._prepare(clips[index], vae) for index in range(len(clips))]
 
-    def _prepare(self, record: ClipRecord, vae: Any, encoder: AudioEncoder) -> _Clip:
+    def _prepare(self, record: ClipRecord, vae: Any) -> _Clip:
         pieces = [
             encode_in_pieces(vae, to_signed(torch.from_numpy(np.array(record.frames[i : i + 32])))).half()
             for i in range(0, len(record.frames), 32)
         ]
-        audio = encoder.window(record.audio, -self.window, len(record.frames) + self.window)
+        last = len(record.frames) + self.window
+        audio = tuple(encoder.window(record.audio, -self.window, last) for encoder in self.voices)
         return _Clip(record, torch.cat(pieces), audio)
 
     def batch(
         self, stage: StageConfig, *, frames: int, motion_frames: int, seed: int, step: int, rank: int = 0
     ) -> Batch:
         """The batch of a step; ``rank`` tells processes apart."""
+        # One draw for all processes: a step with frames before takes longer, and nobody should wait for the others.
+        own = bool(stage.own_motion) and step_generator(seed, f"own-{stage.name}", step).random() < stage.own_motion
         samples = [
-            self._sample(stage, frames, motion_frames, step_generator(seed, f"batch-{stage.name}", step, rank, i))
+            self._sample(stage, frames, motion_frames, step_generator(seed, f"batch-{stage.name}", step, rank, i), own)
             for i in range(stage.clips)
         ]
         merged: dict[str, Any] = {}
@@ -89,20 +120,24 @@ class LatentClips:
             parts = [part for part in (sample[name] for sample in samples) if part is not None]
             merged[name] = torch.stack(parts) if parts else None
         gates = {name.removeprefix("gate_"): merged.pop(name) for name in list(merged) if name.startswith("gate_")}
-        return Batch(**merged, gates=gates)
+        before = {name: merged.pop(f"earlier_{name}") for name in ("latents", "motion", "audio")}
+        earlier = EarlierFrames(**before) if before["latents"] is not None else None
+        return Batch(**merged, gates=gates, earlier=earlier)
 
     def _sample(
-        self, stage: StageConfig, frames: int, motion_frames: int, rng: np.random.Generator
+        self, stage: StageConfig, frames: int, motion_frames: int, rng: np.random.Generator, own: bool
     ) -> dict[str, Tensor | None]:
         declared = STAGES[stage.name]
         clip = self.clips[int(rng.integers(len(self.clips)))]
         count = len(clip.latents)
+        own = own and declared.temporal and motion_frames > 0
         if declared.temporal:
-            if count < frames + motion_frames:
+            room = motion_frames + (frames if own else 0)
+            if count < frames + room:
                 raise ValueError(
-                    f"expected clips of at least {frames + motion_frames} frames, found {clip.record.id} with {count}"
+                    f"expected clips of at least {frames + room} frames, found {clip.record.id} with {count}"
                 )
-            start = int(rng.integers(motion_frames, count - frames + 1))
+            start = int(rng.integers(room, count - frames + 1))
             chosen = np.arange(start, start + frames)
         else:
             chosen = np.sort(rng.choice(count, size=frames, replace=count < frames))
@@ -110,7 +145,7 @@ class LatentClips:
         motion = None
         if declared.temporal and motion_frames:
             before = np.arange(chosen[0] - motion_frames, chosen[0])
-            if rng.random() < stage.still_motion:
+            if not own and rng.random() < stage.still_motion:
                 before[:] = before[-1]
             motion = clip.latents[before].float()
         around = np.arange(-self.window, self.window + 1)
@@ -118,10 +153,15 @@ class LatentClips:
         if not declared.temporal:
             spread = (chosen[:, None] + around).reshape(-1)
         speed = clip.record.head_speed[np.clip(spread, 0, count - 1)]
-        audio = clip.audio[spread + self.window] if declared.hears else None
+        heard = clip.audio[int(rng.integers(len(clip.audio)))]
+        audio = heard[spread + self.window] if declared.hears else None
         if audio is not None and not declared.temporal:
             audio = torch.unflatten(audio, 0, (frames, len(around)))
+        past = chosen - frames
         return {
+            "earlier_latents": clip.latents[past].float() if own else None,
+            "earlier_motion": clip.latents[past[0] - motion_frames : past[0]].float() if own else None,
+            "earlier_audio": heard[spread - frames + self.window] if own and declared.hears else None,
             "latents": clip.latents[chosen].float(),
             "reference": clip.latents[reference].float(),
             "motion": motion,
@@ -163,6 +203,19 @@ def cell_cover(boxes: NDArray[np.floating], *, height: int, width: int) -> Tenso
     across = np.clip(np.minimum(right, x + 1) - np.maximum(left, x), 0, 1)
     down = np.clip(np.minimum(bottom, y + 1) - np.maximum(top, y), 0, 1)
     return torch.from_numpy(down[:, :, None] * across[:, None, :])
+
+
+def in_other_voice(encoder: AudioEncoder, factor: float) -> AudioEncoder:
+    """The encoder, hearing all frequencies times ``factor``.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    change = getattr(encoder, "in_voice", None)
+    if change is None:
+        raise ValueError(f"expected voices: [1] for a {type(encoder).__name__}, found the factor {factor}")
+    other: AudioEncoder = change(factor)
+    return other
 
 
 def _gate(rng: np.random.Generator, drop: float) -> Tensor:

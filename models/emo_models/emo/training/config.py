@@ -42,6 +42,8 @@ class StageConfig:
             still portrait; literal 0.
         motion_noise: Largest standard deviation of noise on the motion frames, in units of what is diffused; each clip
             has its own, between 0 and this. Literal 0.
+        own_motion: Probability that a step's motion frames are not the real ones but the network's own picture of them;
+            see `training.own_motion`. Literal 0.
     """
 
     name: str
@@ -66,6 +68,7 @@ class StageConfig:
     reference_margin: int = 30
     still_motion: float = 0.0
     motion_noise: float = 0.0
+    own_motion: float = 0.0
 
     def __post_init__(self) -> None:
         if self.name not in STAGES:
@@ -97,6 +100,8 @@ class TrainConfig:
         diagnostics_every: Steps; 0 is never.
         diagnostics_steps: Denoising steps of the samples shown.
         reader_steps: Training steps of the network that reads the mouth for the diagnostics; 0 leaves speech out.
+        voices: Each clip's sound is heard with its frequencies times one of these, drawn each time: people with shorter
+            and longer throats. Speech encoders that cannot do so refuse anything but 1.
         autoencoder: How the small autoencoder is trained when none is given.
         speech_net: How the small speech encoder is trained, for presets that have it.
         autoencoder_folder: A trained autoencoder; empty trains one first.
@@ -119,6 +124,7 @@ class TrainConfig:
     diagnostics_every: int = 0
     diagnostics_steps: int = 16
     reader_steps: int = 600
+    voices: tuple[float, ...] = (1.0,)
     autoencoder: AutoencoderTraining = field(default_factory=AutoencoderTraining)
     speech_net: SpeechNetTraining = field(default_factory=SpeechNetTraining)
     autoencoder_folder: str = ""
@@ -132,6 +138,8 @@ class TrainConfig:
             raise ValueError(f"expected an optimizer among {', '.join(OPTIMIZERS)}, found {self.optimizer!r}")
         if self.weights_dtype not in {"float32", "float16"}:
             raise ValueError(f"expected weights_dtype to be float32 or float16, found {self.weights_dtype!r}")
+        if not self.voices:
+            raise ValueError("expected at least one factor in voices, found none; 1 is the voice itself")
         if not self.stages:
             raise ValueError("expected at least one stage, found none")
 
@@ -147,6 +155,8 @@ class TrainConfig:
             StageConfig(**_checked(StageConfig, stage, f"stage {number}"))
             for number, stage in enumerate(known.get("stages", ()), start=1)
         )
+        if "voices" in known:
+            known["voices"] = tuple(float(voice) for voice in known["voices"])
         if "autoencoder" in known:
             settings = _checked(AutoencoderTraining, known["autoencoder"], "autoencoder")
             known["autoencoder"] = AutoencoderTraining(**settings)

@@ -51,7 +51,8 @@ def run_training(
     model = _model(config, preset, data, vae)
     schedule = NoiseSchedule(preset.schedule)
     report(f"preparing latents and speech features of {len(data)} clips")
-    latents = LatentClips(data, vae, encoder, window=model.config.window, downsample=model.config.downsample)
+    window, downsample = model.config.window, model.config.downsample
+    latents = LatentClips(data, vae, encoder, window=window, downsample=downsample, voices=config.voices)
     pipeline = EMOPipeline(
         model,
         vae,

@@ -24,6 +24,7 @@ from emo_models.emo.training.clips import step_generator
 from emo_models.emo.training.config import StageConfig, TrainConfig
 from emo_models.emo.training.loss import denoising_loss, draw_timesteps
 from emo_models.emo.training.muon import MuonAdamW, split_matrices
+from emo_models.emo.training.own_motion import own_motion_frames
 from emo_models.emo.training.stages import STAGES, describe, parameter_groups
 
 Report = Callable[[str], None]
@@ -241,7 +242,13 @@ def clip_loss(
     parts: EMOModel = extract_model_from_parallel(model)
     clean = parts.to_diffused(batch.latents.to(device), reference)
     motion = None if batch.motion is None else batch.motion.to(device)
-    if motion is not None and stage.motion_noise:
+    mask = batch.mask.to(device)
+    gates = Gates(**{name: gate.to(device) for name, gate in batch.gates.items()})
+    if batch.earlier is not None:
+        motion = own_motion_frames(
+            parts, batch.earlier, schedule, reference=reference, mask=mask, gates=gates, generator=generator
+        )
+    elif motion is not None and stage.motion_noise:
         motion = noisy_motion(parts, motion, reference, largest=stage.motion_noise, generator=generator)
     prediction = model(
         schedule.add_noise(clean, noise, times),
@@ -249,9 +256,9 @@ def clip_loss(
         reference=reference,
         motion=motion,
         audio=None if batch.audio is None else batch.audio.to(device),
-        mask=batch.mask.to(device),
+        mask=mask,
         speed=None if batch.speed is None else batch.speed.to(device),
-        gates=Gates(**{name: gate.to(device) for name, gate in batch.gates.items()}),
+        gates=gates,
         temporal=declared.temporal,
     )
     snr = None if stage.min_snr_gamma is None else schedule.min_snr_weight(times, gamma=stage.min_snr_gamma)
