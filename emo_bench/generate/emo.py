@@ -151,7 +151,6 @@ def _files(folder: Path) -> list[Path]:
 
 def sampling_options(options: EmoOptions, facts: Mapping[str, Any]) -> SamplingOptions:
     """The model's own form of the options; what they leave open comes from the weights' facts."""
-    from emo_models.emo.guidance import Guidance
     from emo_models.emo.pipeline import recommended_sampling
 
     chosen = recommended_sampling(facts)
@@ -162,7 +161,7 @@ def sampling_options(options: EmoOptions, facts: Mapping[str, Any]) -> SamplingO
         chosen,
         steps=options.steps or chosen.steps,
         sampler=options.sampler or chosen.sampler,
-        guidance=Guidance(audio=audio, reference=reference, speed=speed),
+        guidance=replace(chosen.guidance, audio=audio, reference=reference, speed=speed),
         speed=options.speed,
     )
 

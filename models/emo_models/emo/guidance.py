@@ -26,13 +26,30 @@ class Guidance:
         audio: Scale of the audio.
         reference: Scale of the reference.
         speed: Scale of the head speed, where one is given.
+        interval: Shares of the noise schedule (1 is pure noise) between which it acts; outside there is one pass. A
+            condition matters at some noise levels only (arXiv 2404.07724).
         rescale: Pull the result's deviation back to that of the conditional prediction, 0 (off) to 1.
     """
 
     audio: float = 1.0
     reference: float = 1.0
     speed: float = 1.0
+    interval: tuple[float, float] = (0.0, 1.0)
     rescale: float = 0.0
+
+    def __post_init__(self) -> None:
+        low, high = self.interval
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"expected an interval within 0 and 1, the smaller number first, found {self.interval}")
+
+    def at(self, share: float) -> Guidance:
+        """What acts at a share of the noise schedule: this guidance, or none.
+
+        >>> Guidance(audio=2.0, interval=(0.3, 0.8)).at(0.9).passes
+        ((True, True, True),)
+        """
+        low, high = self.interval
+        return self if low <= share <= high else Guidance()
 
     @property
     def passes(self) -> Passes:

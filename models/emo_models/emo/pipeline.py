@@ -80,7 +80,8 @@ def recommended_sampling(facts: Mapping[str, Any]) -> SamplingOptions:
     """
     said = dict(facts.get("sampling") or {})
     audio, reference, speed = (float(said.pop(f"{name}_guidance", 1.0)) for name in ("audio", "reference", "speed"))
-    guidance = Guidance(audio=audio, reference=reference, speed=speed)
+    low, high = said.pop("guidance_interval", (0.0, 1.0))
+    guidance = Guidance(audio=audio, reference=reference, speed=speed, interval=(float(low), float(high)))
     return SamplingOptions(guidance=guidance, **said)
 
 
@@ -253,13 +254,14 @@ class EMOPipeline:
         scheduler.set_timesteps(options.steps)
         # Without a speed to follow there is nothing to strengthen, and no pass is spent on it.
         guidance = options.guidance if conditions.speed else replace(options.guidance, speed=1.0)
-        together = conditions.for_passes(guidance.passes)
+        together = {passes: conditions.for_passes(passes) for passes in {guidance.passes, Guidance().passes}}
         latents: Tensor = noise.to(self._device) * scheduler.init_noise_sigma
         for time in scheduler.timesteps:
+            here = guidance.at(int(time) / scheduler.config.num_train_timesteps)
             model_input = scheduler.scale_model_input(latents, time)
-            stacked = model_input.repeat(len(guidance.passes), 1, 1, 1, 1)
+            stacked = model_input.repeat(len(here.passes), 1, 1, 1, 1)
             times = torch.full((len(stacked),), int(time), device=self._device)
-            prediction = guidance.combine(self.model.backbone(stacked, times, together))
+            prediction = here.combine(self.model.backbone(stacked, times, together[here.passes]))
             latents = scheduler.step(prediction, time, latents).prev_sample
         return latents
 

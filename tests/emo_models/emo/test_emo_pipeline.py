@@ -111,6 +111,39 @@ def test_guidance_by_speed_acts_where_a_speed_is_given(portrait: np.ndarray) -> 
     assert np.abs(without - made(plain, None)).max() <= 1
 
 
+def test_guidance_spends_passes_within_its_interval_only(
+    pipeline: EMOPipeline, portrait: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    forward = pipeline.model.backbone.forward
+
+    def counted(latents: torch.Tensor, *rest: object, **named: object) -> torch.Tensor:
+        sizes.append(len(latents))
+        return forward(latents, *rest, **named)
+
+    monkeypatch.setattr(pipeline.model.backbone, "forward", counted)
+
+    def made(low: float, high: float, audio: float = 3.0) -> np.ndarray:
+        sizes.clear()
+        options = replace(QUICK, steps=4, sampler="ddim", guidance=Guidance(audio=audio, interval=(low, high)))
+        return pipeline(portrait, speech_like(0.1), options=options).frames
+
+    everywhere = made(0.0, 1.0)
+    assert sizes == [2, 2, 2, 2]
+    middle = made(0.4, 0.8)
+    assert sizes == [1, 2, 2, 1]
+    assert not np.array_equal(middle, everywhere)
+    nowhere = made(0.1, 0.2)
+    assert sizes == [1, 1, 1, 1]
+    assert np.array_equal(nowhere, made(0.0, 1.0, audio=1.0))
+
+
+@pytest.mark.parametrize("interval", [(0.8, 0.2), (-0.1, 1.0), (0.0, 1.1)])
+def test_an_interval_the_wrong_way_round_is_refused(interval: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="expected an interval within 0 and 1"):
+        Guidance(interval=interval)
+
+
 def test_samples_of_a_batch_do_not_touch_each_other(pipeline: EMOPipeline) -> None:
     def conditions(reference: torch.Tensor) -> object:
         count = len(reference)

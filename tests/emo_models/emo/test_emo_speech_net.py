@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from emo_scenes import MovingSquares, speech_like
@@ -12,7 +13,13 @@ from emo_scenes import MovingSquares, speech_like
 from emo_models.emo.audio_encoders import load_audio_encoder
 from emo_models.emo.log_mel import LogMelEncoder
 from emo_models.emo.speech_net import SpeechNet, SpeechNetEncoder
-from emo_models.emo.training.speech_net_training import SpeechNetTraining, heard_opening, train_speech_net
+from emo_models.emo.training.speech_net_training import (
+    SpeechNetTraining,
+    at_tempo,
+    faster,
+    heard_opening,
+    train_speech_net,
+)
 
 
 def encoder(seed: int = 0) -> SpeechNetEncoder:
@@ -45,6 +52,31 @@ def test_it_learns_to_hear_the_mouth_the_same_way_every_time() -> None:
     assert lines[0].startswith("speech encoder: step 60/60 loss")
     for name, value in first.state_dict().items():
         assert torch.equal(again.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize("tempo", [0.8, 1.0, 1.25])
+def test_sound_and_mouth_stay_together_at_every_tempo(tempo: float) -> None:
+    time = np.arange(3 * 16_000) / 16_000
+    # A tone that swells twice a second, and a mouth that opens with it.
+    sound = (np.sin(2 * np.pi * 500 * time) * (0.5 - 0.5 * np.cos(2 * np.pi * 2 * time))).astype(np.float32)
+    mouth = (0.5 - 0.5 * np.cos(2 * np.pi * 2 * (np.arange(75) + 0.5) / 25)).astype(np.float32)[:, None]
+    played, moved = faster(sound, tempo), at_tempo(mouth, tempo)
+    assert len(moved) == int(75 / tempo)
+    assert abs(len(played) - len(sound) / tempo) < 2
+    loud = np.abs(played[: len(moved) * 640]).reshape(len(moved), 640).mean(1)
+    assert np.corrcoef(loud, moved[:, 0])[0, 1] > 0.999
+
+
+def test_voices_that_nobody_has_are_lessons_too() -> None:
+    clips, mel = MovingSquares(clips=4, frames=60), LogMelEncoder(bands=8, steps=2)
+
+    def trained(**options: object) -> SpeechNet:
+        settings = SpeechNetTraining(**{"steps": 3, "clips": 2, **options})
+        return train_speech_net(mel, settings, clips, report=print, width=8, blocks=1)
+
+    plain = trained(voices=(), tempos=()).first.weight
+    assert not torch.equal(trained(voices=(1.2,), tempos=()).first.weight, plain)
+    assert not torch.equal(trained(voices=(), tempos=(1.2,)).first.weight, plain)
 
 
 def test_clips_without_a_known_mouth_cannot_teach_it() -> None:

@@ -121,7 +121,7 @@ def _lesson(records: list[ClipRecord], mel: LogMelEncoder, context: int, *, temp
     length = int(min(len(record.frames) for record in records) / tempo)
     sounds = [record.audio if tempo == 1 else faster(record.audio, tempo) for record in records]
     columns = [mel.window(sound, -context, length + context)[:, 0] for sound in sounds]
-    shapes = [_at_tempo(_shapes(record), tempo)[:length] for record in records]
+    shapes = [at_tempo(_shapes(record), tempo)[:length] for record in records]
     return _Lesson(torch.stack(columns), torch.from_numpy(np.stack(shapes)))
 
 
@@ -133,7 +133,7 @@ def faster(sound: NDArray[np.float32], tempo: float) -> NDArray[np.float32]:
     return played
 
 
-def _at_tempo(values: NDArray[np.float32], tempo: float) -> NDArray[np.float32]:
+def at_tempo(values: NDArray[np.float32], tempo: float) -> NDArray[np.float32]:
     """``values [t, k]`` of frames, at the middles of the frames of a video played ``tempo`` times as fast."""
     middles = (np.arange(int(len(values) / tempo)) + 0.5) * tempo - 0.5
     frames = np.arange(len(values))
