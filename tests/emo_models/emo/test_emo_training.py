@@ -205,6 +205,23 @@ def test_stopped_and_resumed_training_is_bit_exact(clips: LatentClips, tmp_path:
             assert torch.equal(value, resumed.average.tensors[name]), name
 
 
+def test_a_stage_goes_on_from_the_averaged_weights(clips: LatentClips, tmp_path: Path) -> None:
+    def trained(*stages: StageConfig, folder: str) -> Trainer:
+        plan = config(*stages, ema=0.9)
+        trainer = Trainer(plan, build_model(TINY), clips, NoiseSchedule(TINY.schedule), tmp_path / folder,
+                          report=lambda line: None)  # fmt: skip
+        trainer.run()
+        return trainer
+
+    video, both = trained(stage("video"), folder="one"), trained(stage("video"), stage("speed"), folder="two")
+    frozen = [name for name in video.average.tensors if part_of(name) in {"image", "audio"}]
+    for name in frozen:
+        kept = video.average.tensors[name]
+        assert torch.equal(both.model.state_dict()[name], kept), name
+        torch.testing.assert_close(both.average.tensors[name], kept)
+    assert any(not torch.equal(video.model.state_dict()[name], video.average.tensors[name]) for name in frozen)
+
+
 def test_run_makes_a_pipeline_that_loads(tmp_path: Path) -> None:
     plan = config(stage("image"), stage("speed"), autoencoder=AutoencoderTraining(steps=2, batch=2), reader_steps=0,
                   weights_dtype="float16")  # fmt: skip

@@ -95,6 +95,9 @@ class Trainer:
     def _stage(self, stage: StageConfig, resumed: dict[str, Any] | None) -> None:
         if self.progress.step >= stage.steps:
             return
+        if self.progress.step == 0 and self.progress.total:
+            # Averaged weights are what a stage leaves behind; parts that the next one freezes stay as they are then.
+            self.model.load_state_dict(self.average.tensors)
         self.report(describe(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale))
         groups = parameter_groups(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale)
         optimizer = make_optimizer(self.config, groups, lr=stage.lr)
