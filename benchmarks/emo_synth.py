@@ -48,11 +48,20 @@ class Job:
 
 
 class Studio:
-    """Makes videos in worker processes of one thread each; which one makes a video does not matter to it."""
+    """Makes videos in worker processes of one thread each; which one makes a video does not matter to it.
+
+    The processes end with the block of ``with``.
+    """
 
     def __init__(self, folder: Path, workers: int) -> None:
         self._pool = multiprocessing.get_context("spawn").Pool(workers, _load, (folder,))
         self.processor_seconds = 0.0
+
+    def __enter__(self) -> Studio:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._pool.terminate()
 
     def make(self, jobs: Iterable[Job]) -> list[Frames]:
         """The frames of each job, in order."""
@@ -134,7 +143,7 @@ def speech_rows(
     lags = lag_curve([opening(a) for a in seen], truth)
     peak = max(lags, key=lambda lag: lags[lag])
     found = np.concatenate([np.asarray(a["found"]) for a in seen])
-    shuffled = [correlation(a, b[: len(a)]) for a, b in zip(other, truth, strict=False)]
+    shuffled = [correlation(a, b[: len(a)]) for a, b in zip(other, truth, strict=True)] if other else []
     seams = [seam_score(frames, clip_frames=border) for frames in made]
     seams_real = [seam_score(clip.frames, clip_frames=border) for clip in clips]
     return (
@@ -184,11 +193,10 @@ def heard_row(pipeline: EMOPipeline, clips: Sequence[TrainingClip]) -> str:
     encoder = pipeline.audio_encoder
     if not isinstance(encoder, SpeechNetEncoder):
         return ""
-    found = []
-    with torch.no_grad():
-        for clip in clips:
-            heard = encoder.net.shapes(encoder.window(clip.audio, 0, len(clip.frames))[:, 0])[:, 0]
-            found.append(correlation(heard.double().numpy(), clip.truth["mouth_opening"].astype(np.float64)))
+    found = [
+        correlation(encoder.heard_opening(clip.audio, len(clip.frames)), clip.truth["mouth_opening"].astype(np.float64))
+        for clip in clips
+    ]
     return row(
         "mouth opening as the speech encoder hears it, mean and least", f"{np.mean(found):.3f}, {np.min(found):.3f}"
     )
@@ -250,7 +258,12 @@ def main() -> None:
     arguments = arguments_given()
     torch.set_num_threads(1)
     folder = weights_folder(arguments.pipeline, Path())
-    pipeline, studio = EMOPipeline.from_pretrained(folder), Studio(folder, arguments.workers)
+    with Studio(folder, arguments.workers) as studio:
+        measure(EMOPipeline.from_pretrained(folder), studio, arguments)
+
+
+def measure(pipeline: EMOPipeline, studio: Studio, arguments: argparse.Namespace) -> None:
+    """Makes the videos and prints the table."""
     reader = FaceNetworks()
     clips = spread(load_slice(arguments.data, arguments.split, cache=arguments.cache), arguments.clips)
     base = sampling_asked_for(pipeline, arguments)

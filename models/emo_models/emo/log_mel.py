@@ -51,6 +51,7 @@ class LogMelEncoder:
         voice: float = 1.0,
     ) -> None:
         self.fps, self.bands, self.steps, self.window_seconds = fps, bands, steps, window_seconds
+        self.voice = voice
         self.width = bands * steps
         self.size = round(window_seconds * RATE)
         self.fft = 512
@@ -72,7 +73,7 @@ class LogMelEncoder:
 
     def in_voice(self, factor: float) -> LogMelEncoder:
         """The same, hearing all frequencies times ``factor``."""
-        return LogMelEncoder(**self.settings, voice=factor)
+        return LogMelEncoder(**{**self.settings, "voice": self.voice * factor})
 
     def save(self, folder: Path) -> None:
         """See `AudioEncoder.save`."""
@@ -81,7 +82,8 @@ class LogMelEncoder:
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments it was built with."""
-        return {"fps": self.fps, "bands": self.bands, "steps": self.steps, "window_seconds": self.window_seconds}
+        names = ("fps", "bands", "steps", "window_seconds", "voice")
+        return {name: getattr(self, name) for name in names}
 
 
 def mel_filters(

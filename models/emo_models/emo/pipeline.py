@@ -254,14 +254,14 @@ class EMOPipeline:
         scheduler.set_timesteps(options.steps)
         # Without a speed to follow there is nothing to strengthen, and no pass is spent on it.
         guidance = options.guidance if conditions.speed else replace(options.guidance, speed=1.0)
-        together = {passes: conditions.for_passes(passes) for passes in {guidance.passes, Guidance().passes}}
+        together = conditions.for_passes(guidance.passes)
         latents: Tensor = noise.to(self._device) * scheduler.init_noise_sigma
         for time in scheduler.timesteps:
             here = guidance.at(int(time) / scheduler.config.num_train_timesteps)
             model_input = scheduler.scale_model_input(latents, time)
             stacked = model_input.repeat(len(here.passes), 1, 1, 1, 1)
             times = torch.full((len(stacked),), int(time), device=self._device)
-            prediction = here.combine(self.model.backbone(stacked, times, together[here.passes]))
+            prediction = here.combine(self.model.backbone(stacked, times, together if here is guidance else conditions))
             latents = scheduler.step(prediction, time, latents).prev_sample
         return latents
 

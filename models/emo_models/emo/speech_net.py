@@ -85,6 +85,12 @@ class SpeechNetEncoder:
         hidden: Tensor = self.net(columns[None, :, 0])[0]
         return hidden[:, None]
 
+    @torch.no_grad()
+    def heard_opening(self, samples: NDArray[np.float32], frames: int) -> NDArray[np.float64]:
+        """The mouth opening of the first ``frames`` frames as the network hears it, ``float64 [frames]``."""
+        opening: NDArray[np.float64] = self.net.shapes(self.window(samples, 0, frames))[:, 0, 0].double().numpy()
+        return opening
+
     def in_voice(self, factor: float) -> SpeechNetEncoder:
         """The same, hearing all frequencies times ``factor``."""
         return SpeechNetEncoder(self.net, self.mel.in_voice(factor))

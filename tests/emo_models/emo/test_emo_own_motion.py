@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from emo_scenes import TINY, MovingSquares, awake_model, speech_like
 
-from emo_models.emo.audio_encoders import LogMelEncoder
+from emo_models.emo.audio_encoders import LogMelEncoder, load_audio_encoder
 from emo_models.emo.building import build_autoencoder
 from emo_models.emo.conditions import Gates
 from emo_models.emo.schedulers import NoiseSchedule, ScheduleConfig
@@ -147,7 +149,14 @@ def test_another_voice_is_the_same_sound_with_other_frequencies() -> None:
         assert loudest(plain.in_voice(1.2), hertz) == loudest(plain, 1.2 * hertz)
         assert loudest(plain.in_voice(0.8), hertz) == loudest(plain, 0.8 * hertz)
     sound = speech_like(1.0)
+    assert torch.equal(plain.in_voice(1.2).in_voice(1 / 1.2).window(sound, 0, 25), plain.window(sound, 0, 25))
     assert torch.equal(plain.in_voice(1.0).window(sound, 0, 25), plain.window(sound, 0, 25))
+
+
+def test_an_encoder_is_saved_with_its_voice(tmp_path: Path) -> None:
+    other, sound = LogMelEncoder(bands=8, steps=2).in_voice(1.2), speech_like(1.0)
+    other.save(tmp_path)
+    assert torch.equal(load_audio_encoder(tmp_path).window(sound, 0, 25), other.window(sound, 0, 25))
 
 
 def test_samples_hear_one_of_the_voices() -> None:

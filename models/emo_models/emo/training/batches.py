@@ -110,7 +110,8 @@ class LatentClips:
     ) -> Batch:
         """The batch of a step; ``rank`` tells processes apart."""
         # One draw for all processes: a step with frames before takes longer, and nobody should wait for the others.
-        own = bool(stage.own_motion) and step_generator(seed, f"own-{stage.name}", step).random() < stage.own_motion
+        own = STAGES[stage.name].temporal and motion_frames > 0 and stage.own_motion > 0
+        own = own and step_generator(seed, f"own-{stage.name}", step).random() < stage.own_motion
         samples = [
             self._sample(stage, frames, motion_frames, step_generator(seed, f"batch-{stage.name}", step, rank, i), own)
             for i in range(stage.clips)
@@ -130,7 +131,6 @@ class LatentClips:
         declared = STAGES[stage.name]
         clip = self.clips[int(rng.integers(len(self.clips)))]
         count = len(clip.latents)
-        own = own and declared.temporal and motion_frames > 0
         if declared.temporal:
             room = motion_frames + (frames if own else 0)
             if count < frames + room:

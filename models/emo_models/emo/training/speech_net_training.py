@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emo_models.emo.log_mel import RATE, LogMelEncoder
-from emo_models.emo.speech_net import SpeechNet
+from emo_models.emo.speech_net import SpeechNet, SpeechNetEncoder
 from emo_models.emo.training.averaging import Average
 from emo_models.emo.training.clips import ClipRecord, TrainingClips, step_generator
 from emo_models.emo.training.mouth_reader import correlation
@@ -105,16 +105,20 @@ def train_speech_net(
     return net.eval()
 
 
-@torch.no_grad()
 def heard_opening(net: SpeechNet, mel: LogMelEncoder, clips: TrainingClips) -> float:
     """Mean over clips of the correlation between the mouth opening that the network hears and the true one."""
-    found = []
-    for index in range(len(clips)):
-        record = clips[index]
-        length = len(record.frames)
-        heard = net.shapes(net(_columns(record, mel, net.context, length)[None]))[0, :, 0]
-        found.append(correlation(heard.double().numpy(), _opening(record).astype(np.float64)))
-    return float(np.mean(found))
+    encoder = SpeechNetEncoder(net, mel)
+    records = [clips[index] for index in range(len(clips))]
+    return float(
+        np.mean(
+            [
+                correlation(
+                    encoder.heard_opening(record.audio, len(record.frames)), _opening(record).astype(np.float64)
+                )
+                for record in records
+            ]
+        )
+    )
 
 
 def _lesson(records: list[ClipRecord], mel: LogMelEncoder, context: int, *, tempo: float = 1.0) -> _Lesson:
@@ -139,10 +143,6 @@ def at_tempo(values: NDArray[np.float32], tempo: float) -> NDArray[np.float32]:
     frames = np.arange(len(values))
     columns = [np.interp(middles, frames, values[:, k]) for k in range(values.shape[1])]
     return np.stack(columns, 1).astype(np.float32)
-
-
-def _columns(record: ClipRecord, mel: LogMelEncoder, context: int, length: int) -> Tensor:
-    return mel.window(record.audio, -context, length + context)[:, 0]
 
 
 def _opening(record: ClipRecord) -> NDArray[np.float32]:
