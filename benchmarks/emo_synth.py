@@ -130,6 +130,36 @@ def row(name: str, value: str) -> str:
     return f"| {name} | {value} |\n"
 
 
+def mouth_correlations(clips: Sequence[TrainingClip], seen: Sequence[Reading]) -> list[float]:
+    """Per clip the correlation of the mouth's opening in the generated frames with the truth."""
+    return [
+        correlation(opening(a), clip.truth["mouth_opening"].astype(np.float64)[: len(a["mouth"])])
+        for clip, a in zip(clips, seen, strict=True)
+    ]
+
+
+def style_of(clip: TrainingClip) -> str:
+    """Identities go round the styles."""
+    return STYLES[int(clip.identity.rsplit("-", 1)[1]) % len(STYLES)]
+
+
+def mouth_width(clip: TrainingClip) -> float:
+    """Median width of the mouth in pixels."""
+    lips = clip.truth["landmarks68"][:, 48:68, 0]
+    return float(np.median(lips.max(1) - lips.min(1)))
+
+
+def table_per_clip(clips: Sequence[TrainingClip], made: Sequence[Frames], reader: FaceNetworks, path: Path) -> None:
+    """One line a clip, so that what a mean hides can be found."""
+    seen = [reader.read(frames) for frames in made]
+    lines = ["clip,style,mouth_correlation,mouth_width_pixels,head_degrees_per_frame,blinks"]
+    for clip, reading, found in zip(clips, seen, mouth_correlations(clips, seen), strict=True):
+        lines.append(
+            f"{clip.id},{style_of(clip)},{found:.3f},{mouth_width(clip):.1f},{head_speed(reading):.3f},{blinks(reading)}"
+        )
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def speech_rows(
     clips: Sequence[TrainingClip], made: Sequence[Frames], wrong: Sequence[Frames], reader: FaceNetworks, border: int
 ) -> str:
@@ -138,7 +168,7 @@ def speech_rows(
     own = [reader.read(clip.frames) for clip in clips]
     seen = [reader.read(frames) for frames in made]
     other = [opening(reader.read(frames)) for frames in wrong]
-    each = [correlation(opening(a), b[: len(a["mouth"])]) for a, b in zip(seen, truth, strict=True)]
+    each = mouth_correlations(clips, seen)
     real = [correlation(opening(a), b) for a, b in zip(own, truth, strict=True)]
     lags = lag_curve([opening(a) for a in seen], truth)
     peak = max(lags, key=lambda lag: lags[lag])
@@ -249,7 +279,8 @@ def arguments_given() -> argparse.Namespace:
     parser.add_argument("--clip-noise", choices=("own", "mirrored"))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--into", type=Path)
-    parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--sheet", type=Path, help="a picture: portrait and frames of a clip of each style")
+    parser.add_argument("--per-clip", type=Path, help="a CSV file with a line for each clip")
     return parser.parse_args()
 
 
@@ -291,9 +322,10 @@ def measure(pipeline: EMOPipeline, studio: Studio, arguments: argparse.Namespace
     print(text)
     if arguments.into:
         arguments.into.write_text(text, encoding="utf-8")
+    if arguments.per_clip:
+        table_per_clip(clips, made, reader, arguments.per_clip)
     if arguments.sheet:
-        # Identities go round the styles, so that neighbours in the list of people differ in style.
-        styles = [int(clip.identity.rsplit("-", 1)[1]) % len(STYLES) for clip in clips]
+        styles = [style_of(clip) for clip in clips]
         first = [styles.index(style) for style in sorted(set(styles))]
         contact_sheet([clips[i] for i in first], [made[i] for i in first], arguments.sheet)
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_bytes, to_signed
 from emo_models.checkpoints import Checkpoint, complete_checkpoints, read_checkpoint, write_checkpoint
 from emo_models.emo.training.clips import ClipRecord, TrainingClips, step_generator
+from emo_models.precision import fast_bfloat16
 
 Report = Callable[[str], None]
 
@@ -38,7 +39,7 @@ class AutoencoderTraining:
         decoder_noise: Highest standard deviation of the noise in those steps, drawn per crop. Latents from a diffusion
             model are off by about this much; a decoder that has never seen such shows them as coloured noise.
         ema: Decay of the averaged weights.
-        bf16: Compute in bfloat16.
+        bf16: Compute in bfloat16 where the processor has instructions for it.
         seed: Decides everything random.
         checkpoint_every: Steps.
     """
@@ -90,7 +91,7 @@ def train_autoencoder(
         images, weights = _batch(clips, config, step)
         shape = (len(images), model.config.latent_channels, config.crop // 8, config.crop // 8)
         noise = _noise(shape, config, step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16 and fast_bfloat16()):
             rebuilt = model(images, noise=noise)[0] if step < config.steps else _decode_noisy(model, images, noise)
         loss = reconstruction_loss(rebuilt.float(), images, weights, edge_weight=config.edge_weight)
         optimizer.zero_grad(set_to_none=True)
@@ -217,14 +218,20 @@ def _crop(
         middle = np.array([box[0] + box[2], box[1] + box[3]]) / 2 + rng.uniform(-side / 3, side / 3, 2)
     left = int(np.clip(middle[0] - side / 2, 0, width - side))
     top = int(np.clip(middle[1] - side / 2, 0, height - side))
-    weight = np.ones((height, width), np.float32)
-    for box in (clip.eye_boxes[frame], clip.mouth_boxes[frame]):
-        _inside(weight, box)[...] += config.part_weight
+    weight = part_weights(clip, frame, config.part_weight)
     image = np.array(clip.frames[frame, top : top + side, left : left + side])
     if rng.random() < 0.5:
         image, weight = image[:, ::-1].copy(), weight[:, ::-1]
         left = width - side - left
     return image, np.ascontiguousarray(weight[top : top + side, left : left + side])
+
+
+def part_weights(clip: ClipRecord, frame: int, extra: float) -> NDArray[np.float32]:
+    """1 everywhere and ``extra`` more in the boxes of eyes and mouth, ``float32 [H, W]``."""
+    weight = np.ones(clip.frames.shape[1:3], np.float32)
+    for box in (clip.eye_boxes[frame], clip.mouth_boxes[frame]):
+        _inside(weight, box)[...] += extra
+    return weight
 
 
 def _average(average: dict[str, Tensor], current: dict[str, Tensor], decay: float) -> None:

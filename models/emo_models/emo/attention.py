@@ -166,10 +166,11 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: ScoreBias | None = N
         query = torch.cat([query, beside_query.expand(*query.shape[:2], -1, -1)], -1)
         key = torch.cat([key, beside_key.expand(*key.shape[:2], -1, -1)], -1)
     if query.device.type != "cpu" or not (torch.is_grad_enabled() and query.requires_grad):
-        # The kernels want one width for all three.
-        padded = F.pad(value, (0, query.shape[-1] - width))
+        # The kernels want one width for all three; zeros change neither scores nor values.
+        widest = max(query.shape[-1], value.shape[-1])
+        query, key, padded = (F.pad(x, (0, widest - x.shape[-1])) for x in (query, key, value))
         fused: Tensor = F.scaled_dot_product_attention(query, key, padded, scale=1.0)
-        return fused[..., :width]
+        return fused[..., : value.shape[-1]]
     with torch.autocast("cpu", enabled=False):
         out: Tensor = (query @ key.transpose(-2, -1)).softmax(-1) @ value
     return out

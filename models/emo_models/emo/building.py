@@ -10,6 +10,7 @@ from emo_models.autoencoder.small_autoencoder import SmallAutoencoder
 from emo_models.emo.audio_encoders import AudioEncoder, LogMelEncoder
 from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import EMOPipeline
+from emo_models.emo.portrait_refiner import PortraitRefiner
 from emo_models.emo.presets import PRESETS, Preset
 from emo_models.emo.schedulers import make_scheduler
 from emo_models.emo.speech_net import SpeechNet, SpeechNetEncoder
@@ -48,6 +49,14 @@ def build_autoencoder(preset: Preset, *, seed: int = 0) -> SmallAutoencoder:
         torch.manual_seed(seed)
         vae: SmallAutoencoder = SmallAutoencoder(**{"latent_channels": 8, **preset.autoencoder_config})
     return vae
+
+
+def build_refiner(*, seed: int = 0) -> PortraitRefiner:
+    """A portrait refiner with fresh weights, which changes nothing."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        refiner: PortraitRefiner = PortraitRefiner()
+    return refiner
 
 
 def build_pipeline(preset: Preset, *, seed: int = 0) -> EMOPipeline:

@@ -21,6 +21,7 @@ from emo_models.emo.codec import decode_latents, encode_images
 from emo_models.emo.conditions import ClipConditions
 from emo_models.emo.guidance import Guidance
 from emo_models.emo.model import EMOModel
+from emo_models.emo.portrait_refiner import PortraitRefiner
 from emo_models.emo.schedulers import Sampler, make_scheduler, schedule_of
 from emo_models.emo.weights import WeightsError, load_module, save_module
 
@@ -93,6 +94,7 @@ class EMOPipeline:
         vae: `SmallAutoencoder` or a diffusers autoencoder.
         scheduler: A diffusers scheduler; gives the noise schedule.
         audio_encoder: Sound to features.
+        refiner: Gives decoded frames the portrait's detail back; ``None`` (the paper) leaves them as they are.
         facts: What is known about the weights (preset, what they were trained on); saved beside them.
     """
 
@@ -103,9 +105,11 @@ class EMOPipeline:
         scheduler: Any,
         audio_encoder: AudioEncoder,
         *,
+        refiner: PortraitRefiner | None = None,
         facts: dict[str, Any] | None = None,
     ) -> None:
         self.model, self.vae, self.scheduler, self.audio_encoder = model.eval(), vae.eval(), scheduler, audio_encoder
+        self.refiner = None if refiner is None else refiner.eval()
         self.facts = dict(facts or {})
         config = model.config
         if (audio_encoder.layers, audio_encoder.width) != (config.audio_blocks, config.audio_width):
@@ -149,6 +153,7 @@ class EMOPipeline:
             vae,
             scheduler,
             load_audio_encoder(folder / "audio_encoder"),
+            refiner=load_module(PortraitRefiner, folder / "refiner") if facts.get("refiner") else None,
             facts=facts,
         )
 
@@ -163,12 +168,17 @@ class EMOPipeline:
         make_scheduler(schedule_of(self.scheduler)).save_pretrained(folder / "scheduler")
         self.audio_encoder.save(folder / "audio_encoder")
         facts = {**self.facts, "pipeline": "EMOPipeline", "vae": type(self.vae).__name__}
+        facts["refiner"] = self.refiner is not None
+        if self.refiner is not None:
+            save_module(self.refiner, folder / "refiner", dtype=dtype)
         (folder / INDEX_NAME).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", "utf-8")
 
     def to(self, device: torch.device | str) -> EMOPipeline:
         """Moves the networks; sound stays on the CPU."""
         torch.nn.Module.to(self.model, device)
         self.vae.to(device)
+        if self.refiner is not None:
+            torch.nn.Module.to(self.refiner, device)
         return self
 
     def __call__(
@@ -222,7 +232,8 @@ class EMOPipeline:
         picture = _square(image, self.size)
         samples = prepare_audio(audio, rate)
         total = frame_count(len(audio), fps=self.fps, rate=rate)
-        reference = encode_images(self.vae, to_signed(torch.from_numpy(picture.copy())[None]).to(self._device))
+        portrait = to_signed(torch.from_numpy(picture.copy())[None]).to(self._device)
+        reference = encode_images(self.vae, portrait)
         mask = region_mask(face_region, self.size).to(self._device)
         motion = self._first_motion(reference)
         done, clip = 0, 0
@@ -230,7 +241,7 @@ class EMOPipeline:
             conditions = self._conditions(samples, clip, reference, mask, motion, options)
             noise = self.noise([seed], clip, kind=options.clip_noise)
             latents = self.model.from_diffused(self.denoise(noise, conditions, options), reference)
-            frames = to_bytes(decode_latents(self.vae, latents.flatten(0, 1))).cpu()
+            frames = to_bytes(self._pictures(latents.flatten(0, 1), portrait)).cpu()
             motion = self._motion(frames, latents, options)
             piece = frames[: total - done].numpy()
             done, clip = done + len(piece), clip + 1
@@ -284,6 +295,13 @@ class EMOPipeline:
             reference=reference, motion=motion, audio=audio[None].to(self._device), mask=mask, speed=speed
         )
         return conditions
+
+    def _pictures(self, latents: Tensor, portrait: Tensor) -> Tensor:
+        images = decode_latents(self.vae, latents)
+        if self.refiner is None:
+            return images
+        refined: Tensor = self.refiner(images.clamp(-1, 1), portrait)
+        return refined
 
     def _first_motion(self, reference: Tensor) -> Tensor | None:
         n = self.model.config.motion_frames

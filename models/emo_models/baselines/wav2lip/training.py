@@ -22,6 +22,7 @@ from emo_models.baselines.wav2lip.discriminator import (
 from emo_models.baselines.wav2lip.generator import Generator
 from emo_models.baselines.wav2lip.sync_expert import SyncExpert, lower_halves, sync_loss
 from emo_models.baselines.wav2lip.windows import WindowSampler
+from emo_models.precision import fast_bfloat16
 
 Losses = Mapping[str, float]
 
@@ -41,7 +42,8 @@ class TrainOptions:
         quality_weight: Weight of the discriminator's loss (published 0.07; 0 for the generator without it).
         lower_weight: Extra weight of the lower half in the reconstruction loss; 0 is published.
         mirror: Mirror half of the examples; published training does not.
-        precision: 'bfloat16' computes the generator's layers in mixed precision (about twice as fast on recent CPUs).
+        precision: 'bfloat16' computes the generator's layers in mixed precision where the processor has instructions
+            for it (about twice as fast there).
         seed: Of initial weights and examples.
     """
 
@@ -161,7 +163,7 @@ class GeneratorTrainer:
         batch = self.sampler.generator_batch(self.step, batch_size=options.batch_size, frames=options.window_frames)
         self.generator.train()
         _set_rate(self.optimiser, options.rate_at(self.step))
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.precision == "bfloat16"):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.precision == "bfloat16" and fast_bfloat16()):
             painted = self.generator.forward_windows(batch.frame_mel, batch.inputs)
         painted = painted.float()
         losses: dict[str, Tensor] = {"l1": reconstruction_loss(painted, batch.target, options.lower_weight)}

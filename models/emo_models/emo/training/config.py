@@ -8,6 +8,7 @@ from typing import Any
 
 from emo_models.autoencoder.training import AutoencoderTraining
 from emo_models.emo.presets import PRESETS
+from emo_models.emo.training.refiner_training import RefinerTraining
 from emo_models.emo.training.speech_net_training import SpeechNetTraining
 from emo_models.emo.training.stages import STAGES
 
@@ -78,6 +79,7 @@ class StageConfig:
 
 
 OPTIMIZERS = ("adamw", "muon")
+PRECISIONS = ("no", "auto", "bf16", "fp16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +95,8 @@ class TrainConfig:
         weight_decay: Decoupled from the gradient.
         grad_clip: Largest gradient norm.
         ema: Decay of the averaged weights.
-        mixed_precision: accelerate's ``"no"``, ``"bf16"`` or ``"fp16"``.
+        mixed_precision: accelerate's ``"no"``, ``"bf16"`` or ``"fp16"``, or ``"auto"``: bf16 where the device has
+            instructions for it, else no.
         gradient_checkpointing: Trade time for memory.
         log_every: Steps.
         checkpoint_every: Steps.
@@ -104,6 +107,7 @@ class TrainConfig:
             and longer throats. Speech encoders that cannot do so refuse anything but 1.
         autoencoder: How the small autoencoder is trained when none is given.
         speech_net: How the small speech encoder is trained, for presets that have it.
+        refiner: How the portrait refiner is trained after the stages; no steps means none.
         autoencoder_folder: A trained autoencoder; empty trains one first.
         weights_dtype: Of the saved pipeline, ``"float32"`` or ``"float16"`` for half the size; training keeps float32.
         start_from: Folder of an `EMOModel` to start from; empty starts from the seed.
@@ -127,6 +131,7 @@ class TrainConfig:
     voices: tuple[float, ...] = (1.0,)
     autoencoder: AutoencoderTraining = field(default_factory=AutoencoderTraining)
     speech_net: SpeechNetTraining = field(default_factory=SpeechNetTraining)
+    refiner: RefinerTraining = field(default_factory=RefinerTraining)
     autoencoder_folder: str = ""
     weights_dtype: str = "float32"
     start_from: str = ""
@@ -136,6 +141,10 @@ class TrainConfig:
             raise ValueError(f"expected a preset among {', '.join(PRESETS)}, found {self.preset!r}")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"expected an optimizer among {', '.join(OPTIMIZERS)}, found {self.optimizer!r}")
+        if self.mixed_precision not in PRECISIONS:
+            raise ValueError(
+                f"expected mixed_precision to be one of {', '.join(PRECISIONS)}, found {self.mixed_precision!r}"
+            )
         if self.weights_dtype not in {"float32", "float16"}:
             raise ValueError(f"expected weights_dtype to be float32 or float16, found {self.weights_dtype!r}")
         if not self.voices:
@@ -157,11 +166,13 @@ class TrainConfig:
         )
         if "voices" in known:
             known["voices"] = tuple(float(voice) for voice in known["voices"])
-        if "autoencoder" in known:
-            settings = _checked(AutoencoderTraining, known["autoencoder"], "autoencoder")
-            known["autoencoder"] = AutoencoderTraining(**settings)
-        if "speech_net" in known:
-            known["speech_net"] = SpeechNetTraining(**_checked(SpeechNetTraining, known["speech_net"], "speech_net"))
+        parts: dict[str, type[Any]] = {
+            "autoencoder": AutoencoderTraining,
+            "speech_net": SpeechNetTraining,
+            "refiner": RefinerTraining,
+        }
+        for name in parts.keys() & known.keys():
+            known[name] = parts[name](**_checked(parts[name], known[name], name))
         return cls(**known)
 
 

@@ -13,10 +13,11 @@ import torch
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_signed
 from emo_models.autoencoder.training import reconstruct, region_psnr, train_autoencoder, write_facts
 from emo_models.emo.audio_encoders import LogMelEncoder, load_audio_encoder
-from emo_models.emo.building import build_autoencoder, build_model, preset_named
+from emo_models.emo.building import build_autoencoder, build_model, build_refiner, preset_named
 from emo_models.emo.codec import encode_images
 from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import EMOPipeline
+from emo_models.emo.portrait_refiner import PortraitRefiner
 from emo_models.emo.presets import Preset
 from emo_models.emo.schedulers import NoiseSchedule, make_scheduler
 from emo_models.emo.speech_net import SpeechNetEncoder
@@ -28,6 +29,7 @@ from emo_models.emo.training.diagnostics import audio_gap, check_speech, motion_
 from emo_models.emo.training.loop import Trainer, make_accelerator
 from emo_models.emo.training.mouth_reader import MouthReader, train_mouth_reader
 from emo_models.emo.training.pictures import curve_picture, sample_grid
+from emo_models.emo.training.refiner_training import before_and_after, draw_clips, train_refiner
 from emo_models.emo.training.speech_net_training import heard_opening, train_speech_net
 from emo_models.emo.training.tracking import Tracker
 from emo_models.emo.weights import load_module, save_module
@@ -72,6 +74,7 @@ def run_training(
     curve_picture(trainer.history, trainer.values, out / "loss.png")
     with trainer.average.applied(model):
         pipeline.model.eval()
+        pipeline.refiner = _refiner(config, pipeline, latents, schedule, out, report)
         pipeline.facts["steps"] = trainer.progress.total
         pipeline.save_pretrained(out / "pipeline", dtype=getattr(torch, config.weights_dtype))
     return out / "pipeline"
@@ -171,6 +174,23 @@ def _audio_encoder(config: TrainConfig, preset: Preset, data: TrainingClips, out
         report(f"speech encoder: mouth opening of its own clips, correlation {heard_opening(net, mel, data):.3f}")
         SpeechNetEncoder(net, mel).save(folder)
     return load_audio_encoder(folder)
+
+
+def _refiner(
+    config: TrainConfig,
+    pipeline: EMOPipeline,
+    latents: LatentClips,
+    schedule: NoiseSchedule,
+    out: Path,
+    report: Report,
+) -> PortraitRefiner | None:
+    if not config.refiner.steps:
+        return None
+    report("training the portrait refiner")
+    drawn = draw_clips(pipeline.model, pipeline.vae, latents, schedule, config.refiner, report=report)
+    refiner = train_refiner(build_refiner(seed=config.seed), config.refiner, drawn, out / "refiner", report=report)
+    sample_grid(before_and_after(refiner, drawn), out / "refiner" / "refined.png")
+    return refiner
 
 
 def _model(config: TrainConfig, preset: Preset, data: TrainingClips, vae: Any) -> EMOModel:

@@ -26,6 +26,7 @@ from emo_models.emo.training.loss import denoising_loss, draw_timesteps
 from emo_models.emo.training.muon import MuonAdamW, split_matrices
 from emo_models.emo.training.own_motion import own_motion_frames
 from emo_models.emo.training.stages import STAGES, describe, parameter_groups
+from emo_models.precision import fast_bfloat16
 
 Report = Callable[[str], None]
 Diagnose = Callable[[EMOModel, int, str], dict[str, float]]
@@ -99,6 +100,7 @@ class Trainer:
             # Averaged weights are what a stage leaves behind; parts that the next one freezes stay as they are then.
             self.model.load_state_dict(self.average.tensors)
         self.report(describe(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale))
+        self.report(f"  mixed precision: {self.accelerator.mixed_precision}")
         groups = parameter_groups(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale)
         optimizer = make_optimizer(self.config, groups, lr=stage.lr)
         if resumed:
@@ -198,9 +200,19 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     # The others wait while the first process trains an autoencoder or draws samples.
     patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     return Accelerator(
-        mixed_precision=config.mixed_precision, cpu=not torch.cuda.is_available(), kwargs_handlers=[unused, patience]
+        mixed_precision=precision_on(device, config.mixed_precision),
+        cpu=device == "cpu",
+        kwargs_handlers=[unused, patience],
     )
+
+
+def precision_on(device: str, asked: str) -> str:
+    """accelerate's word for a config's ``mixed_precision``, where ``"auto"`` depends on the device."""
+    if asked != "auto":
+        return asked
+    return "bf16" if fast_bfloat16(device) else "no"
 
 
 def make_optimizer(config: TrainConfig, groups: list[dict[str, Any]], *, lr: float) -> torch.optim.Optimizer:

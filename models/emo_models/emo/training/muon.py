@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from emo_models.precision import fast_bfloat16
+
 # Of Jordan et al.: the quintic whose slope at zero is steepest while everything in (0, 1] ends near 1.
 QUINTIC = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
@@ -127,12 +129,14 @@ def orthogonal(matrices: Tensor) -> Tensor:
         matrices: ``[count, rows, columns]``.
 
     Returns:
-        bfloat16 of the same shape.
+        The same shape, in bfloat16 where the device has instructions for it.
     """
     a, b, c = QUINTIC
     tall = matrices.shape[1] > matrices.shape[2]
     x: Tensor = matrices.transpose(1, 2) if tall else matrices
-    x = (x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)).bfloat16()
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
+    if fast_bfloat16(x.device.type):
+        x = x.bfloat16()
     for _ in range(ITERATIONS):
         gram = x @ x.transpose(1, 2)
         x = a * x + torch.baddbmm(b * gram, gram, gram, alpha=c) @ x

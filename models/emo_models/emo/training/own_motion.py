@@ -1,23 +1,28 @@
-"""Motion frames that the network made itself, so that it learns to put right what it gets wrong.
+"""Frames that the network made itself, so that it learns to put right what it gets wrong.
 
 In training, motion frames are real; from a video's second clip on they are the network's own, and its faults add up
-from clip to clip. To see such frames in training, the frames before a clip are covered with noise, not so much that
-the pose is lost, and the network takes it away again in a few steps: the same people in the same places, with the marks
-that its own pictures have. (Noise alone, `noisy_motion`, looks like nothing the network would draw.)
+from clip to clip. To see such frames in training, real frames are covered with noise, not so much that the pose is lost,
+and the network takes it away again in a few steps: the same people in the same places, with the marks that its own
+pictures have. (Noise alone, `noisy_motion`, looks like nothing the network would draw.)
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
-from emo_models.emo.conditions import Gates
+from emo_models.emo.conditions import ClipConditions, Gates
+from emo_models.emo.guidance import Guidance
 from emo_models.emo.model import EMOModel
 from emo_models.emo.schedulers import NoiseSchedule
-from emo_models.emo.training.batches import EarlierFrames
+
+if TYPE_CHECKING:
+    from emo_models.emo.training.batches import EarlierFrames
 
 LEAST, MOST = 0.5, 0.9
-"""Between which shares of the schedule the time is drawn from which the network draws the frames anew."""
+"""Between which shares of the schedule the time is drawn from which the network draws motion frames anew."""
 STEPS = 2
 
 
@@ -45,15 +50,56 @@ def own_motion_frames(
     """
     device = reference.device
     motion = earlier.motion.to(device)
-    audio = None if earlier.audio is None else earlier.audio.to(device)
-    clean = model.to_diffused(earlier.latents.to(device), reference)
-    share = LEAST + (MOST - LEAST) * torch.rand(len(clean), generator=generator)
-    noise = torch.randn(clean.shape, generator=generator).to(device)
-    seen = Gates(reference=gates.reference, audio=gates.audio)
-    for step in range(STEPS):
-        times = (share * (STEPS - step) / STEPS * schedule.config.train_steps).long().to(device)
+    conditions = model.prepare(
+        reference=reference,
+        motion=motion,
+        audio=None if earlier.audio is None else earlier.audio.to(device),
+        mask=mask,
+        gates=Gates(reference=gates.reference, audio=gates.audio),
+    )
+    share = LEAST + (MOST - LEAST) * torch.rand(len(motion), generator=generator)
+    drawn = redraw(
+        model, earlier.latents.to(device), conditions, schedule, reference=reference, share=share, generator=generator
+    )
+    return drawn[:, -motion.shape[1] :]
+
+
+@torch.no_grad()
+def redraw(
+    model: EMOModel,
+    latents: Tensor,
+    conditions: ClipConditions,
+    schedule: NoiseSchedule,
+    *,
+    reference: Tensor,
+    share: Tensor,
+    generator: torch.Generator,
+    steps: int = STEPS,
+    guidance: Guidance | None = None,
+) -> Tensor:
+    """Real frames drawn anew by the network, ``[b, f, c, h, w]``: covered with noise, and DDIM back from there.
+
+    Args:
+        model: The network.
+        latents: The frames, ``[b, f, c, h, w]``.
+        conditions: As `EMOModel.prepare` gives them.
+        schedule: The noise schedule.
+        reference: Latents of the reference image, ``[b, c, h, w]``.
+        share: How far along the noise schedule each clip is covered, ``[b]`` in (0, 1].
+        generator: Decides the noise, on the CPU.
+        steps: Denoising steps.
+        guidance: None by default.
+    """
+    clean = model.to_diffused(latents, reference)
+    noise = torch.randn(clean.shape, generator=generator).to(clean.device)
+    guidance = guidance or Guidance()
+    passes = len(guidance.passes)
+    together = conditions if passes == 1 else conditions.for_passes(guidance.passes)
+    for step in range(steps):
+        times = (share * (steps - step) / steps * schedule.config.train_steps).long().to(clean.device)
         noisy = schedule.add_noise(clean, noise, times)
-        prediction = model(noisy, times, reference=reference, motion=motion, audio=audio, mask=mask, gates=seen).float()
+        stacked = model.backbone(noisy.repeat(passes, 1, 1, 1, 1), times.repeat(passes), together)
+        prediction = guidance.combine(stacked).float()
         clean = schedule.clean(noisy, prediction, times)
         noise = schedule.noise(noisy, prediction, times)
-    return model.from_diffused(clean[:, -motion.shape[1] :], reference)
+    return model.from_diffused(clean, reference)

@@ -1,0 +1,121 @@
+"""Gives generated frames back the detail of their portrait: find where each place comes from, bring it over, blend.
+
+Not part of the paper, whose autoencoder is large enough to need no such help. A small one and a small Backbone lose fine
+lines and colours, a little with every clip, because each clip goes on from the frames of the one before; what is lost
+is still in the portrait. The refiner changes frames after the decoder and before they become motion frames.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+
+from emo_models.autoencoder.small_autoencoder import PlainBlock
+from emo_models.emo.attention import DistanceBias, attend
+
+CELL = 4
+"""Pixels a side of the cells between which frame and portrait are matched."""
+
+
+class PortraitRefiner(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """Frames and their portrait to frames with the portrait's detail; a fresh one changes nothing.
+
+    Args:
+        width: Channels at a quarter of the size, where places are matched.
+        match_width: Channels of queries and keys.
+        blocks: Residual blocks at a quarter of the size, for frame and portrait each.
+        fine_width: Channels at half the size, where pictures are blended.
+        fine_blocks: Residual blocks there.
+    """
+
+    # diffusers gives attribute access to the arguments below; its own annotation says a plain dict.
+    config: Any
+
+    @register_to_config  # type: ignore[misc, untyped-decorator, unused-ignore]
+    def __init__(
+        self, width: int = 48, match_width: int = 32, blocks: int = 2, fine_width: int = 32, fine_blocks: int = 3
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
+        pixels = 3 * CELL**2
+        self.look = nn.Sequential(
+            nn.PixelUnshuffle(CELL),  # type: ignore[no-untyped-call, unused-ignore]
+            nn.Conv2d(pixels, width, 3, padding=1),
+            *(PlainBlock(width) for _ in range(blocks)),
+        )
+        self.to_q = nn.Conv2d(width, match_width, 1)
+        self.to_k = nn.Conv2d(width, match_width, 1)
+        self.to_v = nn.Conv2d(width, match_width, 1)
+        self.distance = DistanceBias(1)
+        # Starts with a reach of about two cells, the usual way of a head.
+        nn.init.constant_(self.distance.log_slope, -2.0)
+        joined = width + match_width + 2
+        self.settle = nn.Sequential(nn.Conv2d(joined, width, 3, padding=1), PlainBlock(width))
+        self.to_shift = nn.Conv2d(width, 2, 3, padding=1)
+        self.to_fine = nn.Conv2d(width, fine_width * 4, 1)
+        self.blend = nn.Sequential(
+            nn.Conv2d(24 + fine_width, fine_width, 3, padding=1),
+            *(PlainBlock(fine_width) for _ in range(fine_blocks)),
+            nn.Conv2d(fine_width, 16, 3, padding=1),
+            nn.PixelShuffle(2),  # type: ignore[no-untyped-call, unused-ignore]
+        )
+        last = self.blend[-2]
+        for layer in (self.to_shift, last):
+            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, frames: Tensor, portrait: Tensor) -> Tensor:
+        """Refines frames.
+
+        Args:
+            frames: ``[b, 3, H, H]`` in about [-1, 1]; H a multiple of 4.
+            portrait: The same size, ``[b, 3, H, H]`` or ``[1, 3, H, H]`` for all of them.
+
+        Returns:
+            ``[b, 3, H, H]``, not clamped.
+        """
+        seen, known = self.look(frames), self.look(portrait)
+        flow, found = self._match(seen, known)
+        shape = self.settle(torch.cat([seen, found, flow], 1))
+        flow = flow + self.to_shift(shape)
+        brought = warp(portrait.expand_as(frames), F.interpolate(flow, scale_factor=CELL, mode="bilinear"))
+        halves = [F.pixel_unshuffle(picture, 2) for picture in (frames, brought)]
+        mixed = self.blend(torch.cat([*halves, F.pixel_shuffle(self.to_fine(shape), 2)], 1))
+        change, share = mixed[:, :3], mixed[:, 3:]
+        # Zero at the start, whatever the sign the gradient wants.
+        refined: Tensor = frames + share * (brought - frames) + change
+        return refined
+
+    def _match(self, seen: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """From where in the portrait each cell comes, in cells ``[b, 2, h, w]`` (x, y), and the features found there."""
+        b, _, h, w = seen.shape
+        places = cells(h, w).to(seen)
+
+        def tokens(x: Tensor) -> Tensor:
+            return x.flatten(2).transpose(1, 2)[:, None].expand(b, -1, -1, -1)
+
+        query, key = tokens(self.to_q(seen)), tokens(self.to_k(known))
+        value = tokens(torch.cat([self.to_v(known), places.expand(len(known), -1, -1, -1)], 1))
+        near = self.distance(h * w)
+        attended = attend(query, key, value, near)[:, 0].transpose(1, 2).unflatten(2, (h, w))
+        # Near an edge there is more to see on one side than on the other; what does not differ from that is no movement.
+        still = (near.query @ near.key[0, 0].T).softmax(-1) @ places[0].flatten(1).T
+        return attended[:, -2:] - still.T.unflatten(1, (h, w)), attended[:, :-2]
+
+
+def cells(height: int, width: int) -> Tensor:
+    """The place of each cell, (x, y), ``float32 [1, 2, height, width]``."""
+    y, x = torch.meshgrid(torch.arange(height).float(), torch.arange(width).float(), indexing="ij")
+    return torch.stack([x, y])[None]
+
+
+def warp(pictures: Tensor, flow: Tensor) -> Tensor:
+    """``pictures [b, c, h, w]`` read at each place plus ``flow [b, 2, h, w]`` (x, y in cells of `CELL` pixels)."""
+    height, width = pictures.shape[2:]
+    size = torch.tensor([width, height], device=flow.device, dtype=flow.dtype)
+    place = (cells(height, width).to(flow) + flow * CELL).movedim(1, -1)
+    return F.grid_sample(pictures, (2 * place + 1) / size - 1, padding_mode="border", align_corners=False)

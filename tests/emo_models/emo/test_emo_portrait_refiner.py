@@ -1,0 +1,248 @@
+"""The portrait refiner alone, in training, and in the pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from emo_scenes import TINY, MovingSquares, awake_model, speech_like
+from torch import Tensor
+
+from emo_models.autoencoder.small_autoencoder import to_signed
+from emo_models.emo.audio_encoders import LogMelEncoder
+from emo_models.emo.building import build_autoencoder, build_pipeline, build_refiner
+from emo_models.emo.codec import encode_images
+from emo_models.emo.pipeline import EMOPipeline, SamplingOptions
+from emo_models.emo.portrait_refiner import PortraitRefiner, cells, warp
+from emo_models.emo.schedulers import NoiseSchedule
+from emo_models.emo.training.batches import LatentClips
+from emo_models.emo.training.refiner_training import (
+    DrawnClip,
+    RefinerTraining,
+    before_and_after,
+    draw_clips,
+    refiner_batch,
+    train_refiner,
+)
+
+SMALL = {"width": 16, "match_width": 8, "blocks": 1, "fine_width": 8, "fine_blocks": 1}
+SETTINGS = RefinerTraining(steps=4, batch=2, clips=3, rounds=3, checkpoint_every=2, warmup=1)
+
+
+def awake_refiner(seed: int = 0) -> PortraitRefiner:
+    torch.manual_seed(seed)
+    refiner = PortraitRefiner(**SMALL)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in refiner.parameters():
+            if not parameter.any():
+                parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return refiner.eval()
+
+
+def pictures(count: int, side: int = 32, seed: int = 0) -> Tensor:
+    return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def test_a_fresh_one_changes_nothing() -> None:
+    frames = pictures(2)
+    assert torch.equal(build_refiner()(frames, pictures(1, seed=1)), frames)
+
+
+def test_warp_reads_at_the_place_plus_flow_in_cells_of_four_pixels() -> None:
+    picture = pictures(1)
+    assert torch.allclose(warp(picture, torch.zeros(1, 2, 32, 32)), picture, atol=1e-5)
+    right_and_down = torch.tensor([1.0, 0.5]).view(1, 2, 1, 1).expand(1, 2, 32, 32)
+    moved = warp(picture, right_and_down)
+    assert torch.allclose(moved[..., :30, :28], picture[..., 2:, 4:], atol=1e-5)
+    # Beyond the edge the edge goes on.
+    assert torch.allclose(moved[..., :30, 28:], picture[..., 2:, -1:].expand(-1, -1, -1, 4), atol=1e-5)
+
+
+def test_cells_are_x_then_y() -> None:
+    assert cells(2, 3)[0].tolist() == [[[0, 1, 2], [0, 1, 2]], [[0, 0, 0], [1, 1, 1]]]
+
+
+def test_without_a_likeness_nothing_moves() -> None:
+    """Near an edge a place has more neighbours on one side, which must not pass for movement."""
+    refiner = build_refiner()
+    torch.nn.init.zeros_(refiner.to_q.weight)
+    torch.nn.init.zeros_(refiner.to_q.bias)
+    flow, _ = refiner._match(refiner.look(pictures(1)), refiner.look(pictures(1, seed=1)))
+    assert flow.abs().max() < 1e-4
+
+
+def test_a_frame_does_not_depend_on_its_batch() -> None:
+    refiner, frames, portrait = awake_refiner(), pictures(3), pictures(1, seed=1)
+    with torch.no_grad():
+        together = refiner(frames, portrait)
+        assert torch.allclose(refiner(frames[1:2], portrait), together[1:2], atol=1e-5)
+        assert torch.allclose(refiner(frames, portrait.expand(3, -1, -1, -1)), together, atol=1e-5)
+        assert not torch.allclose(refiner(frames, -portrait), together, atol=1e-3)
+
+
+def test_it_learns_to_bring_detail_over() -> None:
+    """Blurred frames are portraits moved by a pixel at most; their detail is known from the portrait alone."""
+    torch.manual_seed(0)
+    refiner = PortraitRefiner(**SMALL).train()
+    optimizer = torch.optim.AdamW(refiner.parameters(), lr=5e-3)
+    draw = torch.Generator().manual_seed(0)
+
+    def scene(count: int) -> tuple[Tensor, Tensor, Tensor]:
+        wide = F.interpolate(torch.rand(count, 3, 20, 20, generator=draw) * 2 - 1, scale_factor=2)
+        x, y = torch.randint(3, 6, (2, count), generator=draw).tolist()
+        truth = torch.stack([p[:, b : b + 32, a : a + 32] for p, a, b in zip(wide, x, y, strict=True)])
+        frames = F.interpolate(F.avg_pool2d(truth, 4), scale_factor=4, mode="bilinear")
+        return frames, wide[..., 4:36, 4:36], truth
+
+    for _ in range(120):
+        frames, portraits, truth = scene(8)
+        loss = (refiner(frames, portraits) - truth).abs().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    frames, portraits, truth = scene(32)
+    with torch.no_grad():
+        refined = refiner(frames, portraits)
+        without = refiner(frames, portraits.roll(1, 0))
+    blurred = (frames - truth).abs().mean()
+    assert (refined - truth).abs().mean() < 0.9 * blurred
+    assert (refined - truth).abs().mean() < 0.8 * (without - truth).abs().mean()
+
+
+@pytest.fixture(scope="module")
+def clips() -> LatentClips:
+    encoder = LogMelEncoder(fps=25.0, bands=8, steps=2)
+    return LatentClips(MovingSquares(), build_autoencoder(TINY), encoder, window=1, downsample=8)
+
+
+@pytest.fixture(scope="module")
+def drawn(clips: LatentClips) -> list[DrawnClip]:
+    return draw(clips)
+
+
+def draw(clips: LatentClips, **changes: float) -> list[DrawnClip]:
+    vae, schedule = build_autoencoder(TINY).eval(), NoiseSchedule(TINY.schedule)
+    settings = replace(SETTINGS, **changes)
+    return draw_clips(awake_model(), vae, clips, schedule, settings, report=lambda line: None, together=2)
+
+
+def test_clips_are_drawn_where_the_real_ones_are(clips: LatentClips, drawn: list[DrawnClip]) -> None:
+    assert [clip.record.id for clip in drawn] == ["0", "1", "2"]
+    for clip in drawn:
+        assert clip.frames.shape == clip.coded.shape == (12, 64, 64, 3)
+        assert 2 <= clip.first <= 20 - 12
+        assert not np.array_equal(clip.frames, clip.coded)
+    again = draw(clips)
+    assert all(np.array_equal(a.frames, b.frames) for a, b in zip(drawn, again, strict=True))
+
+
+def test_little_noise_leaves_what_the_autoencoder_gives(clips: LatentClips, drawn: list[DrawnClip]) -> None:
+    """So frames and truth belong together: neither a frame late, nor another clip's."""
+    close = draw(clips, least=0.01, most=0.02, audio_guidance=1.0)
+    for near, far in zip(close, drawn, strict=True):
+        assert near.first == far.first
+        difference = [np.abs(c.frames.astype(int) - c.coded.astype(int)).mean() for c in (near, far)]
+        assert difference[0] < 0.2 * difference[1]
+
+
+def test_a_batch_pairs_each_frame_with_its_truth(drawn: list[DrawnClip]) -> None:
+    settings = replace(SETTINGS, untouched=0.0)
+    frames, portraits, truth, weights = refiner_batch(drawn, settings, 0)
+    known = [
+        (to_signed(torch.from_numpy(d.frames[i].copy())), to_signed(torch.from_numpy(d.record.frames[d.first + i].copy())))
+        for d in drawn
+        for i in range(len(d.frames))
+    ]  # fmt: skip
+    known += [(a.flip(-1), b.flip(-1)) for a, b in known]
+    for frame, real in zip(frames, truth, strict=True):
+        assert any(torch.equal(frame, a) and torch.equal(real, b) for a, b in known)
+    assert portraits.shape == truth.shape
+    assert set(weights.unique().tolist()) == {1.0, 1.0 + settings.part_weight}
+
+
+def test_training_stopped_and_resumed_gives_the_same_weights(drawn: list[DrawnClip], tmp_path: Path) -> None:
+    def train(folder: Path, *steps: int) -> dict[str, Tensor]:
+        for last in steps:
+            # The rate falls towards the last step, so a stop is a shorter run only in its loop.
+            settings = replace(SETTINGS, steps=4)
+            model = awake_refiner()
+            if last < 4:
+                with pytest.raises(KeyboardInterrupt):
+                    train_refiner(
+                        model, settings, StopAfter(drawn, 2 * settings.batch), folder, report=lambda line: None
+                    )
+            else:
+                trained = train_refiner(model, settings, drawn, folder, report=lambda line: None)
+        return trained.state_dict()
+
+    whole, resumed = train(tmp_path / "whole", 4), train(tmp_path / "resumed", 2, 4)
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
+class StopAfter(list):  # type: ignore[type-arg]
+    """Drawn clips whose reader is interrupted after some reads."""
+
+    def __init__(self, clips: list[DrawnClip], reads: int) -> None:
+        super().__init__(clips)
+        self.reads = reads
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        if not self.reads:
+            raise KeyboardInterrupt
+        self.reads -= 1
+        return super().__getitem__(index)
+
+
+def test_pictures_of_before_and_after(drawn: list[DrawnClip]) -> None:
+    pairs = before_and_after(awake_refiner(), drawn, clips=2, frames=3)
+    assert [(before.shape, after.shape) for before, after in pairs] == [((3, 64, 64, 3),) * 2] * 2
+    assert not np.array_equal(*pairs[0])
+
+
+@pytest.fixture
+def pipeline() -> EMOPipeline:
+    made = build_pipeline(TINY)
+    made.refiner = awake_refiner()
+    return made
+
+
+def portrait() -> np.ndarray:
+    return MovingSquares()[0].frames[0]
+
+
+def test_a_pipeline_refines_and_goes_on_from_refined_frames(
+    pipeline: EMOPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before: list[Tensor | None] = []
+    prepare = pipeline.model.prepare
+
+    def watched(**inputs: Tensor | None) -> object:
+        before.append(inputs["motion"])
+        return prepare(**inputs)
+
+    monkeypatch.setattr(pipeline.model, "prepare", watched)
+    options = SamplingOptions(steps=2)
+    pieces = list(pipeline.animate(portrait(), speech_like(0.3), 16_000, options=options))
+    with torch.no_grad():
+        expected = encode_images(pipeline.vae, to_signed(torch.from_numpy(pieces[0][-2:])))
+    assert torch.equal(before[1], expected[None])
+    pipeline.refiner = None
+    plain = next(iter(pipeline.animate(portrait(), speech_like(0.3), 16_000, options=options)))
+    assert not np.array_equal(plain, pieces[0])
+
+
+def test_it_is_saved_and_loaded_with_the_pipeline(pipeline: EMOPipeline, tmp_path: Path) -> None:
+    made = pipeline(portrait(), speech_like(0.1), steps=2).frames
+    pipeline.save_pretrained(tmp_path / "with")
+    assert np.array_equal(
+        EMOPipeline.from_pretrained(tmp_path / "with")(portrait(), speech_like(0.1), steps=2).frames, made
+    )
+    pipeline.refiner = None
+    pipeline.save_pretrained(tmp_path / "without")
+    assert EMOPipeline.from_pretrained(tmp_path / "without").refiner is None
+    assert not (tmp_path / "without" / "refiner").exists()
