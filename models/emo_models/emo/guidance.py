@@ -26,8 +26,9 @@ class Guidance:
         audio: Scale of the audio.
         reference: Scale of the reference.
         speed: Scale of the head speed, where one is given.
-        interval: Shares of the noise schedule (1 is pure noise) between which it acts; outside there is one pass. A
-            condition matters at some noise levels only (arXiv 2404.07724).
+        interval: Shares of the noise schedule (1 is pure noise) between which audio and reference are strengthened;
+            outside no pass is spent on them (arXiv 2404.07724). Speed is strengthened everywhere: how far a head goes
+            is settled while hardly anything is seen, and mouths are only later.
         rescale: Pull the result's deviation back to that of the conditional prediction, 0 (off) to 1.
     """
 
@@ -43,13 +44,15 @@ class Guidance:
             raise ValueError(f"expected an interval within 0 and 1, the smaller number first, found {self.interval}")
 
     def at(self, share: float) -> Guidance:
-        """What acts at a share of the noise schedule: this guidance, or none.
+        """What acts at a share of the noise schedule: this guidance, or of it the speed's.
 
         >>> Guidance(audio=2.0, interval=(0.3, 0.8)).at(0.9).passes
         ((True, True, True),)
+        >>> Guidance(audio=2.0, speed=6.0, interval=(0.3, 0.8)).at(0.9).passes
+        ((True, True, False), (True, True, True))
         """
         low, high = self.interval
-        return self if low <= share <= high else Guidance()
+        return self if low <= share <= high else Guidance(speed=self.speed, rescale=self.rescale)
 
     @property
     def passes(self) -> Passes:

@@ -19,7 +19,7 @@ from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_bytes,
 from emo_models.emo.audio_encoders import RATE, AudioEncoder, frame_count, load_audio_encoder
 from emo_models.emo.codec import decode_latents, encode_images
 from emo_models.emo.conditions import ClipConditions
-from emo_models.emo.guidance import Guidance
+from emo_models.emo.guidance import Guidance, Passes
 from emo_models.emo.model import EMOModel
 from emo_models.emo.portrait_refiner import PortraitRefiner
 from emo_models.emo.schedulers import Sampler, make_scheduler, schedule_of
@@ -265,14 +265,16 @@ class EMOPipeline:
         scheduler.set_timesteps(options.steps)
         # Without a speed to follow there is nothing to strengthen, and no pass is spent on it.
         guidance = options.guidance if conditions.speed else replace(options.guidance, speed=1.0)
-        together = conditions.for_passes(guidance.passes)
+        together: dict[Passes, ClipConditions] = {}
         latents: Tensor = noise.to(self._device) * scheduler.init_noise_sigma
         for time in scheduler.timesteps:
             here = guidance.at(int(time) / scheduler.config.num_train_timesteps)
             model_input = scheduler.scale_model_input(latents, time)
             stacked = model_input.repeat(len(here.passes), 1, 1, 1, 1)
             times = torch.full((len(stacked),), int(time), device=self._device)
-            prediction = here.combine(self.model.backbone(stacked, times, together if here is guidance else conditions))
+            if here.passes not in together:
+                together[here.passes] = conditions.for_passes(here.passes)
+            prediction = here.combine(self.model.backbone(stacked, times, together[here.passes]))
             latents = scheduler.step(prediction, time, latents).prev_sample
         return latents
 

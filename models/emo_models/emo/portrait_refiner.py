@@ -1,8 +1,8 @@
 """Gives generated frames back the detail of their portrait: find where each place comes from, bring it over, blend.
 
-Not part of the paper, whose autoencoder is large enough to need no such help. A small one and a small Backbone lose fine
-lines and colours, a little with every clip, because each clip goes on from the frames of the one before; what is lost
-is still in the portrait. The refiner changes frames after the decoder and before they become motion frames.
+Not part of the paper, whose autoencoder is large enough to need no such help. A small one and a small Backbone lose
+fine lines and colours, a little with every clip, because each clip goes on from the frames of the one before; what is
+lost is still in the portrait. The refiner changes frames after the decoder and before they become motion frames.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class PortraitRefiner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return refined
 
     def _match(self, seen: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """From where in the portrait each cell comes, in cells ``[b, 2, h, w]`` (x, y), and the features found there."""
+        """Where in the portrait each cell comes from, ``[b, 2, h, w]`` (x, y) in cells, and the features there."""
         b, _, h, w = seen.shape
         places = cells(h, w).to(seen)
 
@@ -102,7 +102,7 @@ class PortraitRefiner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         value = tokens(torch.cat([self.to_v(known), places.expand(len(known), -1, -1, -1)], 1))
         near = self.distance(h * w)
         attended = attend(query, key, value, near)[:, 0].transpose(1, 2).unflatten(2, (h, w))
-        # Near an edge there is more to see on one side than on the other; what does not differ from that is no movement.
+        # Near an edge there is more to see on one side than on the other; what comes of that alone is no movement.
         still = (near.query @ near.key[0, 0].T).softmax(-1) @ places[0].flatten(1).T
         return attended[:, -2:] - still.T.unflatten(1, (h, w)), attended[:, :-2]
 

@@ -123,9 +123,10 @@ def test_guidance_spends_passes_within_its_interval_only(
 
     monkeypatch.setattr(pipeline.model.backbone, "forward", counted)
 
-    def made(low: float, high: float, audio: float = 3.0) -> np.ndarray:
+    def made(low: float, high: float, audio: float = 3.0, speed: float | None = None) -> np.ndarray:
         sizes.clear()
-        options = replace(QUICK, steps=4, sampler="ddim", guidance=Guidance(audio=audio, interval=(low, high)))
+        guidance = Guidance(audio=audio, speed=6.0, interval=(low, high))
+        options = replace(QUICK, steps=4, sampler="ddim", guidance=guidance, speed=speed)
         return pipeline(portrait, speech_like(0.1), options=options).frames
 
     everywhere = made(0.0, 1.0)
@@ -136,6 +137,8 @@ def test_guidance_spends_passes_within_its_interval_only(
     nowhere = made(0.1, 0.2)
     assert sizes == [1, 1, 1, 1]
     assert np.array_equal(nowhere, made(0.0, 1.0, audio=1.0))
+    made(0.4, 0.8, speed=1.0)
+    assert sizes == [2, 3, 3, 2]
 
 
 @pytest.mark.parametrize("interval", [(0.8, 0.2), (-0.1, 1.0), (0.0, 1.1)])

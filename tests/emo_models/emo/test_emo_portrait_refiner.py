@@ -154,10 +154,10 @@ def test_a_batch_pairs_each_frame_with_its_truth(drawn: list[DrawnClip]) -> None
     settings = replace(SETTINGS, untouched=0.0)
     frames, portraits, truth, weights = refiner_batch(drawn, settings, 0)
     known = [
-        (to_signed(torch.from_numpy(d.frames[i].copy())), to_signed(torch.from_numpy(d.record.frames[d.first + i].copy())))
-        for d in drawn
-        for i in range(len(d.frames))
-    ]  # fmt: skip
+        tuple(to_signed(torch.from_numpy(np.array(f))) for f in (clip.frames[i], clip.record.frames[clip.first + i]))
+        for clip in drawn
+        for i in range(len(clip.frames))
+    ]
     known += [(a.flip(-1), b.flip(-1)) for a, b in known]
     for frame, real in zip(frames, truth, strict=True):
         assert any(torch.equal(frame, a) and torch.equal(real, b) for a, b in known)

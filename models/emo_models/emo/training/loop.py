@@ -209,7 +209,7 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
 
 
 def precision_on(device: str, asked: str) -> str:
-    """accelerate's word for a config's ``mixed_precision``, where ``"auto"`` depends on the device."""
+    """Accelerate's word for a config's ``mixed_precision``, where ``"auto"`` depends on the device."""
     if asked != "auto":
         return asked
     return "bf16" if fast_bfloat16(device) else "no"

@@ -1,9 +1,9 @@
 """Frames that the network made itself, so that it learns to put right what it gets wrong.
 
 In training, motion frames are real; from a video's second clip on they are the network's own, and its faults add up
-from clip to clip. To see such frames in training, real frames are covered with noise, not so much that the pose is lost,
-and the network takes it away again in a few steps: the same people in the same places, with the marks that its own
-pictures have. (Noise alone, `noisy_motion`, looks like nothing the network would draw.)
+from clip to clip. To see such frames in training, real frames are covered with noise, not so much that the pose is
+lost, and the network takes it away again in a few steps: the same people in the same places, with the marks that its
+own pictures have. (Noise alone, `noisy_motion`, looks like nothing the network would draw.)
 """
 
 from __future__ import annotations
