@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from emo_bench.config.schema import Frozen
 from emo_bench.core.errors import GenerationError, WeightsError
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 EMBEDDED = "emo-synth"
 """Name of the weights that ship with the project; trained on HDTF-Synth, not on real faces."""
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class EmoOptions(Frozen):
@@ -48,12 +51,25 @@ class EmoOptions(Frozen):
         le=20,
         description="How strongly a given speed is followed; 1 is none; what the weights recommend when absent, else 1",
     )
+    guidance_interval: tuple[Share, Share] | None = Field(
+        default=None,
+        strict=False,
+        description="Shares of the noise schedule (1 is pure noise) between which audio and reference are stronger; "
+        "what the weights recommend when absent, else [0, 1]",
+    )
     speed: float | None = Field(
         default=None, ge=0, le=5, description="Head rotation in degrees per frame; left to the sound when absent"
     )
     face_region: Literal["dataset", "free"] = Field(
         default="free", description="'dataset' keeps the face in the data set's box, 'free' lets it go anywhere"
     )
+
+    @field_validator("guidance_interval")
+    @classmethod
+    def _smaller_first(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and value[0] > value[1]:
+            raise ValueError(f"expected the smaller share first, found {list(value)}")
+        return value
 
 
 def weights_folder(name: str, base: Path) -> Path:
@@ -157,11 +173,12 @@ def sampling_options(options: EmoOptions, facts: Mapping[str, Any]) -> SamplingO
     audio = chosen.guidance.audio if options.audio_guidance is None else options.audio_guidance
     reference = chosen.guidance.reference if options.reference_guidance is None else options.reference_guidance
     speed = chosen.guidance.speed if options.speed_guidance is None else options.speed_guidance
+    interval = options.guidance_interval or chosen.guidance.interval
     return replace(
         chosen,
         steps=options.steps or chosen.steps,
         sampler=options.sampler or chosen.sampler,
-        guidance=replace(chosen.guidance, audio=audio, reference=reference, speed=speed),
+        guidance=replace(chosen.guidance, audio=audio, reference=reference, speed=speed, interval=interval),
         speed=options.speed,
     )
 

@@ -234,6 +234,11 @@ def part_weights(clip: ClipRecord, frame: int, extra: float) -> NDArray[np.float
     return weight
 
 
+def without_parts(clip: ClipRecord, frame: int) -> NDArray[np.float32]:
+    """1 everywhere but in the boxes of eyes and mouth, where it is 0, ``float32 [H, W]``."""
+    return np.asarray(part_weights(clip, frame, 1.0) == 1, np.float32)
+
+
 def _average(average: dict[str, Tensor], current: dict[str, Tensor], decay: float) -> None:
     for name, value in current.items():
         if value.is_floating_point():

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from emo_bench.core.errors import GenerationError, WeightsError
 from emo_bench.generate.emo import Emo, EmoOptions, sampling_options
@@ -119,5 +120,15 @@ def test_options_left_open_come_from_the_weights() -> None:
     assert (said.steps, said.sampler, said.guidance.audio, said.clip_noise) == (8, "dpmsolver++", 2.0, "mirrored")
     asked = sampling_options(EmoOptions(steps=40, sampler="ddim", audio_guidance=1.0, speed=0.7), facts)
     assert (asked.steps, asked.sampler, asked.guidance.audio, asked.speed) == (40, "ddim", 1.0, 0.7)
+    facts["sampling"]["guidance_interval"] = [0.4, 0.8]
+    assert sampling_options(EmoOptions(audio_guidance=3.0), facts).guidance.interval == (0.4, 0.8)
+    everywhere = EmoOptions.model_validate({"guidance_interval": [0, 1]})
+    assert sampling_options(everywhere, facts).guidance.interval == (0.0, 1.0)
     plain = sampling_options(EmoOptions(), {})
     assert (plain.steps, plain.sampler, plain.guidance.audio, plain.clip_noise) == (40, "ddim", 1.0, "own")
+
+
+@pytest.mark.parametrize("interval", [[0.8, 0.4], [0.0, 1.5], [0.5]])
+def test_an_interval_that_is_none_is_refused(interval: list[float]) -> None:
+    with pytest.raises(ValidationError, match="guidance_interval"):
+        EmoOptions.model_validate({"guidance_interval": interval})

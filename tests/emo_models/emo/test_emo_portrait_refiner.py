@@ -137,6 +137,8 @@ def test_clips_are_drawn_where_the_real_ones_are(clips: LatentClips, drawn: list
         assert clip.frames.shape == clip.coded.shape == (12, 64, 64, 3)
         assert 2 <= clip.first <= 20 - 12
         assert not np.array_equal(clip.frames, clip.coded)
+        assert len(set(clip.shares)) == 3
+        assert SETTINGS.least <= clip.shares.min() <= clip.shares.max() <= SETTINGS.most
     again = draw(clips)
     assert all(np.array_equal(a.frames, b.frames) for a, b in zip(drawn, again, strict=True))
 
@@ -151,7 +153,7 @@ def test_little_noise_leaves_what_the_autoencoder_gives(clips: LatentClips, draw
 
 
 def test_a_batch_pairs_each_frame_with_its_truth(drawn: list[DrawnClip]) -> None:
-    settings = replace(SETTINGS, untouched=0.0)
+    settings = replace(SETTINGS, untouched=0.0, trusted=1.0)
     frames, portraits, truth, weights = refiner_batch(drawn, settings, 0)
     known = [
         tuple(to_signed(torch.from_numpy(np.array(f))) for f in (clip.frames[i], clip.record.frames[clip.first + i]))
@@ -163,6 +165,17 @@ def test_a_batch_pairs_each_frame_with_its_truth(drawn: list[DrawnClip]) -> None
         assert any(torch.equal(frame, a) and torch.equal(real, b) for a, b in known)
     assert portraits.shape == truth.shape
     assert set(weights.unique().tolist()) == {1.0, 1.0 + settings.part_weight}
+
+
+def test_eyes_and_mouths_drawn_from_much_noise_are_left_out(drawn: list[DrawnClip]) -> None:
+    mostly_noise = replace(SETTINGS, untouched=0.0, trusted=0.0)
+    for step in range(5):
+        weights = refiner_batch(drawn, mostly_noise, step)[3]
+        trusted = refiner_batch(drawn, replace(mostly_noise, trusted=1.0), step)[3]
+        assert torch.equal(weights == 0, trusted > 1)
+        assert torch.equal(weights == 1, trusted == 1)
+    # What only went through the autoencoder is the truth itself.
+    assert refiner_batch(drawn, replace(mostly_noise, untouched=1.0), 0)[3].max() == 1 + SETTINGS.part_weight
 
 
 def test_training_stopped_and_resumed_gives_the_same_weights(drawn: list[DrawnClip], tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from emo_models.emo.training.config import StageConfig, TrainConfig
 from emo_models.emo.training.diagnostics import motion_dependence, probe_batch, seam_score
 from emo_models.emo.training.loop import Trainer, clip_loss
 from emo_models.emo.training.loss import denoising_loss, draw_timesteps
+from emo_models.emo.training.refiner_training import RefinerTraining
 from emo_models.emo.training.stages import STAGES, describe, parameter_groups, part_of
 
 
@@ -224,15 +225,16 @@ def test_a_stage_goes_on_from_the_averaged_weights(clips: LatentClips, tmp_path:
 
 def test_run_makes_a_pipeline_that_loads(tmp_path: Path) -> None:
     plan = config(stage("image"), stage("speed"), autoencoder=AutoencoderTraining(steps=2, batch=2), reader_steps=0,
-                  weights_dtype="float16")  # fmt: skip
+                  refiner=RefinerTraining(steps=2, batch=2, clips=2, rounds=1), weights_dtype="float16")  # fmt: skip
     folder = run(plan, MovingSquares(), tmp_path, held_out=MovingSquares())
-    frames = EMOPipeline.from_pretrained(folder)(
-        np.zeros((64, 64, 3), np.uint8), np.zeros(3200, np.float32), steps=2
-    ).frames
+    pipeline = EMOPipeline.from_pretrained(folder)
+    assert pipeline.refiner is not None
+    frames = pipeline(np.zeros((64, 64, 3), np.uint8), np.zeros(3200, np.float32), steps=2).frames
     assert frames.shape == (5, 64, 64, 3)
     saved = load_file(folder / "model" / "diffusion_pytorch_model.safetensors")
     assert {tensor.dtype for tensor in saved.values()} == {torch.float16}
     assert (tmp_path / "loss.png").stat().st_size > 1000
+    assert (tmp_path / "refiner" / "refined.png").stat().st_size > 1000
     assert len(json.loads((tmp_path / "history.json").read_text())["loss"]) == 4
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emo_models.autoencoder.small_autoencoder import to_bytes, to_signed
-from emo_models.autoencoder.training import part_weights, reconstruction_loss
+from emo_models.autoencoder.training import part_weights, reconstruction_loss, without_parts
 from emo_models.checkpoints import Checkpoint, complete_checkpoints, read_checkpoint, write_checkpoint
 from emo_models.emo.codec import decode_latents, encode_images
 from emo_models.emo.guidance import Guidance
@@ -48,7 +48,10 @@ class RefinerTraining:
         clips: Clips that EMO draws anew, spread evenly over the data.
         rounds: Clips of f frames drawn one after the other.
         least: Smallest share of the noise schedule they are drawn from.
-        most: Largest share; the more noise, the more EMO has changed, and the less frame and truth belong together.
+        most: Largest share; the more noise, the more EMO has changed.
+        trusted: Share up to which eyes and mouth are still the real ones. Drawings from more noise blink and speak when
+            they like, so their eyes and mouths are left out of the loss: held to the truth, they would teach the
+            refiner to open closed eyes.
         sampling_steps: Denoising steps of each drawing.
         audio_guidance: Scale in half of the clips, as in use; none in the others.
         untouched: Share of frames that only went through the autoencoder.
@@ -65,8 +68,9 @@ class RefinerTraining:
     warmup: int = 50
     clips: int = 80
     rounds: int = 3
-    least: float = 0.6
+    least: float = 0.35
     most: float = 0.95
+    trusted: float = 0.75
     sampling_steps: int = 3
     audio_guidance: float = 2.0
     untouched: float = 0.15
@@ -87,6 +91,7 @@ class DrawnClip:
         frames: ``uint8 [t, H, W, 3]``.
         coded: The real frames through the autoencoder alone, the same shape.
         reference: Index of the portrait.
+        shares: From which share of the noise schedule each frame was drawn, ``float64 [t]``.
     """
 
     record: ClipRecord
@@ -94,6 +99,7 @@ class DrawnClip:
     frames: NDArray[np.uint8]
     coded: NDArray[np.uint8]
     reference: int
+    shares: NDArray[np.float64]
 
 
 @torch.no_grad()
@@ -143,7 +149,8 @@ def _draw_group(
     voices = [int(rng.integers(len(clip.audio))) for clip in group]
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     pieces: list[Tensor] = []
-    for place in range(first, first + rounds * f, f):
+    shares = rng.uniform(config.least, config.most, (len(group), rounds))
+    for index, place in enumerate(range(first, first + rounds * f, f)):
         # Features are kept with `window` frames before the first.
         heard = [clip.audio[v][place : place + f + 2 * window] for clip, v in zip(group, voices, strict=True)]
         conditions = model.prepare(reference=reference, motion=motion if n else None, audio=torch.stack(heard))
@@ -153,7 +160,7 @@ def _draw_group(
             conditions,
             schedule,
             reference=reference,
-            share=torch.from_numpy(rng.uniform(config.least, config.most, len(group))),
+            share=torch.from_numpy(shares[:, index]),
             generator=generator,
             steps=config.sampling_steps,
             guidance=guidance,
@@ -230,10 +237,16 @@ def refiner_batch(drawn: list[DrawnClip], config: RefinerTraining, step: int) ->
     for _ in range(config.batch):
         clip = drawn[int(rng.integers(len(drawn)))]
         index = int(rng.integers(len(clip.frames)))
-        source = clip.coded if rng.random() < config.untouched else clip.frames
+        untouched = rng.random() < config.untouched
         record, place = clip.record, clip.first + index
-        weights = part_weights(record, place, config.part_weight)
-        row = (source[index], record.frames[clip.reference], record.frames[place], weights)
+        trusted = untouched or clip.shares[index] <= config.trusted
+        weights = part_weights(record, place, config.part_weight) if trusted else without_parts(record, place)
+        row = (
+            (clip.coded if untouched else clip.frames)[index],
+            record.frames[clip.reference],
+            record.frames[place],
+            weights,
+        )
         turn = slice(None, None, -1 if rng.random() < 0.5 else 1)
         for column, value in zip(columns, row, strict=True):
             column.append(np.ascontiguousarray(value[:, turn]))
