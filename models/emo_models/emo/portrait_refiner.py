@@ -101,10 +101,10 @@ class PortraitRefiner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         query, key = tokens(self.to_q(seen)), tokens(self.to_k(known))
         value = tokens(torch.cat([self.to_v(known), places.expand(len(known), -1, -1, -1)], 1))
         near = self.distance(h * w)
-        attended = attend(query, key, value, near)[:, 0].transpose(1, 2).unflatten(2, (h, w))
+        attended = attend(query, key, value, near)[:, 0].transpose(1, 2).reshape(b, -1, h, w)
         # Near an edge there is more to see on one side than on the other; what comes of that alone is no movement.
         still = (near.query @ near.key[0, 0].T).softmax(-1) @ places[0].flatten(1).T
-        return attended[:, -2:] - still.T.unflatten(1, (h, w)), attended[:, :-2]
+        return attended[:, -2:] - still.T.reshape(2, h, w), attended[:, :-2]
 
 
 def cells(height: int, width: int) -> Tensor:

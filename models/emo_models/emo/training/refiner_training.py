@@ -175,7 +175,16 @@ def _draw_group(
     for i, clip in enumerate(group):
         real = clip.latents[first : first + frames.shape[1]].float()
         coded = to_bytes(decode_latents(vae, real)).numpy()
-        found.append(DrawnClip(record=clip.record, first=first, frames=frames[i], coded=coded, reference=references[i]))
+        found.append(
+            DrawnClip(
+                record=clip.record,
+                first=first,
+                frames=frames[i],
+                coded=coded,
+                reference=references[i],
+                shares=np.repeat(shares[i], f),
+            )
+        )
     return found
 
 
