@@ -86,7 +86,7 @@ class PortraitRefiner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         halves = [F.pixel_unshuffle(picture, 2) for picture in (frames, brought)]
         mixed = self.blend(torch.cat([*halves, F.pixel_shuffle(self.to_fine(shape), 2)], 1))
         change, share = mixed[:, :3], mixed[:, 3:]
-        # Zero at the start, whatever the sign the gradient wants.
+        # No sigmoid around the share: it is zero at the start, and only so is a fresh refiner the identity.
         refined: Tensor = frames + share * (brought - frames) + change
         return refined
 

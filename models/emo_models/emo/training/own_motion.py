@@ -94,7 +94,7 @@ def redraw(
     noise = torch.randn(clean.shape, generator=generator).to(clean.device)
     guidance = guidance or Guidance()
     passes = len(guidance.passes)
-    together = conditions if passes == 1 else conditions.for_passes(guidance.passes)
+    together = conditions.for_passes(guidance.passes)
     for step in range(steps):
         times = (share * (steps - step) / steps * schedule.config.train_steps).long().to(clean.device)
         noisy = schedule.add_noise(clean, noise, times)
