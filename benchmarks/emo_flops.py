@@ -5,7 +5,8 @@ over [reference; n motion frames], then keys and values of the audio and of the 
 does all of these once per clip and runs the guidance passes as one batch. Counting needs no weights (meta device);
 that both give the same frames, and the seconds, are measured with the preset given by ``--run``. Where guidance acts in
 an interval of noise levels only, the naive form still spends all passes at every step, which its result needs no more;
-those rows compare equal steps and not equal frames.
+those rows compare equal steps and not equal frames. The last row is for weights with guidance built in, against the
+naive form that guides by passes.
 
     python benchmarks/emo_flops.py --run tiny --seconds 2 10 60
 """
@@ -121,6 +122,9 @@ def count(name: str, steps: int) -> None:
         where = f", {low:g} to {high:g}" if high - low < 1 else ""
         label = f"audio {guidance.audio:g}, reference {guidance.reference:g}{where} ({passes} passes)"
         print(f"{label:48} {a:12.1f} {b:12.1f} {b / a:10.2f}")
+    # Weights that have learnt to be guided (stage guidance) need one pass for what the naive form needs two for.
+    a, b = steps * 2 * (backbone + again), once + steps * backbone
+    print(f"{'audio 2 built into the weights (1 pass)':48} {a:12.1f} {b:12.1f} {b / a:10.2f}")
 
 
 def measure(name: str, steps: int, lengths: list[float]) -> None:

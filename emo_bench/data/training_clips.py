@@ -51,6 +51,7 @@ class SynthTrainingClips:
             frames=self.frames[where],
             audio=self.audio[sound],
             reference_index=row["reference_index"],
+            style=row["style"],
             **{name: self.truth[name][where] for name in _TRUTH},
         )
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_bytes, to_signed
-from emo_models.checkpoints import Checkpoint, complete_checkpoints, read_checkpoint, write_checkpoint
+from emo_models.averaged_training import AveragedTraining, Report, rise_and_fall, train_averaged
+from emo_models.averaging import Average
 from emo_models.emo.training.clips import ClipRecord, TrainingClips, step_generator
 from emo_models.precision import fast_bfloat16
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,57 +62,31 @@ def train_autoencoder(
     model: SmallAutoencoder, config: AutoencoderTraining, clips: TrainingClips, out: Path, *, report: Report
 ) -> SmallAutoencoder:
     """Trains, or goes on from the latest checkpoint below ``out``; returns the model with averaged weights."""
-    nn.Module.to(model, memory_format=torch.channels_last).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=1e-4)
-    average = {k: v.detach().clone() for k, v in model.state_dict().items()}
-    step, history = 0, []
-    found = complete_checkpoints(out / "checkpoints")
-    if found:
-        saved = read_checkpoint(found[-1])
-        model.load_state_dict(saved.tensors["model"])
-        average = {k: v.clone() for k, v in saved.tensors["average"].items()}
-        optimizer.load_state_dict(saved.optimizer)
-        step, history = saved.state["step"], saved.state["history"]
-        report(f"autoencoder: going on from step {step}")
-        if step > config.steps:
-            _freeze_latents(model)
-    began = time.monotonic()
-    total = config.steps + config.decoder_steps
-    while step < total:
-        if step == config.steps:
-            # From here on the averaged model is trained: its latents are the ones that everybody uses.
-            model.load_state_dict(average)
-            _freeze_latents(model)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, config)
+
+    def loss_of(step: int) -> Tensor:
         images, weights = _batch(clips, config, step)
         shape = (len(images), model.config.latent_channels, config.crop // 8, config.crop // 8)
         noise = _noise(shape, config, step)
         with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16 and fast_bfloat16()):
             rebuilt = model(images, noise=noise)[0] if step < config.steps else _decode_noisy(model, images, noise)
-        loss = reconstruction_loss(rebuilt.float(), images, weights, edge_weight=config.edge_weight)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        _average(average, model.state_dict(), min(config.ema, step / (step + 10)))
-        history.append(round(loss.item(), 5))
-        if step % 50 == 0:
-            recent = float(np.mean(history[-50:]))
-            report(f"autoencoder: step {step}/{total} loss {recent:.4f} ({time.monotonic() - began:.0f} s)")
-        if step % config.checkpoint_every == 0 or step in (config.steps, total):
-            write_checkpoint(
-                out / "checkpoints",
-                Checkpoint(
-                    tensors={"model": model.state_dict(), "average": average},
-                    optimizer=optimizer.state_dict(),
-                    state={"step": step, "history": history},
-                    rng=torch.get_rng_state(),
-                ),
-                step=step,
-            )
-    model.load_state_dict(average)
+        return reconstruction_loss(rebuilt.float(), images, weights, edge_weight=config.edge_weight)
+
+    def before_step(step: int, average: Average) -> None:
+        if step == config.steps:
+            # From here on the averaged model is trained: its latents are the ones that everybody uses.
+            model.load_state_dict(average.tensors)
+        if step >= config.steps:
+            _freeze_latents(model)
+
+    settings = AveragedTraining(
+        name="autoencoder",
+        steps=config.steps + config.decoder_steps,
+        rate=lambda step: learning_rate(step, config),
+        ema=config.ema,
+        checkpoint_every=config.checkpoint_every,
+        also_save=(config.steps,),
+    )
+    train_averaged(model, loss_of, settings, out, report=report, before_step=before_step)
     return model.requires_grad_(True).eval()
 
 
@@ -124,7 +95,7 @@ def learning_rate(step: int, config: AutoencoderTraining) -> float:
     steps = config.steps
     if step >= steps:
         step, steps = step - steps, config.decoder_steps
-    return config.lr * min((step + 1) / config.warmup, 1.0) * (1 - step / steps)
+    return config.lr * rise_and_fall(step, steps=steps, warmup=config.warmup)
 
 
 def _freeze_latents(model: SmallAutoencoder) -> None:
@@ -237,11 +208,3 @@ def part_weights(clip: ClipRecord, frame: int, extra: float) -> NDArray[np.float
 def without_parts(clip: ClipRecord, frame: int) -> NDArray[np.float32]:
     """1 everywhere but in the boxes of eyes and mouth, where it is 0, ``float32 [H, W]``."""
     return np.asarray(part_weights(clip, frame, 1.0) == 1, np.float32)
-
-
-def _average(average: dict[str, Tensor], current: dict[str, Tensor], decay: float) -> None:
-    for name, value in current.items():
-        if value.is_floating_point():
-            average[name].lerp_(value.detach(), 1 - decay)
-        else:
-            average[name].copy_(value)

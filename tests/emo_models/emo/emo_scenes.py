@@ -80,4 +80,5 @@ class MovingSquares:
             head_speed=rng.random(count).astype(np.float32),
             reference_index=0,
             mouth_opening=opening,
+            style="photo" if index else "anime",
         )

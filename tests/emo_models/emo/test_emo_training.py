@@ -56,6 +56,7 @@ def clips() -> LatentClips:
         ("audio", {"image", "audio"}),
         ("video", {"image", "audio", "temporal"}),
         ("speed", {"temporal", "speed"}),
+        ("guidance", {"image", "audio", "temporal", "speed"}),
     ],
 )
 def test_each_stage_trains_exactly_its_parts(clips: LatentClips, tmp_path: Path, name: str, trained: set[str]) -> None:
@@ -145,6 +146,21 @@ def test_still_motion_frames_are_the_last_one_before_the_clip(clips: LatentClips
     assert still is not None
     assert torch.equal(still, moving[:, -1:].expand_as(moving))
     assert (moving[:, 0] != moving[:, 1]).any()
+
+
+def test_styles_are_drawn_as_often_as_asked(clips: LatentClips) -> None:
+    def drawn(**weights: float) -> float:
+        plan = stage("video", style_weights=weights, reference_margin=0)
+        batches = [clips.batch(plan, frames=4, motion_frames=2, seed=0, step=step) for step in range(60)]
+        anime = clips.clips[0].latents.float()
+        own = [bool((anime == reference).flatten(1).all(1).any()) for b in batches for reference in b.reference]
+        return float(np.mean(own))
+
+    assert drawn() == pytest.approx(1 / 3, abs=0.12)
+    assert drawn(anime=6.0) == pytest.approx(6 / 8, abs=0.12)
+    assert drawn(photo=0.0) == 1.0
+    with pytest.raises(ValueError, match="weight above 0"):
+        drawn(photo=0.0, anime=0.0)
 
 
 def test_conditions_are_dropped_at_their_rates(clips: LatentClips) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from emo_models.autoencoder.small_autoencoder import to_signed
 from emo_models.emo.audio_encoders import AudioEncoder
 from emo_models.emo.codec import encode_in_pieces
 from emo_models.emo.face_locator import union_mask
+from emo_models.emo.training.clip_store import ClipStore
 from emo_models.emo.training.clips import ClipRecord, TrainingClips, step_generator
 from emo_models.emo.training.config import StageConfig
 from emo_models.emo.training.stages import STAGES
@@ -80,6 +82,7 @@ class LatentClips:
         window: m; that many neighbours are kept on each side.
         downsample: Pixels per latent pixel.
         voices: Factors on the frequencies of the sound; a sample hears one of them.
+        store: Where latents and features are kept and found again; ``None`` makes them anew.
     """
 
     def __init__(
@@ -91,19 +94,30 @@ class LatentClips:
         window: int,
         downsample: int,
         voices: tuple[float, ...] = (1.0,),
+        store: ClipStore | None = None,
     ) -> None:
         self.window, self.downsample = window, downsample
         self.voices = tuple(encoder if voice == 1 else in_other_voice(encoder, voice) for voice in voices)
-        self.clips = [self._prepare(clips[index], vae) for index in range(len(clips))]
+        self.clips = [self._prepare(clips[index], vae, store) for index in range(len(clips))]
 
-    def _prepare(self, record: ClipRecord, vae: Any) -> _Clip:
+    def _prepare(self, record: ClipRecord, vae: Any, store: ClipStore | None) -> _Clip:
+        made = None if store is None else store.read(record)
+        if made is None:
+            made = self._made(record, vae)
+            if store is not None:
+                store.write(record, made)
+        return _Clip(record, made["latents"], tuple(made[f"audio.{i}"] for i in range(len(self.voices))))
+
+    def _made(self, record: ClipRecord, vae: Any) -> dict[str, Tensor]:
         pieces = [
             encode_in_pieces(vae, to_signed(torch.from_numpy(np.array(record.frames[i : i + 32])))).half()
             for i in range(0, len(record.frames), 32)
         ]
         last = len(record.frames) + self.window
-        audio = tuple(encoder.window(record.audio, -self.window, last) for encoder in self.voices)
-        return _Clip(record, torch.cat(pieces), audio)
+        audio = {
+            f"audio.{i}": encoder.window(record.audio, -self.window, last) for i, encoder in enumerate(self.voices)
+        }
+        return {"latents": torch.cat(pieces), **audio}
 
     def batch(
         self, stage: StageConfig, *, frames: int, motion_frames: int, seed: int, step: int, rank: int = 0
@@ -129,7 +143,7 @@ class LatentClips:
         self, stage: StageConfig, frames: int, motion_frames: int, rng: np.random.Generator, own: bool
     ) -> dict[str, Tensor | None]:
         declared = STAGES[stage.name]
-        clip = self.clips[int(rng.integers(len(self.clips)))]
+        clip = self._draw_clip(stage.style_weights, rng)
         count = len(clip.latents)
         if declared.temporal:
             room = motion_frames + (frames if own else 0)
@@ -175,6 +189,14 @@ class LatentClips:
             "gate_motion": _gate(rng, stage.drop_motion),
             "gate_speed": _gate(rng, stage.drop_speed),
         }
+
+    def _draw_clip(self, style_weights: Mapping[str, float], rng: np.random.Generator) -> _Clip:
+        if not style_weights:
+            return self.clips[int(rng.integers(len(self.clips)))]
+        weights = np.array([style_weights.get(clip.record.style, 1.0) for clip in self.clips])
+        if not weights.any():
+            raise ValueError(f"expected clips of a style with a weight above 0, found none in {dict(style_weights)}")
+        return self.clips[int(rng.choice(len(self.clips), p=weights / weights.sum()))]
 
     def _region(self, record: ClipRecord, *, white: bool, rng: np.random.Generator) -> Tensor:
         height, width = record.frames.shape[1:3]

@@ -24,6 +24,7 @@ class ClipRecord:
         head_speed: Degrees per frame, ``float32 [T]``.
         reference_index: The frame that serves as the portrait in evaluation.
         mouth_opening: True opening ``float32 [T]`` in any unit, for diagnostics, where it is known.
+        style: What kind of picture it is, such as ``"anime"``; empty where nobody says.
     """
 
     id: str
@@ -35,6 +36,7 @@ class ClipRecord:
     head_speed: NDArray[np.float32]
     reference_index: int
     mouth_opening: NDArray[np.float32] | None = None
+    style: str = ""
 
 
 class TrainingClips(Protocol):

@@ -18,7 +18,8 @@ class StageConfig:
     """One stage. The paper-literal value of every choice it leaves open is named.
 
     Attributes:
-        name: ``"image"``, ``"audio"`` (optional sub-stage: audio on single frames), ``"video"`` or ``"speed"``.
+        name: ``"image"``, ``"audio"`` (optional sub-stage: audio on single frames), ``"video"``, ``"speed"`` or
+            ``"guidance"`` (optional last stage).
         steps: Optimizer steps.
         clips: Clips per step and process; paper 48 images, then 4 clips.
         frames: Frames per clip; independent of each other in ``image`` and ``audio``. 0 means the model's f.
@@ -45,6 +46,10 @@ class StageConfig:
             has its own, between 0 and this. Literal 0.
         own_motion: Probability that a step's motion frames are not the real ones but the network's own picture of them;
             see `training.own_motion`. Literal 0.
+        style_weights: How often clips of a style are drawn, relative to 1 for the others; ``{"anime": 3}``. Literal
+            none.
+        built_in_guidance: Audio guidance of this scale becomes part of the weights; see `training.built_in_guidance`.
+            Literal 1.
     """
 
     name: str
@@ -70,12 +75,21 @@ class StageConfig:
     still_motion: float = 0.0
     motion_noise: float = 0.0
     own_motion: float = 0.0
+    style_weights: dict[str, float] = field(default_factory=dict)
+    built_in_guidance: float = 1.0
 
     def __post_init__(self) -> None:
         if self.name not in STAGES:
             raise ValueError(f"expected a stage among {', '.join(STAGES)}, found {self.name!r}")
         if self.timesteps not in {"uniform", "logit_normal"}:
             raise ValueError(f"expected timesteps to be uniform or logit_normal, found {self.timesteps!r}")
+        if any(weight < 0 for weight in self.style_weights.values()):
+            raise ValueError(f"expected style_weights of at least 0, found {self.style_weights}")
+        if self.built_in_guidance != 1.0 and self.name != "guidance":
+            raise ValueError(
+                f"expected built_in_guidance 1 in stage {self.name}, found {self.built_in_guidance}; "
+                "it belongs into the stage guidance"
+            )
 
 
 OPTIMIZERS = ("adamw", "muon")
@@ -107,10 +121,11 @@ class TrainConfig:
             and longer throats. Speech encoders that cannot do so refuse anything but 1.
         autoencoder: How the small autoencoder is trained when none is given.
         speech_net: How the small speech encoder is trained, for presets that have it.
-        refiner: How the portrait refiner is trained after the stages; no steps means none.
-        autoencoder_folder: A trained autoencoder; empty trains one first.
+        refiner: How the portrait refiner is trained after the stages; no steps keeps what ``start_from``
+            has, or none.
+        autoencoder_folder: A trained autoencoder; empty takes the one beside ``start_from``, or trains one first.
         weights_dtype: Of the saved pipeline, ``"float32"`` or ``"float16"`` for half the size; training keeps float32.
-        start_from: Folder of an `EMOModel` to start from; empty starts from the seed.
+        start_from: Folder of a saved pipeline to start from; empty starts from the seed.
     """
 
     preset: str
@@ -151,6 +166,8 @@ class TrainConfig:
             raise ValueError("expected at least one factor in voices, found none; 1 is the voice itself")
         if not self.stages:
             raise ValueError("expected at least one stage, found none")
+        if any(stage.built_in_guidance != 1.0 for stage in self.stages[:-1]):
+            raise ValueError("expected built_in_guidance in the last stage only; a later one would unlearn it")
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> TrainConfig:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_signed
 from emo_models.autoencoder.training import reconstruct, region_psnr, train_autoencoder, write_facts
@@ -16,13 +17,14 @@ from emo_models.emo.audio_encoders import LogMelEncoder, load_audio_encoder
 from emo_models.emo.building import build_autoencoder, build_model, build_refiner, preset_named
 from emo_models.emo.codec import encode_images
 from emo_models.emo.model import EMOModel
-from emo_models.emo.pipeline import EMOPipeline
+from emo_models.emo.pipeline import INDEX_NAME, EMOPipeline
 from emo_models.emo.portrait_refiner import PortraitRefiner
 from emo_models.emo.presets import Preset
 from emo_models.emo.schedulers import NoiseSchedule, make_scheduler
 from emo_models.emo.speech_net import SpeechNetEncoder
 from emo_models.emo.speed_layers import bucket_layout
 from emo_models.emo.training.batches import LatentClips
+from emo_models.emo.training.clip_store import ClipStore, EveryNth
 from emo_models.emo.training.clips import TrainingClips
 from emo_models.emo.training.config import StageConfig, TrainConfig
 from emo_models.emo.training.diagnostics import audio_gap, check_speech, motion_dependence, probe_batch, spread_clips
@@ -53,8 +55,7 @@ def run_training(
     model = _model(config, preset, data, vae)
     schedule = NoiseSchedule(preset.schedule)
     report(f"preparing latents and speech features of {len(data)} clips")
-    window, downsample = model.config.window, model.config.downsample
-    latents = LatentClips(data, vae, encoder, window=window, downsample=downsample, voices=config.voices)
+    latents = _prepared(config, data, vae, encoder, model, out, accelerator)
     pipeline = EMOPipeline(
         model,
         vae,
@@ -74,10 +75,45 @@ def run_training(
     curve_picture(trainer.history, trainer.values, out / "loss.png")
     with trainer.average.applied(model):
         pipeline.model.eval()
+        pipeline.facts["sampling"] = _sampling(config, preset)
         pipeline.refiner = _refiner(config, pipeline, latents, schedule, out, report)
-        pipeline.facts["steps"] = trainer.progress.total
+        pipeline.facts["steps"] = _steps_before(config) + trainer.progress.total
         pipeline.save_pretrained(out / "pipeline", dtype=getattr(torch, config.weights_dtype))
     return out / "pipeline"
+
+
+def _sampling(config: TrainConfig, preset: Preset) -> dict[str, Any]:
+    """How the weights are to be sampled: what guidance they have built in needs no pass of its own."""
+    if config.stages[-1].built_in_guidance == 1.0:
+        return preset.sampling
+    return {**preset.sampling, "audio_guidance": 1.0}
+
+
+def _steps_before(config: TrainConfig) -> int:
+    """How long the weights that training starts from were trained, as far as they say."""
+    index = Path(config.start_from) / INDEX_NAME
+    if not config.start_from or not index.is_file():
+        return 0
+    return int(json.loads(index.read_text("utf-8")).get("steps", 0))
+
+
+def _prepared(
+    config: TrainConfig,
+    data: TrainingClips,
+    vae: Any,
+    encoder: Any,
+    model: EMOModel,
+    out: Path,
+    accelerator: Accelerator,
+) -> LatentClips:
+    window, downsample = model.config.window, model.config.downsample
+    store = ClipStore(out / "prepared", vae=vae, encoder=encoder, settings=(window, config.voices))
+    options: dict[str, Any] = {"window": window, "downsample": downsample, "voices": config.voices, "store": store}
+    if accelerator.num_processes > 1:
+        share = EveryNth(data, first=accelerator.process_index, n=accelerator.num_processes)
+        LatentClips(share, vae, encoder, **options)
+        accelerator.wait_for_everyone()
+    return LatentClips(data, vae, encoder, **options)
 
 
 def _silent(line: str) -> None:
@@ -141,7 +177,9 @@ def _autoencoder(config: TrainConfig, preset: Preset, data: TrainingClips, out: 
         return AutoencoderKL.from_pretrained(
             config.autoencoder_folder, local_files_only=True, use_safetensors=True
         ).eval()
-    folder = Path(config.autoencoder_folder) if config.autoencoder_folder else out / "autoencoder" / "final"
+    folder = out / "autoencoder" / "final"
+    if config.autoencoder_folder or config.start_from:
+        folder = Path(config.autoencoder_folder or Path(config.start_from) / "vae")
     if (folder / "config.json").is_file():
         return load_module(SmallAutoencoder, folder)
     report("training the autoencoder")
@@ -185,7 +223,8 @@ def _refiner(
     report: Report,
 ) -> PortraitRefiner | None:
     if not config.refiner.steps:
-        return None
+        kept = Path(config.start_from) / "refiner"
+        return load_module(PortraitRefiner, kept) if config.start_from and kept.is_dir() else None
     report("training the portrait refiner")
     drawn = draw_clips(pipeline.model, pipeline.vae, latents, schedule, config.refiner, report=report)
     refiner = train_refiner(build_refiner(seed=config.seed), config.refiner, drawn, out / "refiner", report=report)

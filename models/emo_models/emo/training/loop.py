@@ -14,12 +14,13 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, extract_model_from_parallel
 from torch import Tensor, nn
 
+from emo_models.averaging import Average
 from emo_models.checkpoints import Checkpoint, complete_checkpoints, read_checkpoint, write_checkpoint
 from emo_models.emo.conditions import Gates
 from emo_models.emo.model import EMOModel
 from emo_models.emo.schedulers import NoiseSchedule
-from emo_models.emo.training.averaging import Average
 from emo_models.emo.training.batches import Batch, LatentClips
+from emo_models.emo.training.built_in_guidance import audio_push, frozen_copy
 from emo_models.emo.training.clips import step_generator
 from emo_models.emo.training.config import StageConfig, TrainConfig
 from emo_models.emo.training.loss import denoising_loss, draw_timesteps
@@ -79,6 +80,7 @@ class Trainer:
         self.history: list[list[float]] = []
         self.values: list[dict[str, Any]] = []
         self.progress = Progress()
+        self.teacher: EMOModel | None = None
 
     def run(self) -> None:
         """Trains to the end, going on from the latest checkpoint below ``out`` if there is one."""
@@ -99,6 +101,7 @@ class Trainer:
         if self.progress.step == 0 and self.progress.total:
             # Averaged weights are what a stage leaves behind; parts that the next one freezes stay as they are then.
             self.model.load_state_dict(self.average.tensors)
+        self._find_teacher(stage)
         self.report(describe(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale))
         self.report(f"  mixed precision: {self.accelerator.mixed_precision}")
         groups = parameter_groups(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale)
@@ -124,6 +127,13 @@ class Trainer:
             self.history.append([self.progress.total, float(loss.detach())])
             self._after_step(stage, prepared, began, first)
 
+    def _find_teacher(self, stage: StageConfig) -> None:
+        """The weights at the stage's start, where it needs them; a checkpoint brings its own."""
+        if stage.built_in_guidance == 1.0:
+            self.teacher = None
+        elif self.teacher is None:
+            self.teacher = frozen_copy(self.model).to(self.accelerator.device)
+
     def _loss(self, model: Any, stage: StageConfig, step: int) -> Tensor:
         config = self.model.config
         frames = stage.frames or config.frames
@@ -136,7 +146,7 @@ class Trainer:
             rank=self.accelerator.process_index,
         )
         return clip_loss(model, batch, stage, self.schedule, generator=self._generator(stage, step),
-                         device=self.accelerator.device)  # fmt: skip
+                         device=self.accelerator.device, teacher=self.teacher)  # fmt: skip
 
     def _generator(self, stage: StageConfig, step: int) -> torch.Generator:
         rank = self.accelerator.process_index
@@ -167,10 +177,13 @@ class Trainer:
 
     def _save(self, optimizer: Any) -> None:
         progress = self.progress
+        tensors = {"model": self.model.state_dict(), "average": self.average.tensors}
+        if self.teacher is not None:
+            tensors["teacher"] = self.teacher.state_dict()
         write_checkpoint(
             self.out / "checkpoints",
             Checkpoint(
-                tensors={"model": self.model.state_dict(), "average": self.average.tensors},
+                tensors=tensors,
                 optimizer=optimizer.state_dict(),
                 state={
                     "stage": progress.stage,
@@ -187,6 +200,10 @@ class Trainer:
     def _restore(self, saved: Checkpoint) -> None:
         self.model.load_state_dict(dict(saved.tensors["model"]))
         self.average.load(saved.tensors["average"])
+        if "teacher" in saved.tensors:
+            self.teacher = frozen_copy(self.model)
+            self.teacher.load_state_dict(dict(saved.tensors["teacher"]))
+            self.teacher.to(self.accelerator.device)
         torch.set_rng_state(saved.rng)
         state = saved.state
         self.progress = Progress(stage=state["stage"], step=state["step"], total=state["total"])
@@ -237,10 +254,12 @@ def clip_loss(
     *,
     generator: torch.Generator,
     device: torch.device | str = "cpu",
+    teacher: EMOModel | None = None,
 ) -> Tensor:
     """Loss of one batch: time and noise are drawn on the CPU from ``generator``.
 
-    With temporal modules all frames of a clip share a time; independent images have their own.
+    With temporal modules all frames of a clip share a time; independent images have their own. ``teacher`` is there
+    where the stage builds guidance in.
     """
     declared = STAGES[stage.name]
     b, f = batch.latents.shape[:2]
@@ -265,21 +284,25 @@ def clip_loss(
         )
     elif motion is not None and stage.motion_noise:
         motion = noisy_motion(parts, motion, reference, largest=stage.motion_noise, generator=generator)
-    prediction = model(
-        schedule.add_noise(clean, noise, times),
-        times,
-        reference=reference,
-        motion=motion,
-        audio=None if batch.audio is None else batch.audio.to(device),
-        mask=mask,
-        speed=None if batch.speed is None else batch.speed.to(device),
-        gates=gates,
-        temporal=declared.temporal,
-    )
+    noisy = schedule.add_noise(clean, noise, times)
+    given: dict[str, Any] = {
+        "reference": reference,
+        "motion": motion,
+        "audio": None if batch.audio is None else batch.audio.to(device),
+        "mask": mask,
+        "speed": None if batch.speed is None else batch.speed.to(device),
+        "gates": gates,
+    }
+    prediction = model(noisy, times, **given, temporal=declared.temporal)
+    target = schedule.target(clean, noise, times)
+    if teacher is not None:
+        with torch.no_grad():
+            conditions = teacher.prepare(**given)
+        target = target + (stage.built_in_guidance - 1) * audio_push(teacher, noisy, times, conditions)
     snr = None if stage.min_snr_gamma is None else schedule.min_snr_weight(times, gamma=stage.min_snr_gamma)
     return denoising_loss(
         prediction,
-        schedule.target(clean, noise, times),
+        target,
         mouth=batch.mouth.to(device),
         eyes=batch.eyes.to(device),
         mouth_weight=stage.mouth_weight,

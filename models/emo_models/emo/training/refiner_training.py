@@ -7,7 +7,6 @@ stay where they were and everything else fades as it does in use. The refiner le
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,25 +14,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from emo_models.autoencoder.small_autoencoder import to_bytes, to_signed
 from emo_models.autoencoder.training import part_weights, reconstruction_loss, without_parts
-from emo_models.checkpoints import Checkpoint, complete_checkpoints, read_checkpoint, write_checkpoint
+from emo_models.averaged_training import AveragedTraining, Report, rise_and_fall, train_averaged
 from emo_models.emo.codec import decode_latents, encode_images
 from emo_models.emo.guidance import Guidance
 from emo_models.emo.model import EMOModel
 from emo_models.emo.portrait_refiner import PortraitRefiner
 from emo_models.emo.schedulers import NoiseSchedule
-from emo_models.emo.training.averaging import Average
 from emo_models.emo.training.clips import ClipRecord, step_generator
 from emo_models.emo.training.own_motion import redraw
 
 if TYPE_CHECKING:
     # That module needs the settings below.
     from emo_models.emo.training.batches import LatentClips
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,51 +188,30 @@ def train_refiner(
     model: PortraitRefiner, config: RefinerTraining, drawn: list[DrawnClip], out: Path, *, report: Report
 ) -> PortraitRefiner:
     """Trains, or goes on from the latest checkpoint below ``out``; returns the model with averaged weights."""
-    nn.Module.to(model, memory_format=torch.channels_last).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=1e-4)
-    average = Average(model, config.ema)
-    step, history = 0, []
-    found = complete_checkpoints(out / "checkpoints")
-    if found:
-        saved = read_checkpoint(found[-1])
-        model.load_state_dict(dict(saved.tensors["model"]))
-        average.load(saved.tensors["average"])
-        optimizer.load_state_dict(saved.optimizer)
-        step, history = saved.state["step"], saved.state["history"]
-        report(f"refiner: going on from step {step}")
-    began = time.monotonic()
-    while step < config.steps:
-        rise, fall = min((step + 1) / config.warmup, 1.0), 1 - step / config.steps
-        for group in optimizer.param_groups:
-            group["lr"] = config.lr * rise * fall
+
+    def loss_of(step: int) -> Tensor:
         frames, portraits, truth, weights = refiner_batch(drawn, config, step)
-        loss = reconstruction_loss(model(frames, portraits), truth, weights, edge_weight=config.edge_weight)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        average.update(model, step)
-        history.append(round(loss.item(), 5))
-        if step % 50 == 0:
-            before = reconstruction_loss(frames, truth, weights, edge_weight=config.edge_weight).item()
-            report(
-                f"refiner: step {step}/{config.steps} loss {np.mean(history[-50:]):.4f} (of the last batch "
-                f"{history[-1]:.4f}, unrefined {before:.4f}; {time.monotonic() - began:.0f} s)"
-            )
-        if step % config.checkpoint_every == 0 or step == config.steps:
-            write_checkpoint(
-                out / "checkpoints",
-                Checkpoint(
-                    tensors={"model": model.state_dict(), "average": average.tensors},
-                    optimizer=optimizer.state_dict(),
-                    state={"step": step, "history": history},
-                    rng=torch.get_rng_state(),
-                ),
-                step=step,
-            )
-    model.load_state_dict(average.tensors)
+        return reconstruction_loss(model(frames, portraits), truth, weights, edge_weight=config.edge_weight)
+
+    settings = AveragedTraining(
+        name="refiner",
+        steps=config.steps,
+        rate=lambda step: config.lr * rise_and_fall(step, steps=config.steps, warmup=config.warmup),
+        ema=config.ema,
+        checkpoint_every=config.checkpoint_every,
+    )
+    report(f"refiner: loss of frames as they are drawn {unrefined_loss(drawn, config):.4f}")
+    train_averaged(model, loss_of, settings, out, report=report)
     return model.eval()
+
+
+def unrefined_loss(drawn: list[DrawnClip], config: RefinerTraining, *, batches: int = 8) -> float:
+    """What the loss would be if the refiner changed nothing, over a few batches."""
+    losses = []
+    for step in range(batches):
+        frames, _, truth, weights = refiner_batch(drawn, config, step)
+        losses.append(reconstruction_loss(frames, truth, weights, edge_weight=config.edge_weight).item())
+    return float(np.mean(losses))
 
 
 def refiner_batch(drawn: list[DrawnClip], config: RefinerTraining, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

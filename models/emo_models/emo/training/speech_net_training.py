@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from emo_models.averaging import Average
 from emo_models.emo.log_mel import RATE, LogMelEncoder
 from emo_models.emo.speech_net import SpeechNet, SpeechNetEncoder
-from emo_models.emo.training.averaging import Average
 from emo_models.emo.training.clips import ClipRecord, TrainingClips, step_generator
 from emo_models.emo.training.mouth_reader import correlation
 

@@ -2,7 +2,8 @@
 
 Paper (section 3.3): image pretraining trains Backbone, ReferenceNet and Face Locator; video training brings in temporal
 modules and audio layers; the last stage trains temporal modules and speed layers only, so that motion driven by speed
-cannot weaken the audio. ``audio`` is an optional stage between the first two: audio layers on single frames.
+cannot weaken the audio. Two optional ones are ours: ``audio`` between the first two, audio layers on single frames; and
+``guidance`` at the end, which trains everything to draw in one pass what audio guidance needs two for.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ STAGES: dict[str, Stage] = {
     "audio": Stage(new=frozenset({"audio"}), kept=frozenset({"image"}), hears=True),
     "video": Stage(new=frozenset({"audio", "temporal"}), kept=frozenset({"image"}), temporal=True, hears=True),
     "speed": Stage(new=frozenset({"temporal", "speed"}), temporal=True, hears=True, paced=True),
+    "guidance": Stage(
+        new=frozenset({"audio", "temporal", "speed"}), kept=frozenset({"image"}), temporal=True, hears=True, paced=True
+    ),
 }
 
 

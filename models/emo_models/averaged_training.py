@@ -1,0 +1,116 @@
+"""The training loop that small networks share: averaged weights, checkpoints, and going on where a run stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from emo_models.averaging import Average
+from emo_models.checkpoints import Checkpoint, complete_checkpoints, read_checkpoint, write_checkpoint
+
+Report = Callable[[str], None]
+BeforeStep = Callable[[int, Average], None]
+"""(step, averaged weights so far), called before each step and again after a resume: for phases within a training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AveragedTraining:
+    """What the loop needs to know besides the loss.
+
+    Attributes:
+        name: What is trained, for the user.
+        steps: Optimizer steps.
+        rate: Learning rate of a step, from 0.
+        ema: Decay of the averaged weights.
+        checkpoint_every: Steps.
+        report_every: Steps.
+        also_save: Steps after which a checkpoint is written besides.
+    """
+
+    name: str
+    steps: int
+    rate: Callable[[int], float]
+    ema: float
+    checkpoint_every: int
+    report_every: int = 50
+    also_save: tuple[int, ...] = ()
+
+
+def rise_and_fall(step: int, *, steps: int, warmup: int) -> float:
+    """Share of the highest learning rate at a step: linear rise over ``warmup`` steps, linear fall to zero at the end.
+
+    >>> [round(rise_and_fall(step, steps=10, warmup=2), 2) for step in (0, 1, 5, 9)]
+    [0.5, 0.9, 0.5, 0.1]
+    """
+    return min((step + 1) / warmup, 1.0) * (1 - step / steps)
+
+
+def train_averaged(
+    model: nn.Module,
+    loss_of: Callable[[int], Tensor],
+    settings: AveragedTraining,
+    out: Path,
+    *,
+    report: Report,
+    before_step: BeforeStep | None = None,
+) -> None:
+    """Trains with AdamW, or goes on from the latest checkpoint below ``out``; leaves the averaged weights in the model.
+
+    Args:
+        model: Trained in place; channels last and in train mode from here on.
+        loss_of: The loss of a step, a function of the step and the model's weights alone, so that a resumed run has
+            the same curve.
+        settings: Steps, rates, averages.
+        out: Folder for checkpoints.
+        report: Called with lines for the user.
+        before_step: Called before each step.
+    """
+    nn.Module.to(model, memory_format=torch.channels_last).train()
+    # Before anything is frozen: a phase may train fewer weights, and a checkpoint has one layout.
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.rate(0), betas=(0.9, 0.99), weight_decay=1e-4)
+    average = Average(model, settings.ema)
+    step, history = 0, []
+    found = complete_checkpoints(out / "checkpoints")
+    if found:
+        saved = read_checkpoint(found[-1])
+        model.load_state_dict(dict(saved.tensors["model"]))
+        average.load(saved.tensors["average"])
+        optimizer.load_state_dict(saved.optimizer)
+        step, history = saved.state["step"], saved.state["history"]
+        report(f"{settings.name}: going on from step {step}")
+    began = time.monotonic()
+    while step < settings.steps:
+        if before_step is not None:
+            before_step(step, average)
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate(step)
+        loss = loss_of(step)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        average.update(model, step)
+        history.append(round(loss.item(), 5))
+        if step % settings.report_every == 0:
+            recent = float(np.mean(history[-settings.report_every :]))
+            seconds = time.monotonic() - began
+            report(f"{settings.name}: step {step}/{settings.steps} loss {recent:.4f} ({seconds:.0f} s)")
+        if step % settings.checkpoint_every == 0 or step in (*settings.also_save, settings.steps):
+            write_checkpoint(
+                out / "checkpoints",
+                Checkpoint(
+                    tensors={"model": model.state_dict(), "average": average.tensors},
+                    optimizer=optimizer.state_dict(),
+                    state={"step": step, "history": history},
+                    rng=torch.get_rng_state(),
+                ),
+                step=step,
+            )
+    model.load_state_dict(average.tensors)

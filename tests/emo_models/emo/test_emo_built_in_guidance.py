@@ -1,0 +1,142 @@
+"""Guidance as part of the weights: the target, the teacher, resuming, and what the saved pipeline then says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from emo_scenes import TINY, MovingSquares, awake_model, random_inputs
+
+from emo_models.emo.audio_encoders import LogMelEncoder
+from emo_models.emo.building import build_autoencoder, build_model, build_pipeline, build_refiner
+from emo_models.emo.conditions import Gates
+from emo_models.emo.guidance import Guidance
+from emo_models.emo.model import EMOModel
+from emo_models.emo.pipeline import EMOPipeline, recommended_sampling
+from emo_models.emo.schedulers import NoiseSchedule
+from emo_models.emo.training import run
+from emo_models.emo.training.batches import LatentClips
+from emo_models.emo.training.built_in_guidance import audio_push, frozen_copy
+from emo_models.emo.training.config import StageConfig, TrainConfig
+from emo_models.emo.training.loop import Trainer, clip_loss
+
+
+def stage(steps: int = 2, **options: object) -> StageConfig:
+    values = {"lr": 1e-3, "warmup": 1, "clips": 2, "min_snr_gamma": None, "built_in_guidance": 3.0, **options}
+    return StageConfig(name="guidance", steps=steps, **values)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def clips() -> LatentClips:
+    encoder = LogMelEncoder(fps=25.0, bands=8, steps=2)
+    return LatentClips(MovingSquares(), build_autoencoder(TINY), encoder, window=1, downsample=8)
+
+
+@torch.no_grad()
+def test_a_prediction_with_the_push_is_a_guided_prediction() -> None:
+    model = awake_model()
+    inputs = random_inputs()
+    latents, times = inputs.pop("latents"), inputs.pop("timesteps")
+    conditions = model.prepare(**inputs)
+    guidance = Guidance(audio=3.0)
+    guided = guidance.combine(
+        model.backbone(latents.repeat(2, 1, 1, 1, 1), times.repeat(2), conditions.for_passes(guidance.passes))
+    )
+    push = audio_push(frozen_copy(model), latents, times, conditions)
+    assert push.abs().max() > 1e-3
+    torch.testing.assert_close(model.backbone(latents, times, conditions) + 2.0 * push, guided, atol=1e-5, rtol=1e-4)
+
+
+def test_who_hears_nothing_is_not_pushed() -> None:
+    model = awake_model()
+    inputs = random_inputs()
+    latents, times = inputs.pop("latents"), inputs.pop("timesteps")
+    conditions = model.prepare(**inputs, gates=Gates(audio=torch.tensor([1.0, 0.0])))
+    push = audio_push(frozen_copy(model), latents, times, conditions)
+    assert push[0].any()
+    assert not push[1].any()
+
+
+def test_the_teacher_does_not_learn() -> None:
+    model = awake_model()
+    teacher = frozen_copy(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1.0)
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+    fresh = awake_model().state_dict()
+    assert all(torch.equal(value, fresh[name]) for name, value in teacher.state_dict().items())
+
+
+def test_training_brings_one_pass_to_what_two_passes_gave(clips: LatentClips, tmp_path: Path) -> None:
+    """Data without a word to say about it: the target's noise is kept small by one clip and the same steps again."""
+    model = awake_model()
+    plan = stage(drop_reference=0, drop_audio=0, drop_motion=0, drop_speed=1, white_region=1, reference_margin=0)
+    schedule = NoiseSchedule(TINY.schedule)
+    batch = clips.batch(plan, frames=4, motion_frames=2, seed=0, step=0)
+    teacher = frozen_copy(model)
+
+    def loss(student: EMOModel, guidance: float) -> torch.Tensor:
+        return clip_loss(student, batch, replace(plan, built_in_guidance=guidance), schedule,
+                         generator=torch.Generator().manual_seed(0), teacher=teacher)  # fmt: skip
+
+    with torch.no_grad():
+        before = float(loss(model, 3.0))
+        assert float(loss(model, 1.0)) != pytest.approx(before, rel=1e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(40):
+        optimizer.zero_grad()
+        loss(model, 3.0).backward()
+        optimizer.step()
+    with torch.no_grad():
+        assert float(loss(model, 3.0)) < 0.5 * before
+
+
+def test_resumed_training_has_the_teacher_it_began_with(clips: LatentClips, tmp_path: Path) -> None:
+    plan = TrainConfig(preset="tiny", stages=(stage(3),), log_every=1, checkpoint_every=1)
+
+    def trainer(folder: str, *, seed: int, stop: int | None = None) -> Trainer:
+        def report(line: str) -> None:
+            if stop is not None and len(made.history) == stop:
+                raise InterruptedError
+
+        made = Trainer(plan, build_model(TINY, seed=seed), clips, NoiseSchedule(TINY.schedule), tmp_path / folder,
+                       report=report)  # fmt: skip
+        return made
+
+    whole = trainer("whole", seed=0)
+    whole.run()
+    with pytest.raises(InterruptedError):
+        trainer("cut", seed=0, stop=2).run()
+    resumed = trainer("cut", seed=9)
+    resumed.run()
+    assert resumed.history == whole.history
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+
+
+def test_the_saved_pipeline_asks_for_no_pass_that_its_weights_have_built_in(tmp_path: Path) -> None:
+    start = tmp_path / "start"
+    pipeline = build_pipeline(TINY)
+    pipeline.refiner = build_refiner(seed=0)
+    pipeline.facts["steps"] = 40
+    pipeline.save_pretrained(start)
+    plan = TrainConfig(preset="tiny", stages=(stage(),), reader_steps=0, start_from=str(start))
+    made = EMOPipeline.from_pretrained(run(plan, MovingSquares(), tmp_path / "out"))
+    assert recommended_sampling(made.facts).guidance.audio == 1.0
+    assert made.facts["steps"] == 42
+    # What a refined pipeline is started from comes along: refiner, autoencoder and speech encoder.
+    assert made.refiner is not None
+    for name, value in pipeline.vae.state_dict().items():
+        assert torch.equal(value, made.vae.state_dict()[name]), name
+
+
+def test_only_the_last_stage_may_build_guidance_in() -> None:
+    with pytest.raises(ValueError, match="stage guidance"):
+        StageConfig(name="video", steps=1, built_in_guidance=2.0)
+    with pytest.raises(ValueError, match="last stage"):
+        TrainConfig(preset="tiny", stages=(stage(), StageConfig(name="speed", steps=1)))
+    with pytest.raises(ValueError, match="style_weights"):
+        stage(style_weights={"anime": -1.0})

@@ -1,0 +1,84 @@
+"""Prepared clips on disk: made once, shared among processes, never stale."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from emo_scenes import TINY, MovingSquares
+
+from emo_models.emo.audio_encoders import LogMelEncoder
+from emo_models.emo.building import build_autoencoder
+from emo_models.emo.training.batches import LatentClips
+from emo_models.emo.training.clip_store import ClipStore, EveryNth
+
+MEL = LogMelEncoder(fps=25.0, bands=8, steps=2)
+VOICES = (1.0, 1.1)
+
+
+def store(folder: Path, vae: Any, settings: object = VOICES) -> ClipStore:
+    return ClipStore(folder, vae=vae, encoder=MEL, settings=settings)
+
+
+def prepared(clips: Any, vae: Any, kept: ClipStore | None) -> LatentClips:
+    return LatentClips(clips, vae, MEL, window=1, downsample=8, voices=VOICES, store=kept)
+
+
+def test_what_is_read_is_what_was_made(tmp_path: Path) -> None:
+    vae = build_autoencoder(TINY)
+    kept = store(tmp_path, vae)
+    plain, made = prepared(MovingSquares(), vae, None), prepared(MovingSquares(), vae, kept)
+    # Without an autoencoder nothing can be made: all of it comes from the files.
+    read = prepared(MovingSquares(), None, kept)
+    for other in (made, read):
+        for a, b in zip(plain.clips, other.clips, strict=True):
+            assert torch.equal(a.latents, b.latents)
+            assert a.latents.dtype == b.latents.dtype
+            assert all(torch.equal(x, y) for x, y in zip(a.audio, b.audio, strict=True))
+
+
+def test_processes_make_a_share_each(tmp_path: Path) -> None:
+    vae = build_autoencoder(TINY)
+    kept = store(tmp_path, vae)
+    clips = MovingSquares()
+    shares = [EveryNth(clips, first=rank, n=2) for rank in range(2)]
+    assert [[share[i].id for i in range(len(share))] for share in shares] == [["0", "2"], ["1"]]
+    for share in shares:
+        prepared(share, vae, kept)
+    assert len(list(tmp_path.iterdir())) == 3
+    assert [clip.record.id for clip in prepared(clips, None, kept).clips] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("what", ["frames", "audio", "autoencoder", "settings"])
+def test_nothing_stale_is_found(tmp_path: Path, what: str) -> None:
+    vae = build_autoencoder(TINY)
+    record = MovingSquares()[0]
+    kept = store(tmp_path, vae)
+    kept.write(record, {"latents": torch.zeros(1)})
+    assert kept.read(record) is not None
+    if what == "frames":
+        frames = record.frames.copy()
+        frames[3, 5, 7, 1] += 1
+        assert kept.read(replace(record, frames=frames)) is None
+    elif what == "audio":
+        assert kept.read(replace(record, audio=record.audio * np.float32(0.5))) is None
+    elif what == "autoencoder":
+        with torch.no_grad():
+            next(vae.parameters()).add_(1e-3)
+        assert store(tmp_path, vae).read(record) is None
+    else:
+        assert store(tmp_path, vae, (1.0, 1.2)).read(record) is None
+
+
+def test_a_file_that_was_not_finished_is_no_file(tmp_path: Path) -> None:
+    vae = build_autoencoder(TINY)
+    kept = store(tmp_path, vae)
+    record = MovingSquares()[0]
+    kept.write(record, {"latents": torch.zeros(1)})
+    (path,) = tmp_path.iterdir()
+    path.rename(path.with_suffix(".77.writing"))
+    assert kept.read(record) is None
