@@ -31,8 +31,6 @@ class PortraitRefiner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         blocks: Residual blocks at a quarter of the size, for frame and portrait each.
         fine_width: Channels at half the size, where pictures are blended.
         fine_blocks: Residual blocks there.
-        overview_blocks: Residual blocks at a sixteenth of the size, where a place learns how the rest of the face has
-            moved: eyes behind glasses are hard to find on their own. 0 leaves that out.
     """
 
     # diffusers gives attribute access to the arguments below; its own annotation says a plain dict.
@@ -40,13 +38,7 @@ class PortraitRefiner(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     @register_to_config  # type: ignore[misc, untyped-decorator, unused-ignore]
     def __init__(
-        self,
-        width: int = 48,
-        match_width: int = 32,
-        blocks: int = 2,
-        fine_width: int = 32,
-        fine_blocks: int = 3,
-        overview_blocks: int = 0,
+        self, width: int = 48, match_width: int = 32, blocks: int = 2, fine_width: int = 32, fine_blocks: int = 3
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
         pixels = 3 * CELL**2
@@ -63,7 +55,6 @@ class PortraitRefiner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         nn.init.constant_(self.distance.log_slope, -2.0)
         joined = width + match_width + 2
         self.settle = nn.Sequential(nn.Conv2d(joined, width, 3, padding=1), PlainBlock(width))
-        self.overview = Overview(width, blocks=overview_blocks) if overview_blocks else None
         self.to_shift = nn.Conv2d(width, 2, 3, padding=1)
         self.to_fine = nn.Conv2d(width, fine_width * 4, 1)
         self.blend = nn.Sequential(
@@ -90,8 +81,6 @@ class PortraitRefiner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         seen, known = self.look(frames), self.look(portrait)
         flow, found = self._match(seen, known)
         shape = self.settle(torch.cat([seen, found, flow], 1))
-        if self.overview is not None:
-            shape = shape + self.overview(shape)
         flow = flow + self.to_shift(shape)
         brought = warp(portrait.expand_as(frames), F.interpolate(flow, scale_factor=CELL, mode="bilinear"))
         halves = [F.pixel_unshuffle(picture, 2) for picture in (frames, brought)]
@@ -116,24 +105,6 @@ class PortraitRefiner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         # Near an edge there is more to see on one side than on the other; what comes of that alone is no movement.
         still = (near.query @ near.key[0, 0].T).softmax(-1) @ places[0].flatten(1).T
         return attended[:, -2:] - still.T.reshape(2, h, w), attended[:, :-2]
-
-
-class Overview(nn.Module):
-    """Maps at a quarter of their size and back, so that every place hears of every other; a fresh one gives zeros."""
-
-    def __init__(self, width: int, *, blocks: int) -> None:
-        super().__init__()
-        self.inner = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1), *(PlainBlock(width) for _ in range(blocks)), nn.SiLU()
-        )
-        self.out = nn.Conv2d(width, width, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[b, c, h, w]`` -> the same shape."""
-        small = self.out(self.inner(F.avg_pool2d(x, 4, ceil_mode=True)))
-        return F.interpolate(small, x.shape[2:], mode="bilinear", align_corners=False)
 
 
 def cells(height: int, width: int) -> Tensor:
