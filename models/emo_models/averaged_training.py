@@ -42,13 +42,13 @@ class AveragedTraining:
     also_save: tuple[int, ...] = ()
 
 
-def rise_and_fall(step: int, *, steps: int, warmup: int) -> float:
-    """Share of the highest learning rate at a step: linear rise over ``warmup`` steps, linear fall to zero at the end.
+def rise_and_fall(step: int, *, steps: int, warmup: int, final: float = 0.0) -> float:
+    """Share of the highest learning rate: linear rise over ``warmup`` steps, linear fall to ``final`` at the end.
 
     >>> [round(rise_and_fall(step, steps=10, warmup=2), 2) for step in (0, 1, 5, 9)]
     [0.5, 0.9, 0.5, 0.1]
     """
-    return min((step + 1) / warmup, 1.0) * (1 - step / steps)
+    return min((step + 1) / max(warmup, 1), 1.0) * (1 - (1 - final) * step / max(steps, 1))
 
 
 def train_averaged(

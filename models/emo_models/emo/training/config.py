@@ -123,7 +123,8 @@ class TrainConfig:
         speech_net: How the small speech encoder is trained, for presets that have it.
         refiner: How the portrait refiner is trained after the stages; no steps keeps what ``start_from``
             has, or none.
-        autoencoder_folder: A trained autoencoder; empty takes the one beside ``start_from``, or trains one first.
+        autoencoder_folder: A trained autoencoder; empty takes the small one beside ``start_from``, or trains one
+            first.
         weights_dtype: Of the saved pipeline, ``"float32"`` or ``"float16"`` for half the size; training keeps float32.
         start_from: Folder of a saved pipeline to start from; empty starts from the seed.
     """

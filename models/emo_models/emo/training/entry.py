@@ -177,9 +177,10 @@ def _autoencoder(config: TrainConfig, preset: Preset, data: TrainingClips, out: 
         return AutoencoderKL.from_pretrained(
             config.autoencoder_folder, local_files_only=True, use_safetensors=True
         ).eval()
-    folder = out / "autoencoder" / "final"
-    if config.autoencoder_folder or config.start_from:
-        folder = Path(config.autoencoder_folder or Path(config.start_from) / "vae")
+    beside = Path(config.start_from) / "vae"
+    folder = Path(config.autoencoder_folder) if config.autoencoder_folder else out / "autoencoder" / "final"
+    if config.start_from and not config.autoencoder_folder and beside.is_dir():
+        folder = beside
     if (folder / "config.json").is_file():
         return load_module(SmallAutoencoder, folder)
     report("training the autoencoder")

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, extract_model_from_parallel
 from torch import Tensor, nn
 
+from emo_models.averaged_training import rise_and_fall
 from emo_models.averaging import Average
 from emo_models.checkpoints import Checkpoint, complete_checkpoints, read_checkpoint, write_checkpoint
 from emo_models.emo.conditions import Gates
@@ -241,9 +242,7 @@ def make_optimizer(config: TrainConfig, groups: list[dict[str, Any]], *, lr: flo
 
 def stage_lr(step: int, stage: StageConfig) -> float:
     """Linear rise over ``warmup`` steps, then a linear fall to ``final_lr`` of the highest rate."""
-    rise = min((step + 1) / max(stage.warmup, 1), 1.0)
-    fall = 1 - (1 - stage.final_lr) * step / max(stage.steps, 1)
-    return stage.lr * rise * fall
+    return stage.lr * rise_and_fall(step, steps=stage.steps, warmup=stage.warmup, final=stage.final_lr)
 
 
 def clip_loss(
