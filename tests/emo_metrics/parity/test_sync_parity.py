@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -50,7 +51,8 @@ def test_embeddings_equal_syncnet_python(sync_files: dict[str, Path]) -> None:
     theirs.load_state_dict(torch.load(sync_files[SYNCNET]))
     # In float64, because sums in another order round differently on another kind of processor.
     theirs.eval().double()
-    ours = load_syncnet(sync_files[SYNCNET], "cpu").double()
+    # A copy: loaded networks are kept and shared, and the other tests here want theirs in float32.
+    ours = deepcopy(load_syncnet(sync_files[SYNCNET], "cpu")).double()
     frames = torch.randint(0, 256, (7, 3, 224, 224), generator=torch.Generator().manual_seed(0)).double()
     windows = torch.stack([frames[i : i + 5].transpose(0, 1) for i in range(3)])
     np.testing.assert_allclose(ours.mouth(frames), theirs.forward_lip(windows), rtol=1e-4, atol=1e-4)
