@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 
 from emo_bench.data.extractor_training_data import TrainingClip, load_slice
 from emo_bench.generate.emo import EMBEDDED, weights_folder
+from emo_metrics.blink import LONGEST_SECONDS
 from emo_metrics.synth.face import EXPRESSION_NAMES, FaceNetworks
 from emo_models.emo.pipeline import EMOPipeline, SamplingOptions, recommended_sampling
 from emo_models.emo.speech_net import SpeechNetEncoder
+from emo_models.emo.training.clips import CLOSED
 from emo_models.emo.training.diagnostics import seam_score
 from emo_models.emo.training.mouth_reader import correlation, lag_curve
 
@@ -104,11 +106,26 @@ def head_speed(reading: Reading) -> float:
     return float(np.nanmean(np.sqrt(np.square(steps).sum(axis=1))))
 
 
-def blinks(reading: Reading) -> int:
-    """How often the eyes close."""
+def eye_closure(reading: Reading) -> NDArray[np.float64]:
+    """Per frame how far the eyes are closed, 0 to about 1."""
     columns = [EXPRESSION_NAMES.index("blink_left"), EXPRESSION_NAMES.index("blink_right")]
-    closed = np.asarray(reading["expression"], np.float64)[:, columns].mean(axis=1) > 0.5
-    return int((np.diff(closed.astype(np.int8)) == 1).sum() + closed[0])
+    closed: NDArray[np.float64] = np.asarray(reading["expression"], np.float64)[:, columns].mean(axis=1)
+    return closed
+
+
+def share_closed(readings: Sequence[Reading]) -> float:
+    """Share of frames whose eyes are more closed than open."""
+    return float((np.concatenate([eye_closure(reading) for reading in readings]) > CLOSED).mean())
+
+
+def blinks(reading: Reading, *, fps: float = 25.0) -> int:
+    """How often the eyes close for no longer than a blink.
+
+    Stricter than ``blink-rate``, which takes any short rise above the clip's median: half-closed eyes are none here.
+    """
+    edges = np.diff((eye_closure(reading) > CLOSED).astype(np.int8), prepend=0, append=0)
+    lengths = np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
+    return int((lengths <= LONGEST_SECONDS * fps).sum())
 
 
 def kept_inside(
@@ -190,6 +207,7 @@ def speech_rows(
             f"{np.mean([head_speed(a) for a in seen]):.3f} ({np.mean([head_speed(a) for a in own]):.3f})",
         )
         + row("blinks in all clips (real)", f"{sum(map(blinks, seen))} ({sum(map(blinks, own))})")
+        + row("frames with closed eyes (real)", f"{share_closed(seen):.3f} ({share_closed(own):.3f})")
     )
 
 
@@ -276,7 +294,7 @@ def arguments_given() -> argparse.Namespace:
     parser.add_argument("--audio-guidance", type=float)
     parser.add_argument("--speed-guidance", type=float)
     parser.add_argument("--guidance-interval", type=float, nargs=2, metavar=("LOW", "HIGH"))
-    parser.add_argument("--clip-noise", choices=("own", "mirrored"))
+    parser.add_argument("--clip-noise", choices=("own", "mirrored", "joined"))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--into", type=Path)
     parser.add_argument("--sheet", type=Path, help="a picture: portrait and frames of a clip of each style")

@@ -18,7 +18,7 @@ from emo_models.emo.pipeline import EMOPipeline, recommended_sampling
 from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training import run
 from emo_models.emo.training.batches import LatentClips
-from emo_models.emo.training.built_in_guidance import audio_push, frozen_copy
+from emo_models.emo.training.built_in_guidance import Teacher, audio_push, frozen_copy
 from emo_models.emo.training.config import StageConfig, TrainConfig
 from emo_models.emo.training.loop import Trainer, clip_loss
 
@@ -76,7 +76,7 @@ def test_training_brings_one_pass_to_what_two_passes_gave(clips: LatentClips, tm
     plan = stage(drop_reference=0, drop_audio=0, drop_motion=0, drop_speed=1, white_region=1, reference_margin=0)
     schedule = NoiseSchedule(TINY.schedule)
     batch = clips.batch(plan, frames=4, motion_frames=2, seed=0, step=0)
-    teacher = frozen_copy(model)
+    teacher = Teacher(model=frozen_copy(model))
 
     def loss(student: EMOModel, guidance: float) -> torch.Tensor:
         return clip_loss(student, batch, replace(plan, built_in_guidance=guidance), schedule,
@@ -117,6 +117,22 @@ def test_resumed_training_has_the_teacher_it_began_with(clips: LatentClips, tmp_
         assert torch.equal(value, resumed.model.state_dict()[name]), name
 
 
+def test_what_is_built_in_already_is_not_added_once_more(clips: LatentClips) -> None:
+    model, schedule = awake_model(), NoiseSchedule(TINY.schedule)
+    inputs = random_inputs()
+    noisy, times = inputs.pop("latents"), inputs.pop("timesteps")
+    plain, guided = (Teacher(model=frozen_copy(model), built_in=scale) for scale in (1.0, 3.0))
+    torch.testing.assert_close(3.0 * guided.push(noisy, times, **inputs), plain.push(noisy, times, **inputs))
+    # And the loss asks the teacher for it.
+    batch = clips.batch(stage(), frames=4, motion_frames=2, seed=0, step=0)
+    with torch.no_grad():
+        losses = [
+            float(clip_loss(model, batch, stage(), schedule, generator=torch.Generator().manual_seed(0), teacher=one))
+            for one in (plain, guided)
+        ]
+    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
+
+
 def test_the_saved_pipeline_asks_for_no_pass_that_its_weights_have_built_in(tmp_path: Path) -> None:
     start = tmp_path / "start"
     pipeline = build_pipeline(TINY)
@@ -127,10 +143,24 @@ def test_the_saved_pipeline_asks_for_no_pass_that_its_weights_have_built_in(tmp_
     made = EMOPipeline.from_pretrained(run(plan, MovingSquares(), tmp_path / "out"))
     assert recommended_sampling(made.facts).guidance.audio == 1.0
     assert made.facts["steps"] == 42
+    assert made.facts["built_in_guidance"] == 3.0
     # What a refined pipeline is started from comes along: refiner, autoencoder and speech encoder.
     assert made.refiner is not None
     for name, value in pipeline.vae.state_dict().items():
         assert torch.equal(value, made.vae.state_dict()[name]), name
+
+
+def test_weights_with_guidance_are_trained_on_in_its_stage_alone(tmp_path: Path) -> None:
+    start = tmp_path / "start"
+    pipeline = build_pipeline(TINY)
+    pipeline.facts["built_in_guidance"] = 2.0
+    pipeline.save_pretrained(start)
+    video = replace(stage(), name="video", built_in_guidance=1.0)
+    plan = TrainConfig(preset="tiny", stages=(video,), reader_steps=0, start_from=str(start))
+    with pytest.raises(ValueError, match=r"expected the stage guidance alone.*guidance 2 built in, found video"):
+        run(plan, MovingSquares(), tmp_path / "out")
+    made = EMOPipeline.from_pretrained(run(replace(plan, stages=(stage(),)), MovingSquares(), tmp_path / "out"))
+    assert made.facts["built_in_guidance"] == 3.0
 
 
 def test_only_the_last_stage_may_build_guidance_in() -> None:

@@ -178,6 +178,25 @@ def test_eyes_and_mouths_drawn_from_much_noise_are_left_out(drawn: list[DrawnCli
     assert refiner_batch(drawn, replace(mostly_noise, untouched=1.0), 0)[3].max() == 1 + SETTINGS.part_weight
 
 
+def test_closed_eyes_are_drawn_as_often_as_asked(drawn: list[DrawnClip]) -> None:
+    shut = [
+        to_signed(torch.from_numpy(np.array(clip.record.frames[clip.first + i])))
+        for clip in drawn
+        for i in np.flatnonzero(clip.closed)
+    ]
+
+    def share(asked: float) -> float:
+        truths = [refiner_batch(drawn, replace(SETTINGS, blink_share=asked), step)[2] for step in range(60)]
+        return float(
+            np.mean([any(torch.equal(t, s) or torch.equal(t, s.flip(-1)) for s in shut) for t in torch.cat(truths)])
+        )
+
+    assert 0 < len(shut) < 7
+    anywhere = len(shut) / 36
+    assert share(0.0) == pytest.approx(anywhere, abs=0.12)
+    assert share(0.6) == pytest.approx(0.6 + 0.4 * anywhere, abs=0.12)
+
+
 def test_training_stopped_and_resumed_gives_the_same_weights(drawn: list[DrawnClip], tmp_path: Path) -> None:
     def train(folder: Path, *steps: int) -> dict[str, Tensor]:
         for last in steps:

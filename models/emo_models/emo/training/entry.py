@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ def run_training(
     """See `emo_models.emo.training.run`."""
     out.mkdir(parents=True, exist_ok=True)
     preset = preset_named(config.preset)
+    before = _facts_before(config)
+    built_in = _built_in_before(config, before)
     accelerator = make_accelerator(config)
     if not accelerator.is_main_process:
         report = _silent
@@ -64,7 +66,8 @@ def run_training(
         facts={"preset": preset.name, "trained_on": preset.trained_on, "sampling": preset.sampling},
     )
     diagnosis = _Diagnosis(config, pipeline, latents, held_out, schedule, out, report)
-    trainer = Trainer(config, model, latents, schedule, out, report=report, diagnose=diagnosis, accelerator=accelerator)
+    trainer = Trainer(config, model, latents, schedule, out, report=report, diagnose=diagnosis, accelerator=accelerator,
+                      built_in=built_in)  # fmt: skip
     tracker = Tracker(out) if accelerator.is_main_process else None
     trainer.run()
     accelerator.wait_for_everyone()
@@ -75,26 +78,43 @@ def run_training(
     curve_picture(trainer.history, trainer.values, out / "loss.png")
     with trainer.average.applied(model):
         pipeline.model.eval()
-        pipeline.facts["sampling"] = _sampling(config, preset)
+        pipeline.facts.update(_guidance_facts(config, preset))
         pipeline.refiner = _refiner(config, pipeline, latents, schedule, out, report)
-        pipeline.facts["steps"] = _steps_before(config) + trainer.progress.total
+        pipeline.facts["steps"] = int(before.get("steps", 0)) + trainer.progress.total
         pipeline.save_pretrained(out / "pipeline", dtype=getattr(torch, config.weights_dtype))
     return out / "pipeline"
 
 
-def _sampling(config: TrainConfig, preset: Preset) -> dict[str, Any]:
+def _guidance_facts(config: TrainConfig, preset: Preset) -> dict[str, Any]:
     """How the weights are to be sampled: what guidance they have built in needs no pass of its own."""
-    if config.stages[-1].built_in_guidance == 1.0:
-        return preset.sampling
-    return {**preset.sampling, "audio_guidance": 1.0}
+    scale = config.stages[-1].built_in_guidance
+    if scale == 1.0:
+        return {"sampling": preset.sampling}
+    return {"sampling": {**preset.sampling, "audio_guidance": 1.0}, "built_in_guidance": scale}
 
 
-def _steps_before(config: TrainConfig) -> int:
-    """How long the weights that training starts from were trained, as far as they say."""
+def _facts_before(config: TrainConfig) -> dict[str, Any]:
+    """What the weights that training starts from say about themselves."""
     index = Path(config.start_from) / INDEX_NAME
     if not config.start_from or not index.is_file():
-        return 0
-    return int(json.loads(index.read_text("utf-8")).get("steps", 0))
+        return {}
+    facts: dict[str, Any] = json.loads(index.read_text("utf-8"))
+    return facts
+
+
+def _built_in_before(config: TrainConfig, before: Mapping[str, Any]) -> float:
+    """The audio guidance that those weights have built in.
+
+    Raises:
+        ValueError: The stages would unlearn it.
+    """
+    scale = float(before.get("built_in_guidance", 1.0))
+    if scale != 1.0 and any(stage.built_in_guidance == 1.0 for stage in config.stages):
+        raise ValueError(
+            f"expected the stage guidance alone, because {config.start_from} has audio guidance {scale:g} built in, "
+            f"found {', '.join(stage.name for stage in config.stages)}; start from weights without it"
+        )
+    return scale
 
 
 def _prepared(
@@ -223,12 +243,14 @@ def _refiner(
     out: Path,
     report: Report,
 ) -> PortraitRefiner | None:
+    kept = Path(config.start_from) / "refiner"
+    refiner = load_module(PortraitRefiner, kept) if config.start_from and kept.is_dir() else None
     if not config.refiner.steps:
-        kept = Path(config.start_from) / "refiner"
-        return load_module(PortraitRefiner, kept) if config.start_from and kept.is_dir() else None
+        return refiner
     report("training the portrait refiner")
     drawn = draw_clips(pipeline.model, pipeline.vae, latents, schedule, config.refiner, report=report)
-    refiner = train_refiner(build_refiner(seed=config.seed), config.refiner, drawn, out / "refiner", report=report)
+    refiner = refiner or build_refiner(seed=config.seed)
+    refiner = train_refiner(refiner, config.refiner, drawn, out / "refiner", report=report)
     sample_grid(before_and_after(refiner, drawn), out / "refiner" / "refined.png")
     return refiner
 

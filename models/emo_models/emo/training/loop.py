@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from emo_models.emo.conditions import Gates
 from emo_models.emo.model import EMOModel
 from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training.batches import Batch, LatentClips
-from emo_models.emo.training.built_in_guidance import audio_push, frozen_copy
+from emo_models.emo.training.built_in_guidance import Teacher, frozen_copy
 from emo_models.emo.training.clips import step_generator
 from emo_models.emo.training.config import StageConfig, TrainConfig
 from emo_models.emo.training.loss import denoising_loss, draw_timesteps
@@ -56,6 +56,7 @@ class Trainer:
         report: Called with lines for the user.
         diagnose: Called every ``diagnostics_every`` steps and at the end of a stage.
         accelerator: accelerate's; by default `make_accelerator`.
+        built_in: Audio guidance that the model's weights have built in when training starts.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Trainer:
         report: Report,
         diagnose: Diagnose | None = None,
         accelerator: Accelerator | None = None,
+        built_in: float = 1.0,
     ) -> None:
         self.accelerator = accelerator or make_accelerator(config)
         self.config, self.clips, self.schedule, self.out = config, clips, schedule, out
@@ -81,7 +83,8 @@ class Trainer:
         self.history: list[list[float]] = []
         self.values: list[dict[str, Any]] = []
         self.progress = Progress()
-        self.teacher: EMOModel | None = None
+        self.built_in = built_in
+        self.teacher: Teacher | None = None
 
     def run(self) -> None:
         """Trains to the end, going on from the latest checkpoint below ``out`` if there is one."""
@@ -133,7 +136,12 @@ class Trainer:
         if stage.built_in_guidance == 1.0:
             self.teacher = None
         elif self.teacher is None:
-            self.teacher = frozen_copy(self.model).to(self.accelerator.device)
+            self.teacher = self._teacher(self.model.state_dict())
+
+    def _teacher(self, weights: Mapping[str, Tensor]) -> Teacher:
+        model = frozen_copy(self.model)
+        model.load_state_dict(weights)
+        return Teacher(model=model.to(self.accelerator.device), built_in=self.built_in)
 
     def _loss(self, model: Any, stage: StageConfig, step: int) -> Tensor:
         config = self.model.config
@@ -180,7 +188,7 @@ class Trainer:
         progress = self.progress
         tensors = {"model": self.model.state_dict(), "average": self.average.tensors}
         if self.teacher is not None:
-            tensors["teacher"] = self.teacher.state_dict()
+            tensors["teacher"] = self.teacher.model.state_dict()
         write_checkpoint(
             self.out / "checkpoints",
             Checkpoint(
@@ -202,9 +210,7 @@ class Trainer:
         self.model.load_state_dict(dict(saved.tensors["model"]))
         self.average.load(saved.tensors["average"])
         if "teacher" in saved.tensors:
-            self.teacher = frozen_copy(self.model)
-            self.teacher.load_state_dict(dict(saved.tensors["teacher"]))
-            self.teacher.to(self.accelerator.device)
+            self.teacher = self._teacher(dict(saved.tensors["teacher"]))
         torch.set_rng_state(saved.rng)
         state = saved.state
         self.progress = Progress(stage=state["stage"], step=state["step"], total=state["total"])
@@ -253,7 +259,7 @@ def clip_loss(
     *,
     generator: torch.Generator,
     device: torch.device | str = "cpu",
-    teacher: EMOModel | None = None,
+    teacher: Teacher | None = None,
 ) -> Tensor:
     """Loss of one batch: time and noise are drawn on the CPU from ``generator``.
 
@@ -295,9 +301,7 @@ def clip_loss(
     prediction = model(noisy, times, **given, temporal=declared.temporal)
     target = schedule.target(clean, noise, times)
     if teacher is not None:
-        with torch.no_grad():
-            conditions = teacher.prepare(**given)
-        target = target + (stage.built_in_guidance - 1) * audio_push(teacher, noisy, times, conditions)
+        target = target + (stage.built_in_guidance - 1) * teacher.push(noisy, times, **given)
     snr = None if stage.min_snr_gamma is None else schedule.min_snr_weight(times, gamma=stage.min_snr_gamma)
     return denoising_loss(
         prediction,
