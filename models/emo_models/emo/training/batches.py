@@ -101,11 +101,10 @@ class LatentClips:
         self.clips = [self._prepare(clips[index], vae, store) for index in range(len(clips))]
 
     def _prepare(self, record: ClipRecord, vae: Any, store: ClipStore | None) -> _Clip:
-        made = None if store is None else store.read(record)
-        if made is None:
-            made = self._made(record, vae)
-            if store is not None:
-                store.write(record, made)
+        def make() -> dict[str, Tensor]:
+            return self._made(record, vae)
+
+        made = make() if store is None else store.found_or_made(record, make)
         return _Clip(record, made["latents"], tuple(made[f"audio.{i}"] for i in range(len(self.voices))))
 
     def _made(self, record: ClipRecord, vae: Any) -> dict[str, Tensor]:

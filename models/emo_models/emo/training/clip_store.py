@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +36,16 @@ class ClipStore:
         self._makers = _digest_of_makers(vae, encoder, settings)
         folder.mkdir(parents=True, exist_ok=True)
 
-    def read(self, record: ClipRecord) -> dict[str, Tensor] | None:
-        """What `write` has kept of this clip, or ``None``."""
+    def found_or_made(self, record: ClipRecord, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """What is kept of this clip; made, and kept, where nothing is. A file appears whole or not at all."""
         path = self._path(record)
-        return load_file(path) if path.is_file() else None
-
-    def write(self, record: ClipRecord, tensors: dict[str, Tensor]) -> None:
-        """Keeps tensors; the file appears whole or not at all."""
-        path = self._path(record)
+        if path.is_file():
+            return load_file(path)
+        made = make()
         aside = path.with_suffix(f".{os.getpid()}.writing")
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, aside)
+        save_file({name: tensor.contiguous() for name, tensor in made.items()}, aside)
         aside.replace(path)
+        return made
 
     def _path(self, record: ClipRecord) -> Path:
         digest = self._makers.copy()
