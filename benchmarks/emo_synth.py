@@ -26,12 +26,13 @@ from emo_metrics.blink import LONGEST_SECONDS
 from emo_metrics.synth.face import EXPRESSION_NAMES, FaceNetworks
 from emo_models.emo.pipeline import EMOPipeline, SamplingOptions, recommended_sampling
 from emo_models.emo.speech_net import SpeechNetEncoder
-from emo_models.emo.training.clips import CLOSED
 from emo_models.emo.training.diagnostics import seam_score
 from emo_models.emo.training.mouth_reader import correlation, lag_curve
 
 SPEEDS = (0.1, 0.7, 1.3, 1.9)
 STYLES = ("photo", "painting", "anime", "sketch", "cg")
+CLOSED = 0.5
+"""From this closure on eyes count as closed."""
 Frames = NDArray[np.uint8]
 Reading = dict[str, NDArray[np.generic]]
 _ready: list[EMOPipeline] = []
@@ -294,7 +295,7 @@ def arguments_given() -> argparse.Namespace:
     parser.add_argument("--audio-guidance", type=float)
     parser.add_argument("--speed-guidance", type=float)
     parser.add_argument("--guidance-interval", type=float, nargs=2, metavar=("LOW", "HIGH"))
-    parser.add_argument("--clip-noise", choices=("own", "mirrored", "joined"))
+    parser.add_argument("--clip-noise", choices=("own", "mirrored"))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--into", type=Path)
     parser.add_argument("--sheet", type=Path, help="a picture: portrait and frames of a clip of each style")

@@ -27,9 +27,7 @@ from emo_models.emo.weights import WeightsError, load_module, save_module
 
 INDEX_NAME = "model_index.json"
 Box = tuple[float, float, float, float]
-ClipNoise = Literal["own", "mirrored", "joined"]
-NoisePurpose = Literal["clip", "border"]
-_SALT: dict[NoisePurpose, str] = {"clip": "", "border": "\x1fborder"}
+ClipNoise = Literal["own", "mirrored"]
 Progress = Callable[[int, int], None]
 """Called with frames done and frames in total."""
 
@@ -54,9 +52,7 @@ class SamplingOptions:
             sees images) or as the sampled ``"latents"``.
         clip_noise: Every clip starts from its ``"own"`` noise, or from the first clip's frames of noise, forwards and
             backwards in turn: ``"mirrored"``. Noise leaves its mark in the picture, and this way the frames on both
-            sides of a border bear the same one. But noise also decides what happens, so a face that blinks in one
-            mirrored clip tends to blink in each, or in none; ``"joined"`` clips share noise at their border only, and
-            the less of it the further a frame is from there.
+            sides of a border bear the same one.
     """
 
     steps: int = 40
@@ -72,7 +68,7 @@ class SamplingOptions:
         if self.motion_from not in {"pixels", "latents"}:
             raise ValueError(f"expected motion_from to be pixels or latents, found {self.motion_from!r}")
         if self.clip_noise not in get_args(ClipNoise):
-            raise ValueError(f"expected clip_noise among {', '.join(get_args(ClipNoise))}, found {self.clip_noise!r}")
+            raise ValueError(f"expected clip_noise to be own or mirrored, found {self.clip_noise!r}")
 
 
 def recommended_sampling(facts: Mapping[str, Any]) -> SamplingOptions:
@@ -258,22 +254,9 @@ class EMOPipeline:
         if kind == "mirrored":
             first = self.noise(seeds, 0)
             return first.flip(1) if clip % 2 else first
-        own = self._drawn(seeds, clip, "clip")
-        if kind == "own":
-            return own
-        # Squares of the shares add up to 1, so the noise stays normal and the frames of a clip independent.
-        angle = border_angles(self.model.config.frames).to(own)[:, None, None, None]
-        border = self._drawn(seeds, clip + 1, "border").flip(1)
-        if clip:
-            border[:, : own.shape[1] // 2] = self._drawn(seeds, clip, "border")[:, : own.shape[1] // 2]
-        else:
-            angle[: own.shape[1] // 2] = 0
-        return own * angle.cos() + border * angle.sin()
-
-    def _drawn(self, seeds: list[int], place: int, purpose: NoisePurpose) -> Tensor:
         config = self.model.config
         shape = (config.frames, config.in_channels, config.latent_size, config.latent_size)
-        return torch.stack([torch.randn(shape, generator=clip_generator(seed, place, purpose)) for seed in seeds])
+        return torch.stack([torch.randn(shape, generator=clip_generator(seed, clip)) for seed in seeds])
 
     @torch.no_grad()
     def denoise(self, noise: Tensor, conditions: ClipConditions, options: SamplingOptions) -> Tensor:
@@ -341,20 +324,9 @@ class EMOPipeline:
         return next(self.model.parameters()).device
 
 
-def border_angles(frames: int) -> Tensor:
-    """Per frame how much of its noise belongs to the nearer border: a right angle at the border, 0 in the middle.
-
-    >>> [round(share, 3) for share in (border_angles(4).sin() ** 2).tolist()]
-    [1.0, 0.5, 0.5, 1.0]
-    """
-    place = torch.arange(frames)
-    distance = torch.minimum(place, frames - 1 - place)
-    return torch.pi / 2 * (1 - distance / max(frames // 2, 1))
-
-
-def clip_generator(seed: int, place: int, purpose: NoisePurpose = "clip") -> torch.Generator:
-    """The CPU generator of the noise of a clip, or of the border before it: a function of its arguments alone."""
-    digest = hashlib.sha256(f"emo-noise\x1f{seed}\x1f{place}{_SALT[purpose]}".encode()).digest()
+def clip_generator(seed: int, clip: int) -> torch.Generator:
+    """The CPU generator of one clip's noise: a function of the seed and the clip's number, nothing else."""
+    digest = hashlib.sha256(f"emo-noise\x1f{seed}\x1f{clip}".encode()).digest()
     return torch.Generator(device="cpu").manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 

@@ -19,7 +19,9 @@ from emo_models.emo.codec import encode_images
 from emo_models.emo.pipeline import EMOPipeline, SamplingOptions
 from emo_models.emo.portrait_refiner import PortraitRefiner, cells, warp
 from emo_models.emo.schedulers import NoiseSchedule
+from emo_models.emo.training import run
 from emo_models.emo.training.batches import LatentClips
+from emo_models.emo.training.config import StageConfig, TrainConfig
 from emo_models.emo.training.refiner_training import (
     DrawnClip,
     RefinerTraining,
@@ -178,25 +180,6 @@ def test_eyes_and_mouths_drawn_from_much_noise_are_left_out(drawn: list[DrawnCli
     assert refiner_batch(drawn, replace(mostly_noise, untouched=1.0), 0)[3].max() == 1 + SETTINGS.part_weight
 
 
-def test_closed_eyes_are_drawn_as_often_as_asked(drawn: list[DrawnClip]) -> None:
-    shut = [
-        to_signed(torch.from_numpy(np.array(clip.record.frames[clip.first + i])))
-        for clip in drawn
-        for i in np.flatnonzero(clip.closed)
-    ]
-
-    def share(asked: float) -> float:
-        truths = [refiner_batch(drawn, replace(SETTINGS, blink_share=asked), step)[2] for step in range(60)]
-        return float(
-            np.mean([any(torch.equal(t, s) or torch.equal(t, s.flip(-1)) for s in shut) for t in torch.cat(truths)])
-        )
-
-    assert 0 < len(shut) < 7
-    anywhere = len(shut) / 36
-    assert share(0.0) == pytest.approx(anywhere, abs=0.12)
-    assert share(0.6) == pytest.approx(0.6 + 0.4 * anywhere, abs=0.12)
-
-
 def test_training_stopped_and_resumed_gives_the_same_weights(drawn: list[DrawnClip], tmp_path: Path) -> None:
     def train(folder: Path, *steps: int) -> dict[str, Tensor]:
         for last in steps:
@@ -278,3 +261,20 @@ def test_it_is_saved_and_loaded_with_the_pipeline(pipeline: EMOPipeline, tmp_pat
     pipeline.save_pretrained(tmp_path / "without")
     assert EMOPipeline.from_pretrained(tmp_path / "without").refiner is None
     assert not (tmp_path / "without" / "refiner").exists()
+
+
+def test_training_goes_on_from_the_one_it_starts_from(pipeline: EMOPipeline, tmp_path: Path) -> None:
+    pipeline.save_pretrained(tmp_path / "start")
+    image = StageConfig(name="image", steps=1, clips=1, frames=2, reference_margin=0)
+
+    def refined(lr: float) -> dict[str, Tensor]:
+        plan = TrainConfig(preset="tiny", stages=(image,), reader_steps=0, refiner=replace(SETTINGS, rounds=1, lr=lr),
+                           start_from=str(tmp_path / "start"))  # fmt: skip
+        made = EMOPipeline.from_pretrained(run(plan, MovingSquares(), tmp_path / f"out-{lr}"))
+        assert made.refiner is not None
+        return made.refiner.state_dict()
+
+    known = pipeline.refiner.state_dict()
+    still, moved = refined(0.0), refined(1e-2)
+    assert all(torch.equal(value, known[name]) for name, value in still.items())
+    assert any(not torch.equal(value, known[name]) for name, value in moved.items())

@@ -24,7 +24,7 @@ from emo_models.emo.guidance import Guidance
 from emo_models.emo.model import EMOModel
 from emo_models.emo.portrait_refiner import PortraitRefiner
 from emo_models.emo.schedulers import NoiseSchedule
-from emo_models.emo.training.clips import CLOSED, ClipRecord, step_generator
+from emo_models.emo.training.clips import ClipRecord, step_generator
 from emo_models.emo.training.own_motion import redraw
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ class RefinerTraining:
         sampling_steps: Denoising steps of each drawing.
         audio_guidance: Scale in half of the clips, as in use; none in the others.
         untouched: Share of frames that only went through the autoencoder.
-        blink_share: Share of frames chosen because the eyes are closed, where a clip says when they are.
         edge_weight: Weight of the L1 of differences between neighbours.
         part_weight: Extra weight of pixels in eye and mouth boxes.
         ema: Decay of the averaged weights.
@@ -71,7 +70,6 @@ class RefinerTraining:
     sampling_steps: int = 3
     audio_guidance: float = 2.0
     untouched: float = 0.15
-    blink_share: float = 0.0
     edge_weight: float = 1.0
     part_weight: float = 3.0
     ema: float = 0.995
@@ -98,15 +96,6 @@ class DrawnClip:
     coded: NDArray[np.uint8]
     reference: int
     shares: NDArray[np.float64]
-
-    @property
-    def closed(self) -> NDArray[np.bool_]:
-        """Frames whose eyes are closed, ``[t]``; none where the record does not say."""
-        closure = self.record.eye_closure
-        if closure is None:
-            return np.zeros(len(self.frames), np.bool_)
-        shut: NDArray[np.bool_] = closure[self.first : self.first + len(self.frames)] > CLOSED
-        return shut
 
 
 @torch.no_grad()
@@ -230,7 +219,8 @@ def refiner_batch(drawn: list[DrawnClip], config: RefinerTraining, step: int) ->
     rng = step_generator(config.seed, "refiner-batch", step)
     columns: list[list[NDArray[Any]]] = [[], [], [], []]
     for _ in range(config.batch):
-        clip, index = _draw_frame(drawn, config.blink_share, rng)
+        clip = drawn[int(rng.integers(len(drawn)))]
+        index = int(rng.integers(len(clip.frames)))
         untouched = rng.random() < config.untouched
         record, place = clip.record, clip.first + index
         trusted = untouched or clip.shares[index] <= config.trusted
@@ -247,17 +237,6 @@ def refiner_batch(drawn: list[DrawnClip], config: RefinerTraining, step: int) ->
     pictures = [to_signed(torch.from_numpy(np.stack(column))) for column in columns[:3]]
     frames, portraits, truth = (p.contiguous(memory_format=torch.channels_last) for p in pictures)
     return frames, portraits, truth, torch.from_numpy(np.stack(columns[3]))[:, None]
-
-
-def _draw_frame(drawn: list[DrawnClip], blink_share: float, rng: np.random.Generator) -> tuple[DrawnClip, int]:
-    """Any frame of any clip, or, ``blink_share`` of the time, one whose eyes are closed."""
-    if blink_share and rng.random() < blink_share:
-        closed = [(clip, index) for clip in drawn for index in np.flatnonzero(clip.closed)]
-        if closed:
-            clip, index = closed[int(rng.integers(len(closed)))]
-            return clip, int(index)
-    clip = drawn[int(rng.integers(len(drawn)))]
-    return clip, int(rng.integers(len(clip.frames)))
 
 
 @torch.no_grad()
