@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from emo_bench.data.extractor_training_data import TrainingClip, load_slice
 from emo_bench.generate.emo import EMBEDDED, weights_folder
-from emo_metrics.blink import LONGEST_SECONDS
 from emo_metrics.synth.face import EXPRESSION_NAMES, FaceNetworks
 from emo_models.emo.pipeline import EMOPipeline, SamplingOptions, recommended_sampling
 from emo_models.emo.speech_net import SpeechNetEncoder
@@ -119,14 +118,10 @@ def share_closed(readings: Sequence[Reading]) -> float:
     return float((np.concatenate([eye_closure(reading) for reading in readings]) > CLOSED).mean())
 
 
-def blinks(reading: Reading, *, fps: float = 25.0) -> int:
-    """How often the eyes close for no longer than a blink.
-
-    Stricter than ``blink-rate``, which takes any short rise above the clip's median: half-closed eyes are none here.
-    """
-    edges = np.diff((eye_closure(reading) > CLOSED).astype(np.int8), prepend=0, append=0)
-    lengths = np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
-    return int((lengths <= LONGEST_SECONDS * fps).sum())
+def blinks(reading: Reading) -> int:
+    """How often the eyes close; that they open again shows in `share_closed`."""
+    closed = eye_closure(reading) > CLOSED
+    return int((np.diff(closed.astype(np.int8)) == 1).sum() + closed[0])
 
 
 def kept_inside(
