@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,61 +34,92 @@ SHARES = (0.02, 0.3, 0.5, 0.7, 0.85)
 STEPS = 5
 
 
-def blink_at(clip: TrainingClip) -> int:
-    """The frame in which the eyes are closed most."""
-    return int(clip.truth["blink"].mean(1).argmax())
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BlinkWindow:
+    """A blink and what the network is told about it; f frames, n motion frames, m neighbours.
+
+    Attributes:
+        latents: ``[1, f, c, h, w]``.
+        motion: ``[1, n, c, h, w]``.
+        portrait: ``[1, 3, H, W]`` in [-1, 1].
+        audio: ``[1, f + 2m, layers, width]``.
+        truth: Per frame how far the eyes are closed.
+    """
+
+    latents: Tensor
+    motion: Tensor
+    portrait: Tensor
+    audio: Tensor
+    truth: NDArray[np.float64]
 
 
-def redrawn(pipeline: EMOPipeline, clip: TrainingClip, share: float, *, seed: int) -> tuple[Tensor, int]:
-    """Frames around the blink drawn anew from a share of the noise, ``[f, 3, H, W]``, and the first one's index."""
+def blink_window(pipeline: EMOPipeline, clip: TrainingClip) -> BlinkWindow:
+    """The window of one clip's length with the frame in its middle in which the eyes are closed most."""
     config = pipeline.model.config
     f, n, window = config.frames, config.motion_frames, config.window
-    first = int(np.clip(blink_at(clip) - f // 2, n, len(clip.frames) - f))
-    frames = torch.from_numpy(np.array(clip.frames[first - n : first + f]))
-    latents = encode_images(pipeline.vae, to_signed(frames))[None]
-    reference = encode_images(pipeline.vae, _signed_portrait(clip))
-    heard = pipeline.audio_encoder.window(clip.audio, first - window, first + f + window)
-    conditions = pipeline.model.prepare(reference=reference, motion=latents[:, :n], audio=heard[None])
-    drawn = redraw(
-        pipeline.model,
-        latents[:, n:],
-        conditions,
-        NoiseSchedule(schedule_of(pipeline.scheduler)),
-        reference=reference,
-        share=torch.tensor([share]),
-        generator=torch.Generator().manual_seed(seed),
-        steps=STEPS,
+    closure = clip.truth["blink"].mean(1).astype(np.float64)
+    first = int(np.clip(closure.argmax() - f // 2, n, len(clip.frames) - f))
+    latents = encode_images(pipeline.vae, to_signed(torch.from_numpy(np.array(clip.frames[first - n : first + f]))))
+    return BlinkWindow(
+        latents=latents[None, n:],
+        motion=latents[None, :n],
+        portrait=to_signed(torch.from_numpy(np.array(portrait_of(clip)))[None]),
+        audio=pipeline.audio_encoder.window(clip.audio, first - window, first + f + window)[None],
+        truth=closure[first : first + f],
     )
-    return decode_latents(pipeline.vae, drawn[0]), first
 
 
-def _signed_portrait(clip: TrainingClip) -> Tensor:
-    return to_signed(torch.from_numpy(np.array(portrait_of(clip)))[None])
+def redrawn(pipeline: EMOPipeline, window: BlinkWindow, *, seed: int) -> list[Tensor]:
+    """The frames drawn anew from each of `SHARES` of the noise, ``[f, 3, H, W]``."""
+    reference = encode_images(pipeline.vae, window.portrait)
+    conditions = pipeline.model.prepare(reference=reference, motion=window.motion, audio=window.audio)
+    schedule = NoiseSchedule(schedule_of(pipeline.scheduler))
+    pictures = []
+    for share in SHARES:
+        drawn = redraw(
+            pipeline.model,
+            window.latents,
+            conditions,
+            schedule,
+            reference=reference,
+            share=torch.tensor([share]),
+            generator=torch.Generator().manual_seed(seed),
+            steps=STEPS,
+        )
+        pictures.append(decode_latents(pipeline.vae, drawn[0]).clamp(-1, 1))
+    return pictures
 
 
-def closures(
-    pipeline: EMOPipeline, clip: TrainingClip, reader: FaceNetworks, share: float, *, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Per frame how far the eyes are closed: as drawn, after the refiner, and in truth."""
-    pictures, first = redrawn(pipeline, clip, share, seed=seed)
-    refined = pictures
-    if pipeline.refiner is not None:
-        refined = pipeline.refiner(pictures.clamp(-1, 1), _signed_portrait(clip))
-    drawn, after = (eye_closure(reader.read(to_bytes(p).numpy())) for p in (pictures, refined))
-    truth = clip.truth["blink"].mean(1).astype(np.float64)[first : first + len(drawn)]
-    return drawn, after, truth
+@dataclass(frozen=True, kw_only=True)
+class Closure:
+    """Eyes at the blink, as drawn and after the refiner, and the correlation of the refined ones with the truth."""
+
+    drawn: float
+    refined: float
+    correlation: float
+
+
+def closures(pipeline: EMOPipeline, clip: TrainingClip, reader: FaceNetworks, *, seed: int) -> list[Closure]:
+    """What comes back of a clip's blink from each of `SHARES`."""
+    window = blink_window(pipeline, clip)
+    blink = window.truth.argmax()
+    found = []
+    for pictures in redrawn(pipeline, window, seed=seed):
+        refined = pictures if pipeline.refiner is None else pipeline.refiner(pictures, window.portrait)
+        before, after = (eye_closure(reader.read(to_bytes(part).numpy())) for part in (pictures, refined))
+        together = float(np.corrcoef(after, window.truth)[0, 1])
+        found.append(Closure(drawn=float(before[blink]), refined=float(after[blink]), correlation=together))
+    return found
 
 
 @torch.no_grad()
 def table(pipeline: EMOPipeline, clips: Sequence[TrainingClip], reader: FaceNetworks) -> str:
-    """One row a share: closure at the blink as drawn and refined, and correlation of the refined one with the truth."""
+    """One row a share, the mean over clips."""
     text = "| share of the noise | closure at the blink: as drawn, refined | correlation |\n| --- | --- | --- |\n"
-    for share in SHARES:
-        found = [closures(pipeline, clip, reader, share, seed=i) for i, clip in enumerate(clips)]
-        peaks = [(drawn[truth.argmax()], after[truth.argmax()]) for drawn, after, truth in found]
-        together = np.mean([np.corrcoef(after, truth)[0, 1] for _, after, truth in found])
-        drawn, after = np.mean(peaks, axis=0)
-        text += row(f"{share:g}", f"{drawn:.2f}, {after:.2f} | {together:.2f}")
+    of_clips = [closures(pipeline, clip, reader, seed=i) for i, clip in enumerate(clips)]
+    for share, found in zip(SHARES, zip(*of_clips, strict=True), strict=True):
+        drawn, refined, together = np.mean([(one.drawn, one.refined, one.correlation) for one in found], axis=0)
+        text += row(f"{share:g}", f"{drawn:.2f}, {refined:.2f} | {together:.2f}")
     return text
 
 

@@ -106,6 +106,15 @@ def head_speed(reading: Reading) -> float:
     return float(np.nanmean(np.sqrt(np.square(steps).sum(axis=1))))
 
 
+def head_spread(reading: Reading) -> float:
+    """How far the head turns away from its mean pose, root mean square in degrees (yaw, pitch, roll together).
+
+    Unlike `head_speed` it hardly sees the reader's own noise, half a degree from frame to frame.
+    """
+    pose = np.asarray(reading["pose"], np.float64)
+    return float(np.sqrt(np.nanvar(pose, axis=0).sum()))
+
+
 def eye_closure(reading: Reading) -> NDArray[np.float64]:
     """Per frame how far the eyes are closed, 0 to about 1."""
     columns = [EXPRESSION_NAMES.index("blink_left"), EXPRESSION_NAMES.index("blink_right")]
@@ -202,6 +211,10 @@ def speech_rows(
             "head rotation, degrees a frame (real)",
             f"{np.mean([head_speed(a) for a in seen]):.3f} ({np.mean([head_speed(a) for a in own]):.3f})",
         )
+        + row(
+            "head away from its mean pose, degrees (real)",
+            f"{np.mean([head_spread(a) for a in seen]):.2f} ({np.mean([head_spread(a) for a in own]):.2f})",
+        )
         + row("blinks in all clips (real)", f"{sum(map(blinks, seen))} ({sum(map(blinks, own))})")
         + row("frames with closed eyes (real)", f"{share_closed(seen):.3f} ({share_closed(own):.3f})")
     )
@@ -266,13 +279,13 @@ def contact_sheet(clips: Sequence[TrainingClip], made: Sequence[Frames], path: P
 def sampling_asked_for(pipeline: EMOPipeline, arguments: argparse.Namespace) -> SamplingOptions:
     """What the weights recommend, changed where the command line says so."""
     base = recommended_sampling(pipeline.facts)
-    asked = {"steps": arguments.steps, "sampler": arguments.sampler, "clip_noise": arguments.clip_noise}
+    asked = {name: getattr(arguments, name) for name in ("steps", "sampler", "clip_noise", "shift")}
     scales = {"audio": arguments.audio_guidance, "speed": arguments.speed_guidance}
     interval = arguments.guidance_interval
     guidance = replace(base.guidance, **{name: value for name, value in scales.items() if value is not None})
     if interval is not None:
         guidance = replace(guidance, interval=tuple(interval))
-    return replace(base, guidance=guidance, **{name: value for name, value in asked.items() if value is not None})
+    return base.changed(guidance=guidance, **{name: value for name, value in asked.items() if value is not None})
 
 
 def arguments_given() -> argparse.Namespace:
@@ -291,6 +304,7 @@ def arguments_given() -> argparse.Namespace:
     parser.add_argument("--speed-guidance", type=float)
     parser.add_argument("--guidance-interval", type=float, nargs=2, metavar=("LOW", "HIGH"))
     parser.add_argument("--clip-noise", choices=("own", "mirrored"))
+    parser.add_argument("--shift", type=float)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--into", type=Path)
     parser.add_argument("--sheet", type=Path, help="a picture: portrait and frames of a clip of each style")
@@ -327,7 +341,10 @@ def measure(pipeline: EMOPipeline, studio: Studio, arguments: argparse.Namespace
     text += row(f"clips of the {arguments.split} split (people, sentences unseen)", f"{len(clips)} of 3 s")
     low, high = base.guidance.interval
     guided = f"audio guidance {base.guidance.audio:g}" + (f" from {low:g} to {high:g}" if high - low < 1 else "")
-    text += row("sampling", f"{base.sampler}, {base.steps} steps, {guided}, {base.clip_noise} noise per clip")
+    text += row(
+        "sampling",
+        f"{base.sampler}, {base.steps} steps, shift {base.shift:g}, {guided}, {base.clip_noise} noise per clip",
+    )
     text += speech_rows(clips, made, wrong, reader, pipeline.model.config.frames)
     text += heard_row(pipeline, clips)
     if arguments.control_clips:

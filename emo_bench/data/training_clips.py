@@ -16,7 +16,7 @@ from emo_bench.data.manifest import ManifestEntry, read_manifest
 if TYPE_CHECKING:
     from emo_models.emo.training.clips import ClipRecord
 
-_TRUTH = ("mouth_boxes", "eye_boxes", "face_boxes", "head_speed", "mouth_opening")
+_TRUTH = ("mouth_boxes", "eye_boxes", "face_boxes", "head_speed", "mouth_opening", "eye_closure")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class SynthTrainingClips:
         rows: Per clip: id, frames, samples, reference index, identity, style.
         frames: ``uint8 [all frames, H, W, 3]``, a memory map.
         audio: ``float32 [all samples]``, 16 kHz.
-        truth: Per frame boxes, head speed and mouth opening.
+        truth: Per frame boxes, head speed, mouth opening and eye closure.
     """
 
     folder: Path
@@ -155,6 +155,7 @@ def _truth_arrays(root: Path, entry: ManifestEntry) -> dict[str, NDArray[np.floa
         "face_boxes": truth["box"].astype(np.float32),
         "head_speed": head_speed(truth["pose"][:, :3]),
         "mouth_opening": truth["mouth_opening"].astype(np.float32),
+        "eye_closure": truth["blink"].mean(1).astype(np.float32),
     }
 
 

@@ -174,8 +174,7 @@ def sampling_options(options: EmoOptions, facts: Mapping[str, Any]) -> SamplingO
     reference = chosen.guidance.reference if options.reference_guidance is None else options.reference_guidance
     speed = chosen.guidance.speed if options.speed_guidance is None else options.speed_guidance
     interval = options.guidance_interval or chosen.guidance.interval
-    return replace(
-        chosen,
+    return chosen.changed(
         steps=options.steps or chosen.steps,
         sampler=options.sampler or chosen.sampler,
         guidance=replace(chosen.guidance, audio=audio, reference=reference, speed=speed, interval=interval),

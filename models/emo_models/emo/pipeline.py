@@ -22,7 +22,7 @@ from emo_models.emo.conditions import ClipConditions
 from emo_models.emo.guidance import Guidance, Passes
 from emo_models.emo.model import EMOModel
 from emo_models.emo.portrait_refiner import PortraitRefiner
-from emo_models.emo.schedulers import Sampler, make_scheduler, schedule_of
+from emo_models.emo.schedulers import Sampler, make_scheduler, schedule_of, set_steps
 from emo_models.emo.weights import WeightsError, load_module, save_module
 
 INDEX_NAME = "model_index.json"
@@ -53,6 +53,8 @@ class SamplingOptions:
         clip_noise: Every clip starts from its ``"own"`` noise, or from the first clip's frames of noise, forwards and
             backwards in turn: ``"mirrored"``. Noise leaves its mark in the picture, and this way the frames on both
             sides of a border bear the same one.
+        shift: Above 1 more of the steps go where noise is strong, where it is decided how far a head turns; see
+            `schedulers.shifted_times`. For ``"dpmsolver++"``.
     """
 
     steps: int = 40
@@ -61,14 +63,30 @@ class SamplingOptions:
     speed: float | None = None
     motion_from: str = "pixels"
     clip_noise: ClipNoise = "own"
+    shift: float = 1.0
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"expected at least one denoising step, found {self.steps}")
         if self.motion_from not in {"pixels", "latents"}:
             raise ValueError(f"expected motion_from to be pixels or latents, found {self.motion_from!r}")
+        if self.shift != 1.0 and (self.sampler != "dpmsolver++" or self.shift <= 0):
+            raise ValueError(
+                f"expected shift 1, or a positive one with the sampler dpmsolver++, found {self.shift:g} with "
+                f"{self.sampler}"
+            )
         if self.clip_noise not in get_args(ClipNoise):
             raise ValueError(f"expected clip_noise to be own or mirrored, found {self.clip_noise!r}")
+
+    def changed(self, **changes: Any) -> SamplingOptions:
+        """These options with ``changes``; another sampler drops the shift, which was chosen for this one.
+
+        >>> SamplingOptions(sampler="dpmsolver++", shift=4.0).changed(sampler="unipc").shift
+        1.0
+        """
+        if changes.get("sampler", self.sampler) != self.sampler:
+            changes.setdefault("shift", 1.0)
+        return replace(self, **changes)
 
 
 def recommended_sampling(facts: Mapping[str, Any]) -> SamplingOptions:
@@ -194,7 +212,7 @@ class EMOPipeline:
         **sampling: Any,
     ) -> EMOPipelineOutput:
         """All frames at once; see `animate`. ``sampling`` are fields of `SamplingOptions`, such as ``steps=20``."""
-        chosen = replace(options or recommended_sampling(self.facts), **sampling)
+        chosen = (options or recommended_sampling(self.facts)).changed(**sampling)
         pieces = self.animate(image, audio, rate, seed=seed, options=chosen, face_region=face_region, progress=progress)
         return EMOPipelineOutput(np.concatenate(list(pieces)))
 
@@ -262,7 +280,7 @@ class EMOPipeline:
     def denoise(self, noise: Tensor, conditions: ClipConditions, options: SamplingOptions) -> Tensor:
         """From noise to a clip as `EMOModel.to_diffused` gives it; all guidance passes of a step run as one batch."""
         scheduler = make_scheduler(schedule_of(self.scheduler), sampler=options.sampler)
-        scheduler.set_timesteps(options.steps)
+        set_steps(scheduler, options.steps, shift=options.shift)
         # Without a speed to follow there is nothing to strengthen, and no pass is spent on it.
         guidance = options.guidance if conditions.speed else replace(options.guidance, speed=1.0)
         together: dict[Passes, ClipConditions] = {}

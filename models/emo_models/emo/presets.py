@@ -85,6 +85,7 @@ EMO_SYNTH = Preset(
     sampling={
         "sampler": "dpmsolver++",
         "steps": 8,
+        "shift": 4.0,
         "audio_guidance": 2.0,
         "speed_guidance": 6.0,
         "clip_noise": "mirrored",

@@ -32,7 +32,10 @@ def test_a_record_holds_the_clip_and_its_truth(made: tuple[Path, list[ManifestEn
         for index, entry in enumerate(entries):
             record, truth = clips[index], load_file(folder / str(entry.truth))
             assert (record.id, record.style) == (entry.id, entry.meta["style"])
-            assert record.frames.shape == (len(truth["mouth_opening"]), 32, 32, 3)
+            assert record.frames.shape == (len(truth["blink"]), 32, 32, 3)
+            assert record.eye_closure is not None
+            np.testing.assert_allclose(record.eye_closure, truth["blink"].mean(1), rtol=1e-6)
+            assert record.eye_closure.max() > 0.5
             np.testing.assert_allclose(record.mouth_opening, truth["mouth_opening"], rtol=1e-6)
             assert len(record.audio) == pytest.approx(len(record.frames) / 25 * 16_000, abs=16)
 
@@ -44,10 +47,8 @@ def test_a_cache_without_one_of_the_arrays_is_made_anew(
     with monkeypatch.context() as before:
         before.setattr(training_clips, "_TRUTH", training_clips._TRUTH[:-1])
         old = open_training_clips(folder / "manifest.jsonl", split=entries[0].split, cache=tmp_path)
-        assert "mouth_opening" not in old.truth
-    assert (
-        "mouth_opening" in open_training_clips(folder / "manifest.jsonl", split=entries[0].split, cache=tmp_path).truth
-    )
+        assert "eye_closure" not in old.truth
+    assert "eye_closure" in open_training_clips(folder / "manifest.jsonl", split=entries[0].split, cache=tmp_path).truth
 
 
 def test_a_clip_without_truth_is_named(made: tuple[Path, list[ManifestEntry]], tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def speech_like(seconds: float, seed: int = 0) -> np.ndarray:
 
 
 class MovingSquares:
-    """Three 64 px clips whose "mouth" opens with the loudness of their sound."""
+    """Three 64 px clips whose "mouth" opens with the loudness of their sound, and whose "eyes" blink once."""
 
     def __init__(self, clips: int = 3, frames: int = 20) -> None:
         self.records = [self._record(index, frames) for index in range(clips)]
@@ -59,10 +59,13 @@ class MovingSquares:
     def _record(self, index: int, count: int) -> ClipRecord:
         rng = np.random.default_rng(index)
         opening = rng.random(count).astype(np.float32)
+        # One blink of two frames, early in the first clip and later in the others.
+        closed = np.isin(np.arange(count), (4 * index + 4, 4 * index + 5))
         frames = np.full((count, 64, 64, 3), 60 + 40 * index, np.uint8)
         for t in range(count):
             frames[t, 10:56, 14:50] = 180
-            frames[t, 22:27, 20:28] = frames[t, 22:27, 36:44] = 20
+            if not closed[t]:
+                frames[t, 22:27, 20:28] = frames[t, 22:27, 36:44] = 20
             half = 1 + round(6 * float(opening[t]))
             frames[t, 45 - half : 45 + half, 24:40] = (150, 20, 40)
         sound = rng.normal(size=(count, 640)) * opening[:, None] * 0.3
@@ -80,5 +83,6 @@ class MovingSquares:
             head_speed=rng.random(count).astype(np.float32),
             reference_index=0,
             mouth_opening=opening,
+            eye_closure=closed.astype(np.float32),
             style="photo" if index else "anime",
         )

@@ -22,7 +22,16 @@ from emo_models.emo.audio_encoders import (
 from emo_models.emo.audio_layers import AudioLayers
 from emo_models.emo.building import build_autoencoder
 from emo_models.emo.guidance import Guidance
-from emo_models.emo.schedulers import COSINE, LITERAL, NoiseSchedule, ScheduleConfig, make_scheduler, schedule_of
+from emo_models.emo.schedulers import (
+    COSINE,
+    LITERAL,
+    NoiseSchedule,
+    ScheduleConfig,
+    make_scheduler,
+    schedule_of,
+    set_steps,
+    shifted_times,
+)
 
 
 def small_wav2vec() -> TransformerEncoder:
@@ -154,6 +163,40 @@ def test_samplers_recover_a_known_distribution(sampler: str) -> None:
         noise = (x - power.sqrt() * point) / (1 - power).sqrt()
         x = scheduler.step(power.sqrt() * noise - (1 - power).sqrt() * point, time, x).prev_sample
     torch.testing.assert_close(x, point, atol=0.02, rtol=0)
+
+
+def spread_left(spread: float, *, steps: int, shift: float) -> float:
+    """What share of a normal distribution's deviation a sampler with a perfect network leaves."""
+    schedule = NoiseSchedule(COSINE)
+    scheduler = make_scheduler(COSINE, sampler="dpmsolver++")
+    set_steps(scheduler, steps, shift=shift)
+    x = torch.randn(4096, 1, generator=torch.Generator().manual_seed(0)).double()
+    for time in scheduler.timesteps:
+        power = schedule.signal_power[int(time)]
+        signal, sigma = power.sqrt(), (1 - power).sqrt()
+        clean = x * signal * spread**2 / (power * spread**2 + 1 - power)
+        noise = (x - signal * clean) / sigma
+        x = scheduler.step(signal * noise - sigma * clean, time, x).prev_sample
+    return float(x.std()) / spread
+
+
+def test_a_shift_keeps_what_is_decided_deep_in_the_noise() -> None:
+    """A head's turn shows in hundreds of values at once: together they deviate as one value of twenty would."""
+    even, shifted = (spread_left(20.0, steps=8, shift=shift) for shift in (1.0, 4.0))
+    assert even < 0.3
+    assert shifted > 0.6
+    assert spread_left(1.0, steps=8, shift=1.0) > 0.95
+
+
+def test_times_are_even_without_a_shift_and_end_nowhere_twice() -> None:
+    scheduler = make_scheduler(COSINE, sampler="dpmsolver++")
+    for steps in (1, 8, 15):
+        set_steps(scheduler, steps)
+        assert scheduler.timesteps.tolist() == shifted_times(steps, shift=1.0, train_steps=1000)
+        set_steps(scheduler, steps, shift=4.0)
+        assert scheduler.timesteps.tolist() == shifted_times(steps, shift=4.0, train_steps=1000)
+    with pytest.raises(ValueError, match="expected fewer than 40 steps"):
+        shifted_times(40, shift=100.0, train_steps=1000)
 
 
 def test_guidance_combines_as_stated() -> None:

@@ -1,4 +1,4 @@
-"""Guidance as part of the weights: the target, the teacher, resuming, and what the saved pipeline then says."""
+"""Guidance as part of the weights: the target, where it comes to rest, and what the saved pipeline then says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from emo_scenes import TINY, MovingSquares, awake_model, random_inputs
 
 from emo_models.emo.audio_encoders import LogMelEncoder
-from emo_models.emo.building import build_autoencoder, build_model, build_pipeline, build_refiner
+from emo_models.emo.building import build_autoencoder, build_pipeline, build_refiner
 from emo_models.emo.conditions import Gates
 from emo_models.emo.guidance import Guidance
 from emo_models.emo.model import EMOModel
@@ -18,9 +18,9 @@ from emo_models.emo.pipeline import EMOPipeline, recommended_sampling
 from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training import run
 from emo_models.emo.training.batches import LatentClips
-from emo_models.emo.training.built_in_guidance import Teacher, audio_push, frozen_copy
+from emo_models.emo.training.built_in_guidance import deaf_prediction, guided_target
 from emo_models.emo.training.config import StageConfig, TrainConfig
-from emo_models.emo.training.loop import Trainer, clip_loss
+from emo_models.emo.training.loop import clip_loss
 
 
 def stage(steps: int = 2, **options: object) -> StageConfig:
@@ -35,53 +35,56 @@ def clips() -> LatentClips:
 
 
 @torch.no_grad()
-def test_a_prediction_with_the_push_is_a_guided_prediction() -> None:
+def test_where_guidance_is_built_in_target_and_prediction_agree() -> None:
+    """A target equal to the unguided mean: the guided prediction is the one that training leaves alone."""
     model = awake_model()
     inputs = random_inputs()
-    latents, times = inputs.pop("latents"), inputs.pop("timesteps")
+    noisy, times = inputs.pop("latents"), inputs.pop("timesteps")
+    heard, deaf = model(noisy, times, **inputs), deaf_prediction(model, noisy, times, **inputs)
+    assert (heard - deaf).abs().max() > 1e-3
     conditions = model.prepare(**inputs)
     guidance = Guidance(audio=3.0)
     guided = guidance.combine(
-        model.backbone(latents.repeat(2, 1, 1, 1, 1), times.repeat(2), conditions.for_passes(guidance.passes))
+        model.backbone(noisy.repeat(2, 1, 1, 1, 1), times.repeat(2), conditions.for_passes(guidance.passes))
     )
-    push = audio_push(frozen_copy(model), latents, times, conditions)
-    assert push.abs().max() > 1e-3
-    torch.testing.assert_close(model.backbone(latents, times, conditions) + 2.0 * push, guided, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(guided_target(heard, guided, deaf, scale=3.0), guided, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(guided_target(heard, heard, deaf, scale=3.0), heard + 2 / 3 * (heard - deaf))
 
 
+@torch.no_grad()
 def test_who_hears_nothing_is_not_pushed() -> None:
     model = awake_model()
     inputs = random_inputs()
-    latents, times = inputs.pop("latents"), inputs.pop("timesteps")
-    conditions = model.prepare(**inputs, gates=Gates(audio=torch.tensor([1.0, 0.0])))
-    push = audio_push(frozen_copy(model), latents, times, conditions)
-    assert push[0].any()
-    assert not push[1].any()
+    noisy, times = inputs.pop("latents"), inputs.pop("timesteps")
+    gates = Gates(audio=torch.tensor([1.0, 0.0]), motion=torch.tensor([1.0, 0.0]))
+    heard = model(noisy, times, **inputs, gates=gates)
+    push = guided_target(heard, heard, deaf_prediction(model, noisy, times, **inputs, gates=gates), scale=2.0) - heard
+    assert push[0].abs().max() > 1e-3
+    assert push[1].abs().max() < 1e-5
+    assert torch.equal(gates.audio, torch.tensor([1.0, 0.0]))
 
 
-def test_the_teacher_does_not_learn() -> None:
-    model = awake_model()
-    teacher = frozen_copy(model)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(1.0)
-    assert not any(parameter.requires_grad for parameter in teacher.parameters())
-    fresh = awake_model().state_dict()
-    assert all(torch.equal(value, fresh[name]) for name, value in teacher.state_dict().items())
+@pytest.mark.parametrize("before", [1.0, 3.0, 6.0])
+def test_guidance_comes_to_rest_at_its_scale_from_wherever_it_starts(before: float) -> None:
+    """The recursion that the loss follows, with c - u = 1 and u = 0."""
+    built_in = before
+    for _ in range(60):
+        target = guided_target(torch.tensor(1.0), torch.tensor(built_in), torch.tensor(0.0), scale=3.0)
+        built_in += 0.5 * (float(target) - built_in)
+    assert built_in == pytest.approx(3.0, abs=1e-3)
 
 
-def test_training_brings_one_pass_to_what_two_passes_gave(clips: LatentClips, tmp_path: Path) -> None:
-    """Data without a word to say about it: the target's noise is kept small by one clip and the same steps again."""
-    model = awake_model()
+def test_training_strengthens_what_hearing_adds(clips: LatentClips) -> None:
+    """One batch with the same noise over and over: what is left between prediction and target goes away."""
     plan = stage(drop_reference=0, drop_audio=0, drop_motion=0, drop_speed=1, white_region=1, reference_margin=0)
     schedule = NoiseSchedule(TINY.schedule)
     batch = clips.batch(plan, frames=4, motion_frames=2, seed=0, step=0)
-    teacher = Teacher(model=frozen_copy(model))
 
     def loss(student: EMOModel, guidance: float) -> torch.Tensor:
         return clip_loss(student, batch, replace(plan, built_in_guidance=guidance), schedule,
-                         generator=torch.Generator().manual_seed(0), teacher=teacher)  # fmt: skip
+                         generator=torch.Generator().manual_seed(0))  # fmt: skip
 
+    model = awake_model()
     with torch.no_grad():
         before = float(loss(model, 3.0))
         assert float(loss(model, 1.0)) != pytest.approx(before, rel=1e-3)
@@ -92,45 +95,6 @@ def test_training_brings_one_pass_to_what_two_passes_gave(clips: LatentClips, tm
         optimizer.step()
     with torch.no_grad():
         assert float(loss(model, 3.0)) < 0.5 * before
-
-
-def test_resumed_training_has_the_teacher_it_began_with(clips: LatentClips, tmp_path: Path) -> None:
-    plan = TrainConfig(preset="tiny", stages=(stage(3),), log_every=1, checkpoint_every=1)
-
-    def trainer(folder: str, *, seed: int, stop: int | None = None) -> Trainer:
-        def report(line: str) -> None:
-            if stop is not None and len(made.history) == stop:
-                raise InterruptedError
-
-        made = Trainer(plan, build_model(TINY, seed=seed), clips, NoiseSchedule(TINY.schedule), tmp_path / folder,
-                       report=report)  # fmt: skip
-        return made
-
-    whole = trainer("whole", seed=0)
-    whole.run()
-    with pytest.raises(InterruptedError):
-        trainer("cut", seed=0, stop=2).run()
-    resumed = trainer("cut", seed=9)
-    resumed.run()
-    assert resumed.history == whole.history
-    for name, value in whole.model.state_dict().items():
-        assert torch.equal(value, resumed.model.state_dict()[name]), name
-
-
-def test_what_is_built_in_already_is_not_added_once_more(clips: LatentClips) -> None:
-    model, schedule = awake_model(), NoiseSchedule(TINY.schedule)
-    inputs = random_inputs()
-    noisy, times = inputs.pop("latents"), inputs.pop("timesteps")
-    plain, guided = (Teacher(model=frozen_copy(model), built_in=scale) for scale in (1.0, 3.0))
-    torch.testing.assert_close(3.0 * guided.push(noisy, times, **inputs), plain.push(noisy, times, **inputs))
-    # And the loss asks the teacher for it.
-    batch = clips.batch(stage(), frames=4, motion_frames=2, seed=0, step=0)
-    with torch.no_grad():
-        losses = [
-            float(clip_loss(model, batch, stage(), schedule, generator=torch.Generator().manual_seed(0), teacher=one))
-            for one in (plain, guided)
-        ]
-    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
 
 
 def test_the_saved_pipeline_asks_for_no_pass_that_its_weights_have_built_in(tmp_path: Path) -> None:

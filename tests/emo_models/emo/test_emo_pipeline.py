@@ -214,6 +214,15 @@ def test_samplers_agree_with_many_steps_in_kind(pipeline: EMOPipeline, portrait:
     assert frames.std() > 0
 
 
+def test_a_shift_is_for_the_sampler_that_takes_any_times(pipeline: EMOPipeline, portrait: np.ndarray) -> None:
+    options, sound = replace(QUICK, sampler="dpmsolver++"), speech_like(0.16)
+    even, shifted = (pipeline(portrait, sound, options=options, shift=shift).frames for shift in (1.0, 4.0))
+    assert not np.array_equal(even, shifted)
+    with pytest.raises(ValueError, match="expected shift 1, or a positive one with the sampler dpmsolver"):
+        SamplingOptions(sampler="ddim", shift=4.0)
+    assert replace(options, shift=4.0).changed(sampler="unipc") == replace(options, sampler="unipc")
+
+
 def test_saved_pipeline_is_the_same(pipeline: EMOPipeline, portrait: np.ndarray, tmp_path: Path) -> None:
     pipeline.save_pretrained(tmp_path)
     again = EMOPipeline.from_pretrained(tmp_path)

@@ -163,6 +163,27 @@ def test_styles_are_drawn_as_often_as_asked(clips: LatentClips) -> None:
         drawn(photo=0.0, anime=0.0)
 
 
+def test_blinks_are_drawn_as_often_as_asked(clips: LatentClips) -> None:
+    closed = [clip.latents[np.asarray(clip.record.eye_closure) > 0.5].float() for clip in clips.clips]
+
+    def blinking(latents: torch.Tensor) -> bool:
+        return any(torch.equal(frame, shut) for frame in latents for eyes in closed for shut in eyes)
+
+    def drawn(share: float, steps: int = 10**6) -> float:
+        plan = stage("video", steps, blink_share=share, reference_margin=0)
+        batches = [clips.batch(plan, frames=4, motion_frames=2, seed=0, step=step) for step in range(60)]
+        return float(np.mean([blinking(latents) for batch in batches for latents in batch.latents]))
+
+    # Of the 15 windows of 4 frames that a clip has, 5 hold a blink's first or second frame (4 where it comes early).
+    anywhere = (4 + 5 + 5) / 45
+    assert drawn(0.0) == pytest.approx(anywhere, abs=0.12)
+    assert drawn(0.5) == pytest.approx(0.5 + 0.5 * anywhere, abs=0.12)
+    assert drawn(1.0) == 1.0
+    assert drawn(1.0, steps=60) == pytest.approx(0.5 + 0.5 * anywhere, abs=0.12)
+    with pytest.raises(ValueError, match="blink_share between 0 and 1"):
+        stage("video", blink_share=1.5)
+
+
 def test_conditions_are_dropped_at_their_rates(clips: LatentClips) -> None:
     all_dropped = stage("speed", drop_reference=1.0, drop_audio=1.0, drop_motion=1.0, drop_speed=1.0)
     batch = clips.batch(all_dropped, frames=4, motion_frames=2, seed=0, step=0)

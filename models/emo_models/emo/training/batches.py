@@ -16,7 +16,7 @@ from emo_models.emo.audio_encoders import AudioEncoder
 from emo_models.emo.codec import encode_in_pieces
 from emo_models.emo.face_locator import union_mask
 from emo_models.emo.training.clip_store import ClipStore
-from emo_models.emo.training.clips import ClipRecord, TrainingClips, step_generator
+from emo_models.emo.training.clips import CLOSED, ClipRecord, TrainingClips, step_generator
 from emo_models.emo.training.config import StageConfig
 from emo_models.emo.training.stages import STAGES
 
@@ -125,10 +125,9 @@ class LatentClips:
         # One draw for all processes: a step with frames before takes longer, and nobody should wait for the others.
         own = STAGES[stage.name].temporal and motion_frames > 0 and stage.own_motion > 0
         own = own and step_generator(seed, f"own-{stage.name}", step).random() < stage.own_motion
-        samples = [
-            self._sample(stage, frames, motion_frames, step_generator(seed, f"batch-{stage.name}", step, rank, i), own)
-            for i in range(stage.clips)
-        ]
+        blinks = stage.blink_share * max(1 - step / stage.steps, 0)
+        rngs = [step_generator(seed, f"batch-{stage.name}", step, rank, i) for i in range(stage.clips)]
+        samples = [self._sample(stage, frames, motion_frames, rng, own=own, blink_share=blinks) for rng in rngs]
         merged: dict[str, Any] = {}
         for name in samples[0]:
             parts = [part for part in (sample[name] for sample in samples) if part is not None]
@@ -139,7 +138,14 @@ class LatentClips:
         return Batch(**merged, gates=gates, earlier=earlier)
 
     def _sample(
-        self, stage: StageConfig, frames: int, motion_frames: int, rng: np.random.Generator, own: bool
+        self,
+        stage: StageConfig,
+        frames: int,
+        motion_frames: int,
+        rng: np.random.Generator,
+        *,
+        own: bool,
+        blink_share: float,
     ) -> dict[str, Tensor | None]:
         declared = STAGES[stage.name]
         clip = self._draw_clip(stage.style_weights, rng)
@@ -150,7 +156,7 @@ class LatentClips:
                 raise ValueError(
                     f"expected clips of at least {frames + room} frames, found {clip.record.id} with {count}"
                 )
-            start = int(rng.integers(room, count - frames + 1))
+            start = _first_frame(clip.record, range(room, count - frames + 1), frames, blink_share, rng)
             chosen = np.arange(start, start + frames)
         else:
             chosen = np.sort(rng.choice(count, size=frames, replace=count < frames))
@@ -237,6 +243,16 @@ def in_other_voice(encoder: AudioEncoder, factor: float) -> AudioEncoder:
         raise ValueError(f"expected voices: [1] for a {type(encoder).__name__}, found the factor {factor}")
     other: AudioEncoder = change(factor)
     return other
+
+
+def _first_frame(record: ClipRecord, allowed: range, frames: int, blink_share: float, rng: np.random.Generator) -> int:
+    """Where a window of ``frames`` begins: anywhere, or, ``blink_share`` of the time, so that eyes are closed in it."""
+    if blink_share and record.eye_closure is not None and rng.random() < blink_share:
+        closed = np.flatnonzero(record.eye_closure > CLOSED)
+        starts = [first for first in allowed if ((closed >= first) & (closed < first + frames)).any()]
+        if starts:
+            return int(rng.choice(starts))
+    return int(rng.integers(allowed.start, allowed.stop))
 
 
 def _gate(rng: np.random.Generator, drop: float) -> Tensor:

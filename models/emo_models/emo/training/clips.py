@@ -9,6 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+CLOSED = 0.5
+"""From this closure on eyes count as closed."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ClipRecord:
@@ -24,6 +27,7 @@ class ClipRecord:
         head_speed: Degrees per frame, ``float32 [T]``.
         reference_index: The frame that serves as the portrait in evaluation.
         mouth_opening: True opening ``float32 [T]`` in any unit, for diagnostics, where it is known.
+        eye_closure: How far the eyes are closed, 0 to 1, ``float32 [T]``, where it is known.
         style: What kind of picture it is, such as ``"anime"``; empty where nobody says.
     """
 
@@ -36,6 +40,7 @@ class ClipRecord:
     head_speed: NDArray[np.float32]
     reference_index: int
     mouth_opening: NDArray[np.float32] | None = None
+    eye_closure: NDArray[np.float32] | None = None
     style: str = ""
 
 

@@ -48,6 +48,9 @@ class StageConfig:
             see `training.own_motion`. Literal 0.
         style_weights: How often clips of a style are drawn, relative to 1 for the others; ``{"anime": 3}``. Literal
             none.
+        blink_share: Probability at the stage's first step that the frames of a clip are drawn around a moment when the
+            eyes are closed, where the clip says when they are; blinks are short and rare. It falls linearly to 0 at
+            the last step, so that how often a face blinks is in the end learnt from clips as they are. Literal 0.
         built_in_guidance: Audio guidance of this scale becomes part of the weights; see `training.built_in_guidance`.
             Literal 1.
     """
@@ -76,6 +79,7 @@ class StageConfig:
     motion_noise: float = 0.0
     own_motion: float = 0.0
     style_weights: dict[str, float] = field(default_factory=dict)
+    blink_share: float = 0.0
     built_in_guidance: float = 1.0
 
     def __post_init__(self) -> None:
@@ -83,6 +87,8 @@ class StageConfig:
             raise ValueError(f"expected a stage among {', '.join(STAGES)}, found {self.name!r}")
         if self.timesteps not in {"uniform", "logit_normal"}:
             raise ValueError(f"expected timesteps to be uniform or logit_normal, found {self.timesteps!r}")
+        if not 0 <= self.blink_share <= 1:
+            raise ValueError(f"expected blink_share between 0 and 1, found {self.blink_share}")
         if any(weight < 0 for weight in self.style_weights.values()):
             raise ValueError(f"expected style_weights of at least 0, found {self.style_weights}")
         if self.built_in_guidance != 1.0 and self.name != "guidance":

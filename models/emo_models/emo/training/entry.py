@@ -46,7 +46,7 @@ def run_training(
     out.mkdir(parents=True, exist_ok=True)
     preset = preset_named(config.preset)
     before = _facts_before(config)
-    built_in = _built_in_before(config, before)
+    _check_guidance_stays(config, before)
     accelerator = make_accelerator(config)
     if not accelerator.is_main_process:
         report = _silent
@@ -66,8 +66,7 @@ def run_training(
         facts={"preset": preset.name, "trained_on": preset.trained_on, "sampling": preset.sampling},
     )
     diagnosis = _Diagnosis(config, pipeline, latents, held_out, schedule, out, report)
-    trainer = Trainer(config, model, latents, schedule, out, report=report, diagnose=diagnosis, accelerator=accelerator,
-                      built_in=built_in)  # fmt: skip
+    trainer = Trainer(config, model, latents, schedule, out, report=report, diagnose=diagnosis, accelerator=accelerator)
     tracker = Tracker(out) if accelerator.is_main_process else None
     trainer.run()
     accelerator.wait_for_everyone()
@@ -102,11 +101,11 @@ def _facts_before(config: TrainConfig) -> dict[str, Any]:
     return facts
 
 
-def _built_in_before(config: TrainConfig, before: Mapping[str, Any]) -> float:
-    """The audio guidance that those weights have built in.
+def _check_guidance_stays(config: TrainConfig, before: Mapping[str, Any]) -> None:
+    """Guidance that those weights have built in must not be unlearnt.
 
     Raises:
-        ValueError: The stages would unlearn it.
+        ValueError: The stages would.
     """
     scale = float(before.get("built_in_guidance", 1.0))
     if scale != 1.0 and any(stage.built_in_guidance == 1.0 for stage in config.stages):
@@ -114,7 +113,6 @@ def _built_in_before(config: TrainConfig, before: Mapping[str, Any]) -> float:
             f"expected the stage guidance alone, because {config.start_from} has audio guidance {scale:g} built in, "
             f"found {', '.join(stage.name for stage in config.stages)}; start from weights without it"
         )
-    return scale
 
 
 def _prepared(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from emo_models.emo.conditions import Gates
 from emo_models.emo.model import EMOModel
 from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training.batches import Batch, LatentClips
-from emo_models.emo.training.built_in_guidance import Teacher, frozen_copy
+from emo_models.emo.training.built_in_guidance import deaf_prediction, guided_target
 from emo_models.emo.training.clips import step_generator
 from emo_models.emo.training.config import StageConfig, TrainConfig
 from emo_models.emo.training.loss import denoising_loss, draw_timesteps
@@ -56,7 +56,6 @@ class Trainer:
         report: Called with lines for the user.
         diagnose: Called every ``diagnostics_every`` steps and at the end of a stage.
         accelerator: accelerate's; by default `make_accelerator`.
-        built_in: Audio guidance that the model's weights have built in when training starts.
     """
 
     def __init__(
@@ -70,7 +69,6 @@ class Trainer:
         report: Report,
         diagnose: Diagnose | None = None,
         accelerator: Accelerator | None = None,
-        built_in: float = 1.0,
     ) -> None:
         self.accelerator = accelerator or make_accelerator(config)
         self.config, self.clips, self.schedule, self.out = config, clips, schedule, out
@@ -83,8 +81,6 @@ class Trainer:
         self.history: list[list[float]] = []
         self.values: list[dict[str, Any]] = []
         self.progress = Progress()
-        self.built_in = built_in
-        self.teacher: Teacher | None = None
 
     def run(self) -> None:
         """Trains to the end, going on from the latest checkpoint below ``out`` if there is one."""
@@ -105,7 +101,6 @@ class Trainer:
         if self.progress.step == 0 and self.progress.total:
             # Averaged weights are what a stage leaves behind; parts that the next one freezes stay as they are then.
             self.model.load_state_dict(self.average.tensors)
-        self._find_teacher(stage)
         self.report(describe(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale))
         self.report(f"  mixed precision: {self.accelerator.mixed_precision}")
         groups = parameter_groups(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale)
@@ -131,18 +126,6 @@ class Trainer:
             self.history.append([self.progress.total, float(loss.detach())])
             self._after_step(stage, prepared, began, first)
 
-    def _find_teacher(self, stage: StageConfig) -> None:
-        """The weights at the stage's start, where it needs them; a checkpoint brings its own."""
-        if stage.built_in_guidance == 1.0:
-            self.teacher = None
-        elif self.teacher is None:
-            self.teacher = self._teacher(self.model.state_dict())
-
-    def _teacher(self, weights: Mapping[str, Tensor]) -> Teacher:
-        model = frozen_copy(self.model)
-        model.load_state_dict(weights)
-        return Teacher(model=model.to(self.accelerator.device), built_in=self.built_in)
-
     def _loss(self, model: Any, stage: StageConfig, step: int) -> Tensor:
         config = self.model.config
         frames = stage.frames or config.frames
@@ -155,7 +138,7 @@ class Trainer:
             rank=self.accelerator.process_index,
         )
         return clip_loss(model, batch, stage, self.schedule, generator=self._generator(stage, step),
-                         device=self.accelerator.device, teacher=self.teacher)  # fmt: skip
+                         device=self.accelerator.device)  # fmt: skip
 
     def _generator(self, stage: StageConfig, step: int) -> torch.Generator:
         rank = self.accelerator.process_index
@@ -187,8 +170,6 @@ class Trainer:
     def _save(self, optimizer: Any) -> None:
         progress = self.progress
         tensors = {"model": self.model.state_dict(), "average": self.average.tensors}
-        if self.teacher is not None:
-            tensors["teacher"] = self.teacher.model.state_dict()
         write_checkpoint(
             self.out / "checkpoints",
             Checkpoint(
@@ -209,8 +190,6 @@ class Trainer:
     def _restore(self, saved: Checkpoint) -> None:
         self.model.load_state_dict(dict(saved.tensors["model"]))
         self.average.load(saved.tensors["average"])
-        if "teacher" in saved.tensors:
-            self.teacher = self._teacher(dict(saved.tensors["teacher"]))
         torch.set_rng_state(saved.rng)
         state = saved.state
         self.progress = Progress(stage=state["stage"], step=state["step"], total=state["total"])
@@ -259,12 +238,10 @@ def clip_loss(
     *,
     generator: torch.Generator,
     device: torch.device | str = "cpu",
-    teacher: Teacher | None = None,
 ) -> Tensor:
     """Loss of one batch: time and noise are drawn on the CPU from ``generator``.
 
-    With temporal modules all frames of a clip share a time; independent images have their own. ``teacher`` is there
-    where the stage builds guidance in.
+    With temporal modules all frames of a clip share a time; independent images have their own.
     """
     declared = STAGES[stage.name]
     b, f = batch.latents.shape[:2]
@@ -300,8 +277,9 @@ def clip_loss(
     }
     prediction = model(noisy, times, **given, temporal=declared.temporal)
     target = schedule.target(clean, noise, times)
-    if teacher is not None:
-        target = target + (stage.built_in_guidance - 1) * teacher.push(noisy, times, **given)
+    if stage.built_in_guidance != 1.0:
+        deaf = deaf_prediction(parts, noisy, times, **given)
+        target = guided_target(target, prediction, deaf, scale=stage.built_in_guidance)
     snr = None if stage.min_snr_gamma is None else schedule.min_snr_weight(times, gamma=stage.min_snr_gamma)
     return denoising_loss(
         prediction,
