@@ -25,13 +25,12 @@ from emo_bench.generate.emo import EMBEDDED, weights_folder
 from emo_metrics.synth.face import EXPRESSION_NAMES, FaceNetworks
 from emo_models.emo.pipeline import EMOPipeline, SamplingOptions, recommended_sampling
 from emo_models.emo.speech_net import SpeechNetEncoder
+from emo_models.emo.training.clips import CLOSED
 from emo_models.emo.training.diagnostics import seam_score
 from emo_models.emo.training.mouth_reader import correlation, lag_curve
 
 SPEEDS = (0.1, 0.7, 1.3, 1.9)
 STYLES = ("photo", "painting", "anime", "sketch", "cg")
-CLOSED = 0.5
-"""From this closure on eyes count as closed."""
 Frames = NDArray[np.uint8]
 Reading = dict[str, NDArray[np.generic]]
 _ready: list[EMOPipeline] = []

@@ -10,7 +10,7 @@ import torch
 from emo_scenes import TINY, MovingSquares, awake_model, random_inputs
 
 from emo_models.emo.audio_encoders import LogMelEncoder
-from emo_models.emo.building import build_autoencoder, build_pipeline, build_refiner
+from emo_models.emo.building import build_autoencoder, build_model, build_pipeline, build_refiner
 from emo_models.emo.conditions import Gates
 from emo_models.emo.guidance import Guidance
 from emo_models.emo.model import EMOModel
@@ -20,7 +20,7 @@ from emo_models.emo.training import run
 from emo_models.emo.training.batches import LatentClips
 from emo_models.emo.training.built_in_guidance import deaf_prediction, guided_target
 from emo_models.emo.training.config import StageConfig, TrainConfig
-from emo_models.emo.training.loop import clip_loss
+from emo_models.emo.training.loop import Trainer, clip_loss
 
 
 def stage(steps: int = 2, **options: object) -> StageConfig:
@@ -95,6 +95,29 @@ def test_training_strengthens_what_hearing_adds(clips: LatentClips) -> None:
         optimizer.step()
     with torch.no_grad():
         assert float(loss(model, 3.0)) < 0.5 * before
+
+
+def test_resumed_training_is_what_it_would_have_been(clips: LatentClips, tmp_path: Path) -> None:
+    plan = TrainConfig(preset="tiny", stages=(stage(3),), log_every=1, checkpoint_every=1)
+
+    def trainer(folder: str, *, seed: int, stop: int | None = None) -> Trainer:
+        def report(line: str) -> None:
+            if stop is not None and len(made.history) == stop:
+                raise InterruptedError
+
+        made = Trainer(plan, build_model(TINY, seed=seed), clips, NoiseSchedule(TINY.schedule), tmp_path / folder,
+                       report=report)  # fmt: skip
+        return made
+
+    whole = trainer("whole", seed=0)
+    whole.run()
+    with pytest.raises(InterruptedError):
+        trainer("cut", seed=0, stop=2).run()
+    resumed = trainer("cut", seed=9)
+    resumed.run()
+    assert resumed.history == whole.history
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
 
 
 def test_the_saved_pipeline_asks_for_no_pass_that_its_weights_have_built_in(tmp_path: Path) -> None:
