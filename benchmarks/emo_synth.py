@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from emo_bench.data.extractor_training_data import TrainingClip, load_slice
 from emo_bench.generate.emo import EMBEDDED, weights_folder
 from emo_metrics.synth.face import EXPRESSION_NAMES, FaceNetworks
+from emo_models.emo.clip_noise import ClipNoise
 from emo_models.emo.pipeline import EMOPipeline, SamplingOptions, recommended_sampling
 from emo_models.emo.speech_net import SpeechNetEncoder
 from emo_models.emo.training.clips import CLOSED
@@ -114,6 +116,16 @@ def head_spread(reading: Reading) -> float:
     return float(np.sqrt(np.nanvar(pose, axis=0).sum()))
 
 
+def likeness(readings: Sequence[Reading], portraits: Sequence[Reading], *, last: float = 1.0) -> float:
+    """F-SIM: mean cosine of frames' and portraits' identity times 100, over the last share of the frames of each."""
+    found = []
+    for reading, portrait in zip(readings, portraits, strict=True):
+        rows = np.asarray(reading["embedding"], np.float64)
+        rows = rows[len(rows) - max(round(last * len(rows)), 1) :]
+        found.append(100 * np.nanmean(rows @ np.asarray(portrait["embedding"], np.float64)[0]))
+    return float(np.mean(found))
+
+
 def eye_closure(reading: Reading) -> NDArray[np.float64]:
     """Per frame how far the eyes are closed, 0 to about 1."""
     columns = [EXPRESSION_NAMES.index("blink_left"), EXPRESSION_NAMES.index("blink_right")]
@@ -187,6 +199,7 @@ def speech_rows(
     """Mouth, seams, head and blinks of videos made from the right sound, and the mouth from another clip's."""
     truth = [clip.truth["mouth_opening"].astype(np.float64) for clip in clips]
     own = [reader.read(clip.frames) for clip in clips]
+    portraits = [reader.read(portrait_of(clip)[None]) for clip in clips]
     seen = [reader.read(frames) for frames in made]
     other = [opening(reader.read(frames)) for frames in wrong]
     each = mouth_correlations(clips, seen)
@@ -205,6 +218,11 @@ def speech_rows(
         + row("… lag of the peak (frames, positive is late)", f"{peak:+d}")
         + row("… at lags -2, -1, 0, +1, +2", ", ".join(f"{lags[k]:.3f}" for k in (-2, -1, 0, 1, 2)))
         + row("frames with a face", f"{found.mean():.4f}")
+        + row("F-SIM to the portrait (real)", f"{likeness(seen, portraits):.1f} ({likeness(own, portraits):.1f})")
+        + row(
+            "… in the last quarter",
+            f"{likeness(seen, portraits, last=0.25):.1f} ({likeness(own, portraits, last=0.25):.1f})",
+        )
         + row("seam score (real frames at the same places)", f"{np.mean(seams):.3f} ({np.mean(seams_real):.3f})")
         + row(
             "head rotation, degrees a frame (real)",
@@ -302,7 +320,7 @@ def arguments_given() -> argparse.Namespace:
     parser.add_argument("--audio-guidance", type=float)
     parser.add_argument("--speed-guidance", type=float)
     parser.add_argument("--guidance-interval", type=float, nargs=2, metavar=("LOW", "HIGH"))
-    parser.add_argument("--clip-noise", choices=("own", "mirrored"))
+    parser.add_argument("--clip-noise", choices=get_args(ClipNoise))
     parser.add_argument("--shift", type=float)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--into", type=Path)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_bytes, to_signed
 from emo_models.emo.audio_encoders import RATE, AudioEncoder, frame_count, load_audio_encoder
+from emo_models.emo.clip_noise import ClipNoise, clip_noise
 from emo_models.emo.codec import decode_latents, encode_images
 from emo_models.emo.conditions import ClipConditions
 from emo_models.emo.guidance import Guidance, Passes
@@ -27,7 +27,6 @@ from emo_models.emo.weights import WeightsError, load_module, save_module
 
 INDEX_NAME = "model_index.json"
 Box = tuple[float, float, float, float]
-ClipNoise = Literal["own", "mirrored"]
 Progress = Callable[[int, int], None]
 """Called with frames done and frames in total."""
 
@@ -50,9 +49,8 @@ class SamplingOptions:
         speed: Head rotation speed in degrees per frame, constant over the video; ``None`` leaves it to the sound.
         motion_from: The last frames enter the next clip re-encoded from ``"pixels"`` (as in the paper: ReferenceNet
             sees images) or as the sampled ``"latents"``.
-        clip_noise: Every clip starts from its ``"own"`` noise, or from the first clip's frames of noise, forwards and
-            backwards in turn: ``"mirrored"``. Noise leaves its mark in the picture, and this way the frames on both
-            sides of a border bear the same one.
+        clip_noise: ``"own"`` noise for every clip as in the paper, or ``"joined"`` or ``"mirrored"`` at the borders;
+            see `clip_noise.clip_noise`.
         shift: Above 1 more of the steps go where noise is strong, where it is decided how far a head turns; see
             `schedulers.shifted_times`. For ``"dpmsolver++"``.
     """
@@ -76,7 +74,8 @@ class SamplingOptions:
                 f"{self.sampler}"
             )
         if self.clip_noise not in get_args(ClipNoise):
-            raise ValueError(f"expected clip_noise to be own or mirrored, found {self.clip_noise!r}")
+            kinds = ", ".join(get_args(ClipNoise))
+            raise ValueError(f"expected clip_noise to be one of {kinds}, found {self.clip_noise!r}")
 
     def changed(self, **changes: Any) -> SamplingOptions:
         """These options with ``changes``; another sampler drops the shift, which was chosen for this one.
@@ -269,12 +268,9 @@ class EMOPipeline:
 
     def noise(self, seeds: list[int], clip: int, *, kind: ClipNoise = "own") -> Tensor:
         """The first latents of a clip for each seed, ``[b, f, c, h, w]``; sample i depends on ``seeds[i]`` only."""
-        if kind == "mirrored":
-            first = self.noise(seeds, 0)
-            return first.flip(1) if clip % 2 else first
         config = self.model.config
         shape = (config.frames, config.in_channels, config.latent_size, config.latent_size)
-        return torch.stack([torch.randn(shape, generator=clip_generator(seed, clip)) for seed in seeds])
+        return torch.stack([clip_noise(seed, clip, shape=shape, kind=kind) for seed in seeds])
 
     @torch.no_grad()
     def denoise(self, noise: Tensor, conditions: ClipConditions, options: SamplingOptions) -> Tensor:
@@ -340,12 +336,6 @@ class EMOPipeline:
     @property
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
-
-
-def clip_generator(seed: int, clip: int) -> torch.Generator:
-    """The CPU generator of one clip's noise: a function of the seed and the clip's number, nothing else."""
-    digest = hashlib.sha256(f"emo-noise\x1f{seed}\x1f{clip}".encode()).digest()
-    return torch.Generator(device="cpu").manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
 def prepare_audio(audio: NDArray[np.float32], rate: int) -> NDArray[np.float32]:

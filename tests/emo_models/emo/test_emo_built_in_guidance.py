@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from emo_models.emo.pipeline import EMOPipeline, recommended_sampling
 from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training import run
 from emo_models.emo.training.batches import LatentClips
-from emo_models.emo.training.built_in_guidance import deaf_prediction, guided_target
+from emo_models.emo.training.built_in_guidance import deaf_prediction, guidance_found, guided_target
 from emo_models.emo.training.config import StageConfig, TrainConfig
+from emo_models.emo.training.diagnostics import guidance_reached, probe_batch
 from emo_models.emo.training.loop import Trainer, clip_loss
 
 
@@ -72,6 +74,40 @@ def test_guidance_comes_to_rest_at_its_scale_from_wherever_it_starts(before: flo
         target = guided_target(torch.tensor(1.0), torch.tensor(built_in), torch.tensor(0.0), scale=3.0)
         built_in += 0.5 * (float(target) - built_in)
     assert built_in == pytest.approx(3.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0, 6.0])
+def test_guidance_is_found_under_noise_ten_times_its_size(scale: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    deaf, should_add = (torch.randn(200_000, generator=generator) for _ in range(2))
+    target = deaf + should_add + 10 * torch.randn(200_000, generator=generator)
+    sums = guidance_found(target, deaf + scale * should_add, deaf)
+    assert sums[0] / sums[1] == pytest.approx(scale, rel=0.05)
+
+
+@torch.no_grad()
+def test_a_network_that_adds_twice_as_much_reaches_twice_the_guidance(clips: LatentClips) -> None:
+    """With targets that are the network's own hearing prediction, guidance is 1; pushed as for scale 2, it is 2."""
+    model = awake_model().eval()
+
+    class Pushed(NoiseSchedule):
+        """Takes as the truth what the network would be without guidance, if it had the scale built in."""
+
+        scale = 1.0
+
+        def target(self, clean: torch.Tensor, noise: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+            given = {"reference": batch.reference, "motion": batch.motion, "audio": batch.audio, "mask": batch.mask,
+                     "gates": Gates(speed=torch.zeros(len(times)))}  # fmt: skip
+            noisy = self.add_noise(clean, noise, times)
+            heard, deaf = model(noisy, times, **given), deaf_prediction(model, noisy, times, **given)
+            return deaf + (heard - deaf) / self.scale
+
+    batch = probe_batch(clips, stage(), model)
+    pushed = Pushed(TINY.schedule)
+    assert guidance_reached(model, [batch], pushed) == pytest.approx(1.0, rel=1e-3)
+    pushed.scale = 2.0
+    assert guidance_reached(model, [batch], pushed) == pytest.approx(2.0, rel=1e-3)
+    assert guidance_reached(build_model(TINY, seed=0).eval(), [batch], pushed) is None
 
 
 def test_training_strengthens_what_hearing_adds(clips: LatentClips) -> None:
@@ -131,6 +167,9 @@ def test_the_saved_pipeline_asks_for_no_pass_that_its_weights_have_built_in(tmp_
     assert recommended_sampling(made.facts).guidance.audio == 1.0
     assert made.facts["steps"] == 42
     assert made.facts["built_in_guidance"] == 3.0
+    # What they say they have is what they were trained for; what they reached is measured, and hardly anything here.
+    history = json.loads((tmp_path / "out" / "history.json").read_text("utf-8"))
+    assert made.facts["guidance_reached"] == round(history["values"][-1]["guidance_reached"], 2)
     # What a refined pipeline is started from comes along: refiner, autoencoder and speech encoder.
     assert made.refiner is not None
     for name, value in pipeline.vae.state_dict().items():

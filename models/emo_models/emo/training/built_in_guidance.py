@@ -51,3 +51,22 @@ def guided_target(target: Tensor, heard: Tensor, deaf: Tensor, *, scale: float) 
     tensor(2.)
     """
     return target + (scale - 1) / scale * (heard.detach() - deaf)
+
+
+def guidance_found(target: Tensor, heard: Tensor, deaf: Tensor) -> tuple[float, float]:
+    """Two sums, whose ratio over many clips is the guidance that a network has built in.
+
+    What hearing adds, ``heard - deaf``, is ``g`` times what it should add, and that is the mean of ``target - deaf``
+    over noise; so ``|heard - deaf|^2 / <target - deaf, heard - deaf>`` comes to g. What the network hears wrongly
+    makes the first sum alone larger, so that the ratio is a little too high.
+
+    Args:
+        target: The true velocity, without guidance.
+        heard: What the network predicts.
+        deaf: What it predicts without hearing anything.
+
+    >>> guidance_found(torch.tensor([1.0, 3.0]), torch.tensor([3.0, 5.0]), torch.tensor([0.0, 1.0]))
+    (25.0, 11.0)
+    """
+    added = heard - deaf
+    return float(added.square().sum()), float(((target - deaf) * added).sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import EMOPipeline, recommended_sampling
 from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training.batches import Batch, LatentClips
+from emo_models.emo.training.built_in_guidance import deaf_prediction, guidance_found
 from emo_models.emo.training.clips import ClipRecord, TrainingClips
 from emo_models.emo.training.config import StageConfig
 from emo_models.emo.training.loss import region_mean
@@ -86,6 +87,41 @@ def motion_dependence(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *,
 
     kept, zeroed = predict(1.0), predict(0.0)
     return float((kept - zeroed).norm() / kept.norm())
+
+
+@torch.no_grad()
+def guidance_reached(
+    model: EMOModel, batches: Iterable[Batch], schedule: NoiseSchedule, *, seed: int = 0
+) -> float | None:
+    """The audio guidance that weights have built in, by `guidance_found`; a little over 1 in ordinary weights.
+
+    Args:
+        model: The network.
+        batches: Clips with sound; times are spread over the middle of the schedule, where hearing matters.
+        schedule: The noise schedule.
+        seed: Of times and noise.
+
+    Returns:
+        The scale; ``None`` where hearing changes nothing.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    sums = np.zeros(2)
+    for batch in batches:
+        shares = 0.3 + 0.6 * torch.rand(len(batch.latents), generator=generator)
+        times = (shares * schedule.config.train_steps).long()
+        noise = torch.randn(batch.latents.shape, generator=generator)
+        clean = model.to_diffused(batch.latents, batch.reference)
+        noisy = schedule.add_noise(clean, noise, times)
+        given: dict[str, Any] = {
+            "reference": batch.reference,
+            "motion": batch.motion,
+            "audio": batch.audio,
+            "mask": batch.mask,
+            "gates": Gates(speed=torch.zeros(len(noisy))),
+        }
+        deaf = deaf_prediction(model, noisy, times, **given)
+        sums += guidance_found(schedule.target(clean, noise, times), model(noisy, times, **given), deaf)
+    return float(sums[0] / sums[1]) if sums[0] else None
 
 
 def seam_score(frames: NDArray[np.uint8], *, clip_frames: int) -> float:
@@ -197,14 +233,14 @@ def speed_response(
     }
 
 
-def probe_batch(clips: LatentClips, stage: StageConfig, model: Any, *, seed: int = 0) -> Batch:
-    """A fixed batch for diagnostics, with every condition given."""
+def probe_batch(clips: LatentClips, stage: StageConfig, model: Any, *, seed: int = 0, number: int = 0) -> Batch:
+    """A fixed batch for diagnostics, no step's own, with every condition given; each ``number`` is another."""
     return clips.batch(
         stage,
         frames=stage.frames or model.config.frames,
         motion_frames=model.config.motion_frames,
         seed=seed,
-        step=-1,
+        step=-1 - number,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,14 @@ from emo_models.emo.training.batches import LatentClips
 from emo_models.emo.training.clip_store import ClipStore, EveryNth
 from emo_models.emo.training.clips import TrainingClips
 from emo_models.emo.training.config import StageConfig, TrainConfig
-from emo_models.emo.training.diagnostics import audio_gap, check_speech, motion_dependence, probe_batch, spread_clips
+from emo_models.emo.training.diagnostics import (
+    audio_gap,
+    check_speech,
+    guidance_reached,
+    motion_dependence,
+    probe_batch,
+    spread_clips,
+)
 from emo_models.emo.training.loop import Trainer, make_accelerator
 from emo_models.emo.training.mouth_reader import MouthReader, train_mouth_reader
 from emo_models.emo.training.pictures import curve_picture, sample_grid
@@ -37,6 +44,8 @@ from emo_models.emo.training.tracking import Tracker
 from emo_models.emo.weights import load_module, save_module
 
 Report = Callable[[str], None]
+GUIDANCE_BATCHES = 8
+"""From so many it is measured what guidance weights have built in; two such measurements differ by a few percent."""
 
 
 def run_training(
@@ -77,19 +86,24 @@ def run_training(
     curve_picture(trainer.history, trainer.values, out / "loss.png")
     with trainer.average.applied(model):
         pipeline.model.eval()
-        pipeline.facts.update(_guidance_facts(config, preset))
+        pipeline.facts.update(_guidance_facts(config, preset, trainer.values))
         pipeline.refiner = _refiner(config, pipeline, latents, schedule, out, report)
         pipeline.facts["steps"] = int(before.get("steps", 0)) + trainer.progress.total
         pipeline.save_pretrained(out / "pipeline", dtype=getattr(torch, config.weights_dtype))
     return out / "pipeline"
 
 
-def _guidance_facts(config: TrainConfig, preset: Preset) -> dict[str, Any]:
+def _guidance_facts(config: TrainConfig, preset: Preset, values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """How the weights are to be sampled: what guidance they have built in needs no pass of its own."""
     scale = config.stages[-1].built_in_guidance
     if scale == 1.0:
         return {"sampling": preset.sampling}
-    return {"sampling": {**preset.sampling, "audio_guidance": 1.0}, "built_in_guidance": scale}
+    reached = values[-1].get("guidance_reached")
+    return {
+        "sampling": {**preset.sampling, "audio_guidance": 1.0},
+        "built_in_guidance": scale,
+        "guidance_reached": None if reached is None else round(float(reached), 2),
+    }
 
 
 def _facts_before(config: TrainConfig) -> dict[str, Any]:
@@ -161,6 +175,10 @@ class _Diagnosis:
         values = audio_gap(model, batch, self.schedule)
         if batch.motion is not None:
             values["motion_dependence"] = motion_dependence(model, batch, self.schedule)
+        if self.stages[stage].built_in_guidance != 1.0:
+            batches = (probe_batch(self.latents, self.stages[stage], model, number=i) for i in range(GUIDANCE_BATCHES))
+            reached = guidance_reached(model, batches, self.schedule)
+            values.update({} if reached is None else {"guidance_reached": reached})
         if batch.audio is not None and self.held_out is not None and self.config.reader_steps:
             values.update(self._speech(step))
         return values
