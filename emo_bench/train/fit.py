@@ -12,7 +12,7 @@ from torch import nn
 from emo_bench.config.schema import Frozen
 from emo_bench.core.atomic import atomic_path
 from emo_bench.core.rng import derive_seed, torch_generator
-from emo_models.precision import fast_bfloat16
+from emo_models.precision import bfloat16_where_fast
 
 StepLoss = Callable[[torch.Generator], torch.Tensor]
 Progress = Callable[[int, int, str], None]
@@ -70,7 +70,7 @@ def fit(
     smooth = 0.0
     for step in range(done, fitting.steps):
         optimiser.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=half and fast_bfloat16()):
+        with bfloat16_where_fast(wanted=half):
             loss = loss_of(torch_generator(seed, f"{name} step {step}"))
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from emo_models.averaging import Average
 from emo_models.checkpoints import Checkpoint, complete_checkpoints, read_checkpoint, write_checkpoint
+from emo_models.workers import ALONE, Workers
 
 Report = Callable[[str], None]
 BeforeStep = Callable[[int, Average], None]
@@ -59,17 +60,19 @@ def train_averaged(
     *,
     report: Report,
     before_step: BeforeStep | None = None,
+    workers: Workers = ALONE,
 ) -> None:
     """Trains with AdamW, or goes on from the latest checkpoint below ``out``; leaves the averaged weights in the model.
 
     Args:
         model: Trained in place; channels last and in train mode from here on.
         loss_of: The loss of a step, a function of the step and the model's weights alone, so that a resumed run has
-            the same curve.
+            the same curve; of this process's share of the batch where several train together.
         settings: Steps, rates, averages.
         out: Folder for checkpoints.
         report: Called with lines for the user.
         before_step: Called before each step.
+        workers: The processes that train together; the first one writes the checkpoints.
     """
     nn.Module.to(model, memory_format=torch.channels_last).train()
     # Before anything is frozen: a phase may train fewer weights, and a checkpoint has one layout.
@@ -93,6 +96,8 @@ def train_averaged(
         loss = loss_of(step)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
+        loss = loss.detach()
+        workers.average([loss, *_gradients(model), *_measured(model)])
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         step += 1
@@ -102,7 +107,8 @@ def train_averaged(
             recent = float(np.mean(history[-settings.report_every :]))
             seconds = time.monotonic() - began
             report(f"{settings.name}: step {step}/{settings.steps} loss {recent:.4f} ({seconds:.0f} s)")
-        if step % settings.checkpoint_every == 0 or step in (*settings.also_save, settings.steps):
+        due = step % settings.checkpoint_every == 0 or step in (*settings.also_save, settings.steps)
+        if due and workers.first:
             write_checkpoint(
                 out / "checkpoints",
                 Checkpoint(
@@ -114,3 +120,12 @@ def train_averaged(
                 step=step,
             )
     model.load_state_dict(average.tensors)
+
+
+def _gradients(model: nn.Module) -> list[Tensor]:
+    return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+
+
+def _measured(model: nn.Module) -> list[Tensor]:
+    """What layers measure of the data, such as running means."""
+    return [buffer for buffer in model.buffers() if buffer.is_floating_point()]

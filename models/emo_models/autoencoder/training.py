@@ -15,7 +15,8 @@ from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_bytes,
 from emo_models.averaged_training import AveragedTraining, Report, rise_and_fall, train_averaged
 from emo_models.averaging import Average
 from emo_models.emo.training.clips import ClipRecord, TrainingClips, step_generator
-from emo_models.precision import fast_bfloat16
+from emo_models.precision import bfloat16_where_fast
+from emo_models.workers import ALONE, Workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +60,26 @@ class AutoencoderTraining:
 
 
 def train_autoencoder(
-    model: SmallAutoencoder, config: AutoencoderTraining, clips: TrainingClips, out: Path, *, report: Report
+    model: SmallAutoencoder,
+    config: AutoencoderTraining,
+    clips: TrainingClips,
+    out: Path,
+    *,
+    report: Report,
+    workers: Workers = ALONE,
 ) -> SmallAutoencoder:
-    """Trains, or goes on from the latest checkpoint below ``out``; returns the model with averaged weights."""
+    """Trains, or goes on from the latest checkpoint below ``out``; returns the model with averaged weights.
+
+    Of ``workers`` each computes its share of the crops; the model stays on the device it is on.
+    """
+    device = next(model.parameters()).device
 
     def loss_of(step: int) -> Tensor:
-        images, weights = _batch(clips, config, step)
-        shape = (len(images), model.config.latent_channels, config.crop // 8, config.crop // 8)
-        noise = _noise(shape, config, step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16 and fast_bfloat16()):
+        rows = workers.share(config.batch)
+        images, weights = (part.to(device) for part in _batch(clips, config, step, rows))
+        shape = (config.batch, model.config.latent_channels, config.crop // 8, config.crop // 8)
+        noise = _noise(shape, config, step)[list(rows)].to(device)
+        with bfloat16_where_fast(device, wanted=config.bf16):
             rebuilt = model(images, noise=noise)[0] if step < config.steps else _decode_noisy(model, images, noise)
         return reconstruction_loss(rebuilt.float(), images, weights, edge_weight=config.edge_weight)
 
@@ -86,7 +98,7 @@ def train_autoencoder(
         checkpoint_every=config.checkpoint_every,
         also_save=(config.steps,),
     )
-    train_averaged(model, loss_of, settings, out, report=report, before_step=before_step)
+    train_averaged(model, loss_of, settings, out, report=report, before_step=before_step, workers=workers)
     return model.requires_grad_(True).eval()
 
 
@@ -150,8 +162,9 @@ def region_psnr(model: SmallAutoencoder, clips: TrainingClips, *, frames_per_cli
 
 @torch.no_grad()
 def reconstruct(model: SmallAutoencoder, frames: Tensor) -> Tensor:
-    """``uint8 [t, H, W, 3]`` through the autoencoder."""
-    return to_bytes(model.decode(model.encode(to_signed(frames))))
+    """``uint8 [t, H, W, 3]`` through the autoencoder; frames come and go on the CPU."""
+    device = next(model.parameters()).device
+    return to_bytes(model.decode(model.encode(to_signed(frames.to(device))))).cpu()
 
 
 def write_facts(path: Path, facts: dict[str, object]) -> None:
@@ -165,10 +178,10 @@ def _inside(values: NDArray[np.float32], box: NDArray[np.float32]) -> NDArray[np
     return values[max(top, 0) : max(bottom, top + 1), max(left, 0) : max(right, left + 1)]
 
 
-def _batch(clips: TrainingClips, config: AutoencoderTraining, step: int) -> tuple[Tensor, Tensor]:
-    rng = step_generator(config.seed, "ae-batch", step)
+def _batch(clips: TrainingClips, config: AutoencoderTraining, step: int, rows: range) -> tuple[Tensor, Tensor]:
     crops, weights = [], []
-    for _ in range(config.batch):
+    for row in rows:
+        rng = step_generator(config.seed, "ae-batch", step, row)
         clip = clips[int(rng.integers(len(clips)))]
         crop, weight = _crop(clip, config, rng)
         crops.append(crop)

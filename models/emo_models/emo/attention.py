@@ -154,18 +154,14 @@ class DistanceBias(nn.Module):
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: ScoreBias | None = None) -> Tensor:
-    """Softmax attention over ``[b, heads, tokens, head_dim]``; fused where fusing pays.
-
-    On a CPU the fused kernel's gradient is up to ten times slower than two matrix products with a softmax in the
-    dtype of the scores, so gradients take those.
-    """
+    """Softmax attention over ``[b, heads, tokens, head_dim]``; fused where fusing pays."""
     width = query.shape[-1]
     query = query * width**-0.5
     if bias is not None:
         beside_query, beside_key = bias.channels(query.dtype)
         query = torch.cat([query, beside_query.expand(*query.shape[:2], -1, -1)], -1)
         key = torch.cat([key, beside_key.expand(*key.shape[:2], -1, -1)], -1)
-    if query.device.type != "cpu" or not (torch.is_grad_enabled() and query.requires_grad):
+    if fusing_pays(query):
         # The kernels want one width for all three; zeros change neither scores nor values.
         widest = max(query.shape[-1], value.shape[-1])
         query, key, padded = (F.pad(x, (0, widest - x.shape[-1])) for x in (query, key, value))
@@ -174,6 +170,15 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: ScoreBias | None = N
     with torch.autocast("cpu", enabled=False):
         out: Tensor = (query @ key.transpose(-2, -1)).softmax(-1) @ value
     return out
+
+
+def fusing_pays(query: Tensor) -> bool:
+    """Everywhere but for gradients on a CPU.
+
+    There the fused kernel's gradient is up to ten times slower than two matrix products with a softmax in the dtype of
+    the scores.
+    """
+    return query.device.type != "cpu" or not (torch.is_grad_enabled() and query.requires_grad)
 
 
 def sinusoid(length: int, width: int) -> Tensor:

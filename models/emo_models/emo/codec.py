@@ -37,5 +37,7 @@ def _shift(vae: Any) -> float:
 
 @torch.no_grad()
 def encode_in_pieces(vae: Any, images: Tensor, *, piece: int = 32) -> Tensor:
-    """`encode_images` over a long batch with bounded memory."""
-    return torch.cat([encode_images(vae, images[i : i + piece]) for i in range(0, len(images), piece)])
+    """`encode_images` over a long batch with bounded memory; takes and gives tensors on the CPU."""
+    device = next(vae.parameters()).device
+    pieces = [encode_images(vae, images[i : i + piece].to(device)).cpu() for i in range(0, len(images), piece)]
+    return torch.cat(pieces)

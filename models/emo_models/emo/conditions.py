@@ -69,6 +69,10 @@ class ClipConditions:
     before: Tensor | None = None
     gates: Gates = Gates()
 
+    def unheard(self) -> ClipConditions:
+        """The same without sound."""
+        return replace(self, audio=())
+
     def for_passes(self, passes: tuple[tuple[bool, bool, bool], ...]) -> ClipConditions:
         """The conditions of one clip repeated for guidance passes ``(with reference, audio, speed)``, batched.
 

@@ -239,14 +239,20 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         speed: Tensor | None = None,
         gates: Gates | None = None,
         temporal: bool = True,
-    ) -> Tensor:
+        deaf_too: bool = False,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """`prepare` and one denoising step, as in training; see `prepare` and `Backbone.forward`.
 
-        ``latents`` are noisy `to_diffused`, and so is the prediction.
+        ``latents`` are noisy `to_diffused`, and so is the prediction. With ``deaf_too`` it comes with what would be
+        predicted without sound, which has no gradient.
         """
         conditions = self.prepare(reference=reference, motion=motion, audio=audio, mask=mask, speed=speed, gates=gates)
         prediction: Tensor = self.backbone(latents, timesteps, conditions, temporal=temporal)
-        return prediction
+        if not deaf_too:
+            return prediction
+        with torch.no_grad():
+            deaf: Tensor = self.backbone(latents, timesteps, conditions.unheard(), temporal=temporal)
+        return prediction, deaf
 
 
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -7,9 +7,11 @@ import torch
 
 from emo_models.emo.building import build_model, preset_named
 from emo_models.emo.model import EMOModel
+from emo_models.emo.portrait_refiner import PortraitRefiner
 from emo_models.emo.training.clips import ClipRecord
 
 TINY = preset_named("tiny")
+SMALL_REFINER = {"width": 16, "match_width": 8, "blocks": 1, "fine_width": 8, "fine_blocks": 1}
 
 
 def awake_model(seed: int = 0, **changes: object) -> EMOModel:
@@ -21,6 +23,18 @@ def awake_model(seed: int = 0, **changes: object) -> EMOModel:
             if not parameter.any():
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
     return model.eval()
+
+
+def awake_refiner(seed: int = 0) -> PortraitRefiner:
+    """A small refiner in eval mode that changes what it is given."""
+    torch.manual_seed(seed)
+    refiner = PortraitRefiner(**SMALL_REFINER)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in refiner.parameters():
+            if not parameter.any():
+                parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return refiner.eval()
 
 
 def random_inputs(batch: int = 2, seed: int = 0) -> dict[str, torch.Tensor]:

@@ -35,6 +35,7 @@ loop.Trainer.run = watched
 config = TrainConfig.from_mapping({{
     "preset": "tiny", "log_every": 1, "checkpoint_every": 2, "reader_steps": 0,
     "autoencoder": {{"steps": 2, "batch": 2, "crop": 32}},
+    "refiner": {{"steps": 2, "batch": 2, "clips": 3, "rounds": 1}},
     "stages": [
         {{"name": "image", "steps": 2, "clips": 2, "frames": 2, "lr": 0.001}},
         {{"name": "video", "steps": 2, "clips": 2, "lr": 0.001}},
@@ -64,5 +65,6 @@ def test_two_processes_train_one_model_on_different_batches(tmp_path: Path) -> N
     first, second = _train(tmp_path, processes=2)
     assert first[0] == second[0], "weights differ between processes: gradients were not averaged"
     assert first[1] != second[1], "both processes saw the same batch"
+    assert (tmp_path / "out-2" / "pipeline" / "refiner").is_dir()
     (alone,) = _train(tmp_path, processes=1)
     assert alone[0] != first[0], "the second process changed nothing"

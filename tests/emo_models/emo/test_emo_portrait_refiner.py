@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from emo_scenes import TINY, MovingSquares, awake_model, speech_like
+from emo_scenes import SMALL_REFINER, TINY, MovingSquares, awake_model, awake_refiner, speech_like
 from torch import Tensor
 
 from emo_models.autoencoder.small_autoencoder import to_signed
@@ -19,31 +19,18 @@ from emo_models.emo.codec import encode_images
 from emo_models.emo.pipeline import EMOPipeline, SamplingOptions
 from emo_models.emo.portrait_refiner import PortraitRefiner, cells, warp
 from emo_models.emo.schedulers import NoiseSchedule
-from emo_models.emo.training import run
+from emo_models.emo.training import refiner_drawing, run
 from emo_models.emo.training.batches import LatentClips
 from emo_models.emo.training.config import StageConfig, TrainConfig
+from emo_models.emo.training.refiner_drawing import DrawnClip, draw_clips
 from emo_models.emo.training.refiner_training import (
-    DrawnClip,
     RefinerTraining,
     before_and_after,
-    draw_clips,
     refiner_batch,
     train_refiner,
 )
 
-SMALL = {"width": 16, "match_width": 8, "blocks": 1, "fine_width": 8, "fine_blocks": 1}
 SETTINGS = RefinerTraining(steps=4, batch=2, clips=3, rounds=3, checkpoint_every=2, warmup=1)
-
-
-def awake_refiner(seed: int = 0) -> PortraitRefiner:
-    torch.manual_seed(seed)
-    refiner = PortraitRefiner(**SMALL)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in refiner.parameters():
-            if not parameter.any():
-                parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
-    return refiner.eval()
 
 
 def pictures(count: int, side: int = 32, seed: int = 0) -> Tensor:
@@ -90,7 +77,7 @@ def test_a_frame_does_not_depend_on_its_batch() -> None:
 def test_it_learns_to_bring_detail_over() -> None:
     """Blurred frames are portraits moved by a pixel at most; their detail is known from the portrait alone."""
     torch.manual_seed(0)
-    refiner = PortraitRefiner(**SMALL).train()
+    refiner = PortraitRefiner(**SMALL_REFINER).train()
     optimizer = torch.optim.AdamW(refiner.parameters(), lr=5e-3)
     draw = torch.Generator().manual_seed(0)
 
@@ -123,17 +110,17 @@ def clips() -> LatentClips:
 
 
 @pytest.fixture(scope="module")
-def drawn(clips: LatentClips) -> list[DrawnClip]:
-    return draw(clips)
+def drawn(clips: LatentClips, tmp_path_factory: pytest.TempPathFactory) -> list[DrawnClip]:
+    return draw(clips, tmp_path_factory.mktemp("drawn"))
 
 
-def draw(clips: LatentClips, **changes: float) -> list[DrawnClip]:
+def draw(clips: LatentClips, folder: Path, *, seed: int = 0, **changes: float) -> list[DrawnClip]:
     vae, schedule = build_autoencoder(TINY).eval(), NoiseSchedule(TINY.schedule)
     settings = replace(SETTINGS, **changes)
-    return draw_clips(awake_model(), vae, clips, schedule, settings, report=lambda line: None, together=2)
+    return draw_clips(awake_model(seed), vae, clips, schedule, settings, folder, report=lambda line: None, together=2)
 
 
-def test_clips_are_drawn_where_the_real_ones_are(clips: LatentClips, drawn: list[DrawnClip]) -> None:
+def test_clips_are_drawn_where_the_real_ones_are(clips: LatentClips, drawn: list[DrawnClip], tmp_path: Path) -> None:
     assert [clip.record.id for clip in drawn] == ["0", "1", "2"]
     for clip in drawn:
         assert clip.frames.shape == clip.coded.shape == (12, 64, 64, 3)
@@ -141,13 +128,33 @@ def test_clips_are_drawn_where_the_real_ones_are(clips: LatentClips, drawn: list
         assert not np.array_equal(clip.frames, clip.coded)
         assert len(set(clip.shares)) == 3
         assert SETTINGS.least <= clip.shares.min() <= clip.shares.max() <= SETTINGS.most
-    again = draw(clips)
+    again = draw(clips, tmp_path)
     assert all(np.array_equal(a.frames, b.frames) for a, b in zip(drawn, again, strict=True))
 
 
-def test_little_noise_leaves_what_the_autoencoder_gives(clips: LatentClips, drawn: list[DrawnClip]) -> None:
+def test_drawings_are_kept_for_the_weights_and_settings_that_made_them(
+    clips: LatentClips, drawn: list[DrawnClip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = draw(clips, tmp_path)
+    # Half of it was lost when the run was killed.
+    sorted(tmp_path.glob("*/*.safetensors"))[1].unlink()
+    redrawn = []
+    redraw = refiner_drawing.redraw
+    monkeypatch.setattr(refiner_drawing, "redraw", lambda *given, **named: redrawn.append(1) or redraw(*given, **named))
+    again = draw(clips, tmp_path)
+    assert len(redrawn) == SETTINGS.rounds, "drew anew what was kept"
+    for clips_drawn in (first, again):
+        assert all(np.array_equal(a.frames, b.frames) for a, b in zip(drawn, clips_drawn, strict=True))
+    for change in ({"seed": 1}, {"sampling_steps": 2}):
+        other = draw(clips, tmp_path, **change)
+        assert not np.array_equal(other[0].frames, first[0].frames), f"{change} was given what others had drawn"
+
+
+def test_little_noise_leaves_what_the_autoencoder_gives(
+    clips: LatentClips, drawn: list[DrawnClip], tmp_path: Path
+) -> None:
     """So frames and truth belong together: neither a frame late, nor another clip's."""
-    close = draw(clips, least=0.01, most=0.02, audio_guidance=1.0)
+    close = draw(clips, tmp_path, least=0.01, most=0.02, audio_guidance=1.0)
     for near, far in zip(close, drawn, strict=True):
         assert near.first == far.first
         difference = [np.abs(c.frames.astype(int) - c.coded.astype(int)).mean() for c in (near, far)]

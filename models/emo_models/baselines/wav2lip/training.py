@@ -22,7 +22,7 @@ from emo_models.baselines.wav2lip.discriminator import (
 from emo_models.baselines.wav2lip.generator import Generator
 from emo_models.baselines.wav2lip.sync_expert import SyncExpert, lower_halves, sync_loss
 from emo_models.baselines.wav2lip.windows import WindowSampler
-from emo_models.precision import fast_bfloat16
+from emo_models.precision import bfloat16_where_fast
 
 Losses = Mapping[str, float]
 
@@ -163,7 +163,7 @@ class GeneratorTrainer:
         batch = self.sampler.generator_batch(self.step, batch_size=options.batch_size, frames=options.window_frames)
         self.generator.train()
         _set_rate(self.optimiser, options.rate_at(self.step))
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.precision == "bfloat16" and fast_bfloat16()):
+        with bfloat16_where_fast(wanted=options.precision == "bfloat16"):
             painted = self.generator.forward_windows(batch.frame_mel, batch.inputs)
         painted = painted.float()
         losses: dict[str, Tensor] = {"l1": reconstruction_loss(painted, batch.target, options.lower_weight)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,10 @@ class Batch:
     gates: dict[str, Tensor]
     earlier: EarlierFrames | None = None
 
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on a device."""
+        return replace(self, **{field.name: _moved(getattr(self, field.name), device) for field in fields(self)})
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class EarlierFrames:
@@ -64,9 +68,15 @@ class EarlierFrames:
     motion: Tensor
     audio: Tensor | None
 
+    def to(self, device: torch.device | str) -> EarlierFrames:
+        """The same frames on a device."""
+        return replace(self, **{field.name: _moved(getattr(self, field.name), device) for field in fields(self)})
+
 
 @dataclass(frozen=True, eq=False)
-class _Clip:
+class LatentClip:
+    """A clip, its latents ``float16 [T, c, h, w]`` and per voice its speech features, with ``window`` frames around."""
+
     record: ClipRecord
     latents: Tensor
     audio: tuple[Tensor, ...]
@@ -100,12 +110,12 @@ class LatentClips:
         self.voices = tuple(encoder if voice == 1 else in_other_voice(encoder, voice) for voice in voices)
         self.clips = [self._prepare(clips[index], vae, store) for index in range(len(clips))]
 
-    def _prepare(self, record: ClipRecord, vae: Any, store: ClipStore | None) -> _Clip:
+    def _prepare(self, record: ClipRecord, vae: Any, store: ClipStore | None) -> LatentClip:
         def make() -> dict[str, Tensor]:
             return self._made(record, vae)
 
         made = make() if store is None else store.found_or_made(record, make)
-        return _Clip(record, made["latents"], tuple(made[f"audio.{i}"] for i in range(len(self.voices))))
+        return LatentClip(record, made["latents"], tuple(made[f"audio.{i}"] for i in range(len(self.voices))))
 
     def _made(self, record: ClipRecord, vae: Any) -> dict[str, Tensor]:
         pieces = [
@@ -195,7 +205,7 @@ class LatentClips:
             "gate_speed": _gate(rng, stage.drop_speed),
         }
 
-    def _draw_clip(self, style_weights: Mapping[str, float], rng: np.random.Generator) -> _Clip:
+    def _draw_clip(self, style_weights: Mapping[str, float], rng: np.random.Generator) -> LatentClip:
         if not style_weights:
             return self.clips[int(rng.integers(len(self.clips)))]
         weights = np.array([style_weights.get(clip.record.style, 1.0) for clip in self.clips])
@@ -214,7 +224,7 @@ class LatentClips:
         union = np.concatenate([low - extra, high + extra])[None, None]
         return union_mask(torch.from_numpy(union), height=height, width=width)[0]
 
-    def _cover(self, boxes: NDArray[np.float32], clip: _Clip) -> Tensor:
+    def _cover(self, boxes: NDArray[np.float32], clip: LatentClip) -> Tensor:
         height, width = clip.latents.shape[2:]
         return cell_cover(boxes / self.downsample, height=height, width=width)
 
@@ -253,6 +263,12 @@ def _first_frame(record: ClipRecord, allowed: range, frames: int, blink_share: f
         if starts:
             return int(rng.choice(starts))
     return int(rng.integers(allowed.start, allowed.stop))
+
+
+def _moved(value: Any, device: torch.device | str) -> Any:
+    if isinstance(value, dict):
+        return {name: tensor.to(device) for name, tensor in value.items()}
+    return None if value is None else value.to(device)
 
 
 def _gate(rng: np.random.Generator, drop: float) -> Tensor:

@@ -11,34 +11,7 @@ arXiv 2502.12154.)
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
-import torch
 from torch import Tensor
-
-from emo_models.emo.conditions import Gates
-from emo_models.emo.model import EMOModel
-
-
-@torch.no_grad()
-def deaf_prediction(model: EMOModel, noisy: Tensor, times: Tensor, **inputs: Any) -> Tensor:
-    """What the network predicts without hearing anything; everything else it is told.
-
-    Args:
-        model: The network in training.
-        noisy: ``[b, f, c, h, w]``, as `EMOModel.to_diffused` gives it, with noise.
-        times: ``[b]``.
-        **inputs: Those of `EMOModel.prepare`.
-
-    Returns:
-        The shape of ``noisy``.
-    """
-    gates = replace(inputs.pop("gates", None) or Gates(), audio=torch.zeros(len(noisy), device=noisy.device))
-    # Features of sound that nobody hears need not be made.
-    conditions = model.prepare(**{**inputs, "audio": None}, gates=gates)
-    predicted: Tensor = model.backbone(noisy, times, conditions)
-    return predicted
 
 
 def guided_target(target: Tensor, heard: Tensor, deaf: Tensor, *, scale: float) -> Tensor:

@@ -17,7 +17,7 @@ from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import EMOPipeline, recommended_sampling
 from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training.batches import Batch, LatentClips
-from emo_models.emo.training.built_in_guidance import deaf_prediction, guidance_found
+from emo_models.emo.training.built_in_guidance import guidance_found
 from emo_models.emo.training.clips import ClipRecord, TrainingClips
 from emo_models.emo.training.config import StageConfig
 from emo_models.emo.training.loss import region_mean
@@ -33,10 +33,10 @@ def audio_gap(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *, seed: i
         must become negative. ``guidance_energy``: change of the prediction when audio is left out, inside the mouth box
         over outside; above 1 when audio moves the mouth first of all.
     """
+    batch = batch.to(model.device)
     if batch.audio is None:
         return {}
-    times = torch.full(batch.latents.shape[:1], schedule.config.train_steps // 2)
-    noise = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(seed))
+    times, noise = _middle_noise(batch, schedule, seed)
     clean = model.to_diffused(batch.latents, batch.reference)
     target = schedule.target(clean, noise, times)
     temporal = batch.motion is not None
@@ -63,17 +63,25 @@ def audio_gap(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *, seed: i
     }
 
 
+def _middle_noise(batch: Batch, schedule: NoiseSchedule, seed: int) -> tuple[Tensor, Tensor]:
+    """Times at the middle of the schedule and noise, on the batch's device."""
+    device = batch.latents.device
+    times = torch.full(batch.latents.shape[:1], schedule.config.train_steps // 2, device=device)
+    noise = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(seed))
+    return times, noise.to(device)
+
+
 @torch.no_grad()
 def motion_dependence(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *, seed: int = 0) -> float:
     """Relative change of the prediction when the motion frames become zero maps, in the mode the model is in."""
     if batch.motion is None:
         return 0.0
-    times = torch.full(batch.latents.shape[:1], schedule.config.train_steps // 2)
-    noise = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(seed))
+    batch = batch.to(model.device)
+    times, noise = _middle_noise(batch, schedule, seed)
     noisy = schedule.add_noise(model.to_diffused(batch.latents, batch.reference), noise, times)
 
     def predict(gate: float) -> Tensor:
-        gates = Gates(motion=torch.full((len(noisy),), gate))
+        gates = Gates(motion=torch.full((len(noisy),), gate, device=noisy.device))
         prediction: Tensor = model(
             noisy,
             times,
@@ -106,10 +114,10 @@ def guidance_reached(
     """
     generator = torch.Generator().manual_seed(seed)
     sums = np.zeros(2)
-    for batch in batches:
+    for batch in (batch.to(model.device) for batch in batches):
         shares = 0.3 + 0.6 * torch.rand(len(batch.latents), generator=generator)
-        times = (shares * schedule.config.train_steps).long()
-        noise = torch.randn(batch.latents.shape, generator=generator)
+        times = (shares * schedule.config.train_steps).long().to(model.device)
+        noise = torch.randn(batch.latents.shape, generator=generator).to(model.device)
         clean = model.to_diffused(batch.latents, batch.reference)
         noisy = schedule.add_noise(clean, noise, times)
         given: dict[str, Any] = {
@@ -117,10 +125,10 @@ def guidance_reached(
             "motion": batch.motion,
             "audio": batch.audio,
             "mask": batch.mask,
-            "gates": Gates(speed=torch.zeros(len(noisy))),
+            "gates": Gates(speed=torch.zeros(len(noisy), device=noisy.device)),
         }
-        deaf = deaf_prediction(model, noisy, times, **given)
-        sums += guidance_found(schedule.target(clean, noise, times), model(noisy, times, **given), deaf)
+        heard, deaf = model(noisy, times, **given, deaf_too=True)
+        sums += guidance_found(schedule.target(clean, noise, times), heard, deaf)
     return float(sums[0] / sums[1]) if sums[0] else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_signed
 from emo_models.autoencoder.training import reconstruct, region_psnr, train_autoencoder, write_facts
 from emo_models.emo.audio_encoders import LogMelEncoder, load_audio_encoder
 from emo_models.emo.building import build_autoencoder, build_model, build_refiner, preset_named
-from emo_models.emo.codec import encode_images
+from emo_models.emo.codec import encode_in_pieces
 from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import INDEX_NAME, EMOPipeline
 from emo_models.emo.portrait_refiner import PortraitRefiner
@@ -38,10 +39,12 @@ from emo_models.emo.training.diagnostics import (
 from emo_models.emo.training.loop import Trainer, make_accelerator
 from emo_models.emo.training.mouth_reader import MouthReader, train_mouth_reader
 from emo_models.emo.training.pictures import curve_picture, sample_grid
-from emo_models.emo.training.refiner_training import before_and_after, draw_clips, train_refiner
+from emo_models.emo.training.refiner_drawing import draw_clips
+from emo_models.emo.training.refiner_training import before_and_after, train_refiner
 from emo_models.emo.training.speech_net_training import heard_opening, train_speech_net
 from emo_models.emo.training.tracking import Tracker
 from emo_models.emo.weights import load_module, save_module
+from emo_models.workers import Workers
 
 Report = Callable[[str], None]
 GUIDANCE_BATCHES = 8
@@ -59,10 +62,10 @@ def run_training(
     accelerator = make_accelerator(config)
     if not accelerator.is_main_process:
         report = _silent
-    # One process trains autoencoder and speech encoder, the others then load it.
-    with accelerator.main_process_first():
-        vae = _autoencoder(config, preset, data, out, report)
-        encoder = _audio_encoder(config, preset, data, out, report)
+    workers = Workers(rank=accelerator.process_index, count=accelerator.num_processes, device=str(accelerator.device))
+    vae = _autoencoder(config, preset, data, out, report, workers)
+    encoder = _audio_encoder(config, preset, data, out, report, workers)
+    vae.to(accelerator.device)
     model = _model(config, preset, data, vae)
     schedule = NoiseSchedule(preset.schedule)
     report(f"preparing latents and speech features of {len(data)} clips")
@@ -79,17 +82,18 @@ def run_training(
     tracker = Tracker(out) if accelerator.is_main_process else None
     trainer.run()
     accelerator.wait_for_everyone()
-    if tracker is None:
-        return out / "pipeline"
-    (out / "history.json").write_text(json.dumps({"loss": trainer.history, "values": trainer.values}), "utf-8")
-    tracker.write(trainer.history, trainer.values)
-    curve_picture(trainer.history, trainer.values, out / "loss.png")
+    if tracker is not None:
+        (out / "history.json").write_text(json.dumps({"loss": trainer.history, "values": trainer.values}), "utf-8")
+        tracker.write(trainer.history, trainer.values)
+        curve_picture(trainer.history, trainer.values, out / "loss.png")
     with trainer.average.applied(model):
         pipeline.model.eval()
-        pipeline.facts.update(_guidance_facts(config, preset, trainer.values))
-        pipeline.refiner = _refiner(config, pipeline, latents, schedule, out, report)
-        pipeline.facts["steps"] = int(before.get("steps", 0)) + trainer.progress.total
-        pipeline.save_pretrained(out / "pipeline", dtype=getattr(torch, config.weights_dtype))
+        pipeline.refiner = _refiner(config, pipeline, latents, schedule, out, report, workers)
+        if workers.first:
+            pipeline.facts.update(_guidance_facts(config, preset, trainer.values))
+            pipeline.facts["steps"] = int(before.get("steps", 0)) + trainer.progress.total
+            pipeline.save_pretrained(out / "pipeline", dtype=getattr(torch, config.weights_dtype))
+    workers.wait()
     return out / "pipeline"
 
 
@@ -176,8 +180,8 @@ class _Diagnosis:
         if batch.motion is not None:
             values["motion_dependence"] = motion_dependence(model, batch, self.schedule)
         if self.stages[stage].built_in_guidance != 1.0:
-            batches = (probe_batch(self.latents, self.stages[stage], model, number=i) for i in range(GUIDANCE_BATCHES))
-            reached = guidance_reached(model, batches, self.schedule)
+            more = (probe_batch(self.latents, self.stages[stage], model, number=i) for i in range(1, GUIDANCE_BATCHES))
+            reached = guidance_reached(model, chain([batch], more), self.schedule)
             values.update({} if reached is None else {"guidance_reached": reached})
         if batch.audio is not None and self.held_out is not None and self.config.reader_steps:
             values.update(self._speech(step))
@@ -204,7 +208,9 @@ class _Diagnosis:
         }
 
 
-def _autoencoder(config: TrainConfig, preset: Preset, data: TrainingClips, out: Path, report: Report) -> Any:
+def _autoencoder(
+    config: TrainConfig, preset: Preset, data: TrainingClips, out: Path, report: Report, workers: Workers
+) -> Any:
     if preset.autoencoder != "small":
         if not config.autoencoder_folder:
             raise ValueError(f"expected autoencoder_folder for {preset.name}: Stable Diffusion's vae as a local folder")
@@ -221,8 +227,15 @@ def _autoencoder(config: TrainConfig, preset: Preset, data: TrainingClips, out: 
         return load_module(SmallAutoencoder, folder)
     report("training the autoencoder")
     vae = train_autoencoder(
-        build_autoencoder(preset, seed=config.seed), config.autoencoder, data, out / "autoencoder", report=report
+        torch.nn.Module.to(build_autoencoder(preset, seed=config.seed), workers.device),
+        config.autoencoder,
+        data,
+        out / "autoencoder",
+        report=report,
+        workers=workers,
     )
+    if not workers.first:
+        return vae
     save_module(vae, folder)
     sizes: dict[str, object] = dict(region_psnr(vae, data, frames_per_clip=1))
     report("autoencoder: PSNR in dB " + ", ".join(f"{name} {value:.1f}" for name, value in sizes.items()))  # type: ignore[str-format, unused-ignore]
@@ -232,7 +245,9 @@ def _autoencoder(config: TrainConfig, preset: Preset, data: TrainingClips, out: 
     return vae
 
 
-def _audio_encoder(config: TrainConfig, preset: Preset, data: TrainingClips, out: Path, report: Report) -> Any:
+def _audio_encoder(
+    config: TrainConfig, preset: Preset, data: TrainingClips, out: Path, report: Report, workers: Workers
+) -> Any:
     settings = dict(preset.audio_encoder)
     kind = settings.pop("kind")
     if kind == "log-mel":
@@ -245,9 +260,11 @@ def _audio_encoder(config: TrainConfig, preset: Preset, data: TrainingClips, out
     if not (folder / "config.json").is_file():
         report("training the speech encoder")
         mel = LogMelEncoder(**settings)
-        net = train_speech_net(mel, config.speech_net, data, report=report)
-        report(f"speech encoder: mouth opening of its own clips, correlation {heard_opening(net, mel, data):.3f}")
-        SpeechNetEncoder(net, mel).save(folder)
+        net = train_speech_net(mel, config.speech_net, data, report=report, workers=workers)
+        if workers.first:
+            report(f"speech encoder: mouth opening of its own clips, correlation {heard_opening(net, mel, data):.3f}")
+            SpeechNetEncoder(net, mel).save(folder)
+        workers.wait()
     return load_audio_encoder(folder)
 
 
@@ -258,16 +275,28 @@ def _refiner(
     schedule: NoiseSchedule,
     out: Path,
     report: Report,
+    workers: Workers,
 ) -> PortraitRefiner | None:
     kept = Path(config.start_from) / "refiner"
     refiner = load_module(PortraitRefiner, kept) if config.start_from and kept.is_dir() else None
     if not config.refiner.steps:
         return refiner
     report("training the portrait refiner")
-    drawn = draw_clips(pipeline.model, pipeline.vae, latents, schedule, config.refiner, report=report)
+    drawn = draw_clips(
+        pipeline.model,
+        pipeline.vae,
+        latents,
+        schedule,
+        config.refiner,
+        out / "refiner" / "drawn",
+        report=report,
+        workers=workers,
+    )
     refiner = refiner or build_refiner(seed=config.seed)
-    refiner = train_refiner(refiner, config.refiner, drawn, out / "refiner", report=report)
-    sample_grid(before_and_after(refiner, drawn), out / "refiner" / "refined.png")
+    torch.nn.Module.to(refiner, workers.device)
+    refiner = train_refiner(refiner, config.refiner, drawn, out / "refiner", report=report, workers=workers)
+    if workers.first:
+        sample_grid(before_and_after(refiner, drawn), out / "refiner" / "refined.png")
     return refiner
 
 
@@ -293,6 +322,7 @@ def change_scale(data: TrainingClips, vae: Any, *, clips: int = 64, frames: int 
     squares = []
     for clip in spread_clips(data, clips):
         chosen = np.linspace(0, len(clip.frames) - 1, frames).astype(int)
-        latents = encode_images(vae, to_signed(torch.from_numpy(np.stack([clip.frames[i] for i in chosen])))).float()
+        images = to_signed(torch.from_numpy(np.stack([clip.frames[i] for i in chosen])))
+        latents = encode_in_pieces(vae, images).float()
         squares.append((latents[1:] - latents[:1]).square().mean((0, 2, 3)))
     return tuple(round(value, 4) for value in torch.stack(squares).mean(0).clamp_min(1e-6).sqrt().tolist())

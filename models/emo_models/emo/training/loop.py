@@ -21,7 +21,7 @@ from emo_models.emo.conditions import Gates
 from emo_models.emo.model import EMOModel
 from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training.batches import Batch, LatentClips
-from emo_models.emo.training.built_in_guidance import deaf_prediction, guided_target
+from emo_models.emo.training.built_in_guidance import guided_target
 from emo_models.emo.training.clips import step_generator
 from emo_models.emo.training.config import StageConfig, TrainConfig
 from emo_models.emo.training.loss import denoising_loss, draw_timesteps
@@ -74,6 +74,8 @@ class Trainer:
         self.config, self.clips, self.schedule, self.out = config, clips, schedule, out
         self.report, self.diagnose = report, diagnose
         self.model = model
+        # Moved before anything is made of its weights: averages lie where they do.
+        nn.Module.to(model, self.accelerator.device)
         nn.Module.to(model, memory_format=torch.channels_last)
         if config.gradient_checkpointing:
             model.enable_gradient_checkpointing()
@@ -116,7 +118,9 @@ class Trainer:
             step = self.progress.step
             for group, scale in zip(prepared.param_groups, scales, strict=True):
                 group["lr"] = scale * stage_lr(step, stage)
-            loss = self._loss(model, stage, step)
+            # All of it in one precision: guidance is the difference of two predictions.
+            with self.accelerator.autocast():
+                loss = self._loss(model, stage, step)
             prepared.zero_grad(set_to_none=True)
             self.accelerator.backward(loss)
             self.accelerator.clip_grad_norm_(model.parameters(), self.config.grad_clip)
@@ -254,12 +258,11 @@ def clip_loss(
         generator=generator,
     ).to(device)
     noise = torch.randn(batch.latents.shape, generator=generator).to(device)
-    reference = batch.reference.to(device)
+    batch = batch.to(device)
+    reference, motion, mask = batch.reference, batch.motion, batch.mask
     parts: EMOModel = extract_model_from_parallel(model)
-    clean = parts.to_diffused(batch.latents.to(device), reference)
-    motion = None if batch.motion is None else batch.motion.to(device)
-    mask = batch.mask.to(device)
-    gates = Gates(**{name: gate.to(device) for name, gate in batch.gates.items()})
+    clean = parts.to_diffused(batch.latents, reference)
+    gates = Gates(**batch.gates)
     if batch.earlier is not None:
         motion = own_motion_frames(
             parts, batch.earlier, schedule, reference=reference, mask=mask, gates=gates, generator=generator
@@ -270,22 +273,23 @@ def clip_loss(
     given: dict[str, Any] = {
         "reference": reference,
         "motion": motion,
-        "audio": None if batch.audio is None else batch.audio.to(device),
+        "audio": batch.audio,
         "mask": mask,
-        "speed": None if batch.speed is None else batch.speed.to(device),
+        "speed": batch.speed,
         "gates": gates,
     }
-    prediction = model(noisy, times, **given, temporal=declared.temporal)
     target = schedule.target(clean, noise, times)
-    if stage.built_in_guidance != 1.0:
-        deaf = deaf_prediction(parts, noisy, times, **given)
+    if stage.built_in_guidance == 1.0:
+        prediction = model(noisy, times, **given, temporal=declared.temporal)
+    else:
+        prediction, deaf = model(noisy, times, **given, temporal=declared.temporal, deaf_too=True)
         target = guided_target(target, prediction, deaf, scale=stage.built_in_guidance)
     snr = None if stage.min_snr_gamma is None else schedule.min_snr_weight(times, gamma=stage.min_snr_gamma)
     return denoising_loss(
         prediction,
         target,
-        mouth=batch.mouth.to(device),
-        eyes=batch.eyes.to(device),
+        mouth=batch.mouth,
+        eyes=batch.eyes,
         mouth_weight=stage.mouth_weight,
         eye_weight=stage.eye_weight,
         snr_weight=snr,

@@ -41,26 +41,23 @@ def own_motion_frames(
 
     Args:
         model: As it is at this step of the training.
-        earlier: The frames to draw.
+        earlier: The frames to draw, on the model's device.
         schedule: The noise schedule.
         reference: Latents of the reference image, ``[b, c, h, w]``.
         mask: Face region, ``[b, 1, H, W]``.
         gates: Which samples have reference and audio.
         generator: Decides times and noise, on the CPU.
     """
-    device = reference.device
-    motion = earlier.motion.to(device)
+    motion = earlier.motion
     conditions = model.prepare(
         reference=reference,
         motion=motion,
-        audio=None if earlier.audio is None else earlier.audio.to(device),
+        audio=earlier.audio,
         mask=mask,
         gates=Gates(reference=gates.reference, audio=gates.audio),
     )
     share = LEAST + (MOST - LEAST) * torch.rand(len(motion), generator=generator)
-    drawn = redraw(
-        model, earlier.latents.to(device), conditions, schedule, reference=reference, share=share, generator=generator
-    )
+    drawn = redraw(model, earlier.latents, conditions, schedule, reference=reference, share=share, generator=generator)
     return drawn[:, -motion.shape[1] :]
 
 

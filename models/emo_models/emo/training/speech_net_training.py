@@ -15,6 +15,7 @@ from emo_models.emo.log_mel import RATE, LogMelEncoder
 from emo_models.emo.speech_net import SpeechNet, SpeechNetEncoder
 from emo_models.emo.training.clips import ClipRecord, TrainingClips, step_generator
 from emo_models.emo.training.mouth_reader import correlation
+from emo_models.workers import ALONE, Workers
 
 Report = Callable[[str], None]
 
@@ -59,9 +60,15 @@ class _Lesson:
 
 
 def train_speech_net(
-    mel: LogMelEncoder, config: SpeechNetTraining, clips: TrainingClips, *, report: Report, **shape: int
+    mel: LogMelEncoder,
+    config: SpeechNetTraining,
+    clips: TrainingClips,
+    *,
+    report: Report,
+    workers: Workers = ALONE,
+    **shape: int,
 ) -> SpeechNet:
-    """A trained `SpeechNet`; ``shape`` are its arguments besides ``in_width``.
+    """A trained `SpeechNet`; ``shape`` are its arguments besides ``in_width``. Of ``workers`` each hears its share.
 
     Few voices are known, and they are soon known by heart; so half of the steps are spent on voices that nobody has.
 
@@ -94,9 +101,13 @@ def train_speech_net(
             heard = heard + config.loudness * _normal(rng, (len(heard), 1, 1))
             heard = heard + config.noise * _normal(rng, heard.shape)
             goal = (lesson.shapes[chosen, first : first + count] - mean) / scale
-            loss = ((net.shapes(net(heard)) - goal).square() * weight[chosen, None, None]).mean()
+            mine = list(workers.share(config.clips))
+            error = (net.shapes(net(heard[mine])) - goal[mine]).square() * weight[chosen[mine], None, None]
+            loss = error.mean()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            loss = loss.detach()
+            workers.average([loss, *(weights.grad for weights in net.parameters() if weights.grad is not None)])
             optimizer.step()
             average.update(net, step + 1)
             if (step + 1) % 200 == 0 or step + 1 == config.steps:

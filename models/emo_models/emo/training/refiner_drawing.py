@@ -1,0 +1,193 @@
+"""What the portrait refiner learns from: real clips as EMO draws them.
+
+EMO draws real clips anew from half-way noise (`redraw`), each clip going on from its own last frames, so pose and mouth
+stay where they were and everything else fades as it does in use. Drawing takes longer than learning; so processes share
+it, and what is drawn is kept on disk for a run that goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save, save_file
+from torch import Tensor
+
+from emo_models.autoencoder.small_autoencoder import to_bytes, to_signed
+from emo_models.emo.codec import decode_latents, encode_images
+from emo_models.emo.guidance import Guidance
+from emo_models.emo.model import EMOModel
+from emo_models.emo.schedulers import NoiseSchedule
+from emo_models.emo.training.batches import LatentClip, LatentClips
+from emo_models.emo.training.clips import ClipRecord, step_generator
+from emo_models.emo.training.own_motion import redraw
+from emo_models.emo.training.refiner_training import RefinerTraining
+from emo_models.workers import ALONE, Workers
+
+Report = Callable[[str], None]
+TOGETHER = 4
+"""Clips that are drawn at once."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DrawnClip:
+    """A clip as EMO draws it.
+
+    Attributes:
+        record: The real one.
+        first: Index of the first frame drawn.
+        frames: ``uint8 [t, H, W, 3]``.
+        coded: The real frames through the autoencoder alone, the same shape.
+        reference: Index of the portrait.
+        shares: From which share of the noise schedule each frame was drawn, ``float64 [t]``.
+    """
+
+    record: ClipRecord
+    first: int
+    frames: NDArray[np.uint8]
+    coded: NDArray[np.uint8]
+    reference: int
+    shares: NDArray[np.float64]
+
+
+@torch.no_grad()
+def draw_clips(
+    model: EMOModel,
+    vae: Any,
+    clips: LatentClips,
+    schedule: NoiseSchedule,
+    config: RefinerTraining,
+    folder: Path,
+    *,
+    report: Report,
+    workers: Workers = ALONE,
+    together: int = TOGETHER,
+) -> list[DrawnClip]:
+    """EMO's own drawings of clips spread evenly over ``clips``.
+
+    Args:
+        model: In eval mode.
+        vae: The autoencoder, on the model's device.
+        clips: Prepared clips.
+        schedule: The noise schedule.
+        config: The settings.
+        folder: Drawings are kept there under a name made of the weights and the settings, and found again.
+        report: Called with lines for the user.
+        workers: Each draws its share; all return all.
+        together: Clips that are drawn at once.
+    """
+    chosen = np.linspace(0, len(clips.clips) - 1, min(config.clips, len(clips.clips))).astype(int)
+    # The first process names it: weights averaged on unlike devices may differ in their last bits.
+    folder = folder / workers.agree(_digest(model, vae, config, chosen))
+    folder.mkdir(parents=True, exist_ok=True)
+    groups = [[clips.clips[int(i)] for i in chosen[at : at + together]] for at in range(0, len(chosen), together)]
+    began, done = time.monotonic(), 0
+    for number in np.array_split(range(len(groups)), workers.count)[workers.rank].tolist():
+        path = _path(folder, number)
+        if not path.is_file():
+            rng = step_generator(config.seed, "refiner-draw", number * together)
+            guided = Guidance(audio=config.audio_guidance if number % 2 else 1.0)
+            group = groups[number]
+            drawn = _draw_group(model, vae, group, schedule, config, rng=rng, guidance=guided, window=clips.window)
+            aside = path.with_suffix(".writing")
+            save_file(drawn, aside)
+            aside.replace(path)
+        done += len(groups[number])
+        report(f"refiner: {done} of {len(chosen)} clips drawn ({time.monotonic() - began:.0f} s){_beside(workers)}")
+    workers.wait()
+    return [clip for number, group in enumerate(groups) for clip in _drawn(load_file(_path(folder, number)), group)]
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"{number:03d}.safetensors"
+
+
+def _beside(workers: Workers) -> str:
+    return "" if workers.count == 1 else f"; {workers.count - 1} more processes draw others"
+
+
+def _digest(model: EMOModel, vae: Any, config: RefinerTraining, chosen: NDArray[np.int64]) -> str:
+    digest = hashlib.sha256(f"{config}{chosen.tolist()}".encode())
+    for module in (model, vae):
+        weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+        digest.update(save(weights))
+    return digest.hexdigest()[:16]
+
+
+def _draw_group(
+    model: EMOModel,
+    vae: Any,
+    group: Sequence[LatentClip],
+    schedule: NoiseSchedule,
+    config: RefinerTraining,
+    *,
+    rng: np.random.Generator,
+    guidance: Guidance,
+    window: int,
+) -> dict[str, Tensor]:
+    """What a `DrawnClip` holds besides the record, for each clip of a group, stacked."""
+    device = next(model.parameters()).device
+    f, n = model.config.frames, model.config.motion_frames
+    length = min(len(clip.latents) for clip in group)
+    rounds = min(config.rounds, (length - n) // f)
+    if rounds < 1:
+        raise ValueError(f"expected clips of at least {f + n} frames, found one of {length}")
+    first = int(rng.integers(n, length - rounds * f + 1))
+    references = [int(rng.integers(len(clip.latents))) for clip in group]
+    reference = torch.stack([clip.latents[i].float() for clip, i in zip(group, references, strict=True)]).to(device)
+    motion = torch.stack([clip.latents[first - n : first].float() for clip in group]).to(device)
+    voices = [int(rng.integers(len(clip.audio))) for clip in group]
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    pieces: list[Tensor] = []
+    shares = rng.uniform(config.least, config.most, (len(group), rounds))
+    for index, place in enumerate(range(first, first + rounds * f, f)):
+        # Features are kept with `window` frames before the first.
+        heard = [clip.audio[v][place : place + f + 2 * window] for clip, v in zip(group, voices, strict=True)]
+        conditions = model.prepare(
+            reference=reference, motion=motion if n else None, audio=torch.stack(heard).to(device)
+        )
+        latents = redraw(
+            model,
+            torch.stack([clip.latents[place : place + f].float() for clip in group]).to(device),
+            conditions,
+            schedule,
+            reference=reference,
+            share=torch.from_numpy(shares[:, index]),
+            generator=generator,
+            steps=config.sampling_steps,
+            guidance=guidance,
+        )
+        images = to_bytes(decode_latents(vae, latents.flatten(0, 1)))
+        pieces.append(torch.unflatten(images, 0, (len(group), f)))
+        if n:
+            again = encode_images(vae, to_signed(pieces[-1][:, -n:]).flatten(0, 1))
+            motion = torch.unflatten(again, 0, (len(group), n))
+    real = [clip.latents[first : first + rounds * f].float().to(device) for clip in group]
+    return {
+        "frames": torch.cat(pieces, 1).cpu().contiguous(),
+        "coded": torch.stack([to_bytes(decode_latents(vae, latents)).cpu() for latents in real]),
+        "shares": torch.from_numpy(np.repeat(shares, f, axis=1)),
+        "first": torch.tensor(first).repeat(len(group)),
+        "reference": torch.tensor(references),
+    }
+
+
+def _drawn(kept: dict[str, Tensor], group: Sequence[LatentClip]) -> list[DrawnClip]:
+    return [
+        DrawnClip(
+            record=clip.record,
+            first=int(kept["first"][i]),
+            frames=kept["frames"][i].numpy(),
+            coded=kept["coded"][i].numpy(),
+            reference=int(kept["reference"][i]),
+            shares=kept["shares"][i].numpy(),
+        )
+        for i, clip in enumerate(group)
+    ]

@@ -1,0 +1,71 @@
+"""Processes that train one network together: each computes its share of a batch, and gradients are averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workers:
+    """This process among those that train together; by default it is alone.
+
+    Attributes:
+        rank: Number of this process, from 0; the first one writes and reports.
+        count: How many there are.
+        device: Where tensors are exchanged; processes with GPUs exchange nothing on the CPU.
+    """
+
+    rank: int = 0
+    count: int = 1
+    device: str = "cpu"
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and reports."""
+        return self.rank == 0
+
+    def share(self, n: int) -> range:
+        """Which of ``n`` rows of a batch are this process's; where there are too few, some count twice.
+
+        >>> [list(Workers(rank=rank, count=2).share(5)) for rank in (0, 1)]
+        [[0, 2, 4], [1, 3]]
+        >>> [list(Workers(rank=rank, count=3).share(2)) for rank in (0, 1, 2)]
+        [[0], [1], [0]]
+        """
+        return range(self.rank % n, n, min(self.count, n))
+
+    @torch.no_grad()
+    def average(self, tensors: Iterable[Tensor]) -> None:
+        """Replaces floating-point tensors by their mean over all processes, in one exchange.
+
+        Every process ends with the same bits, so networks that began equal stay equal.
+        """
+        if self.count == 1:
+            return
+        chosen = list(tensors)
+        together = torch.cat([tensor.reshape(-1).float().to(self.device) for tensor in chosen])
+        torch.distributed.all_reduce(together)
+        together /= self.count
+        means = torch.split(together, [tensor.numel() for tensor in chosen])
+        for tensor, mean in zip(chosen, means, strict=True):
+            tensor.copy_(mean.view(tensor.shape))
+
+    def agree(self, text: str) -> str:
+        """The first process's text, on all of them."""
+        texts = [text]
+        if self.count > 1:
+            torch.distributed.broadcast_object_list(texts, src=0, device=torch.device(self.device))
+        return texts[0]
+
+    def wait(self) -> None:
+        """Until every process has come this far."""
+        if self.count > 1:
+            torch.distributed.barrier()
+
+
+ALONE = Workers()
+"""A process that trains by itself."""
