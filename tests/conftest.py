@@ -16,6 +16,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+# ``pretend_device`` is for all tests; they are collected by file, not as packages.
+sys.path.insert(0, str(Path(__file__).parent))
+
 # Programs that measure or write fixtures; importing them as tests would run them.
 collect_ignore_glob = ["*/measure.py", "*/bench_*.py", "*/commit_hashes.py", "*/frames_probe.py"]
 

@@ -17,13 +17,16 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(TIMEOUT_S), int(TIMEOUT_S)))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with os.fdopen(int(sys.argv[1]), "rb") as stream, Image.open(stream, formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise ValueError(f"{opened.width}x{opened.height} pixels; at most {MAX_PIXELS} are read")
             upright = ImageOps.exif_transpose(opened).convert("RGBA")
+    except UnidentifiedImageError:
+        sys.stderr.write("content of no such format\n")
+        sys.exit(1)
     except Exception as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         sys.exit(1)

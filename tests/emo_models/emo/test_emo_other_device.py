@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,17 +54,9 @@ def far(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     monkeypatch.setattr("emo_models.emo.training.entry.make_accelerator", on_far_device)
     monkeypatch.setattr("emo_models.emo.training.entry.GUIDANCE_BATCHES", 2)
-    with PretendDevice(), converting_by_swap():
+    with PretendDevice():
         yield DEVICE
     AcceleratorState._reset_state(True)
-
-
-@contextmanager
-def converting_by_swap() -> Iterator[None]:
-    """Modules are moved by giving them other parameters, not other values: a far tensor's values cannot be replaced."""
-    torch.__future__.set_swap_module_params_on_conversion(True)
-    yield
-    torch.__future__.set_swap_module_params_on_conversion(False)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -78,7 +69,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_a_forgotten_tensor_is_found() -> None:
     model = awake_model()
-    with PretendDevice(), converting_by_swap():
+    with PretendDevice():
         torch.nn.Module.to(model, DEVICE)
         with pytest.raises(RuntimeError, match="on one device"):
             model.face_locator(torch.ones(1, 1, 64, 64))
@@ -107,13 +98,14 @@ def test_all_of_training_runs_there_and_ends_with_the_same_weights(
     assert [name for name in before if not torch.equal(before[name], there[name])] == []
 
 
+@pytest.mark.slow
 def test_a_pipeline_there_draws_the_same_video() -> None:
     pipeline = build_pipeline(TINY)
     pipeline.model, pipeline.refiner = awake_model(), awake_refiner()
     options = SamplingOptions(steps=2, speed=0.7, guidance=Guidance(audio=2.0, reference=1.5, speed=1.2))
     given = (MovingSquares()[0].frames[0], speech_like(0.3))
     here = pipeline(*given, seed=1, options=options).frames
-    with PretendDevice(), converting_by_swap():
+    with PretendDevice():
         pipeline.to(DEVICE)
         there = pipeline(*given, seed=1, options=options).frames
     assert np.abs(here.astype(int) - there.astype(int)).max() <= 1

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
+from torch.utils._python_dispatch import TorchDispatchMode
 
 DEVICE = torch.device("meta")
 ops = torch.ops.aten
@@ -69,6 +69,9 @@ class PretendDevice(TorchDispatchMode):
     """While it is entered, ``torch.device("meta")`` is the pretended device."""
 
     def __enter__(self) -> PretendDevice:
+        # Modules are moved by giving them other parameters, not other values: a far tensor's values cannot be replaced.
+        self._swaps = torch.__future__.get_swap_module_params_on_conversion()
+        torch.__future__.set_swap_module_params_on_conversion(True)
         self._literals = _Literals()
         self._literals.__enter__()
         entered: PretendDevice = super().__enter__()
@@ -77,6 +80,7 @@ class PretendDevice(TorchDispatchMode):
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
         self._literals.__exit__(*error)
+        torch.__future__.set_swap_module_params_on_conversion(self._swaps)
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -85,7 +89,7 @@ class PretendDevice(TorchDispatchMode):
 
 
 def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    far: list[Tensor] = []
+    far: list[FarTensor] = []
     near: list[Tensor] = []
 
     def held(value: Tensor) -> Tensor:
@@ -107,7 +111,9 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     goes_far = asked == DEVICE if asked is not None else _answers_far(func, args, far)
     if not goes_far:
         return out
-    return return_and_correct_aliasing(func, args, kwargs, _mapped(FarTensor, out))
+    # What an operation changed in place comes back as the very tensor that went in.
+    same = {id(value.held): value for value in far}
+    return _mapped(lambda value: same[id(value)] if id(value) in same else FarTensor(value), out)
 
 
 def _mapped(change: Callable[[Tensor], Tensor], value: Any) -> Any:
@@ -121,7 +127,7 @@ def _mapped(change: Callable[[Tensor], Tensor], value: Any) -> Any:
     return value
 
 
-def _answers_far(func: Any, args: tuple[Any, ...], far: list[Tensor]) -> bool:
+def _answers_far(func: Any, args: tuple[Any, ...], far: list[FarTensor]) -> bool:
     if func is ops.copy_.default:
         return isinstance(args[0], FarTensor)
     return bool(far)
