@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +38,26 @@ class Workers:
         """
         return range(self.rank % n, n, min(self.count, n))
 
+    def dealt(self, costs: Sequence[float]) -> list[int]:
+        """Which of the pieces of work are this process's: the heaviest first, each to who has least to do.
+
+        >>> [Workers(rank=rank, count=2).dealt([1, 9, 5, 5]) for rank in (0, 1)]
+        [[1, 0], [2, 3]]
+        """
+        loads, mine = [0.0] * self.count, []
+        for piece in sorted(range(len(costs)), key=lambda piece: -costs[piece]):
+            rank = loads.index(min(loads))
+            loads[rank] += costs[piece]
+            if rank == self.rank:
+                mine.append(piece)
+        return mine
+
+    @torch.no_grad()
+    def exchange(self, tensors: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:
+        """All of the tensors, of which each process has some and the others ``None``; shapes are those of ``like``."""
+        parts = [torch.zeros_like(a) if b is None else b for a, b in zip(like, tensors, strict=True)]
+        return self._total(parts)
+
     @torch.no_grad()
     def average(self, tensors: Iterable[Tensor]) -> None:
         """Replaces floating-point tensors by their mean over all processes, in one exchange.
@@ -47,12 +67,17 @@ class Workers:
         if self.count == 1:
             return
         chosen = list(tensors)
-        together = torch.cat([tensor.reshape(-1).float().to(self.device) for tensor in chosen])
+        for tensor, total in zip(chosen, self._total(chosen), strict=True):
+            tensor.copy_(total / self.count)
+
+    def _total(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Sums over all processes, in one exchange."""
+        if self.count == 1 or not tensors:
+            return list(tensors)
+        together = torch.cat([tensor.reshape(-1).float().to(self.device) for tensor in tensors])
         torch.distributed.all_reduce(together)
-        together /= self.count
-        means = torch.split(together, [tensor.numel() for tensor in chosen])
-        for tensor, mean in zip(chosen, means, strict=True):
-            tensor.copy_(mean.view(tensor.shape))
+        totals = torch.split(together, [tensor.numel() for tensor in tensors])
+        return [total.view(tensor.shape) for tensor, total in zip(tensors, totals, strict=True)]
 
     def agree(self, text: str) -> str:
         """The first process's text, on all of them."""

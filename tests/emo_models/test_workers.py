@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from emo_models.averaged_training import AveragedTraining, train_averaged
 from emo_models.checkpoints import complete_checkpoints
+from emo_models.emo.training.muon import MuonAdamW
 from emo_models.workers import Workers
 
 ROWS = 6
@@ -28,6 +29,14 @@ def test_every_row_is_somebodys_and_nobody_has_none(n: int, count: int) -> None:
     assert all(len(share) for share in shares)
     if count <= n:
         assert sum(len(share) for share in shares) == n
+
+
+@given(costs=st.lists(st.integers(1, 100), max_size=30), count=st.integers(1, 6))
+def test_every_piece_of_work_is_one_process_s_and_nobody_has_much_more(costs: list[int], count: int) -> None:
+    dealt = [Workers(rank=rank, count=count).dealt(costs) for rank in range(count)]
+    assert sorted(piece for mine in dealt for piece in mine) == list(range(len(costs)))
+    loads = [sum(costs[piece] for piece in mine) for mine in dealt]
+    assert max(loads) - min(loads) <= max(costs, default=0)
 
 
 def test_alone_nothing_is_exchanged() -> None:
@@ -63,6 +72,18 @@ def train(out: Path, workers: Workers) -> dict[str, Tensor]:
     return model.state_dict()
 
 
+def muon_steps(workers: Workers) -> list[list[list[float]]]:
+    """Weights after two steps of Muon with gradients that all processes have."""
+    draw = torch.Generator().manual_seed(0)
+    layers = [nn.Parameter(torch.randn(shape, generator=draw)) for shape in ((6, 4), (6, 4), (3, 30), (5, 5))]
+    optimizer = MuonAdamW([{"params": layers, "matrices": True}], lr=0.1, workers=workers)
+    for _ in range(2):
+        for layer in layers:
+            layer.grad = torch.randn(layer.shape, generator=draw)
+        optimizer.step()
+    return [layer.tolist() for layer in layers]
+
+
 def in_a_process_of_two(folder: Path) -> None:
     """What torchrun starts twice; see the end of the file."""
     torch.distributed.init_process_group("gloo")
@@ -70,8 +91,9 @@ def in_a_process_of_two(folder: Path) -> None:
     workers = Workers(rank=rank, count=2)
     weights = train(folder / ("out" if rank == 0 else "nobody-writes-here"), workers)
     agreed = workers.agree(f"of {rank}")
+    muon = muon_steps(workers)
     workers.wait()
-    answer = {"weights": {name: value.tolist() for name, value in weights.items()}, "agreed": agreed}
+    answer = {"weights": {name: value.tolist() for name, value in weights.items()}, "agreed": agreed, "muon": muon}
     (folder / f"rank-{rank}.json").write_text(json.dumps(answer))
     torch.distributed.destroy_process_group()
 
@@ -86,6 +108,7 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
     first, second = (json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in range(2))
     assert first["agreed"] == second["agreed"] == "of 0"
     assert first["weights"] == second["weights"], "the networks drifted apart"
+    assert first["muon"] == second["muon"] == muon_steps(Workers())
     alone = train(tmp_path / "alone", Workers())
     for name in ("layer.weight", "layer.bias", "norm.running_mean"):
         torch.testing.assert_close(torch.tensor(first["weights"][name]), alone[name], atol=1e-5, rtol=1e-4)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from emo_models.emo.training.muon import MuonAdamW, orthogonal, split_matrices
+from emo_models.emo.training.muon import MuonAdamW, _step_by_step, orthogonal, split_matrices
 
 
 def small_network() -> nn.Sequential:
@@ -45,6 +45,18 @@ def test_orthogonal_has_singular_values_near_one_and_the_same_directions(shape: 
     assert singular.median() > 0.65
     assert singular.max() < 1.3
     assert (inner - torch.diag_embed(singular)).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("rank", [12, 3])
+def test_five_polynomials_at_once_are_five_one_after_the_other(rank: int) -> None:
+    """Also for a matrix with far more than is left in it: rounding must not make directions out of nothing."""
+    draw = torch.Generator().manual_seed(0)
+    sizes = torch.logspace(0, -4, rank)
+    matrix = (torch.randn(1, 12, rank, generator=draw) * sizes) @ torch.randn(1, rank, 90, generator=draw)
+    unit = matrix.double() / matrix.double().norm()
+    made, expected = orthogonal(matrix).double(), _step_by_step(unit)
+    assert (made - expected).norm() < 1e-3 * expected.norm()
+    assert torch.equal(made.float().transpose(1, 2), orthogonal(matrix.transpose(1, 2)))
 
 
 def test_a_matrix_of_zeros_stays_zero() -> None:

@@ -36,7 +36,7 @@ from emo_models.emo.training.diagnostics import (
     probe_batch,
     spread_clips,
 )
-from emo_models.emo.training.loop import Trainer, make_accelerator
+from emo_models.emo.training.loop import Trainer, make_accelerator, workers_of
 from emo_models.emo.training.mouth_reader import MouthReader, train_mouth_reader
 from emo_models.emo.training.pictures import curve_picture, sample_grid
 from emo_models.emo.training.refiner_drawing import draw_clips
@@ -62,7 +62,7 @@ def run_training(
     accelerator = make_accelerator(config)
     if not accelerator.is_main_process:
         report = _silent
-    workers = Workers(rank=accelerator.process_index, count=accelerator.num_processes, device=str(accelerator.device))
+    workers = workers_of(accelerator)
     vae = _autoencoder(config, preset, data, out, report, workers)
     encoder = _audio_encoder(config, preset, data, out, report, workers)
     vae.to(accelerator.device)

@@ -29,6 +29,7 @@ from emo_models.emo.training.muon import MuonAdamW, split_matrices
 from emo_models.emo.training.own_motion import own_motion_frames
 from emo_models.emo.training.stages import STAGES, describe, parameter_groups
 from emo_models.precision import fast_bfloat16
+from emo_models.workers import ALONE, Workers
 
 Report = Callable[[str], None]
 Diagnose = Callable[[EMOModel, int, str], dict[str, float]]
@@ -71,6 +72,7 @@ class Trainer:
         accelerator: Accelerator | None = None,
     ) -> None:
         self.accelerator = accelerator or make_accelerator(config)
+        self.workers = workers_of(self.accelerator)
         self.config, self.clips, self.schedule, self.out = config, clips, schedule, out
         self.report, self.diagnose = report, diagnose
         self.model = model
@@ -106,7 +108,7 @@ class Trainer:
         self.report(describe(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale))
         self.report(f"  mixed precision: {self.accelerator.mixed_precision}")
         groups = parameter_groups(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale)
-        optimizer = make_optimizer(self.config, groups, lr=stage.lr)
+        optimizer = make_optimizer(self.config, groups, lr=stage.lr, workers=self.workers)
         if resumed:
             optimizer.load_state_dict(resumed)
         scales = [group["lr_scale"] for group in optimizer.param_groups]
@@ -215,6 +217,11 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     )
 
 
+def workers_of(accelerator: Accelerator) -> Workers:
+    """The processes of an accelerator as what small networks are trained with."""
+    return Workers(rank=accelerator.process_index, count=accelerator.num_processes, device=str(accelerator.device))
+
+
 def precision_on(device: str, asked: str) -> str:
     """Accelerate's word for a config's ``mixed_precision``, where ``"auto"`` depends on the device."""
     if asked != "auto":
@@ -222,10 +229,12 @@ def precision_on(device: str, asked: str) -> str:
     return "bf16" if fast_bfloat16(device) else "no"
 
 
-def make_optimizer(config: TrainConfig, groups: list[dict[str, Any]], *, lr: float) -> torch.optim.Optimizer:
+def make_optimizer(
+    config: TrainConfig, groups: list[dict[str, Any]], *, lr: float, workers: Workers = ALONE
+) -> torch.optim.Optimizer:
     """The config's optimizer for groups as `parameter_groups` gives them."""
     if config.optimizer == "muon":
-        return MuonAdamW(split_matrices(groups), lr=lr, weight_decay=config.weight_decay)
+        return MuonAdamW(split_matrices(groups), lr=lr, weight_decay=config.weight_decay, workers=workers)
     return torch.optim.AdamW(groups, lr=lr, weight_decay=config.weight_decay, fused=True)
 
 
