@@ -20,6 +20,7 @@ def guided_target(target: Tensor, heard: Tensor, deaf: Tensor, *, scale: float) 
     ``target``, ``heard`` and ``deaf`` have the same shape; where nothing is heard both predictions agree, and the
     target stays as it is.
 
+    >>> import torch
     >>> guided_target(torch.tensor(1.0), torch.tensor(3.0), torch.tensor(1.0), scale=2.0)
     tensor(2.)
     """
@@ -38,6 +39,7 @@ def guidance_found(target: Tensor, heard: Tensor, deaf: Tensor) -> tuple[float, 
         heard: What the network predicts.
         deaf: What it predicts without hearing anything.
 
+    >>> import torch
     >>> guidance_found(torch.tensor([1.0, 3.0]), torch.tensor([3.0, 5.0]), torch.tensor([0.0, 1.0]))
     (25.0, 11.0)
     """
