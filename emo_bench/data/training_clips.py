@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,8 +71,7 @@ def open_training_clips(manifest: Path, *, split: str, cache: Path) -> SynthTrai
     entries = list(read_manifest(manifest).select(split=split).entries)
     digest = _digest(entries)
     folder = cache / f"{split}-{digest[:16]}"
-    if not (folder / "rows.json").is_file():
-        _decode_all(manifest.parent, entries, folder)
+    _make_once(manifest.parent, entries, folder)
     rows = tuple(json.loads((folder / "rows.json").read_text("utf-8")))
     return SynthTrainingClips(
         folder=folder,
@@ -89,8 +89,23 @@ def _digest(entries: list[ManifestEntry]) -> str:
     return sha256_bytes(json.dumps([_TRUTH, *([e.id, sorted(e.sha256.items())] for e in entries)]).encode())
 
 
+def _make_once(root: Path, entries: list[ManifestEntry], folder: Path) -> None:
+    """Makes the cache aside and renames it: it is whole or absent, and of several processes one makes it."""
+    from filelock import FileLock
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if folder.is_dir():
+            return
+        aside = folder.with_suffix(".part")
+        # What a killed process left.
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        _decode_all(root, entries, aside)
+        aside.rename(folder)
+
+
 def _decode_all(root: Path, entries: list[ManifestEntry], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     sounds: list[NDArray[np.float32]] = []
     truths: dict[str, list[NDArray[np.float32]]] = {name: [] for name in _TRUTH}
@@ -138,7 +153,6 @@ def _decode_all(root: Path, entries: list[ManifestEntry], folder: Path) -> None:
     np.save(folder / "audio.npy", np.concatenate(sounds))
     for name in _TRUTH:
         np.save(folder / f"{name}.npy", np.concatenate(truths[name]))
-    # Last, because its presence says that the cache is complete.
     (folder / "rows.json").write_text(json.dumps(rows), "utf-8")
 
 

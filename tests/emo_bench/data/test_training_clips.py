@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,51 @@ def test_a_cache_without_one_of_the_arrays_is_made_anew(
         old = open_training_clips(folder / "manifest.jsonl", split=entries[0].split, cache=tmp_path)
         assert "eye_closure" not in old.truth
     assert "eye_closure" in open_training_clips(folder / "manifest.jsonl", split=entries[0].split, cache=tmp_path).truth
+
+
+def test_processes_that_start_together_share_one_whole_cache(
+    made: tuple[Path, list[ManifestEntry]], tmp_path: Path
+) -> None:
+    folder, entries = made
+    script = (
+        "import sys; from pathlib import Path; from emo_bench.data import training_clips as t\n"
+        "decoded, decode = [], t._decode\n"
+        "t._decode = lambda path: decoded.append(path) or decode(path)\n"
+        "input()\n"
+        "clips = t.open_training_clips(Path(sys.argv[1]), split=sys.argv[2], cache=Path(sys.argv[3]))\n"
+        "print(len(decoded), int(clips.frames.sum(dtype='int64')), len(clips.audio))"
+    )
+    command = [sys.executable, "-c", script, str(folder / "manifest.jsonl"), str(entries[0].split), str(tmp_path)]
+    together = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    # Each waits for a line, so that all begin when the slowest has its imports behind it.
+    for process in together:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=120)[0].split() for process in together]
+    assert [process.returncode for process in together] == [0, 0, 0]
+    assert sorted(int(line[0]) for line in said) == [0, 0, len(entries)]
+    clips = open_training_clips(folder / "manifest.jsonl", split=entries[0].split, cache=tmp_path)
+    assert {tuple(line[1:]) for line in said} == {(str(int(clips.frames.sum(dtype="int64"))), str(len(clips.audio)))}
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [clips.folder.name]
+
+
+def test_a_cache_that_was_left_half_made_is_not_used(
+    made: tuple[Path, list[ManifestEntry]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, entries = made
+    options = {"split": entries[0].split, "cache": tmp_path}
+    with monkeypatch.context() as killed:
+
+        def stop(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        killed.setattr(training_clips.np, "save", stop)
+        with pytest.raises(KeyboardInterrupt):
+            open_training_clips(folder / "manifest.jsonl", **options)
+    assert [path.suffix for path in tmp_path.iterdir() if path.is_dir()] == [".part"]
+    assert len(open_training_clips(folder / "manifest.jsonl", **options)[0].audio) > 0
+    assert [path.suffix for path in tmp_path.iterdir() if path.is_dir()] == [""]
 
 
 def test_a_clip_without_truth_is_named(made: tuple[Path, list[ManifestEntry]], tmp_path: Path) -> None:
