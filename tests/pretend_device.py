@@ -16,8 +16,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 DEVICE = torch.device("meta")
 ops = torch.ops.aten
-# These read from another device, or take indices that lie on the CPU.
-CROSSING = (ops.copy_.default, ops._to_copy.default, ops.index.Tensor, ops.index_put_.default, ops.index_put.default)
+# These read from another device.
+COPIES = (ops.copy_.default, ops._to_copy.default)
+# Of these the second argument may lie on the CPU: the indices.
+INDEXED = (ops.index.Tensor, ops.index_put_.default, ops.index_put.default)
+# Of these even a number without dimensions must lie where the others do.
+JOINED = (ops.cat.default, ops.stack.default)
 
 
 class FarTensor(Tensor):
@@ -96,14 +100,17 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if isinstance(value, FarTensor):
             far.append(value)
             return value.held
-        if value.dim():
+        if value.dim() or func in JOINED:
             near.append(value)
         return value
 
     inner_args, inner = _mapped(held, args), _mapped(held, kwargs)
+    if func in INDEXED and isinstance(args[0], FarTensor):
+        indices = [index for index in args[1] if index is not None]
+        near = [value for value in near if not any(value is index for index in indices)]
     asked = kwargs.get("device")
     asked = None if asked is None else torch.device(asked)
-    if far and near and func not in CROSSING:
+    if far and near and func not in COPIES:
         raise RuntimeError(f"expected all tensors of {func} on one device, found {tuple(near[0].shape)} on the CPU")
     if asked == DEVICE:
         inner["device"] = torch.device("cpu")

@@ -95,11 +95,11 @@ def _make_once(root: Path, entries: list[ManifestEntry], folder: Path) -> None:
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
-        if folder.is_dir():
+        if (folder / "rows.json").is_file():
             return
         aside = folder.with_suffix(".part")
-        # What a killed process left.
-        shutil.rmtree(aside, ignore_errors=True)
+        for left_by_a_killed_process in (aside, folder):
+            shutil.rmtree(left_by_a_killed_process, ignore_errors=True)
         aside.mkdir()
         _decode_all(root, entries, aside)
         aside.rename(folder)

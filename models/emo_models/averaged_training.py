@@ -97,7 +97,7 @@ def train_averaged(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
         loss = loss.detach()
-        workers.average([loss, *_gradients(model), *_measured(model)])
+        workers.average([loss, *gradients(model), *measured(model)])
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         step += 1
@@ -122,10 +122,15 @@ def train_averaged(
     model.load_state_dict(average.tensors)
 
 
-def _gradients(model: nn.Module) -> list[Tensor]:
+def gradients(model: nn.Module) -> list[Tensor]:
+    """Of all weights that have one."""
     return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
 
 
-def _measured(model: nn.Module) -> list[Tensor]:
-    """What layers measure of the data, such as running means."""
+def measured(model: nn.Module) -> list[Tensor]:
+    """What layers measure of the data, such as running means.
+
+    Averaged over processes, means are those of the whole batch and variances those within a share, as in PyTorch's DDP:
+    a share should hold a dozen rows.
+    """
     return [buffer for buffer in model.buffers() if buffer.is_floating_point()]

@@ -31,6 +31,8 @@ class Workers:
     def share(self, n: int) -> range:
         """Which of ``n`` rows of a batch are this process's; where there are too few, some count twice.
 
+        Processes count equally in `average`, so rows do only where ``n`` is a multiple of their number.
+
         >>> [list(Workers(rank=rank, count=2).share(5)) for rank in (0, 1)]
         [[0, 2, 4], [1, 3]]
         >>> [list(Workers(rank=rank, count=3).share(2)) for rank in (0, 1, 2)]

@@ -112,6 +112,10 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
     alone = train(tmp_path / "alone", Workers())
     for name in ("layer.weight", "layer.bias", "norm.running_mean"):
         torch.testing.assert_close(torch.tensor(first["weights"][name]), alone[name], atol=1e-5, rtol=1e-4)
+    # Measured within shares of three pictures.
+    torch.testing.assert_close(
+        torch.tensor(first["weights"]["norm.running_var"]), alone["norm.running_var"], atol=0, rtol=0.05
+    )
     assert [path.name for path in complete_checkpoints(tmp_path / "out" / "checkpoints")] == [
         "step-00000002",
         "step-00000004",

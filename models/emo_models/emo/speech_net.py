@@ -97,8 +97,8 @@ class SpeechNetEncoder:
 
     def save(self, folder: Path) -> None:
         """See `AudioEncoder.save`."""
-        write_encoder_config(folder, {**self.mel.settings, "kind": "speech-net"})
         save_module(self.net, folder / "network")
+        write_encoder_config(folder, {**self.mel.settings, "kind": "speech-net"})
 
 
 def load_speech_net_encoder(folder: Path, **mel: Any) -> SpeechNetEncoder:

@@ -24,7 +24,7 @@ class WeightsError(ValueError):
 def save_module(
     module: Any, folder: Path, *, dtype: torch.dtype | None = None, state: dict[str, Tensor] | None = None
 ) -> None:
-    """Writes config and weights.
+    """Writes weights, then the config: where there is one, the weights are whole.
 
     Args:
         module: A diffusers-style module (``ConfigMixin``).
@@ -33,13 +33,15 @@ def save_module(
         state: Write these weights (the average of training, say) instead of the module's own.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    module.save_config(folder)
     tensors = module.state_dict() if state is None else state
     stored = {
         name: (t.to(dtype) if dtype is not None and t.is_floating_point() else t).detach().cpu().contiguous()
         for name, t in tensors.items()
     }
-    save_file(stored, folder / WEIGHTS_NAME, metadata={"format": "pt"})
+    aside = folder / f"{WEIGHTS_NAME}.writing"
+    save_file(stored, aside, metadata={"format": "pt"})
+    aside.replace(folder / WEIGHTS_NAME)
+    module.save_config(folder)
 
 
 def load_module(kind: type[Module], folder: Path) -> Module:

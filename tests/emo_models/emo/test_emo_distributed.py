@@ -21,6 +21,9 @@ from emo_scenes import MovingSquares
 from emo_models.emo.training import run
 from emo_models.emo.training.config import TrainConfig
 from emo_models.checkpoints import complete_checkpoints, read_checkpoint
+from emo_models.emo.log_mel import LogMelEncoder
+from emo_models.emo.training.speech_net_training import SpeechNetTraining, train_speech_net
+from emo_models.workers import Workers
 import emo_models.emo.training.loop as loop
 
 torch.set_num_threads(1)
@@ -43,11 +46,15 @@ config = TrainConfig.from_mapping({{
 }})
 out = Path(sys.argv[1])
 run(config, MovingSquares(), out)
+workers = Workers(rank=rank, count=int(os.environ["WORLD_SIZE"]))
+lessons, mel = SpeechNetTraining(steps=8, clips=4), LogMelEncoder(bands=8, steps=2)
+hears = train_speech_net(mel, lessons, MovingSquares(clips=4), report=print, width=16, blocks=1, workers=workers)
+seen.append({{name: float(value.double().sum()) for name, value in hears.state_dict().items()}})
 (out / f"rank-{{rank}}.json").write_text(json.dumps(seen))
 """
 
 
-def _train(folder: Path, *, processes: int) -> list[tuple[float, float]]:
+def _train(folder: Path, *, processes: int) -> list[tuple[float, float, dict[str, float]]]:
     program = folder / "program.py"
     program.write_text(PROGRAM.format(here=str(Path(__file__).parent)))
     out = folder / f"out-{processes}"
@@ -65,6 +72,8 @@ def test_two_processes_train_one_model_on_different_batches(tmp_path: Path) -> N
     first, second = _train(tmp_path, processes=2)
     assert first[0] == second[0], "weights differ between processes: gradients were not averaged"
     assert first[1] != second[1], "both processes saw the same batch"
+    assert first[2] == second[2], "the speech encoder differs between processes"
     assert (tmp_path / "out-2" / "pipeline" / "refiner").is_dir()
     (alone,) = _train(tmp_path, processes=1)
     assert alone[0] != first[0], "the second process changed nothing"
+    assert first[2]["center.running_mean"] == pytest.approx(alone[2]["center.running_mean"], rel=1e-4)

@@ -76,7 +76,7 @@ def test_matrices_move_as_with_pytorchs_muon() -> None:
         ours.weight.grad, theirs.weight.grad = gradient.clone(), gradient.clone()
         mine.step()
         reference.step()
-    # Both round to bfloat16 on the way, at other places.
+    # PyTorch's rounds to bfloat16 on the way, ours does not.
     assert (ours.weight - theirs.weight).norm() < 0.03 * (theirs.weight - began).norm()
 
 

@@ -120,6 +120,22 @@ def test_the_loss_is_that_of_the_frames_drawn(clips: LatentClips, monkeypatch: p
     assert not torch.equal(loss(), own)
 
 
+def test_in_half_precision_they_take_no_gradient_from_any_weight(clips: LatentClips) -> None:
+    """Weights that autocast rounded for the drawing, without gradients, must not be those that the loss reads."""
+    reached = []
+    for share in (0.0, 1.0):
+        plan, model = stage(own_motion=share), awake_model()
+        batch = clips.batch(plan, frames=4, motion_frames=2, seed=0, step=0)
+        assert (batch.earlier is not None) == bool(share)
+        with torch.autocast("cpu", torch.bfloat16):
+            generator = torch.Generator().manual_seed(0)
+            loss = clip_loss(model, batch, plan, NoiseSchedule(TINY.schedule), generator=generator)
+        loss.backward()
+        reached.append({name for name, weight in model.named_parameters() if weight.grad is not None})
+    assert reached[0] == reached[1]
+    assert len(reached[0]) > 500
+
+
 def test_clips_too_short_for_them_are_named() -> None:
     short = LatentClips(MovingSquares(frames=9), build_autoencoder(TINY), MEL, window=1, downsample=8)
     short.batch(stage(own_motion=0.0), frames=4, motion_frames=2, seed=0, step=0)

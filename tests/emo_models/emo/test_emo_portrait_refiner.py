@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -148,6 +149,24 @@ def test_drawings_are_kept_for_the_weights_and_settings_that_made_them(
     for change in ({"seed": 1}, {"sampling_steps": 2}):
         other = draw(clips, tmp_path, **change)
         assert not np.array_equal(other[0].frames, first[0].frames), f"{change} was given what others had drawn"
+
+
+def test_drawings_of_other_clips_or_another_network_are_others(clips: LatentClips, tmp_path: Path) -> None:
+    draw(clips, tmp_path)
+    other = copy.copy(clips)
+    inverted = replace(clips.clips[0].record, frames=255 - clips.clips[0].record.frames)
+    other.clips = [replace(clips.clips[0], record=inverted), *clips.clips[1:]]
+    draw(other, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    louder = copy.copy(clips)
+    louder.clips = [replace(clips.clips[0], audio=tuple(2 * heard for heard in clips.clips[0].audio)), *clips.clips[1:]]
+    draw(louder, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+    # The same weights, used in another way.
+    vae, schedule = build_autoencoder(TINY).eval(), NoiseSchedule(TINY.schedule)
+    model = awake_model(first_motion="portrait")
+    draw_clips(model, vae, clips, schedule, SETTINGS, tmp_path, report=lambda line: None, together=2)
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_little_noise_leaves_what_the_autoencoder_gives(

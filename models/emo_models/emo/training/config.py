@@ -120,7 +120,7 @@ class TrainConfig:
         gradient_checkpointing: Trade time for memory.
         log_every: Steps.
         checkpoint_every: Steps.
-        diagnostics_every: Steps; 0 is never.
+        diagnostics_every: Steps; 0 is at the end of each stage only.
         diagnostics_steps: Denoising steps of the samples shown.
         reader_steps: Training steps of the network that reads the mouth for the diagnostics; 0 leaves speech out.
         voices: Each clip's sound is heard with its frequencies times one of these, drawn each time: people with shorter

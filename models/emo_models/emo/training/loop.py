@@ -207,7 +207,7 @@ class Trainer:
 def make_accelerator(config: TrainConfig) -> Accelerator:
     """One process, or as many as torchrun started, each with its own batches and with averaged gradients (DDP)."""
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    # The others wait while the first process trains an autoencoder or draws samples.
+    # The others wait while the first process draws samples.
     patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return Accelerator(
@@ -276,6 +276,8 @@ def clip_loss(
         motion = own_motion_frames(
             parts, batch.earlier, schedule, reference=reference, mask=mask, gates=gates, generator=generator
         )
+        # Older PyTorch keeps what autocast rounded without gradients, and uses it where there should be some.
+        torch.clear_autocast_cache()
     elif motion is not None and stage.motion_noise:
         motion = noisy_motion(parts, motion, reference, largest=stage.motion_noise, generator=generator)
     noisy = schedule.add_noise(clean, noise, times)

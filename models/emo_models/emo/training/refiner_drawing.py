@@ -78,14 +78,15 @@ def draw_clips(
         clips: Prepared clips.
         schedule: The noise schedule.
         config: The settings.
-        folder: Drawings are kept there under a name made of the weights and the settings, and found again.
+        folder: Drawings are kept there under a name made of weights, settings and clips, and found again.
         report: Called with lines for the user.
         workers: Each draws its share; all return all.
         together: Clips that are drawn at once.
     """
     chosen = np.linspace(0, len(clips.clips) - 1, min(config.clips, len(clips.clips))).astype(int)
     # The first process names it: weights averaged on unlike devices may differ in their last bits.
-    folder = folder / workers.agree(_digest(model, vae, config, chosen))
+    plan = repr((config, together, schedule.config, sorted(dict(model.config).items())))
+    folder = folder / workers.agree(_digest(plan, (model, vae), [clips.clips[int(i)] for i in chosen]))
     folder.mkdir(parents=True, exist_ok=True)
     groups = [[clips.clips[int(i)] for i in chosen[at : at + together]] for at in range(0, len(chosen), together)]
     began, done = time.monotonic(), 0
@@ -113,11 +114,15 @@ def _beside(workers: Workers) -> str:
     return "" if workers.count == 1 else f"; {workers.count - 1} more processes draw others"
 
 
-def _digest(model: EMOModel, vae: Any, config: RefinerTraining, chosen: NDArray[np.int64]) -> str:
-    digest = hashlib.sha256(f"{config}{chosen.tolist()}".encode())
-    for module in (model, vae):
+def _digest(plan: str, networks: Sequence[Any], clips: Sequence[LatentClip]) -> str:
+    digest = hashlib.sha256(plan.encode())
+    for module in networks:
         weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
         digest.update(save(weights))
+    for clip in clips:
+        # Latents follow from frames and autoencoder.
+        digest.update(clip.record.frames.tobytes())
+        digest.update(save({str(voice): heard.contiguous() for voice, heard in enumerate(clip.audio)}))
     return digest.hexdigest()[:16]
 
 

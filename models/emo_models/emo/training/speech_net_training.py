@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from emo_models.averaged_training import gradients, measured
 from emo_models.averaging import Average
 from emo_models.emo.log_mel import RATE, LogMelEncoder
 from emo_models.emo.speech_net import SpeechNet, SpeechNetEncoder
@@ -107,7 +108,7 @@ def train_speech_net(
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             loss = loss.detach()
-            workers.average([loss, *(weights.grad for weights in net.parameters() if weights.grad is not None)])
+            workers.average([loss, *gradients(net), *measured(net)])
             optimizer.step()
             average.update(net, step + 1)
             if (step + 1) % 200 == 0 or step + 1 == config.steps:
