@@ -85,7 +85,8 @@ def run_training(
     if tracker is not None:
         (out / "history.json").write_text(json.dumps({"loss": trainer.history, "values": trainer.values}), "utf-8")
         tracker.write(trainer.history, trainer.values)
-        curve_picture(trainer.history, trainer.values, out / "loss.png")
+        stages = [(stage.name, stage.steps) for stage in config.stages]
+        curve_picture(trainer.history, trainer.values, out / "loss.png", stages=stages)
     with trainer.average.applied(model):
         pipeline.model.eval()
         pipeline.refiner = _refiner(config, pipeline, latents, schedule, out, report, workers)

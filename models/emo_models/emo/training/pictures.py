@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +28,53 @@ def sample_grid(
     picture.resize((picture.width * scale, picture.height * scale)).save(path)
 
 
-def curve_picture(history: Sequence[Sequence[float]], values: Sequence[dict[str, Any]], path: Path) -> None:
-    """Loss over steps, and each diagnostic over steps, one panel each."""
+def curve_picture(
+    history: Sequence[Sequence[float]],
+    values: Sequence[dict[str, Any]],
+    path: Path,
+    *,
+    stages: Sequence[tuple[str, int]] = (),
+    columns: int = 4,
+) -> None:
+    """Loss over steps, and each diagnostic over steps, one panel each.
+
+    Args:
+        history: Step over all stages and loss.
+        values: Diagnostics, each with its ``step``.
+        path: A PNG.
+        stages: Names and steps of the stages in order; each has a curve of its own, as their losses do not compare.
+        columns: Panels in a row.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     names = sorted({name for value in values for name in value if name not in {"step", "stage"}})
-    figure = Figure(figsize=(5 * (1 + len(names)), 3.4), layout="constrained")
+    rows = -(-(1 + len(names)) // columns)
+    figure = Figure(figsize=(4 * min(columns, 1 + len(names)), 3 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = np.atleast_1d(figure.subplots(1, 1 + len(names)))
-    steps, losses = [h[0] for h in history], np.array([h[1] for h in history])
-    smooth = np.convolve(losses, np.ones(25) / 25, "valid") if len(losses) > 50 else losses
-    axes[0].plot(steps[len(steps) - len(smooth) :], smooth, color="tab:blue")
-    axes[0].set(title="loss (mean of 25 steps)", xlabel="step", yscale="log")
-    for axis, name in zip(axes[1:], names, strict=True):
+    axes = np.atleast_1d(figure.subplots(rows, min(columns, 1 + len(names)))).ravel()
+    for unused in axes[1 + len(names) :]:
+        unused.set_axis_off()
+    last = int(history[-1][0]) if history else 1
+    ends = np.cumsum([steps for _, steps in stages]).tolist() or [last]
+    for number, (first, end) in enumerate(pairwise([0, *ends])):
+        part = [(step, loss) for step, loss in history if first < step <= end]
+        if part:
+            steps, losses = np.array(part).T
+            width = min(25, max(1, len(losses) // 2))
+            smooth = np.convolve(losses, np.ones(width) / width, "valid")
+            label = stages[number][0] if stages else None
+            axes[0].plot(steps[len(steps) - len(smooth) :], smooth, color=f"C{number}", label=label)
+    if stages:
+        axes[0].legend(frameon=False)
+    axes[0].set(title="loss (mean of up to 25 steps)", xlabel="step", yscale="log")
+    axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes[0].yaxis.set_minor_formatter(NullFormatter())
+    axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    for axis, name in zip(axes[1:], names, strict=False):
         points = [(value["step"], value[name]) for value in values if name in value]
-        axis.plot(*zip(*points, strict=True), marker="o", color="tab:orange")
-        axis.set(title=name.replace("_", " "), xlabel="step")
+        axis.plot(*zip(*points, strict=True), marker="o", color="0.3")
+        axis.set(title=name.replace("_", " "), xlabel="step", xlim=(0, 1.03 * last))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
