@@ -72,7 +72,7 @@ def curve_picture(
     axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes[0].yaxis.set_minor_formatter(NullFormatter())
     axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
-    for axis, name in zip(axes[1:], names, strict=False):
+    for axis, name in zip(axes[1 : 1 + len(names)], names, strict=True):
         points = [(value["step"], value[name]) for value in values if name in value]
         axis.plot(*zip(*points, strict=True), marker="o", color="0.3")
         axis.set(title=name.replace("_", " "), xlabel="step", xlim=(0, 1.03 * last))

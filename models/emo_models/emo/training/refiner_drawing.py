@@ -83,12 +83,13 @@ def draw_clips(
         workers: Each draws its share; all return all.
         together: Clips that are drawn at once.
     """
-    chosen = np.linspace(0, len(clips.clips) - 1, min(config.clips, len(clips.clips))).astype(int)
+    places = np.linspace(0, len(clips.clips) - 1, min(config.clips, len(clips.clips))).astype(int)
+    chosen = [clips.clips[int(place)] for place in places]
     # The first process names it: weights averaged on unlike devices may differ in their last bits.
     plan = repr((config, together, schedule.config, sorted(dict(model.config).items())))
-    folder = folder / workers.agree(_digest(plan, (model, vae), [clips.clips[int(i)] for i in chosen]))
+    folder = folder / workers.agree(_digest(plan, (model, vae), chosen))
     folder.mkdir(parents=True, exist_ok=True)
-    groups = [[clips.clips[int(i)] for i in chosen[at : at + together]] for at in range(0, len(chosen), together)]
+    groups = [chosen[at : at + together] for at in range(0, len(chosen), together)]
     began, done = time.monotonic(), 0
     for number in np.array_split(range(len(groups)), workers.count)[workers.rank].tolist():
         path = _path(folder, number)
