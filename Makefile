@@ -1,7 +1,6 @@
 # Two commands do everything: `make quickstart` and `make test`. See README.md.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := emo_bench models/emo_models metrics/emo_metrics
 
 .PHONY: quickstart test test-all setup lock lint type check
 
@@ -30,7 +29,7 @@ lint: setup
 	PYTHONPATH=.:models:metrics $(BIN)/lint-imports
 
 type: setup
-	$(BIN)/mypy -p emo_bench -p emo_models -p emo_metrics
+	$(BIN)/mypy -p emo_bench -p emo_core -p emo_metrics -p emo_models -p hdtf_synth
 
 check: lint type test-all
 

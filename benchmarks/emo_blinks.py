@@ -20,8 +20,8 @@ from emo_synth import eye_closure, portrait_of, row, spread
 from numpy.typing import NDArray
 from torch import Tensor
 
-from emo_bench.data.extractor_training_data import TrainingClip, load_slice
-from emo_bench.generate.emo import EMBEDDED, weights_folder
+from emo_bench.systems.emo import EMBEDDED, weights_folder
+from emo_bench.train.extractor_data import TrainingClip, load_slice
 from emo_metrics.synth.face import FaceNetworks
 from emo_models.autoencoder.small_autoencoder import to_bytes, to_signed
 from emo_models.emo.codec import decode_latents, encode_images

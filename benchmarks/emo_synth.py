@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emo_bench.data.extractor_training_data import TrainingClip, load_slice
-from emo_bench.generate.emo import EMBEDDED, weights_folder
+from emo_bench.systems.emo import EMBEDDED, weights_folder
+from emo_bench.train.extractor_data import TrainingClip, load_slice
 from emo_metrics.synth.face import EXPRESSION_NAMES, FaceNetworks
 from emo_models.emo.clip_noise import ClipNoise
 from emo_models.emo.pipeline import EMOPipeline, SamplingOptions, recommended_sampling

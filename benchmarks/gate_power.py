@@ -34,22 +34,22 @@ from typing import Any
 import numpy as np
 
 from emo_bench.config.schema import RunConfig, System
-from emo_bench.core.atomic import write_json
-from emo_bench.core.hashing import sha256_file
-from emo_bench.core.rng import numpy_generator, torch_generator
 from emo_bench.data.manifest import ManifestEntry, read_manifest, write_manifest
-from emo_bench.data.synth.make import make_hdtf_synth
+from emo_bench.data.sets.hdtf_synth import make_hdtf_synth
 from emo_bench.engine.context import RunContext, RunSpec
 from emo_bench.engine.plan import other_units, truth_units
 from emo_bench.engine.pool import run_units
 from emo_bench.engine.units import GROUND_TRUTH, Outcome, Unit
 from emo_bench.gate import GateRules, evaluate_gate, read_rules
-from emo_bench.generate.system import GeneratedClip, GenerationRequest, systems
-from emo_bench.generate.wav2lip import Wav2Lip
-from emo_bench.record.build import build_record
+from emo_bench.record.run_data import ClipRow, RunData
 from emo_bench.record.schema import Timings
-from emo_bench.report.run_data import ClipRow, RunData
+from emo_bench.runner.build_record import build_record
 from emo_bench.scoring.evaluate import evaluate
+from emo_bench.systems.system import GeneratedClip, GenerationRequest, systems
+from emo_bench.systems.wav2lip import Wav2Lip
+from emo_core.atomic import write_json
+from emo_core.hashing import sha256_file
+from emo_core.rng import numpy_generator, torch_generator
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SUITE_METRICS = (

@@ -57,11 +57,11 @@ Numbers = dict[str, float]
 def prepare(folder: Path, *, clips: Path | None, n_clips: int, seconds: float, size: int, crf: int) -> None:
     """Writes ``truth`` and ``generated`` (the truth after H.264), both lossless, 25 frames a second, square."""
     from emo_bench.data.manifest import ManifestEntry, file_hashes, write_manifest
-    from emo_bench.generate.conform import fit_length, resize_video
     from emo_bench.media.decode import load_pair
     from emo_bench.media.lossless import write_clip
     from emo_bench.media.preview import encode_roundtrip
     from emo_bench.media.types import Audio
+    from emo_bench.systems.conform import fit_length, resize_video
 
     entries = []
     for index, (source, sound) in enumerate(_sources(clips)):
@@ -90,7 +90,7 @@ def _sources(clips: Path | None) -> list[tuple[Path, Path | None]]:
     if clips is not None:
         beside = {path: path.with_name(path.stem.removesuffix("_silent") + ".wav") for path in videos_below(clips)}
         return [(path, sound if sound.is_file() else None) for path, sound in sorted(beside.items())]
-    from emo_bench.data.synth.make import make_hdtf_synth
+    from emo_bench.data.sets.hdtf_synth import make_hdtf_synth
 
     folder = Path("data/hdtf-synth/mini")
     make_hdtf_synth(folder, slice="mini", size=128, progress=None)
@@ -300,8 +300,8 @@ def cd_fvd(folder: Path) -> Numbers:
 def emo_bench(folder: Path) -> Numbers:
     """``emo-bench score`` with one protocol per number, without the anchors, which the reference tools do not have."""
     from emo_bench.api import score
-    from emo_bench.core.hashing import sha256_file
     from emo_bench.extract import single_pass, weights
+    from emo_core.hashing import sha256_file
 
     # The registry pins the official bytes; here it pins those of the files that both sides share.
     table = {

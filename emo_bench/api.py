@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emo_bench.config.suite import Suite, load_suite, suite_from_values
-from emo_bench.engine.progress import display
-from emo_bench.engine.run import run_folder, run_suite
 from emo_bench.record.schema import RunRecord
+from emo_bench.runner.run import run_folder, run_suite
+from emo_bench.runner.suite import Suite, load_suite, suite_from_values
+from emo_core.progress import display
 
 DEFAULT_SCORE_METRICS = (
     "psnr/rgb@1",
@@ -52,9 +52,9 @@ class RunResult:
 
     def clips(self) -> Any:
         """All per-clip rows as a pandas data frame."""
-        from emo_bench.record.store import read_rows
+        from emo_bench.record.rows import rows_table
 
-        return read_rows(self.folder)
+        return rows_table(self.folder)
 
     def show(self, clip: str, system: str) -> Any:
         """A playable clip for a notebook (needs IPython).

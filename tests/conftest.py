@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-# ``pretend_device`` is for all tests; they are collected by file, not as packages.
+# ``fake_device`` is for all tests; they are collected by file, not as packages.
 sys.path.insert(0, str(Path(__file__).parent))
 
 # Programs that measure or write fixtures; importing them as tests would run them.
@@ -170,7 +170,7 @@ _MODULE = '''
 """Systems that misbehave; installed as a third party would, through an entry point."""
 import os, sys, time
 import numpy as np
-from emo_bench.generate.system import GeneratedClip, SystemKind
+from emo_bench.systems.system import GeneratedClip, SystemKind
 from emo_bench.media.types import Video
 
 def _is(request, name):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from emo_bench.audit.distortions import Distortion, Original
-from emo_bench.media.delay import delayed
 from emo_bench.media.types import Audio
+from emo_core.delay import delayed
 
 
 def shifted(original: Original, frames: float) -> Audio:

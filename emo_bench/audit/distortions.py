@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from emo_bench.core.errors import ClipError, ConfigError
-from emo_bench.core.registry import Registry
 from emo_bench.media.types import Audio, Video
+from emo_core.errors import ClipError, ConfigError
+from emo_core.registry import Registry
 
 if TYPE_CHECKING:
     import numpy as np

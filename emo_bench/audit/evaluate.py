@@ -10,9 +10,10 @@ from emo_bench.audit.judge import clip_evidence, judge, set_evidence
 from emo_bench.audit.result import Finding
 from emo_bench.engine.context import RunContext
 from emo_bench.engine.units import GROUND_TRUTH, Outcome
+from emo_bench.record.rows import ClipRow
 from emo_bench.scoring.anchor_checks import REENCODED
 from emo_bench.scoring.comparisons import gather
-from emo_bench.scoring.rows import FeatureReader, Row, clip_rows
+from emo_bench.scoring.rows import FeatureReader, clip_rows
 from emo_bench.scoring.values import set_samples
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _of_clips(
     context: RunContext, reader: FeatureReader, metric: ClipMetric, systems: Sequence[str], chosen: Sequence[Ladder]
 ) -> list[Finding]:
     identities = {clip: entry.identity for clip, entry in context.entries.items()}
-    rows: list[Row] = []
+    rows: list[ClipRow] = []
     for system in systems:
         rows += clip_rows(reader, metric, reader.units(system), identities)
     found = []

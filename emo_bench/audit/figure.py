@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from emo_bench.audit.result import SIGNS, AuditRecord, DistortionEntry, Finding, Verdict, shows_level
-from emo_bench.core.atomic import write_bytes
 from emo_bench.report.figure_style import figure_bytes, new_figure, style
+from emo_core.atomic import write_bytes
 
 PASS_SHADES = ("#005a41", "#1f7d61", "#4f9f85", "#83bfa9", "#b5dccd")
 """Told already at the first level of the ladder: dark; only at a later one: light."""

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from emo_bench.audit.distortions import Ladder
 from emo_bench.audit.result import Baseline, Finding, Reversal, Step
 from emo_bench.config.schema import Statistics
-from emo_bench.core.rng import numpy_generator
 from emo_bench.engine.units import GROUND_TRUTH
 from emo_bench.record.schema import IntervalEntry
 from emo_bench.scoring.anchor_checks import why_blind
 from emo_bench.scoring.comparisons import Scores, badness
 from emo_bench.scoring.values import Samples, as_entry
+from emo_core.rng import numpy_generator
 
 if TYPE_CHECKING:
     from emo_metrics.contract import ProtocolSpec, SetMetric, ValueSpec

@@ -10,8 +10,6 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from emo_bench.core.atomic import write_text
-from emo_bench.core.errors import RecordError
 from emo_bench.record.schema import (
     AnchorCheck,
     Digests,
@@ -22,6 +20,8 @@ from emo_bench.record.schema import (
     RecordModel,
     Timings,
 )
+from emo_core.atomic import write_text
+from emo_core.errors import RecordError
 
 AUDIT_FILE = "audit.json"
 Verdict = Literal["pass", "fail", "tie", "cannot", "no_value"]

@@ -11,15 +11,15 @@ from emo_bench.audit.distortions import Ladder
 from emo_bench.audit.evaluate import findings
 from emo_bench.audit.result import AuditRecord, DistortionEntry, write_audit
 from emo_bench.audit.work import climb, rungs
-from emo_bench.config.suite import Suite
-from emo_bench.core.hashing import digest_of
-from emo_bench.data.datasets import open_dataset
+from emo_bench.data.sets.opening import open_dataset
 from emo_bench.engine.context import RunContext, check_before_work
 from emo_bench.engine.pool import limit_threads
-from emo_bench.engine.progress import Display, Silent
-from emo_bench.engine.run import Stopwatch, alone_in, carry_out, spec_of
-from emo_bench.record.build import build_record
+from emo_bench.runner.build_record import build_record
+from emo_bench.runner.run import Stopwatch, alone_in, carry_out, spec_of
+from emo_bench.runner.suite import Suite
 from emo_bench.scoring.evaluate import evaluate
+from emo_core.hashing import digest_of
+from emo_core.progress import Display, Silent
 
 
 def audit_folder(suite: Suite) -> Path:

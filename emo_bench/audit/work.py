@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from functools import partial
 
 from emo_bench.audit.distortions import Box, Ladder, Original, distortions
-from emo_bench.core.errors import ClipError, WeightsError
-from emo_bench.core.hashing import digest_of
-from emo_bench.core.rng import numpy_generator
 from emo_bench.engine.context import RunContext, RunSpec
 from emo_bench.engine.plan import partner_of
 from emo_bench.engine.pool import Trade, run_jobs
-from emo_bench.engine.progress import Display
 from emo_bench.engine.units import GROUND_TRUTH, Outcome, Unit, features_of_clip, frame_at, one_line, reference_index
 from emo_bench.engine.units import work as prepare_clip
-from emo_bench.generate.clip_store import DamagedClipError, Sidecar, StoredClip
-from emo_bench.generate.conform import fit_length, moved_box, resize_video
 from emo_bench.media.types import Audio, Video, video_from_array
+from emo_bench.systems.clip_store import DamagedClipError, Sidecar, StoredClip
+from emo_bench.systems.conform import fit_length, moved_box, resize_video
+from emo_core.errors import ClipError, WeightsError
+from emo_core.hashing import digest_of
+from emo_core.progress import Display
+from emo_core.rng import numpy_generator
 
 HELD_BYTES = 256 << 20
 """Largest clip, in bytes of pictures, that is kept in memory between two of its rungs."""
@@ -109,7 +109,7 @@ def _face_box(context: RunContext, clip: str, truth: StoredClip) -> Box | None:
     if box is not None:
         source = (side.source_width, side.source_height)
         return moved_box(box, source=source, target=(side.width, side.height)) if side.source_width else box
-    from emo_bench.generate.face_boxes import face_locator
+    from emo_bench.systems.face_boxes import face_locator
 
     try:
         locate = face_locator(context.finder)

@@ -35,10 +35,10 @@ def animate(
 ) -> int:
     """Animate a portrait with a sound: a video exactly as long, the sound in it, marked as AI-generated."""
     from emo_bench.config.load import Source, validate
-    from emo_bench.engine.progress import display
     from emo_bench.extract.weights import WeightsFinder
-    from emo_bench.generate.animate import animate as make
-    from emo_bench.generate.emo import EmoOptions
+    from emo_bench.systems.animate import animate as make
+    from emo_bench.systems.emo import EmoOptions
+    from emo_core.progress import display
 
     values = {"weights": preset, "steps": steps, "sampler": sampler, "speed": speed, "audio_guidance": audio_guidance}
     options = validate(EmoOptions, Source(None, "", values, {}))
@@ -71,7 +71,7 @@ def animate(
 
 
 def _region(text: str | None) -> tuple[float, float, float, float] | None:
-    from emo_bench.core.errors import ConfigError
+    from emo_core.errors import ConfigError
 
     if text is None:
         return None

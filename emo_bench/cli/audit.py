@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emo_bench.cli.options import ConfigOption, JsonOption, QuietOption, SetOption
-from emo_bench.core.errors import ExitCode
+from emo_core.errors import ExitCode
 
 if TYPE_CHECKING:
     from emo_bench.audit.result import AuditRecord
@@ -42,8 +42,8 @@ def audit(
     from emo_bench.audit.distortions import ladders
     from emo_bench.audit.run import audit_folder, audit_suite_of, run_audit
     from emo_bench.cli.options import print_json
-    from emo_bench.config.suite import load_suite
-    from emo_bench.engine.progress import display
+    from emo_bench.runner.suite import load_suite
+    from emo_core.progress import display
 
     chosen = ladders(distortions or (), levels or ())
     suite = audit_suite_of(load_suite(config, overrides or []), metrics=metrics or (), output=output)
@@ -69,7 +69,7 @@ def _print(record: AuditRecord, folder: Path) -> None:
     from rich.text import Text
 
     from emo_bench.audit.result import cell_text
-    from emo_bench.engine.progress import printable
+    from emo_core.text import printable
 
     width = shutil.get_terminal_size((160, 40)).columns if sys.stdout.isatty() else 220
     console = Console(width=width, highlight=False)

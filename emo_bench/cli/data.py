@@ -28,9 +28,9 @@ def import_folder(
     quiet: QuietOption = False,
 ) -> int:
     """Make a manifest from a folder of videos (a WAV of the same name beside a video is its audio)."""
-    from emo_bench.core.errors import ExitCode
     from emo_bench.data.import_folder import import_videos
-    from emo_bench.engine.progress import display
+    from emo_core.errors import ExitCode
+    from emo_core.progress import display
 
     with display(quiet=quiet) as shown:
         report = import_videos(folder, identity=identity, split=split, manifest=output, display=shown)
@@ -48,9 +48,9 @@ def verify(
 ) -> int:
     """Check every file of a manifest: present, the same bytes, decodable, with sound."""
     from emo_bench.cli.options import print_json
-    from emo_bench.core.errors import ExitCode
     from emo_bench.data.verify import verify_manifest
-    from emo_bench.engine.progress import display
+    from emo_core.errors import ExitCode
+    from emo_core.progress import display
 
     with display(quiet=quiet) as shown:
         checked = verify_manifest(manifest, display=shown)
@@ -80,8 +80,8 @@ def make_hdtf_synth(
     quiet: QuietOption = False,
 ) -> int:
     """Make HDTF-Synth, the synthetic talking-portrait set; resumes, the same bytes everywhere."""
-    from emo_bench.data.synth.make import make_hdtf_synth as make
-    from emo_bench.engine.progress import display
+    from emo_bench.data.sets.hdtf_synth import make_hdtf_synth as make
+    from emo_core.progress import display
 
     slices = ["train", "validation", "test", "mini", "offsets"] if slice_ == "all" else [slice_]
     with display(quiet=quiet) as shown:
@@ -132,9 +132,9 @@ def prepare_hdtf(
     quiet: QuietOption = False,
 ) -> int:
     """Cut, crop and resize HDTF out of videos that you have; never downloads, resumes, reports what is missing."""
-    from emo_bench.core.errors import ConfigError
     from emo_bench.data.hdtf.prepare import prepare_hdtf as prepare
-    from emo_bench.engine.progress import display
+    from emo_core.errors import ConfigError
+    from emo_core.progress import display
 
     if fps != 25 and fps != 30:
         raise ConfigError("--fps is out of range", expected="25 or 30", found=f"{fps}")
@@ -175,7 +175,7 @@ def prepare_folder(
     from emo_bench.data.prepare.face_crop import FaceFilter
     from emo_bench.data.prepare.folder import FolderOptions
     from emo_bench.data.prepare.folder import prepare_folder as prepare
-    from emo_bench.engine.progress import display
+    from emo_core.progress import display
 
     options = FolderOptions(
         fps=fps,
@@ -196,7 +196,7 @@ def prepare_folder(
 
 
 def _say_prepared(report: PrepareReport) -> int:
-    from emo_bench.core.errors import ExitCode
+    from emo_core.errors import ExitCode
 
     for problem in report.problems:
         say(f"{problem}", err=True)

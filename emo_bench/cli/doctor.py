@@ -18,8 +18,8 @@ def doctor(
 ) -> int:
     """Examine videos: frame rate, sound, durations, face size and tracks, and what that does to which metric."""
     from emo_bench.cli.options import print_json
-    from emo_bench.core.errors import ExitCode
     from emo_bench.data.doctor import examine
+    from emo_core.errors import ExitCode
 
     reports = examine(videos, weights=tuple(weights or ()), faces=faces)
     if as_json:
@@ -28,7 +28,7 @@ def doctor(
         from rich.console import Console
         from rich.text import Text
 
-        from emo_bench.engine.progress import printable
+        from emo_core.text import printable
 
         console = Console(highlight=False, soft_wrap=True)
         colours = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "red"}

@@ -23,7 +23,7 @@ def gate(
     from emo_bench.gate.evaluate import evaluate_gate
     from emo_bench.gate.rules import read_rules
     from emo_bench.gate.verdict import verdict_markdown, write_verdict
-    from emo_bench.report.run_data import load_run
+    from emo_bench.record.run_data import load_run
 
     verdict = evaluate_gate(load_run(baseline), load_run(candidate), read_rules(rules))
     text = verdict_markdown(verdict)

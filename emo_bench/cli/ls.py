@@ -71,14 +71,14 @@ def _title(target: str) -> str:
 
 
 def _systems() -> list[dict[str, str]]:
-    from emo_bench.generate.system import systems
+    from emo_bench.systems.system import systems
 
     return [{"name": name, "about": (systems.get(name).__doc__ or "").partition("\n")[0]} for name in systems]
 
 
 def _suites() -> list[dict[str, str]]:
     from emo_bench.config.load import read_yaml
-    from emo_bench.core.errors import ConfigError
+    from emo_core.errors import ConfigError
 
     rows = []
     for path in sorted(Path("configs/suites").glob("*.yaml")):
@@ -91,8 +91,8 @@ def _suites() -> list[dict[str, str]]:
 
 
 def _runs() -> list[dict[str, str]]:
-    from emo_bench.core.errors import RecordError
     from emo_bench.record.store import read_record
+    from emo_core.errors import RecordError
 
     rows = []
     for path in sorted(Path("runs").glob("*/record.json")):

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from emo_bench import __version__
 from emo_bench.cli import (
     animate,
     audit,
@@ -28,7 +27,8 @@ from emo_bench.cli import (
     validate,
     weights,
 )
-from emo_bench.core.errors import EmoBenchError, ExitCode
+from emo_core.errors import EmoBenchError, ExitCode
+from emo_core.version import __version__
 
 app = typer.Typer(
     name="emo-bench",
@@ -122,7 +122,7 @@ def _interrupted() -> int:
 
 
 def _complain(text: str) -> None:
-    from emo_bench.engine.progress import printable
+    from emo_core.text import printable
 
     sys.stderr.write(f"emo-bench: {printable(text)}\n")
 

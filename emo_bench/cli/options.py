@@ -18,7 +18,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 def say(text: str, *, err: bool = False) -> None:
     """Prints a line that may hold names of files and texts of others: control characters become visible escapes."""
-    from emo_bench.engine.progress import printable
+    from emo_core.text import printable
 
     typer.echo(printable(text), err=err)
 

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emo_bench.engine.progress import printable
+from emo_core.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

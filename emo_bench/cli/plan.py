@@ -10,12 +10,12 @@ from emo_bench.cli.options import ConfigOption, JsonOption, SetOption, say
 def plan(config: ConfigOption, overrides: SetOption = None, as_json: JsonOption = False) -> int:
     """Show units of work, what is done already, rough time and disk space, and what cannot be computed here."""
     from emo_bench.cli.options import print_json
-    from emo_bench.config.suite import load_suite
-    from emo_bench.core.errors import ExitCode
-    from emo_bench.data.datasets import open_dataset
+    from emo_bench.data.sets.opening import open_dataset
     from emo_bench.engine.context import RunContext, check_before_work
     from emo_bench.engine.plan import forecast
-    from emo_bench.engine.run import spec_of
+    from emo_bench.runner.run import spec_of
+    from emo_bench.runner.suite import load_suite
+    from emo_core.errors import ExitCode
 
     suite = load_suite(config, overrides or [])
     dataset = open_dataset(suite.config, suite.base)

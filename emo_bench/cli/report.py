@@ -49,8 +49,8 @@ def report(
     Several runs make one report. Their systems share a table when data set, list of clips, seeds and protocols agree;
     else they stand in tables of their own, with the reason.
     """
+    from emo_bench.compare.join_runs import joint_folder_name
     from emo_bench.report import write_joint_report, write_report
-    from emo_bench.report.join_runs import joint_folder_name
     from emo_bench.report.write import DEFAULT_FORMATS
 
     chosen = formats or DEFAULT_FORMATS
@@ -76,9 +76,10 @@ def compare(
     alpha: Annotated[float, typer.Option("--alpha", help="Chance of any false verdict.", min=1e-6, max=0.5)] = 0.05,
 ) -> int:
     """Compare two runs clip by clip, with a verdict per value (Markdown on stdout)."""
-    from emo_bench.core.errors import ConfigError
-    from emo_bench.record.compare import compare_runs, comparison_markdown
-    from emo_bench.report.run_data import load_run
+    from emo_bench.compare.markdown import comparison_markdown
+    from emo_bench.compare.runs import compare_runs
+    from emo_bench.record.run_data import load_run
+    from emo_core.errors import ConfigError
 
     pairs = []
     for text in pair or []:
@@ -99,8 +100,8 @@ def export(
     ] = What.CLIPS,
 ) -> int:
     """Write a run's numbers as CSV, parquet or JSON."""
-    from emo_bench.record.export import export_run
-    from emo_bench.report.run_data import load_run
+    from emo_bench.record.run_data import load_run
+    from emo_bench.report.export import export_run
 
     typer.echo(str(export_run(load_run(run), target, what=what.value)))
     return 0

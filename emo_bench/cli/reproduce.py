@@ -35,10 +35,10 @@ def reproduce(
     import re
 
     from emo_bench.cli.options import print_json
-    from emo_bench.core.errors import ConfigError
-    from emo_bench.engine.progress import display
     from emo_bench.reproduce import reproduce as make_again
     from emo_bench.reproduce import reproduction_markdown
+    from emo_core.errors import ConfigError
+    from emo_core.progress import display
 
     if device is not None and not re.fullmatch(r"cpu|cuda(:\d+)?", device):
         raise ConfigError("--device is wrong", expected="cpu or cuda[:N]", found=repr(device))

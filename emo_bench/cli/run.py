@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emo_bench.cli.options import ConfigOption, JsonOption, QuietOption, SetOption
-from emo_bench.core.errors import ExitCode
+from emo_core.errors import ExitCode
 
 if TYPE_CHECKING:
     from emo_bench.record.schema import RunRecord
@@ -25,9 +25,9 @@ def run(
 
     Example: emo-bench run --config configs/suites/quickstart.yaml
     """
-    from emo_bench.config.suite import load_suite
-    from emo_bench.engine.progress import display
-    from emo_bench.engine.run import run_folder, run_suite
+    from emo_bench.runner.run import run_folder, run_suite
+    from emo_bench.runner.suite import load_suite
+    from emo_core.progress import display
 
     changes = [*(overrides or []), *([f"output={output}"] if output else [])]
     suite = load_suite(config, changes)

@@ -31,9 +31,9 @@ def score(
     from emo_bench.api import DEFAULT_SCORE_METRICS, score_values
     from emo_bench.cli.run import exit_code, finish
     from emo_bench.config.load import Source, apply_overrides
-    from emo_bench.config.suite import suite_from_values
-    from emo_bench.engine.progress import display
-    from emo_bench.engine.run import run_folder, run_suite
+    from emo_bench.runner.run import run_folder, run_suite
+    from emo_bench.runner.suite import suite_from_values
+    from emo_core.progress import display
 
     options: dict[str, object] = {"output": str(output)} if output else {}
     if weights:

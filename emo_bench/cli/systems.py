@@ -16,8 +16,8 @@ app = typer.Typer(help="Look after external systems.", no_args_is_help=True)
 def list_systems(as_json: JsonOption = False) -> int:
     """List the external systems that have cards, and whether a checkout of each is there."""
     from emo_bench.cli.options import print_json
-    from emo_bench.generate.external_card import card_names, find_card, load_card
-    from emo_bench.generate.external_doctor import default_repository
+    from emo_bench.systems.external.card import card_names, find_card, load_card
+    from emo_bench.systems.external.doctor import default_repository
 
     rows = []
     for name in card_names():
@@ -84,9 +84,9 @@ def doctor(
     from dataclasses import asdict
 
     from emo_bench.cli.options import print_json
-    from emo_bench.core.errors import ConfigError, ExitCode
-    from emo_bench.generate.external_card import find_card, load_card
-    from emo_bench.generate.external_doctor import Installation, default_repository, examine
+    from emo_bench.systems.external.card import find_card, load_card
+    from emo_bench.systems.external.doctor import Installation, default_repository, examine
+    from emo_core.errors import ConfigError, ExitCode
 
     if len(names) > 1 and (repository or environment):
         raise ConfigError(

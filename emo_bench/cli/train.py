@@ -27,7 +27,7 @@ def train(
     Examples: configs/train/emo_synth.yaml, configs/train/wav2lip_synth.yaml, configs/train/extractors.yaml
     """
     from emo_bench.config.load import apply_overrides, read_yaml
-    from emo_bench.core.errors import ConfigError
+    from emo_core.errors import ConfigError
 
     def say(text: str) -> None:
         if not quiet:
@@ -49,8 +49,8 @@ def train(
 
 
 def _extractors(config: Path, folder: Path, overrides: list[str] | None, say: Say) -> None:
-    from emo_bench.core.errors import ConfigError
     from emo_bench.train.extractors import train_from_config
+    from emo_core.errors import ConfigError
 
     if overrides:
         raise ConfigError("--set does not change the training of extractors", fix="edit a copy of the file")
@@ -59,8 +59,8 @@ def _extractors(config: Path, folder: Path, overrides: list[str] | None, say: Sa
 
 
 def _emo(values: dict[str, Any], folder: Path, data: Path, say: Say) -> None:
-    from emo_bench.core.errors import ConfigError
-    from emo_bench.data.training_clips import open_training_clips
+    from emo_bench.train.training_clips import open_training_clips
+    from emo_core.errors import ConfigError
     from emo_models.emo.training import run
     from emo_models.emo.training.config import TrainConfig
 
@@ -76,6 +76,6 @@ def _emo(values: dict[str, Any], folder: Path, data: Path, say: Say) -> None:
 
 
 def _wav2lip(config: Path, overrides: list[str] | None, say: Say) -> None:
-    from emo_bench.generate.wav2lip_training import train_wav2lip
+    from emo_bench.train.wav2lip import train_wav2lip
 
     typer.echo(str(train_wav2lip(config, overrides=overrides or [], say=say)))

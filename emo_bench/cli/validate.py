@@ -15,8 +15,8 @@ def validate(
     overrides: SetOption = None,
 ) -> int:
     """Check suite files without touching data or networks: keys, values, system options, metric names."""
-    from emo_bench.config.suite import load_suite
-    from emo_bench.core.errors import ConfigError, ExitCode
+    from emo_bench.runner.suite import load_suite
+    from emo_core.errors import ConfigError, ExitCode
 
     wrong = 0
     for path in files:

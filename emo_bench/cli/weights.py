@@ -46,8 +46,8 @@ def fetch(
 
 def _show(folders: list[Path] | None, names: list[str] | None, *, verify: bool, as_json: bool) -> int:
     from emo_bench.cli.options import print_json
-    from emo_bench.core.errors import ExitCode
     from emo_bench.extract.weights import WeightsFinder, states
+    from emo_core.errors import ExitCode
 
     found = states(WeightsFinder(folders=tuple(folders or ())), names, verify=verify)
     if verify and not names:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from emo_bench.core.errors import ConfigError
+from emo_core.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
 KeyPath = tuple[str | int, ...]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emo_bench.core.errors import ClipError, WeightsError
 from emo_bench.data.manifest import read_manifest
 from emo_bench.media.doctor import Finding, inspect_media
+from emo_core.errors import ClipError, WeightsError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

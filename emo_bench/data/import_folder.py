@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from emo_bench.core.errors import ClipError, ConfigError, DataError
-from emo_bench.core.hashing import sha256_bytes
 from emo_bench.data.manifest import FORBIDDEN_IN_ID, MAX_ID_LENGTH, Manifest, ManifestEntry, file_hashes, write_manifest
-from emo_bench.engine.progress import Display, Silent
+from emo_core.errors import ClipError, ConfigError, DataError
+from emo_core.hashing import sha256_bytes
+from emo_core.progress import Display, Silent
 
 VIDEO_EXTENSIONS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg"})
 AUDIO_EXTENSIONS = (".wav", ".flac", ".mp3", ".m4a", ".ogg")

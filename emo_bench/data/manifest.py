@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from emo_bench.config.schema import Frozen
-from emo_bench.core.atomic import write_text
-from emo_bench.core.errors import DataError
-from emo_bench.core.hashing import digest_of, sha256_file
+from emo_core.atomic import write_text
+from emo_core.errors import DataError
+from emo_core.hashing import digest_of, sha256_file
 
 MAX_ID_LENGTH = 120
 FORBIDDEN_IN_ID = frozenset('/\\:*?"<>|')

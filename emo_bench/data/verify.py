@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from emo_bench.core.errors import ClipError, DataError
-from emo_bench.core.hashing import sha256_file
 from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest
-from emo_bench.engine.progress import Display, Silent
+from emo_core.errors import ClipError, DataError
+from emo_core.hashing import sha256_file
+from emo_core.progress import Display, Silent
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emo_bench.config.schema import RunConfig, System
-from emo_bench.core.errors import EmoBenchError, WeightsError
-from emo_bench.core.hashing import digest_of
-from emo_bench.core.rng import derive_seed
 from emo_bench.data.manifest import Manifest, ManifestEntry
 from emo_bench.extract.catalogue import (
     extractor_digest,
@@ -24,8 +21,11 @@ from emo_bench.extract.catalogue import (
 from emo_bench.extract.feature_store import FeatureStore
 from emo_bench.extract.single_pass import in_order
 from emo_bench.extract.weights import WeightsFinder
-from emo_bench.generate.clip_store import ClipStore, Sidecar
-from emo_bench.generate.system import SystemContext, SystemKind, build_system, system_digest
+from emo_bench.systems.clip_store import ClipStore, Sidecar
+from emo_bench.systems.system import SystemContext, SystemKind, build_system, system_digest
+from emo_core.errors import EmoBenchError, WeightsError
+from emo_core.hashing import digest_of
+from emo_core.rng import derive_seed
 
 if TYPE_CHECKING:
     from emo_metrics.contract import Extractor, Metric

@@ -18,9 +18,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 
-from emo_bench.core.errors import EmoBenchError
 from emo_bench.engine.context import RunContext, RunSpec
 from emo_bench.engine.units import NO_ROOM, Outcome, Unit, work
+from emo_core.errors import EmoBenchError
 
 
 class WorkStoppedError(EmoBenchError):

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from emo_bench.core.errors import ConfigError
 from emo_bench.engine.context import RunContext, RunSpec
 from emo_bench.engine.pool import WorkStoppedError, explain
 from emo_bench.engine.units import Outcome, Unit, work
+from emo_core.errors import ConfigError
 
 
 class UnitWorker:

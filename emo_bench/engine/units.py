@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from emo_bench.core.errors import ClipError, DataError, DecodeError
-from emo_bench.core.hashing import sha256_file
 from emo_bench.engine.context import RunContext
 from emo_bench.extract.feature_store import FeatureResult
 from emo_bench.extract.single_pass import extract_clip
-from emo_bench.generate.clip_store import DamagedClipError, Sidecar, StoredClip
-from emo_bench.generate.conform import checked, moved_box, resize_video
-from emo_bench.generate.system import DrivingClip, GenerationRequest
 from emo_bench.media.types import Audio, FrameArray, Video, VideoSpec, frames_for_samples
+from emo_bench.systems.clip_store import DamagedClipError, Sidecar, StoredClip
+from emo_bench.systems.conform import checked, moved_box, resize_video
+from emo_bench.systems.system import DrivingClip, GenerationRequest
+from emo_core.errors import ClipError, DataError, DecodeError
+from emo_core.hashing import sha256_file
 
 GROUND_TRUTH = "ground-truth"
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
-from emo_bench.core.hashing import digest_of
-from emo_bench.core.registry import Registry
 from emo_bench.extract.weights import WeightsFinder
+from emo_core.hashing import digest_of
+from emo_core.registry import Registry
 
 if TYPE_CHECKING:
     from emo_metrics.contract import Extractor, Metric

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_bench.core.atomic import write_bytes
+from emo_core.atomic import write_bytes
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_bench.core.errors import ClipError
 from emo_bench.extract.feature_store import FeatureResult
 from emo_bench.media.types import PIECE_LENGTH, FrameArray, Video
+from emo_core.errors import ClipError
 
 if TYPE_CHECKING:
     from emo_metrics.contract import Accumulator, Arrays, ClipInputs, Extractor

@@ -15,9 +15,9 @@ from pydantic import Field
 
 from emo_bench.config.load import parse_yaml, validate
 from emo_bench.config.schema import Frozen
-from emo_bench.core.atomic import atomic_path
-from emo_bench.core.errors import WeightsError
-from emo_bench.core.hashing import sha256_file
+from emo_core.atomic import atomic_path
+from emo_core.errors import WeightsError
+from emo_core.hashing import sha256_file
 
 LicencePolicy = Literal["any", "no-non-commercial"]
 FOLDERS_VARIABLE = "EMO_BENCH_WEIGHTS"

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from emo_bench.compare.runs import Change, match_systems, measure_change, seeds_of
 from emo_bench.gate.rules import GateRules, Rule
 from emo_bench.gate.verdict import RuleOutcome, Verdict
-from emo_bench.record.compare import Change, match_systems, measure_change, seeds_of
+from emo_bench.record.columns import Column, columns_of
+from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import ProtocolEntry, RunRecord, ValueEntry
-from emo_bench.report.run_data import RunData
-from emo_bench.report.tables import Column, columns_of
 
 Pair = tuple[str, str]
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from emo_bench.config.load import read_yaml, validate
 from emo_bench.config.schema import Frozen
-from emo_bench.report.tables import Column
+from emo_bench.record.columns import Column
 
 Severity = Literal["fail", "warn", "ignore"]
 

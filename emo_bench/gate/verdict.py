@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from emo_bench.core.atomic import write_json, write_text
-from emo_bench.core.errors import ExitCode
+from emo_bench.compare.runs import Change
 from emo_bench.gate.rules import Severity
-from emo_bench.record.compare import Change
-from emo_bench.report.tables import format_number
-from emo_bench.report.text_tables import escape_markdown
+from emo_core.atomic import write_json, write_text
+from emo_core.errors import ExitCode
+from emo_core.text import escape_markdown, format_number
 
 Outcome = Literal["pass", "worse", "lost", "blind", "unjudged"]
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
-from emo_bench.core.errors import DecodeError, LimitError
 from emo_bench.media.limits import Limits
 from emo_bench.media.wire import HEADER, JSON_LIMIT, Kind
+from emo_core.errors import DecodeError, LimitError
 
 _PIPE_BYTES = 1 << 20
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
-from emo_bench.core.errors import DecodeError, NoAudioError, TooShortError
 from emo_bench.media.child import DecodeChild, shown_name
 from emo_bench.media.limits import DEFAULT_LIMITS, Limits
 from emo_bench.media.probe import MediaInfo, Scan, file_signature, scan
 from emo_bench.media.timeline import TOLERANCE, Timeline, count_frames, source_indices
 from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec, samples_for_frames
 from emo_bench.media.wire import Kind
+from emo_core.errors import DecodeError, NoAudioError, TooShortError
 
 PIECE_BYTES = 64 << 20
 """Pieces of large pictures hold fewer frames, so that a piece stays below this."""

@@ -8,10 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from emo_bench.core.errors import ClipError, NoAudioError
 from emo_bench.media.decode import DEFAULT_FPS, DEFAULT_RATE
 from emo_bench.media.limits import DEFAULT_LIMITS, Limits
 from emo_bench.media.probe import MediaInfo, probe
+from emo_core.errors import ClipError, NoAudioError
 
 Level = Literal["ok", "note", "warning", "error"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from emo_bench.core.errors import DecodeError, LimitError
 from emo_bench.media.child import open_regular, shown_name
 from emo_bench.media.types import FrameArray
+from emo_core.errors import DecodeError, LimitError
 
 MAX_PIXELS = 64_000_000
 TIMEOUT_S = 60.0

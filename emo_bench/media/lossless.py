@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emo_bench.core.atomic import atomic_path
-from emo_bench.core.errors import DecodeError, GenerationError
-from emo_bench.core.hashing import sha256_file
 from emo_bench.media.child import shown_name
 from emo_bench.media.decode import MediaPair, frames_per_piece
 from emo_bench.media.types import Audio, FrameArray, Video, VideoSpec
+from emo_core.atomic import atomic_path
+from emo_core.errors import DecodeError, GenerationError
+from emo_core.hashing import sha256_file
 
 if TYPE_CHECKING:
     from av.container import InputContainer

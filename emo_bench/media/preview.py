@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from emo_bench.core.atomic import atomic_path
-from emo_bench.core.errors import GenerationError
 from emo_bench.media.decode import frames_per_piece
 from emo_bench.media.types import Audio, FrameArray, Video, VideoSpec
+from emo_core.atomic import atomic_path
+from emo_core.errors import GenerationError
 
 _AAC_SAMPLES = 1024
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)

@@ -7,7 +7,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from emo_bench.core.errors import DecodeError
 from emo_bench.media.child import DecodeChild, shown_name
 from emo_bench.media.limits import DEFAULT_LIMITS, Limits
 from emo_bench.media.orientation import UPRIGHT, Orientation
@@ -15,6 +14,7 @@ from emo_bench.media.sound import SoundBuilder
 from emo_bench.media.timeline import Timeline
 from emo_bench.media.types import Audio
 from emo_bench.media.wire import Kind
+from emo_core.errors import DecodeError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_bench.core.errors import DecodeError, LimitError
 from emo_bench.media.child import DecodeChild
 from emo_bench.media.limits import Limits
 from emo_bench.media.types import Audio
+from emo_core.errors import DecodeError, LimitError
 
 if TYPE_CHECKING:
     import soxr

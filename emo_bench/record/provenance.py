@@ -8,8 +8,8 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from emo_bench import __version__
 from emo_bench.record.schema import GitState, Provenance
+from emo_core.version import __version__
 
 PACKAGES = (
     "av",

@@ -9,7 +9,7 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from emo_bench.config.load import read_yaml, validate
 from emo_bench.config.schema import Frozen
-from emo_bench.core.errors import ConfigError
+from emo_core.errors import ConfigError
 
 
 class PublishedRow(Frozen):

@@ -1,26 +1,17 @@
-"""Reads and writes the files of a run's folder."""
+"""Writes a run's record, and holds the only code that reads one."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from emo_bench.core.atomic import atomic_path, write_text
-from emo_bench.core.errors import RecordError
 from emo_bench.record.schema import SCHEMA_VERSION, RunRecord
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from emo_bench.scoring.rows import Row
+from emo_core.atomic import write_text
+from emo_core.errors import RecordError
 
 RECORD_FILE = "record.json"
-CLIPS_FILE = "clips.parquet"
-COLUMNS = ["system", "clip", "identity", "seed", "protocol", "key", "value", "status", "reason"]
 
 
 def write_record(folder: Path, record: RunRecord) -> Path:
@@ -31,56 +22,46 @@ def write_record(folder: Path, record: RunRecord) -> Path:
     return path
 
 
+def record_path(path: Path) -> Path:
+    """The record's file, given that file or its run's folder."""
+    return path / RECORD_FILE if path.is_dir() else path
+
+
 def read_record(path: Path) -> RunRecord:
-    """Reads a record, given its file or its run's folder.
+    """Reads and checks a record, given its file or its run's folder.
 
     Raises:
-        RecordError: when it is missing, damaged, or of a version that this program does not know.
+        RecordError: when it is missing, damaged, or of another version.
     """
-    file = path / RECORD_FILE if path.is_dir() else path
-    if not file.is_file():
-        raise RecordError(f"no record at {file}", expected="a run's folder or its record.json", found="nothing")
+    path = record_path(path)
     try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RecordError(f"{file} is damaged", expected="JSON", found=str(error)) from None
-    found = raw.get("schema_version") if isinstance(raw, dict) else None
-    if found != SCHEMA_VERSION:
-        newer = isinstance(found, int) and found > SCHEMA_VERSION
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
         raise RecordError(
-            f"{file} has a record version that this program does not know",
-            expected=f"schema_version {SCHEMA_VERSION}",
-            found=f"{found!r}",
-            fix="update emo-bench" if newer else "run the suite again",
+            f"no run record at {path}",
+            expected=f"a run folder with {RECORD_FILE}",
+            fix="give the folder that `emo-bench run` wrote, usually runs/<name>",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"cannot read {path}", expected="JSON in UTF-8", found=str(error)) from None
+    try:
+        version = json.loads(text).get("schema_version", "none")
+    except (ValueError, AttributeError) as error:
+        raise RecordError(f"{path} is not a run record", expected="a JSON object", found=str(error)) from None
+    if version != SCHEMA_VERSION:
+        newer = isinstance(version, int) and version > SCHEMA_VERSION
+        fix = "update emo-bench" if newer else "score the run again"
+        raise RecordError(
+            f"{path} has another version of the record", expected=str(SCHEMA_VERSION), found=str(version), fix=fix
         )
     try:
-        return RunRecord.model_validate(raw)
+        return RunRecord.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise RecordError(f"{file} is damaged", expected="a run record", found=f"{where}: {first['msg']}") from None
-
-
-def write_rows(folder: Path, rows: Sequence[Row]) -> Path:
-    """Writes ``clips.parquet``: one row per system, clip, seed, protocol and value."""
-    import pandas as pd
-
-    table = pd.DataFrame([{name: getattr(row, name) for name in COLUMNS} for row in rows], columns=COLUMNS)
-    table["value"] = table["value"].astype("float64")
-    table["seed"] = table["seed"].astype("int64")
-    path = folder / CLIPS_FILE
-    with atomic_path(path) as temporary:
-        table.to_parquet(temporary, index=False)
-    return path
-
-
-def read_rows(folder: Path) -> pd.DataFrame:
-    """Reads ``clips.parquet``; an empty table with the right columns when it is missing."""
-    import pandas as pd
-
-    path = folder / CLIPS_FILE
-    if not path.is_file():
-        return pd.DataFrame(
-            columns=["system", "clip", "identity", "seed", "protocol", "key", "value", "status", "reason"]
-        )
-    return pd.read_parquet(path)
+        place = ".".join(str(part) for part in first["loc"])
+        raise RecordError(
+            f"{path} is damaged: {error.error_count()} wrong fields",
+            expected=f"a record of version {SCHEMA_VERSION}",
+            found=f"{place}: {first['msg']}",
+            fix="run the same suite again; what is finished is reused",
+        ) from None

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib.resources import as_file, files
 from typing import Any, Literal
 
+from emo_bench.record.columns import ordered_systems
 from emo_bench.record.schema import RunRecord, SystemEntry
-from emo_bench.report.tables import ordered_systems
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's colours, told apart by all common kinds of colour vision."""

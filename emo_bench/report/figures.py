@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from emo_bench.core.atomic import write_bytes
+from emo_bench.record.run_data import RunData
 from emo_bench.report.figure_style import FigureKind, NamedFigure, figure_bytes, style
 from emo_bench.report.figures_clips import lag_curves, traces
 from emo_bench.report.figures_frames import face_regions, method_grid, steps_strip, style_grid
 from emo_bench.report.figures_values import checks, frontier, intervals, profile, scatter
 from emo_bench.report.html import PageFigure
-from emo_bench.report.run_data import RunData
+from emo_core.atomic import write_bytes
 
 FIGURES: Mapping[str, Callable[[RunData], NamedFigure | None]] = {
     "intervals": intervals,

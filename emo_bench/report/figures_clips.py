@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emo_bench.record.run_data import RunData, Series
 from emo_bench.report.figure_style import TEXT_WIDTH, Look, NamedFigure, legend_below, looks_of, new_figure, short_label
-from emo_bench.report.run_data import RunData, Series
 
 TRACE_LABELS = {
     "mouth_opening": "mouth opening",

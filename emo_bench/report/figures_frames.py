@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from emo_bench.record.run_data import RunData
 from emo_bench.report.figure_style import Look, NamedFigure, looks_of, short_label
 from emo_bench.report.frame_pictures import Line, Picture, evenly, mosaic, shots, with_box
-from emo_bench.report.run_data import RunData
 from emo_bench.report.speed import step_groups
 
 GRID_TIMES = 7

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from emo_bench.record.columns import Column, columns_of
+from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import ValueEntry
 from emo_bench.report.figure_style import (
     TEXT_WIDTH,
@@ -17,9 +19,7 @@ from emo_bench.report.figure_style import (
     new_figure,
 )
 from emo_bench.report.page_tables import CHECK_SIGNS, check_matrix
-from emo_bench.report.run_data import RunData
 from emo_bench.report.speed import speed_rows
-from emo_bench.report.tables import Column, columns_of
 
 MAX_PANELS = 9
 FRONTIER_PANELS = 3

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from emo_bench.compare.join_runs import Block
+from emo_bench.record.columns import DIRECTION_WORDS
 from emo_bench.record.published import PublishedTable
+from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import RunRecord
-from emo_bench.report.join_runs import Block
 from emo_bench.report.notes import MARK_LEGEND, SYNTHETIC_NOTICE, coverage_sentence, failure_groups, run_warnings
 from emo_bench.report.page_clips import extremes, per_clip, players
 from emo_bench.report.page_tables import check_matrix, column_view, comparison_views, table_views
-from emo_bench.report.run_data import RunData
 from emo_bench.report.speed import speed_view
-from emo_bench.report.tables import DIRECTION_WORDS
 
 MAX_FAILURE_LINES = 500
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from emo_bench.compare.join_runs import Block
+from emo_bench.record.columns import Column
 from emo_bench.record.published import PublishedTable
-from emo_bench.report.join_runs import Block
+from emo_bench.record.run_data import RunData
 from emo_bench.report.notes import MARK_LEGEND, SYNTHETIC_NOTICE, table_notes
-from emo_bench.report.run_data import RunData
 from emo_bench.report.speed import speed_view
-from emo_bench.report.tables import Cell, Column, Table, build_tables
+from emo_bench.report.tables import Cell, Table, build_tables
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",

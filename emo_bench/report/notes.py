@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import RunRecord
-from emo_bench.report.run_data import RunData
 from emo_bench.report.tables import Table, unavailable_protocols
 
 SYNTHETIC_NOTICE = (

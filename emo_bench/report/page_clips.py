@@ -6,9 +6,11 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emo_bench.report.run_data import ClipRow, Preview, RunData
+from emo_bench.record.columns import Column, columns_of, ordered_systems
+from emo_bench.record.rows import ClipRow
+from emo_bench.record.run_data import Preview, RunData
 from emo_bench.report.speed import frame_rate
-from emo_bench.report.tables import Column, columns_of, format_number, ordered_systems
+from emo_core.text import format_number
 
 MAX_VIDEO_BYTES = 64 * 1024 * 1024
 """Videos beyond this sum stay outside of the page."""

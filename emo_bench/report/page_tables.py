@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from emo_bench.record.columns import DIRECTION_WORDS, Column, columns_of
 from emo_bench.record.schema import AnchorCheck, ComparisonEntry, RunRecord, SystemEntry
 from emo_bench.report.notes import table_notes
-from emo_bench.report.tables import DIRECTION_WORDS, Cell, Column, Table, build_tables, columns_of, format_number
+from emo_bench.report.tables import Cell, Table, build_tables
+from emo_core.text import format_number
 
 CHECK_SIGNS = {"pass": "✓", "fail": "✕", "tie": "≈", "cannot": "○", "no_value": "–"}
 CHECK_WORDS = {"pass": "orders", "fail": "wrong order", "tie": "tie", "cannot": "cannot", "no_value": "no value"}

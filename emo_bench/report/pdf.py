@@ -10,17 +10,18 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from emo_bench.core.errors import EmoBenchError
+from emo_bench.compare.join_runs import Block
+from emo_bench.record.columns import DIRECTION_WORDS
 from emo_bench.record.published import PublishedTable
+from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import ProtocolEntry, RunRecord
 from emo_bench.report.figure_style import NamedFigure, figure_bytes
 from emo_bench.report.html import provenance_facts, run_stats
-from emo_bench.report.join_runs import Block
 from emo_bench.report.notes import SYNTHETIC_NOTICE, coverage_sentence, failure_groups, run_warnings, table_notes
 from emo_bench.report.page_tables import comparison_views
-from emo_bench.report.run_data import RunData
 from emo_bench.report.speed import speed_view
-from emo_bench.report.tables import DIRECTION_WORDS, Cell, Row, Table, build_tables
+from emo_bench.report.tables import Cell, Row, Table, build_tables
+from emo_core.errors import EmoBenchError
 
 COLUMNS_ACROSS = 6
 """Wider tables are printed in parts."""

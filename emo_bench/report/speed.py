@@ -11,9 +11,10 @@ from fractions import Fraction
 from statistics import median
 from typing import Any
 
+from emo_bench.record.columns import ordered_systems
+from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import RunRecord, SystemEntry
-from emo_bench.report.run_data import RunData
-from emo_bench.report.tables import format_number, ordered_systems
+from emo_core.text import format_number
 
 SPEED_HEADS = ("System", "s per s of video", "frames/s", "mean, with loading", "clips")
 STEP_OPTIONS = ("steps", "sampling_steps", "inference_steps", "num_inference_steps")
@@ -109,7 +110,7 @@ def speed_view(run: RunData) -> dict[str, Any] | None:
 
 def speed_csv(run: RunData) -> str:
     """The table with full precision."""
-    from emo_bench.report.text_tables import csv_cell
+    from emo_core.text import csv_cell
 
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")

@@ -7,43 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from emo_bench.record.schema import ComparisonEntry, ProtocolEntry, RunRecord, SystemEntry, ValueDescription, ValueEntry
+from emo_bench.record.columns import Column, columns_of, ordered_systems
+from emo_bench.record.schema import ComparisonEntry, ProtocolEntry, RunRecord, SystemEntry, ValueEntry
+from emo_core.text import format_number
 
 Mark = Literal["", "best", "second", "tie"]
 
-PAPER_ORDER = ("fid", "sync", "f-sim", "fvd", "e-fid", "lpips", "psnr", "ssim", "lmd")
-"""Columns of EMO's Table 1 come first, then the rest as the suite lists it."""
-
 MOTION_PREFIXES = ("head", "motion", "pose", "blink", "jitter")
-ARROWS = {"higher": "↑", "lower": "↓", "closer_to_gt": "→GT"}
-DIRECTION_WORDS = {
-    "higher": "higher is better",
-    "lower": "lower is better",
-    "closer_to_gt": "closer to the ground truth's value is better",
-}
-
-
-@dataclass(frozen=True)
-class Column:
-    """One value of one protocol.
-
-    Attributes:
-        protocol: The protocol.
-        value: The value's description.
-    """
-
-    protocol: ProtocolEntry
-    value: ValueDescription
-
-    @property
-    def id(self) -> str:
-        """``protocol#key``, unique in a run."""
-        return f"{self.protocol.name}#{self.value.key}"
-
-    @property
-    def arrow(self) -> str:
-        """Which way it improves, as a sign."""
-        return ARROWS[self.value.direction]
 
 
 @dataclass(frozen=True)
@@ -108,24 +78,6 @@ class Table:
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-
-
-def columns_of(record: RunRecord) -> tuple[Column, ...]:
-    """All values of all protocols, those of the paper's Table 1 first."""
-    columns = [Column(protocol, value) for protocol in record.protocols for value in protocol.values]
-    return tuple(sorted(columns, key=lambda column: _paper_rank(column.protocol.name)))
-
-
-def _paper_rank(protocol: str) -> int:
-    family = protocol.split("/")[0]
-    return PAPER_ORDER.index(family) if family in PAPER_ORDER else len(PAPER_ORDER)
-
-
-def ordered_systems(record: RunRecord) -> tuple[SystemEntry, ...]:
-    """Ground truth, then the other anchors, then the systems under test; within each as the suite lists them."""
-    return tuple(
-        sorted(record.systems, key=lambda system: (not system.anchor, system.anchor and system.kind != "ground_truth"))
-    )
 
 
 def build_tables(record: RunRecord) -> tuple[Table, ...]:
@@ -201,19 +153,6 @@ def _cell(column: Column, entry: ValueEntry | None, mark: Mark) -> Cell:
         n_planned=entry.n_planned,
         n_identities=entry.n_identities,
     )
-
-
-def format_number(value: float, decimals: int) -> str:
-    """Fixed digits with a true minus sign; never ``-0.00``.
-
-    >>> format_number(-0.001, 2), format_number(-1.5, 1), format_number(float("nan"), 1)
-    ('0.00', '−1.5', 'undefined')
-    """
-    if not math.isfinite(value):
-        return "undefined"
-    text = f"{value:.{decimals}f}"
-    negative = text.startswith("-") and float(text) != 0.0
-    return ("−" if negative else "") + text.removeprefix("-")
 
 
 def rank_marks(record: RunRecord, column: Column) -> dict[str, Mark]:

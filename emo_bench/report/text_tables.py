@@ -6,12 +6,13 @@ import csv
 import io
 import json
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
+from emo_bench.compare.join_runs import Block
+from emo_bench.record.columns import DIRECTION_WORDS
 from emo_bench.record.published import PublishedTable
-from emo_bench.report.join_runs import Block
+from emo_bench.record.run_data import RunData
 from emo_bench.report.notes import (
     MARK_LEGEND,
     SYNTHETIC_NOTICE,
@@ -20,28 +21,9 @@ from emo_bench.report.notes import (
     run_warnings,
     table_notes,
 )
-from emo_bench.report.run_data import RunData
 from emo_bench.report.speed import speed_rows, speed_view
-from emo_bench.report.tables import DIRECTION_WORDS, Cell, Table, build_tables
-
-_SPREADSHEET_COMMANDS = ("=", "+", "-", "@", "\t", "\r")
-_MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
-
-
-def csv_cell(value: str | float | int | bool | None) -> str | float | int:
-    """A cell that no spreadsheet takes for a formula; numbers stay numbers.
-
-    >>> csv_cell("=cmd()"), csv_cell(-1.5), csv_cell(None), csv_cell("plain")
-    ("'=cmd()", -1.5, '', 'plain')
-    """
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (int, float)):
-        return value if math.isfinite(value) else ""
-    flat = value.replace("\x00", "")
-    return f"'{flat}" if flat.lstrip(" \n").startswith(_SPREADSHEET_COMMANDS) else flat
+from emo_bench.report.tables import Cell, Table, build_tables
+from emo_core.text import csv_cell, escape_markdown
 
 
 def wide_csv(run: RunData) -> str:
@@ -138,18 +120,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def escape_markdown(text: str) -> str:
-    r"""Text that Markdown shows as it is, on one line, without mentions or markup.
-
-    >>> print(escape_markdown("a|b <script>"))
-    a\|b &lt;script&gt;
-    """
-    escaped = _MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(text.split()))
-    for letter, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;")):
-        escaped = escaped.replace(letter, entity)
-    return escaped
 
 
 def markdown_report(run: RunData, *, published: Sequence[PublishedTable] = (), others: Sequence[Block] = ()) -> str:

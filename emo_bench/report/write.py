@@ -7,14 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emo_bench.core.atomic import write_bytes, write_text
-from emo_bench.core.errors import ConfigError
-from emo_bench.report.run_data import RunData, load_run
+from emo_bench.record.run_data import RunData, load_run
+from emo_core.atomic import write_bytes, write_text
+from emo_core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from emo_bench.compare.join_runs import Block
     from emo_bench.record.published import PublishedTable
     from emo_bench.report.figure_style import NamedFigure
-    from emo_bench.report.join_runs import Block
 
 FORMATS = ("csv", "json", "md", "html", "latex", "pdf", "figures")
 DEFAULT_FORMATS = ("csv", "json", "md", "html")
@@ -76,7 +76,7 @@ def write_joint_report(
         ConfigError: for an unknown format or table, or without a run.
         RecordError: when a record cannot be read.
     """
-    from emo_bench.report.join_runs import join_runs
+    from emo_bench.compare.join_runs import join_runs
 
     _check(formats)
     if not runs:

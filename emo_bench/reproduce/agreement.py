@@ -7,8 +7,8 @@ from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import RunRecord, ValueEntry
-from emo_bench.report.run_data import RunData
 
 How = Literal["exact", "within", "different"]
 What = Literal["value", "interval", "per clip", "comparison", "anchor check", "clip"]

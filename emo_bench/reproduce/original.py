@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from emo_bench.config.schema import ManifestDataset
-from emo_bench.config.suite import Suite, suite_from_values
-from emo_bench.core.errors import EmoBenchError, WeightsError
-from emo_bench.core.hashing import digest_of, sha256_file
-from emo_bench.data.datasets import open_dataset
 from emo_bench.data.manifest import Manifest
+from emo_bench.data.sets.opening import open_dataset
 from emo_bench.engine.context import RunContext, RunSpec
 from emo_bench.engine.units import one_line
 from emo_bench.record.schema import RunRecord
+from emo_bench.runner.suite import Suite, suite_from_values
+from emo_core.errors import EmoBenchError, WeightsError
+from emo_core.hashing import digest_of, sha256_file
 
 NEUTRAL = {"execution", "output", "store", "weights"}
 """Keys of a suite that never change a number; they are not part of the digest of the config."""
@@ -133,7 +133,7 @@ def _system_problems(record: RunRecord, context: RunContext) -> Iterator[str]:
 
 
 def _digest_of_system(context: RunContext, name: str) -> str:
-    from emo_bench.generate.system import system_digest
+    from emo_bench.systems.system import system_digest
 
     return system_digest(context.systems[name], context.kinds[name], context.system_context)
 

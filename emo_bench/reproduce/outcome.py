@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from emo_bench.core.atomic import write_json, write_text
-from emo_bench.core.errors import ExitCode
 from emo_bench.reproduce.agreement import Agreement, Difference
 from emo_bench.reproduce.environment import Change
+from emo_core.atomic import write_json, write_text
+from emo_core.errors import ExitCode
 
 JSON_FILE = "reproduction.json"
 MARKDOWN_FILE = "reproduction.md"
@@ -87,7 +87,7 @@ _HEADLINES = {
 
 def reproduction_markdown(found: Reproduction) -> str:
     """The outcome for a person: headline, problems, counts, what differs, what is different around it."""
-    from emo_bench.report.text_tables import escape_markdown as safe
+    from emo_core.text import escape_markdown as safe
 
     lines = [f"### {_HEADLINES[found.outcome]}: {safe(found.name)}", ""]
     lines += [f"- {safe(problem)}" for problem in found.problems]
@@ -123,7 +123,7 @@ def _differences(agreement: Agreement) -> list[str]:
 
 
 def _line(difference: Difference) -> str:
-    from emo_bench.report.text_tables import escape_markdown as safe
+    from emo_core.text import escape_markdown as safe
 
     def text(value: float | str | None) -> str:
         return "–" if value is None else safe(value) if isinstance(value, str) else f"{value:.9g}"
@@ -142,7 +142,7 @@ def _line(difference: Difference) -> str:
 
 
 def _environment(changes: tuple[Change, ...], *, ran: bool) -> list[str]:
-    from emo_bench.report.text_tables import escape_markdown as safe
+    from emo_core.text import escape_markdown as safe
 
     if not changes:
         return ["The same software and machine."] if ran else []

@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from emo_bench.config.suite import Suite
-from emo_bench.core.atomic import write_json
-from emo_bench.core.errors import ConfigError
-from emo_bench.core.hashing import sha256_file
-from emo_bench.engine.progress import Display
-from emo_bench.engine.run import run_suite
 from emo_bench.record.provenance import provenance
-from emo_bench.report.run_data import RECORD_FILE, RunData, load_run
+from emo_bench.record.run_data import RunData, load_run
+from emo_bench.record.store import record_path
 from emo_bench.reproduce.agreement import DEFAULT_TOLERANCE, compare_records
 from emo_bench.reproduce.environment import environment_changes
 from emo_bench.reproduce.original import open_original
 from emo_bench.reproduce.outcome import JSON_FILE, Reproduction, write_reproduction
+from emo_bench.runner.run import run_suite
+from emo_bench.runner.suite import Suite
+from emo_core.atomic import write_json
+from emo_core.errors import ConfigError
+from emo_core.hashing import sha256_file
+from emo_core.progress import Display
 
 SOURCE_FILE = "source.json"
 
@@ -53,7 +54,7 @@ def reproduce(
         ConfigError: when the folder of the new run is taken.
     """
     before = load_run(run)
-    path = run / RECORD_FILE if run.is_dir() else run
+    path = record_path(run)
     digest = sha256_file(path)
     folder = output or Path("runs/reproduced") / f"{before.record.name}-{digest[:8]}"
     _claim(folder, digest)

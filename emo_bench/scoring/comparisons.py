@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from emo_bench.config.schema import Statistics
-from emo_bench.core.rng import numpy_generator
 from emo_bench.engine.units import GROUND_TRUTH
+from emo_bench.record.rows import ClipRow
 from emo_bench.record.schema import ComparisonEntry, IntervalEntry
-from emo_bench.scoring.rows import Row
 from emo_bench.scoring.values import Samples, as_entry
+from emo_core.rng import numpy_generator
 
 if TYPE_CHECKING:
     from emo_metrics.contract import SetMetric, ValueSpec
@@ -33,7 +33,7 @@ class Scores:
     identities: Mapping[str, str]
 
 
-def gather(rows: Sequence[Row], value: ValueSpec, protocol: str) -> Scores:
+def gather(rows: Sequence[ClipRow], value: ValueSpec, protocol: str) -> Scores:
     """Collects the numbers of one value from all rows."""
     by_system: dict[str, dict[str, float]] = {}
     identities: dict[str, str] = {}

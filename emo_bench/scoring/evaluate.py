@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from emo_bench.engine.context import RunContext
 from emo_bench.engine.units import GROUND_TRUTH, Outcome
+from emo_bench.record.rows import ClipRow
 from emo_bench.record.schema import AnchorCheck, ComparisonEntry, ValueEntry
 from emo_bench.scoring.anchor_checks import check, pairs_to_check
 from emo_bench.scoring.comparisons import all_pairs, compare_on_clips, compare_sets, corrected, gather
-from emo_bench.scoring.rows import FeatureReader, Row, clip_rows
+from emo_bench.scoring.rows import FeatureReader, clip_rows
 from emo_bench.scoring.values import Asked, clip_metric_values, set_metric_values, set_samples, with_gaps
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ Pair = tuple[str, str]
 class Evaluation:
     """What scoring found."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[ClipRow] = field(default_factory=list)
     values: list[ValueEntry] = field(default_factory=list)
     comparisons: list[ComparisonEntry] = field(default_factory=list)
     checks: list[AnchorCheck] = field(default_factory=list)
@@ -99,7 +100,7 @@ def _clip_protocol(
     identities = {clip: entry.identity for clip, entry in context.entries.items()}
     statistics = context.config.statistics
     values: list[ValueEntry] = []
-    rows: list[Row] = []
+    rows: list[ClipRow] = []
     for system in context.systems:
         own = clip_rows(reader, metric, reader.units(system), identities)
         values += clip_metric_values(

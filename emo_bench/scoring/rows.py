@@ -3,49 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emo_bench.core.errors import DataError
-from emo_bench.core.hashing import sha256_bytes
 from emo_bench.engine.context import RunContext
 from emo_bench.engine.units import GROUND_TRUTH, Outcome, Unit
 from emo_bench.extract.feature_store import FeatureResult
+from emo_bench.record.rows import ClipRow
+from emo_core.errors import DataError
+from emo_core.hashing import sha256_bytes
 
 if TYPE_CHECKING:
     from emo_metrics.contract import Arrays, ClipFeatures, ClipMetric
 
 TRUTH_FEATURES = "truth/hdtf-synth@1"
 """Name under which the per-frame truth of a synthetic clip stands beside its extracted features."""
-
-
-@dataclass(frozen=True, kw_only=True, order=True)
-class Row:
-    """One value of one clip.
-
-    Attributes:
-        system: Name of the system.
-        clip: Id of the clip.
-        identity: Who is seen.
-        seed: One of the suite's seeds.
-        protocol: Name of the protocol.
-        key: Which value of it.
-        value: The number; None when status is not 'ok'.
-        status: 'ok' or a status word.
-        reason: One sentence when there is no number.
-    """
-
-    system: str
-    clip: str
-    identity: str
-    seed: int
-    protocol: str
-    key: str
-    value: float | None
-    status: str
-    reason: str = ""
 
 
 class FeatureReader:
@@ -126,15 +99,15 @@ class FeatureReader:
 
 def clip_rows(
     reader: FeatureReader, metric: ClipMetric, units: Sequence[Unit], identities: Mapping[str, str]
-) -> list[Row]:
+) -> list[ClipRow]:
     """Rows of one per-clip protocol for the given units."""
-    rows: list[Row] = []
+    rows: list[ClipRow] = []
     for unit in units:
         rows += _rows_of(reader, metric, unit, identities[unit.clip])
     return rows
 
 
-def _rows_of(reader: FeatureReader, metric: ClipMetric, unit: Unit, identity: str) -> Iterator[Row]:
+def _rows_of(reader: FeatureReader, metric: ClipMetric, unit: Unit, identity: str) -> Iterator[ClipRow]:
     from emo_metrics.contract import Need, Unscored
 
     spec = metric.spec
@@ -153,7 +126,7 @@ def _rows_of(reader: FeatureReader, metric: ClipMetric, unit: Unit, identity: st
     for value in spec.values:
         number = values.get(value.key)
         lost = status == "ok" and (number is None or not np.isfinite(number))
-        yield Row(
+        yield ClipRow(
             system=unit.system,
             clip=unit.clip,
             identity=identity,

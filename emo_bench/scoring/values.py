@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo_bench.config.schema import Statistics
-from emo_bench.core.rng import numpy_generator
 from emo_bench.engine.units import GROUND_TRUTH, Unit
+from emo_bench.record.rows import ClipRow
 from emo_bench.record.schema import IntervalEntry, ValueEntry
-from emo_bench.scoring.rows import FeatureReader, Row
+from emo_bench.scoring.rows import FeatureReader
+from emo_core.rng import numpy_generator
 
 if TYPE_CHECKING:
     from emo_metrics.contract import ClipMetric, SetMetric
@@ -35,12 +36,12 @@ class Asked:
     statistics: Statistics
 
 
-def row_id(row: Row) -> str:
+def row_id(row: ClipRow) -> str:
     """Name of a clip and seed."""
     return f"{row.clip}#{row.seed}"
 
 
-def clip_metric_values(metric: ClipMetric, rows: Sequence[Row], asked: Asked) -> list[ValueEntry]:
+def clip_metric_values(metric: ClipMetric, rows: Sequence[ClipRow], asked: Asked) -> list[ValueEntry]:
     """Values of a per-clip protocol from the rows of one system."""
     from emo_metrics.contract import ClipMetric, Unscored
     from emo_metrics.statistics.bootstrap import cluster_bootstrap
@@ -77,7 +78,7 @@ def clip_metric_values(metric: ClipMetric, rows: Sequence[Row], asked: Asked) ->
     return entries
 
 
-def _complete_rows(rows: Sequence[Row], keys: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+def _complete_rows(rows: Sequence[ClipRow], keys: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     table: dict[str, NDArray[np.float64]] = {}
     for row in rows:
         numbers = table.setdefault(row_id(row), np.full(len(keys), np.nan))
@@ -210,7 +211,7 @@ def _nothing(protocol: str, key: str, asked: Asked, reason: str) -> ValueEntry:
     )
 
 
-def _why(rows: Sequence[Row], key: str) -> str:
+def _why(rows: Sequence[ClipRow], key: str) -> str:
     """The most frequent reason among the clips without a number."""
     reasons = [f"{row.status}: {row.reason}" for row in rows if row.key == key and row.value is None]
     return max(sorted(set(reasons)), key=reasons.count) if reasons else "no clip was scored"

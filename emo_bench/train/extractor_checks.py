@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_bench.core.atomic import write_text
-from emo_bench.data.extractor_training_data import TrainingClip, load_slice
+from emo_bench.train.extractor_data import TrainingClip, load_slice
+from emo_core.atomic import write_text
 
 if TYPE_CHECKING:
     from emo_bench.extract.feature_store import FeatureResult
@@ -137,8 +137,8 @@ def sync_table(
     clips: Sequence[TrainingClip], features: Sequence[Features], late: Sequence[TrainingClip], tools: Tools
 ) -> str:
     """Offsets found in clips with late and early sound, and LSE of the right sound against that of another clip."""
-    from emo_bench.data.synth.recordings import FRAME_SAMPLES
-    from emo_bench.media.delay import delayed
+    from emo_core.delay import delayed
+    from hdtf_synth.recordings import FRAME_SAMPLES
 
     errors, late_errors, right, wrong = [], [], [], []
     for index, (clip, known) in enumerate(zip(clips, features, strict=True)):
@@ -229,8 +229,8 @@ def damages() -> list[tuple[str, Callable[[TrainingClip], NDArray[np.uint8]]]]:
     """Named damage of growing strength; the randomness depends on the clip only."""
     import torch
 
-    from emo_bench.core.rng import torch_generator
     from emo_bench.train.distortions import damaged_frames, damaged_time
+    from emo_core.rng import torch_generator
 
     def made(kind: str, strength: float, in_time: bool) -> Callable[[TrainingClip], NDArray[np.uint8]]:
         def change(clip: TrainingClip) -> NDArray[np.uint8]:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from emo_bench.config.schema import Frozen
-from emo_bench.core.atomic import write_bytes, write_json, write_text
-from emo_bench.core.hashing import digest_of, sha256_bytes
 from emo_bench.train.fit import Fitting, Progress, fit, repeatable
+from emo_core.atomic import write_bytes, write_json, write_text
+from emo_core.hashing import digest_of, sha256_bytes
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from emo_bench.data.extractor_training_data import TrainingClip
+    from emo_bench.train.extractor_data import TrainingClip
 
 
 class ExtractorTraining(Frozen):
@@ -79,7 +79,7 @@ def train_extractors(config: ExtractorTraining, out: Path, *, progress: Progress
     """
     import torch
 
-    from emo_bench.data.extractor_training_data import load_slice
+    from emo_bench.train.extractor_data import load_slice
 
     torch.set_num_threads(config.threads)
     plain = config.model_dump(mode="json")
@@ -138,7 +138,7 @@ def _train(part: str, config: ExtractorTraining, clips: list[TrainingClip], prog
 
 def _portraits(config: ExtractorTraining, clips: list[TrainingClip]) -> list[TrainingClip]:
     """Portraits of everyone in the clips."""
-    from emo_bench.data.posed_portraits import posed_portraits
+    from emo_bench.train.posed_portraits import posed_portraits
 
     if not config.portraits:
         return []

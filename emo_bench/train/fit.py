@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import nn
 
 from emo_bench.config.schema import Frozen
-from emo_bench.core.atomic import atomic_path
-from emo_bench.core.rng import derive_seed, torch_generator
+from emo_core.atomic import atomic_path
+from emo_core.rng import derive_seed, torch_generator
 from emo_models.precision import bfloat16_where_fast
 
 StepLoss = Callable[[torch.Generator], torch.Tensor]

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from emo_bench.data.extractor_training_data import TrainingClip
 from emo_bench.train.distortions import FRAME_KINDS, damaged_frames
+from emo_bench.train.extractor_data import TrainingClip
 from emo_metrics.synth.face_network import (
     LOCATE_SIDE,
     FaceLocator,

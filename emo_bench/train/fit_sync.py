@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from emo_bench.data.extractor_training_data import TrainingClip
+from emo_bench.train.extractor_data import TrainingClip
 from emo_bench.train.fit_face import varied
 from emo_metrics.synth.face_network import crops, placement_of
 from emo_metrics.synth.mouth_crops import mouth_placement, mouths

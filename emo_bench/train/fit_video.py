@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from emo_bench.data.extractor_training_data import TrainingClip
 from emo_bench.train.distortions import FRAME_KINDS, TIME_KINDS, damaged_frames, damaged_time
+from emo_bench.train.extractor_data import TrainingClip
 from emo_metrics.synth.layers import to_square
 from emo_metrics.synth.video_network import FEATURES, SIDE, WINDOW, VideoNetwork
 

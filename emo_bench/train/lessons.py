@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from emo_bench.data.extractor_training_data import TrainingClip
+from emo_bench.train.extractor_data import TrainingClip
 from emo_bench.train.fit_appearance import AppearanceLesson
 from emo_bench.train.fit_face import LocatorLesson, ReaderLesson, face_samples
 from emo_bench.train.fit_sync import SyncLesson

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from emo_bench.config.suite import load_suite
+from emo_bench.runner.suite import load_suite
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "guide" / "checkpoint.md"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emo_bench.core.errors import DataError
 from emo_bench.data.manifest import Manifest, ManifestEntry, file_hashes, read_manifest, write_manifest
+from emo_core.errors import DataError
 
 DIGEST = "a" * 64
 SOUND = {"id": "c", "video": "c.mp4", "identity": "p", "sha256": {"video": DIGEST}}

@@ -15,11 +15,11 @@ import av
 import numpy as np
 import pytest
 
-from emo_bench.core.errors import ClipError, DecodeError, LimitError
 from emo_bench.media.child import DecodeChild
 from emo_bench.media.decode import load_pair, open_video, read_audio
 from emo_bench.media.limits import DEFAULT_LIMITS
 from emo_bench.media.probe import probe
+from emo_core.errors import ClipError, DecodeError, LimitError
 
 STRICT = replace(DEFAULT_LIMITS, wall_seconds=20.0)
 

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emo_bench.config.suite import load_suite
-from emo_bench.core.errors import DataError, EmoBenchError
 from emo_bench.data.import_folder import import_videos
 from emo_bench.data.manifest import ManifestEntry, file_hashes, write_manifest
-from emo_bench.engine.run import run_suite
+from emo_bench.record.rows import rows_table
 from emo_bench.record.schema import RunRecord
-from emo_bench.record.store import read_record, read_rows
+from emo_bench.record.store import read_record
+from emo_bench.runner.run import run_suite
+from emo_bench.runner.suite import load_suite
+from emo_core.errors import DataError, EmoBenchError
 
 BAD = {
     "empty": "decode_error",
@@ -91,7 +92,7 @@ def test_good_clips_are_scored_and_nothing_missing_counts_as_zero(hostile_run: t
         assert entry.status == "ok"
     truth = {entry.key: entry.value for entry in record.values if entry.system == "ground-truth"}
     assert (truth["psnr"], truth["ssim"]) == (100.0, pytest.approx(1.0))
-    rows = read_rows(folder)
+    rows = rows_table(folder)
     assert len(rows) == len(record.values) * (len(BAD) + len(GOOD))
     bad = rows[rows["clip"].isin(list(BAD))]
     assert bad["value"].isna().all()
@@ -112,7 +113,7 @@ def test_counts_and_failures_agree(hostile_run: tuple[RunRecord, Path]) -> None:
 
 
 def test_bad_clips_are_no_partners(hostile_run: tuple[RunRecord, Path]) -> None:
-    rows = read_rows(hostile_run[1])
+    rows = rows_table(hostile_run[1])
     shuffled = rows[(rows["system"] == "shuffled-audio") & rows["clip"].isin(list(GOOD))]
     assert (shuffled["status"] == "ok").all()
 
@@ -214,7 +215,7 @@ def test_a_system_that_hangs_is_stopped(tiny, third_party, tiny_set, tmp_path) -
 @pytest.fixture
 def in_this_process(third_party: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The misbehaving systems in this process's registry."""
-    from emo_bench.generate.system import systems
+    from emo_bench.systems.system import systems
 
     monkeypatch.syspath_prepend(third_party)
     for name in ("Whole", "Dies", "Hangs", "Raises", "Lies"):

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from emo_bench.config.suite import load_suite
-from emo_bench.core.atomic import sweep_temporary
 from emo_bench.engine import run as engine_run
-from emo_bench.engine.run import run_suite
-from emo_bench.record.store import read_record, read_rows
+from emo_bench.record.rows import rows_table
+from emo_bench.record.store import read_record
+from emo_bench.runner.run import run_suite
+from emo_bench.runner.suite import load_suite
+from emo_core.atomic import sweep_temporary
 
 
 def files(store: Path) -> dict[str, bytes]:
@@ -174,7 +175,7 @@ def test_a_changed_clip_is_made_again_and_the_others_are_not(tiny, tiny_set: Pat
     assert second.timings.units_computed == 6
     assert second.digests.dataset != first.digests.dataset
     assert second.digests.config == first.digests.config
-    rows = read_rows(tmp_path / "run")
+    rows = rows_table(tmp_path / "run")
     assert (rows["status"] == "ok").all()
 
 
@@ -227,7 +228,7 @@ def test_damage_in_the_stores_is_noticed_and_repaired(
 
 
 def test_a_record_that_was_cut_off_is_refused_by_readers_and_written_anew(tiny, uninterrupted: Path) -> None:
-    from emo_bench.core.errors import RecordError
+    from emo_core.errors import RecordError
 
     path = uninterrupted / "run" / "record.json"
     before = tiny.comparable(path)

@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from emo_bench.core.errors import DataError
 from emo_bench.data.prepare.report import Problem
+from emo_core.errors import DataError
 
 TIMES_SUFFIX = "_annotion_time.txt"
 LARGEST_FILE = 8 << 20

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from emo_bench.core.errors import ClipError, DecodeError
 from emo_bench.data.hdtf.plan import ClipCut, annotated_height, available_frames, window_in
 from emo_bench.data.prepare.disk import Quality
 from emo_bench.data.prepare.report import Problem, problem_of
@@ -17,6 +16,7 @@ from emo_bench.media.decode import MediaPair, load_pair
 from emo_bench.media.limits import Limits
 from emo_bench.media.lossless import LOSSLESS, NEAR_LOSSLESS, ClipFile, LosslessWriter
 from emo_bench.media.types import Audio, FrameArray, samples_for_frames
+from emo_core.errors import ClipError, DecodeError
 
 SOURCE_LIMITS = Limits(cpu_seconds=6 * 3600, wall_seconds=6 * 3600.0, max_frames=500_000, max_seconds=7200.0)
 """Source videos last minutes to two hours, and decoding them may take longer than a clip."""

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
-from emo_bench.core.errors import DataError
-from emo_bench.core.hashing import sha256_bytes
+from emo_core.errors import DataError
+from emo_core.hashing import sha256_bytes
 
 RADIO = "RD"
 SEED = 0

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from emo_bench.core.atomic import sweep_temporary
-from emo_bench.core.errors import ConfigError, DataError
-from emo_bench.core.hashing import digest_of, sha256_file
 from emo_bench.data.hdtf.annotations import AnnotatedVideo, read_annotations
 from emo_bench.data.hdtf.cut import QUALITIES, CutClip, cut_source
 from emo_bench.data.hdtf.identities import identity_of, read_test_identities
@@ -20,7 +17,10 @@ from emo_bench.data.manifest import ManifestEntry, write_manifest
 from emo_bench.data.prepare.disk import NO_ROOM, Quality, estimated_bytes, full_disk, require_space
 from emo_bench.data.prepare.report import PrepareReport, Problem
 from emo_bench.data.prepare.state import FinishedWork
-from emo_bench.engine.progress import Display, Silent
+from emo_core.atomic import sweep_temporary
+from emo_core.errors import ConfigError, DataError
+from emo_core.hashing import digest_of, sha256_file
+from emo_core.progress import Display, Silent
 
 LICENCE = "CC BY 4.0 (HDTF, Zhang et al., CVPR 2021)"
 REFERENCE_FRAME = 0

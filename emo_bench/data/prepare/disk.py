@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from emo_bench.core.errors import DataError
+from emo_core.errors import DataError
 
 Quality = Literal["near-lossless", "lossless"]
 

@@ -16,9 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_bench.core.atomic import sweep_temporary
-from emo_bench.core.errors import ClipError, ConfigError, DataError
-from emo_bench.core.hashing import digest_of, sha256_file
 from emo_bench.data.import_folder import audio_beside, clip_id, identity_rule, videos_below
 from emo_bench.data.manifest import MAX_ID_LENGTH, ManifestEntry, write_manifest
 from emo_bench.data.prepare.disk import NO_ROOM, Quality, estimated_bytes, full_disk, require_space
@@ -30,11 +27,14 @@ from emo_bench.data.prepare.scene_cuts import THRESHOLD
 from emo_bench.data.prepare.speech import log_mel
 from emo_bench.data.prepare.state import FinishedWork
 from emo_bench.data.prepare.survey import ClipPlan, SurveyRules, clip_inputs, sound_rows, survey
-from emo_bench.engine.progress import Display, Silent
 from emo_bench.media.decode import MediaPair, load_pair
 from emo_bench.media.limits import Limits
 from emo_bench.media.lossless import LOSSLESS, NEAR_LOSSLESS, ClipFile, LosslessWriter
 from emo_bench.media.types import Audio, samples_for_frames
+from emo_core.atomic import sweep_temporary
+from emo_core.errors import ClipError, ConfigError, DataError
+from emo_core.hashing import digest_of, sha256_file
+from emo_core.progress import Display, Silent
 
 if TYPE_CHECKING:
     from emo_metrics.contract import Extractor

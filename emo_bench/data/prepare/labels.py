@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_bench.core.atomic import write_bytes
-from emo_bench.core.hashing import sha256_bytes
+from emo_core.atomic import write_bytes
+from emo_core.hashing import sha256_bytes
 
 if TYPE_CHECKING:
     from emo_metrics.contract import Arrays

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from emo_bench.core.errors import ClipError
 from emo_bench.data.manifest import ManifestEntry
+from emo_core.errors import ClipError
 
 
 @dataclass(frozen=True, order=True)

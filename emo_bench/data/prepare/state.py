@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from emo_bench.core.atomic import write_json
-from emo_bench.core.hashing import sha256_bytes, sha256_file
 from emo_bench.data.manifest import ManifestEntry
+from emo_core.atomic import write_json
+from emo_core.hashing import sha256_bytes, sha256_file
 
 
 class FinishedWork:

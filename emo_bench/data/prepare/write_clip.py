@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_bench.core.errors import DecodeError
 from emo_bench.media.types import FrameArray, Video
+from emo_core.errors import DecodeError
 
 if TYPE_CHECKING:
     from emo_metrics.contract import Accumulator, ClipInputs, Extractor

@@ -15,9 +15,9 @@ from emo_bench.audit.distortions import ladders
 from emo_bench.audit.result import AuditRecord, as_markdown, read_audit
 from emo_bench.audit.run import audit_suite_of, run_audit
 from emo_bench.cli.main import main
-from emo_bench.config.suite import suite_from_values
-from emo_bench.core.errors import RecordError
 from emo_bench.extract.catalogue import load_catalogues, metrics
+from emo_bench.runner.suite import suite_from_values
+from emo_core.errors import RecordError
 from emo_metrics.contract import ClipFeatures, ClipMetric, Direction, ProtocolSpec, Unscored
 from emo_metrics.image_similarity import Psnr
 

@@ -11,9 +11,9 @@ import pytest
 from emo_bench.audit.damaged_faces import mouth_weights
 from emo_bench.audit.damaged_time import nearby_times, with_other_times
 from emo_bench.audit.distortions import STANDARD_ORDER, Original, distortions, ladders
-from emo_bench.core.errors import ClipError, ConfigError
-from emo_bench.core.rng import numpy_generator
 from emo_bench.media.types import Audio, video_from_array
+from emo_core.errors import ClipError, ConfigError
+from emo_core.rng import numpy_generator
 
 BOX = (12.0, 6.0, 52.0, 42.0)
 

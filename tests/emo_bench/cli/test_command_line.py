@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import emo_bench
-from emo_bench.core.errors import ConfigError
+from emo_core.errors import ConfigError
 
 ESCAPE = "\x1b]0;owned\x07\x1b[31mred"
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
+import record_factory
 from typer.testing import CliRunner, Result
 
 from emo_bench.cli.main import app
-from emo_bench.core.errors import ConfigError, RecordError
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "report"))
-
-import record_factory
+from emo_core.errors import ConfigError, RecordError
 
 
 def ask(*arguments: str) -> Result:

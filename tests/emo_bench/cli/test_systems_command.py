@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from emo_bench.cli.main import app
-from emo_bench.core.errors import ConfigError, ExitCode
-from emo_bench.generate.external_card import card_names, find_card, load_card
+from emo_bench.systems.external.card import card_names, find_card, load_card
+from emo_core.errors import ConfigError, ExitCode
 
 
 def ask(*arguments: str) -> Result:

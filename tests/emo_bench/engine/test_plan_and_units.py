@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emo_bench.config.suite import load_suite, suite_from_values
-from emo_bench.core.errors import EmoBenchError
 from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest
 from emo_bench.engine.context import RunContext, check_before_work
 from emo_bench.engine.plan import forecast, other_units, partner_of, truth_units
-from emo_bench.engine.run import run_suite, spec_of
 from emo_bench.engine.units import is_done, work
 from emo_bench.extract.feature_store import FeatureResult
+from emo_bench.runner.run import run_suite, spec_of
+from emo_bench.runner.suite import load_suite, suite_from_values
+from emo_core.errors import EmoBenchError
 
 
 def manifest_of(pairs: dict[str, str]) -> Manifest:

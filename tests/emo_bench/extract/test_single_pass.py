@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emo_bench.core.errors import ClipError
 from emo_bench.extract.feature_store import FeatureResult, FeatureStore
 from emo_bench.extract.single_pass import extract_clip, in_order
 from emo_bench.media.types import PIECE_LENGTH, Video, VideoSpec
+from emo_core.errors import ClipError
 from emo_metrics.contract import Accumulator, ClipInputs, Extractor, Need, Piece, Unscored
 
 

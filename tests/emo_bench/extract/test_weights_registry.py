@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from emo_bench.core.errors import WeightsError
 from emo_bench.extract import weights
 from emo_bench.extract.weights import WeightsFile, WeightsFinder, fetch, states, weights_table
+from emo_core.errors import WeightsError
 
 CONTENT = b"network " * 5000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -9,10 +9,10 @@ import pytest
 import record_factory
 from record_factory import dataclasses
 
-from emo_bench.core.errors import ExitCode
 from emo_bench.gate import GateRules, Rule, Verdict, evaluate_gate, read_rules, verdict_markdown, write_verdict
 from emo_bench.gate.rules import Requirements, SystemPair
-from emo_bench.report.run_data import RunData
+from emo_bench.record.run_data import RunData
+from emo_core.errors import ExitCode
 
 RULES = GateRules(resamples=200, rules=(Rule(protocol="*", primary_only=True),))
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import record_factory
 
-from emo_bench.core.errors import ConfigError
 from emo_bench.gate import GateRules, Rule, read_rules
-from emo_bench.report.tables import columns_of
+from emo_bench.record.columns import columns_of
+from emo_core.errors import ConfigError
 
 DEFAULT = Path(__file__).parents[3] / "configs" / "gates" / "default.yaml"
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emo_bench.core.errors import DecodeError, NoAudioError, TooShortError
 from emo_bench.media.decode import load_pair, open_video, place_audio, read_audio
 from emo_bench.media.orientation import Orientation
 from emo_bench.media.types import Audio, samples_for_frames
+from emo_core.errors import DecodeError, NoAudioError, TooShortError
 
 
 def children() -> set[int]:

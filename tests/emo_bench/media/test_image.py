@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emo_bench.core.errors import DecodeError, LimitError
 from emo_bench.media.image import read_image
+from emo_core.errors import DecodeError, LimitError
 
 
 def test_a_picture_is_read_upright_and_on_white(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emo_bench.core.errors import DecodeError, GenerationError
-from emo_bench.core.hashing import sha256_file
 from emo_bench.media.lossless import LosslessWriter, open_clip, write_clip
 from emo_bench.media.types import Audio, samples_for_frames, video_from_array
+from emo_core.errors import DecodeError, GenerationError
+from emo_core.hashing import sha256_file
 
 FPS = Fraction(25)
 

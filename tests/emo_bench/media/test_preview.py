@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emo_bench.core.errors import GenerationError
 from emo_bench.media.decode import load_pair
 from emo_bench.media.preview import encode_roundtrip, write_preview
 from emo_bench.media.probe import probe
 from emo_bench.media.types import Audio, FrameArray, video_from_array
+from emo_core.errors import GenerationError
 
 FPS = Fraction(25)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from emo_bench.core.errors import ConfigError
 from emo_bench.record.published import PublishedTable, find_published, load_published, published_tables
+from emo_core.errors import ConfigError
 
 
 def test_all_tables_of_the_paper_are_there() -> None:

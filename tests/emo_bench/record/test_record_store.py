@@ -9,13 +9,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from emo_bench.config.suite import load_suite
-from emo_bench.core.errors import RecordError
-from emo_bench.engine.run import run_suite
 from emo_bench.record.provenance import git_state, provenance
+from emo_bench.record.rows import CLIP_COLUMNS, ClipRow, rows_table, write_rows
 from emo_bench.record.schema import RunRecord
-from emo_bench.record.store import COLUMNS, read_record, read_rows, write_record, write_rows
-from emo_bench.scoring.rows import Row
+from emo_bench.record.store import read_record, write_record
+from emo_bench.runner.run import run_suite
+from emo_bench.runner.suite import load_suite
+from emo_core.errors import RecordError
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -84,21 +84,21 @@ def test_damage_is_told(tmp_path: Path, data: bytes) -> None:
 def test_rows_keep_types_and_missing_values(tmp_path: Path) -> None:
     common = {"system": "a", "clip": "ü", "identity": "p", "protocol": "x@1", "key": "v"}
     rows = [
-        Row(**common, seed=0, value=0.1, status="ok"),
-        Row(**common, seed=2**40, value=None, status="no_face", reason="nobody"),
+        ClipRow(**common, seed=0, value=0.1, status="ok"),
+        ClipRow(**common, seed=2**40, value=None, status="no_face", reason="nobody"),
     ]
     write_rows(tmp_path, rows)
-    table = read_rows(tmp_path)
-    assert list(table.columns) == COLUMNS
+    table = rows_table(tmp_path)
+    assert list(table.columns) == list(CLIP_COLUMNS)
     assert table["value"].tolist()[0] == 0.1
     assert table["value"].isna().tolist() == [False, True]
     assert table["seed"].tolist() == [0, 2**40]
     first = (tmp_path / "clips.parquet").read_bytes()
     write_rows(tmp_path, rows)
     assert (tmp_path / "clips.parquet").read_bytes() == first
-    assert list(read_rows(tmp_path / "absent").columns) == COLUMNS
+    assert list(rows_table(tmp_path / "absent").columns) == list(CLIP_COLUMNS)
     write_rows(tmp_path, [])
-    assert len(read_rows(tmp_path)) == 0
+    assert len(rows_table(tmp_path)) == 0
 
 
 def test_git_state(tmp_path: Path) -> None:

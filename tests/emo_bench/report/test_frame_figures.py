@@ -11,15 +11,15 @@ import record_factory
 from record_factory import dataclasses
 
 from emo_bench.data.manifest import ManifestEntry
-from emo_bench.engine.clip_facts import facts_of
-from emo_bench.generate.clip_store import Sidecar
+from emo_bench.record.clip_facts import ClipFacts, read_clip_facts, write_clip_facts
+from emo_bench.record.run_data import RunData
 from emo_bench.report import load_run
-from emo_bench.report.clip_facts import ClipFacts, read_clip_facts, write_clip_facts
 from emo_bench.report.figure_style import NamedFigure
 from emo_bench.report.figures import make_figures
 from emo_bench.report.figures_frames import BOX_COLOUR, telling_frame
 from emo_bench.report.frame_pictures import evenly, shots, with_box
-from emo_bench.report.run_data import RunData
+from emo_bench.runner.clip_facts import facts_of
+from emo_bench.systems.clip_store import Sidecar
 
 FRAMES = ("method-by-time", "styles", "face-regions", "steps")
 BOX = (0.25, 0.2, 0.75, 0.8)

@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 from emo_bench.cli.main import app
 from emo_bench.config.load import read_yaml, validate
 from emo_bench.config.schema import RunConfig
-from emo_bench.core.errors import ConfigError
-from emo_bench.data.datasets import open_dataset
 from emo_bench.data.manifest import ManifestEntry, write_manifest
+from emo_bench.data.sets.opening import open_dataset
 from emo_bench.record.published import find_published, published_tables
+from emo_bench.record.run_data import RunData
 from emo_bench.report import write_report
 from emo_bench.report.published_choice import chosen_tables, is_on_dataset
-from emo_bench.report.run_data import RunData
+from emo_core.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -9,10 +9,10 @@ import pytest
 import record_factory
 from record_factory import dataclasses
 
+from emo_bench.record.run_data import RunData, Series
 from emo_bench.report import load_run
 from emo_bench.report.figures import make_figures
 from emo_bench.report.figures_clips import MOUTH_LOUDNESS, mean_curve, mouth_and_loudness
-from emo_bench.report.run_data import RunData, Series
 
 FPS, FRAMES = 25.0, 100
 

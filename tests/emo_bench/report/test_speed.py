@@ -12,14 +12,14 @@ import pytest
 import record_factory
 from record_factory import dataclasses
 
+from emo_bench.record.run_data import RunData
+from emo_bench.record.unit_times import UnitTime, read_unit_times
 from emo_bench.report import load_run, write_report
 from emo_bench.report.figures import make_figures
 from emo_bench.report.figures_values import frontier_of
 from emo_bench.report.html import html_report
 from emo_bench.report.pdf import pdf_data
-from emo_bench.report.run_data import RunData
 from emo_bench.report.speed import significant, speed_rows, speed_view, step_groups
-from emo_bench.report.unit_times import UnitTime, read_unit_times
 
 
 def line(system: str, clip: str, seconds: float, **other: Any) -> str:

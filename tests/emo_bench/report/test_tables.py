@@ -9,12 +9,14 @@ import pytest
 import record_factory
 from record_factory import dataclasses
 
+from emo_bench.record.columns import columns_of
 from emo_bench.record.schema import ComparisonEntry, RunRecord
 from emo_bench.report import load_run, write_report
 from emo_bench.report.latex import escape_latex, latex_document
 from emo_bench.report.notes import coverage_sentence, run_warnings
-from emo_bench.report.tables import build_tables, columns_of, format_number, rank_marks
-from emo_bench.report.text_tables import csv_cell, long_csv, markdown_report, tables_json, wide_csv
+from emo_bench.report.tables import build_tables, rank_marks
+from emo_bench.report.text_tables import long_csv, markdown_report, tables_json, wide_csv
+from emo_core.text import csv_cell, format_number
 
 THREE = ("good", "middle", "last")
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from emo_bench.config.suite import load_suite
-from emo_bench.core.errors import ConfigError, ExitCode
-from emo_bench.engine.run import run_suite
-from emo_bench.record.export import export_run, main_values
+from emo_bench.record.run_data import RunData, load_run
 from emo_bench.record.schema import RunRecord
-from emo_bench.report.run_data import RunData, load_run
+from emo_bench.report.export import export_run, main_values
 from emo_bench.reproduce import Reproduction, compare_records, open_original, reproduce, reproduction_markdown
+from emo_bench.runner.run import run_suite
+from emo_bench.runner.suite import load_suite
+from emo_core.errors import ConfigError, ExitCode
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from emo_bench.config.schema import Statistics
-from emo_bench.config.suite import load_suite
-from emo_bench.engine.run import run_suite
+from emo_bench.record.rows import ClipRow
 from emo_bench.record.schema import ComparisonEntry, ValueEntry
+from emo_bench.runner.run import run_suite
+from emo_bench.runner.suite import load_suite
 from emo_bench.scoring.anchor_checks import check, pairs_to_check, why_blind
 from emo_bench.scoring.comparisons import badness, compare_on_clips, compare_sets, corrected, gather
 from emo_bench.scoring.evaluate import evaluate
-from emo_bench.scoring.rows import Row
 from emo_bench.scoring.values import Asked, clip_metric_values, set_metric_values, with_gaps
 from emo_metrics.contract import (
     ClipMetric,
@@ -52,13 +52,15 @@ class Spread(Plain):
         return {key: float(np.var(values)) for key, values in rows.items()}
 
 
-def row(clip: str, value: float | None, *, system: str = "a", identity: str = "", seed: int = 0, **more: str) -> Row:
+def row(
+    clip: str, value: float | None, *, system: str = "a", identity: str = "", seed: int = 0, **more: str
+) -> ClipRow:
     status = more.get("status", "ok" if value is not None else "no_face")
     given = {"system": system, "clip": clip, "identity": identity or clip, "seed": seed, "protocol": "test/plain@1"}
-    return Row(**given, key="v", value=value, status=status, reason=more.get("reason", ""))
+    return ClipRow(**given, key="v", value=value, status=status, reason=more.get("reason", ""))
 
 
-def values(metric: ClipMetric, rows: list[Row], planned: int, system: str = "a") -> ValueEntry:
+def values(metric: ClipMetric, rows: list[ClipRow], planned: int, system: str = "a") -> ValueEntry:
     (entry,) = clip_metric_values(metric, rows, Asked(system=system, n_planned=planned, statistics=STATISTICS))
     return entry
 
@@ -363,14 +365,14 @@ class Buggy(Plain):
 
 def test_a_metric_with_bugs_leaves_the_others_alone(tiny, tiny_set, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     from emo_bench.extract.catalogue import load_catalogues, metrics
-    from emo_bench.record.store import read_rows
+    from emo_bench.record.rows import rows_table
 
     load_catalogues()
     monkeypatch.setitem(metrics._targets, "test/buggy@1", Buggy)
     suite = load_suite(tiny.suite(tiny_set, tmp_path, anchors=[], metrics=["test/buggy@1", "flicker/luma@1"]))
-    monkeypatch.setattr("emo_bench.engine.run._write_report", lambda *_: None)
+    monkeypatch.setattr("emo_bench.runner.run._write_report", lambda *_: None)
     record = run_suite(suite)
-    rows = read_rows(tmp_path / "run")
+    rows = rows_table(tmp_path / "run")
     found = {r["clip"]: (r["status"], r["reason"]) for _, r in rows[rows["protocol"] == "test/buggy@1"].iterrows()}
     assert found["clip-00"] == found["clip-01"] == ("undefined", "the metric gave no finite number")
     assert found["clip-02"] == ("error", "ZeroDivisionError: division by zero")
@@ -383,8 +385,8 @@ def test_evaluation_knows_no_order_of_outcomes(tiny, tiny_set, tmp_path) -> None
     from emo_bench.data.manifest import read_manifest
     from emo_bench.engine.context import RunContext
     from emo_bench.engine.plan import other_units, truth_units
-    from emo_bench.engine.run import spec_of
     from emo_bench.engine.units import work
+    from emo_bench.runner.run import spec_of
 
     suite = load_suite(tiny.suite(tiny_set, tmp_path))
     context = RunContext(spec_of(suite, read_manifest(tiny_set)))

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from emo_bench.core.errors import ConfigError
-from emo_bench.data.extractor_training_data import load_slice
 from emo_bench.train.distortions import FRAME_KINDS, TIME_KINDS, damaged_frames, damaged_time
 from emo_bench.train.extractor_checks import auc, identity_auc, r_squared
+from emo_bench.train.extractor_data import load_slice
 from emo_bench.train.extractors import FILES, ExtractorTraining, install, train_extractors, train_from_config
 from emo_bench.train.fit import Fitting, Progress
+from emo_core.errors import ConfigError
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -20,8 +20,8 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three small clips as a train split."""
     from emo_bench.data.manifest import write_manifest
-    from emo_bench.data.synth.make import make_clip
-    from emo_bench.data.synth.plan import clips_of
+    from emo_bench.data.sets.hdtf_synth import make_clip
+    from hdtf_synth.plan import clips_of
 
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("synth")

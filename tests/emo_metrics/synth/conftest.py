@@ -30,8 +30,8 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session")
 def clips() -> list[SynthClip]:
     """Four clips of people whom the networks have never seen."""
-    from emo_bench.data.synth.make import clip_content
-    from emo_bench.data.synth.plan import clips_of
+    from emo_bench.data.sets.hdtf_synth import clip_content
+    from hdtf_synth.plan import clips_of
 
     made = [clip_content(plan) for plan in clips_of("mini")[:4]]
     return [SynthClip(c.frames, c.samples.astype(np.float32) / 32768, c.truth) for c in made]

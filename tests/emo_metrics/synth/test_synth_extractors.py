@@ -136,8 +136,8 @@ def test_mouth_against_truth_orders_right_wrong_and_frozen(
 
 @pytest.mark.parametrize("shift", [-4, 0, 5])
 def test_sync_finds_the_shift_of_the_sound(clips: list, extract: Extract, face: FaceSynth, shift: int) -> None:
-    from emo_bench.data.synth.recordings import FRAME_SAMPLES
-    from emo_bench.media.delay import delayed
+    from emo_core.delay import delayed
+    from hdtf_synth.recordings import FRAME_SAMPLES
 
     found = []
     for clip in clips:

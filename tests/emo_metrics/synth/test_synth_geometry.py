@@ -59,7 +59,7 @@ def test_rotations_have_the_signs_of_the_open_family() -> None:
 
 
 def test_expression_columns_are_those_of_the_data_set() -> None:
-    from emo_bench.data.synth.state import EXPRESSION_NAMES as TRUE_NAMES
+    from hdtf_synth.state import EXPRESSION_NAMES as TRUE_NAMES
 
     assert EXPRESSION_NAMES == TRUE_NAMES
     row = np.zeros((1, 26))

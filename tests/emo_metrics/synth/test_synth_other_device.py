@@ -7,7 +7,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-from pretend_device import DEVICE, PretendDevice
+from fake_device import DEVICE, FakeDevice
 
 from emo_metrics.catalogue_synth import EXTRACTORS
 from emo_metrics.contract import ClipFeatures, Extractor
@@ -29,7 +29,7 @@ def _built(name: str, device: str) -> Sequence[Extractor]:
 def test_features_are_those_of_the_cpu(name: str, clips: list, extract: Callable[..., ClipFeatures]) -> None:
     frames, audio = clips[0].frames[:40], clips[0].audio[: 40 * 640]
     here = extract(_built(name, "cpu"), clips[0], frames=frames, audio=audio).arrays[name]
-    with PretendDevice():
+    with FakeDevice():
         there = extract(_built(name, str(DEVICE)), clips[0], frames=frames, audio=audio).arrays[name]
     assert here.keys() == there.keys()
     for key, values in here.items():

@@ -11,7 +11,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState, PartialState
 from emo_scenes import TINY, MovingSquares, awake_model, awake_refiner, speech_like
-from pretend_device import DEVICE, PretendDevice
+from fake_device import DEVICE, FakeDevice
 
 from emo_models.emo import attention
 from emo_models.emo.building import build_pipeline
@@ -54,7 +54,7 @@ def far(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     monkeypatch.setattr("emo_models.emo.training.entry.make_accelerator", on_far_device)
     monkeypatch.setattr("emo_models.emo.training.entry.GUIDANCE_BATCHES", 2)
-    with PretendDevice():
+    with FakeDevice():
         yield DEVICE
     AcceleratorState._reset_state(True)
 
@@ -69,7 +69,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_a_forgotten_tensor_is_found() -> None:
     model = awake_model()
-    with PretendDevice():
+    with FakeDevice():
         torch.nn.Module.to(model, DEVICE)
         with pytest.raises(RuntimeError, match="on one device"):
             model.face_locator(torch.ones(1, 1, 64, 64))
@@ -105,7 +105,7 @@ def test_a_pipeline_there_draws_the_same_video() -> None:
     options = SamplingOptions(steps=2, speed=0.7, guidance=Guidance(audio=2.0, reference=1.5, speed=1.2))
     given = (MovingSquares()[0].frames[0], speech_like(0.3))
     here = pipeline(*given, seed=1, options=options).frames
-    with PretendDevice():
+    with FakeDevice():
         pipeline.to(DEVICE)
         there = pipeline(*given, seed=1, options=options).frames
     assert np.abs(here.astype(int) - there.astype(int)).max() <= 1

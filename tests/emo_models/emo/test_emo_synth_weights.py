@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emo_bench.data.synth.make import clip_content, reference_frame
-from emo_bench.data.synth.plan import clips_of
-from emo_bench.generate.emo import EMBEDDED, weights_folder
+from emo_bench.data.sets.hdtf_synth import clip_content, reference_frame
+from emo_bench.systems.emo import EMBEDDED, weights_folder
 from emo_metrics.synth.face import FaceNetworks
 from emo_models.emo.pipeline import EMOPipeline
 from emo_models.emo.training.diagnostics import frame_motion, seam_score
 from emo_models.emo.training.mouth_reader import correlation
+from hdtf_synth.plan import clips_of
 
 pytestmark = pytest.mark.slow
 FRAMES = 48

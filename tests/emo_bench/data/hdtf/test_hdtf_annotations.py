@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from emo_bench.core.errors import DataError
 from emo_bench.data.hdtf.annotations import CropWindow, Interval, parse_time, read_annotations, youtube_id
 from emo_bench.data.hdtf.plan import annotated_height, plan_clips, window_in
+from emo_core.errors import DataError
 
 
 def test_files_as_published(stand_in: Any) -> None:

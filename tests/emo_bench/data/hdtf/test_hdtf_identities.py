@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from emo_bench.core.errors import DataError
 from emo_bench.data.hdtf.identities import (
     SHARE,
     choose_test_identities,
@@ -16,6 +15,7 @@ from emo_bench.data.hdtf.identities import (
     list_text,
     read_test_identities,
 )
+from emo_core.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[4]
 COMMITTED = ROOT / "emo_bench" / "data" / "hdtf" / "test_identities.txt"

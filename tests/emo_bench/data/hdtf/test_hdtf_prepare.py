@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emo_bench.core.errors import ConfigError, DataError
 from emo_bench.data.hdtf import cut as cut_module
 from emo_bench.data.hdtf.prepare import prepare_hdtf
 from emo_bench.data.manifest import read_manifest
@@ -21,6 +20,7 @@ from emo_bench.data.prepare import disk
 from emo_bench.data.prepare.report import PrepareReport
 from emo_bench.data.verify import verify_manifest
 from emo_bench.media.decode import load_pair, open_video
+from emo_core.errors import ConfigError, DataError
 
 Run = Callable[..., PrepareReport]
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emo_bench.core.errors import ConfigError, DataError, WeightsError
 from emo_bench.data.prepare.folder import FolderOptions, prepare_folder
 from emo_bench.data.verify import verify_manifest
+from emo_core.errors import ConfigError, DataError, WeightsError
 
 ASSETS = Path(__file__).resolve().parents[4] / ".." / "shared" / "assets"
 

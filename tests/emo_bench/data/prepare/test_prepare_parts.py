@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emo_bench.core.errors import DecodeError
 from emo_bench.data.manifest import ManifestEntry
 from emo_bench.data.prepare.face_crop import FaceFilter, face_square, judge_faces
 from emo_bench.data.prepare.labels import clip_labels, head_velocity, write_labels
@@ -20,6 +19,7 @@ from emo_bench.data.prepare.speech import judge_speech, log_mel
 from emo_bench.data.prepare.state import FinishedWork
 from emo_bench.data.prepare.write_clip import pieces_between
 from emo_bench.media.types import video_from_array
+from emo_core.errors import DecodeError
 
 
 def test_cuts_are_found_at_their_frame(tiny: Any) -> None:
@@ -170,7 +170,7 @@ def test_pieces_of_spans_are_the_frames_of_the_spans() -> None:
 
 
 def test_finished_work_is_trusted_only_unchanged(tmp_path: Path) -> None:
-    from emo_bench.core.hashing import sha256_file
+    from emo_core.hashing import sha256_file
 
     (tmp_path / "a.mkv").write_bytes(b"clip")
     (tmp_path / "a.safetensors").write_bytes(b"labels")

@@ -1,1 +1,0 @@
-"""Systems turn (portrait, audio) into a video; the clip store keeps what they made."""

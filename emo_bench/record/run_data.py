@@ -1,0 +1,162 @@
+"""A finished run as the reports see it: the record, the rows of its clips, its traces and its previews."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from emo_bench.record.clip_facts import FACTS_FILE, ClipFacts, read_clip_facts
+from emo_bench.record.rows import CLIPS_FILE, ClipRow, read_rows
+from emo_bench.record.schema import RunRecord
+from emo_bench.record.store import read_record, record_path
+from emo_bench.record.unit_times import JOURNAL_FILE, UnitTime, read_unit_times
+
+
+@dataclass(frozen=True)
+class Series:
+    """A trace over the frames of a clip (``mouth_opening``, ``yaw``, …) or a curve over lags (``lag:…``).
+
+    Attributes:
+        system: Name of the system.
+        clip: Id of the clip.
+        seed: Seed of the generation.
+        name: What was measured.
+        fps: Values per second.
+        values: The numbers; NaN where a frame has none.
+    """
+
+    system: str
+    clip: str
+    seed: int
+    name: str
+    fps: float
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A watchable copy of a generated clip, or a strip of its frames."""
+
+    clip: str
+    system: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Everything a report may read.
+
+    Attributes:
+        folder: Where it came from; None for a record without a folder.
+        record: The outcome.
+        rows: One row per system, clip, seed, protocol and key; empty when the run kept none.
+        series: Traces, possibly none.
+        previews: Watchable clips, possibly none.
+        strips: Pictures of frames side by side, possibly none.
+        facts: Styles and face boxes of clips, possibly none.
+        unit_times: How long clips took to generate, possibly none.
+        notes: What could not be read, in sentences for the reader.
+    """
+
+    record: RunRecord
+    folder: Path | None = None
+    rows: tuple[ClipRow, ...] = ()
+    series: tuple[Series, ...] = ()
+    previews: tuple[Preview, ...] = ()
+    strips: tuple[Preview, ...] = ()
+    facts: tuple[ClipFacts, ...] = ()
+    unit_times: tuple[UnitTime, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def ground_truth(self) -> str | None:
+        """Name of the system that plays the real clips, when the run has one."""
+        return next((system.name for system in self.record.systems if system.kind == "ground_truth"), None)
+
+    @cached_property
+    def identities(self) -> Mapping[str, str]:
+        """Clip id -> identity."""
+        return {clip.id: clip.identity for clip in self.record.clips}
+
+    @cached_property
+    def _rows_by_value(self) -> Mapping[tuple[str, str, str], tuple[ClipRow, ...]]:
+        grouped: dict[tuple[str, str, str], list[ClipRow]] = {}
+        for row in self.rows:
+            grouped.setdefault((row.system, row.protocol, row.key), []).append(row)
+        return {key: tuple(rows) for key, rows in grouped.items()}
+
+    def rows_of(self, system: str, protocol: str, key: str) -> tuple[ClipRow, ...]:
+        """The rows of one value of one system."""
+        return self._rows_by_value.get((system, protocol, key), ())
+
+    def clip_means(self, system: str, protocol: str, key: str) -> dict[str, float]:
+        """Clip id -> mean over its seeds, for the clips with a finite value for every seed that they were given."""
+        grouped: dict[str, list[float]] = {}
+        broken: set[str] = set()
+        for row in self.rows_of(system, protocol, key):
+            if row.status != "ok" or row.value is None or not math.isfinite(row.value):
+                broken.add(row.clip)
+            else:
+                grouped.setdefault(row.clip, []).append(row.value)
+        return {clip: math.fsum(found) / len(found) for clip, found in grouped.items() if clip not in broken}
+
+
+def load_run(path: Path) -> RunData:
+    """Reads a run folder, or the ``record.json`` within one.
+
+    A missing or unreadable file beside the record costs what it would have shown and leaves a note; only the record
+    itself must be there.
+
+    Raises:
+        RecordError: when the record is missing, damaged, or of another version.
+    """
+    folder = record_path(path).parent
+    record = read_record(path)
+    notes: list[str] = []
+    return RunData(
+        record=record,
+        folder=folder,
+        rows=_optional(folder / CLIPS_FILE, read_rows, notes, "per-clip values"),
+        series=_optional(folder / "series.parquet", _series, notes, ""),
+        previews=_optional(folder / "previews" / "index.json", _previews, notes, ""),
+        strips=_optional(folder / "previews" / "frames.json", _previews, notes, ""),
+        facts=_optional(folder / FACTS_FILE, read_clip_facts, notes, ""),
+        unit_times=_optional(folder / JOURNAL_FILE, read_unit_times, notes, ""),
+        notes=tuple(notes),
+    )
+
+
+def _optional(path: Path, read: Any, notes: list[str], loss: str) -> Any:
+    if not path.is_file():
+        if loss:
+            notes.append(f"{path.name} is missing, so there are no {loss}.")
+        return ()
+    try:
+        return tuple(read(path))
+    except Exception as error:  # whatever is wrong with an extra file, the record is worth showing
+        notes.append(f"{path.name} cannot be read ({type(error).__name__}), so what it holds is left out.")
+        return ()
+
+
+def _series(path: Path) -> Iterator[Series]:
+    import pyarrow.parquet as pq
+
+    names = ("system", "clip", "seed", "name", "fps", "values")
+    columns = pq.read_table(path, columns=list(names)).to_pydict()
+    for system, clip, seed, name, fps, values in zip(*(columns[column] for column in names), strict=True):
+        numbers = tuple(math.nan if value is None else float(value) for value in values)
+        yield Series(system=system, clip=clip, seed=seed, name=name, fps=float(fps), values=numbers)
+
+
+def _previews(path: Path) -> Iterator[Preview]:
+    root = path.parent.resolve()
+    for entry in json.loads(path.read_text(encoding="utf-8")):
+        place = (path.parent / entry["file"]).resolve()
+        # An index never points outside its own folder.
+        if place.is_relative_to(root) and place.is_file():
+            yield Preview(clip=str(entry["clip"]), system=str(entry["system"]), path=place)

@@ -1,0 +1,1 @@
+"""Runs a suite: from its file to the record, the previews and the report."""

@@ -1,0 +1,178 @@
+"""Puts together the record of a run from its plan, its outcomes and its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from emo_bench.engine.context import RunContext
+from emo_bench.engine.units import GROUND_TRUTH, Outcome, Unit
+from emo_bench.extract.catalogue import needed_extractors
+from emo_bench.record.provenance import provenance
+from emo_bench.record.schema import (
+    ClipEntry,
+    Counts,
+    Digests,
+    FailureEntry,
+    ProtocolEntry,
+    RunRecord,
+    SystemEntry,
+    Timings,
+    ValueDescription,
+    WeightsEntry,
+)
+from emo_bench.scoring.evaluate import Evaluation
+from emo_core.hashing import digest_of
+
+RunStatus = Literal["complete", "incomplete", "cancelled"]
+
+
+def build_record(
+    context: RunContext,
+    *,
+    outcomes: Sequence[Outcome],
+    planned: Sequence[Unit],
+    evaluation: Evaluation,
+    timings: Timings,
+    config_given: str,
+    overrides: tuple[str, ...],
+    dataset_name: str,
+    synthetic: bool,
+    cancelled: bool = False,
+) -> RunRecord:
+    """The record of a run; everything but ``timings`` and the host depends on the inputs only."""
+    by_unit = {outcome.unit: outcome for outcome in outcomes}
+    done = sum(1 for unit in planned if unit in by_unit and by_unit[unit].code == "ok")
+    config = context.config
+    # Where and how the work ran must not change what the record says of the numbers.
+    neutral = config.model_dump(mode="json", exclude={"execution", "output", "store", "weights"})
+    failures = _failures(context, by_unit)
+    unavailable = any(not entry.ok for entry in context.availability.values())
+    status: RunStatus = "cancelled" if cancelled else "incomplete" if failures or unavailable else "complete"
+    return RunRecord(
+        status=status,
+        name=config.name,
+        title=config.report.title or config.name,
+        description=config.description,
+        config_given=config_given,
+        overrides=overrides,
+        config=config.model_dump(mode="json"),
+        digests=Digests(config=digest_of(neutral), dataset=context.manifest.digest),
+        dataset_name=dataset_name,
+        synthetic=synthetic,
+        systems=tuple(_systems(context)),
+        protocols=tuple(_protocols(context)),
+        clips=tuple(_clips(context, by_unit)),
+        values=tuple(evaluation.values),
+        comparisons=tuple(evaluation.comparisons),
+        checks=tuple(evaluation.checks),
+        failures=tuple(failures),
+        counts=Counts(planned=len(planned), done=done, failed=len(planned) - done),
+        provenance=provenance(device=config.execution.device, folder=_existing(context.spec.base)),
+        timings=timings,
+    )
+
+
+def _existing(folder: Path) -> Path:
+    return folder if folder.is_dir() else Path()
+
+
+def _systems(context: RunContext) -> list[SystemEntry]:
+    return [
+        SystemEntry(
+            name=name,
+            kind=system.kind,
+            anchor=context.kinds[name].anchor,
+            digest=context.system_digests[name],
+            options=context.kinds[name].options.model_dump(mode="json"),
+        )
+        for name, system in context.systems.items()
+    ]
+
+
+def _protocols(context: RunContext) -> list[ProtocolEntry]:
+    entries = []
+    for name, metric in context.protocols.items():
+        spec = metric.spec
+        files = sorted({file for kind in needed_extractors([metric]).values() for file in kind.weights})
+        known = [context.finder.entry(file) for file in files]
+        availability = context.availability[name]
+        entries.append(
+            ProtocolEntry(
+                name=spec.name,
+                title=spec.title,
+                family=spec.family.value,
+                granularity=spec.granularity.value,
+                values=tuple(
+                    ValueDescription(
+                        key=value.key,
+                        label=value.label,
+                        direction=value.direction.value,
+                        unit=value.unit,
+                        decimals=value.decimals,
+                        primary=value.primary,
+                    )
+                    for value in spec.values
+                ),
+                extractors=tuple(sorted(needed_extractors([metric]))),
+                weights=tuple(
+                    WeightsEntry(
+                        file=entry.name,
+                        sha256=entry.sha256 or "",
+                        licence=entry.licence,
+                        non_commercial=entry.non_commercial,
+                    )
+                    for entry in known
+                ),
+                source=spec.source,
+                status="ok" if availability.ok else "unavailable",
+                reason=availability.reason,
+            )
+        )
+    return entries
+
+
+def _clips(context: RunContext, by_unit: Mapping[Unit, Outcome]) -> list[ClipEntry]:
+    truths = {unit.clip: outcome for unit, outcome in by_unit.items() if unit.system == GROUND_TRUTH}
+    entries = []
+    for clip, entry in context.entries.items():
+        outcome = truths.get(clip)
+        side = outcome.clip if outcome else None
+        ok = outcome is not None and outcome.code == "ok" and side is not None
+        entries.append(
+            ClipEntry(
+                id=clip,
+                identity=entry.identity,
+                split=entry.split,
+                status="ok" if ok else "failed",
+                code="" if ok else outcome.code if outcome else "not_run",
+                reason="" if ok else outcome.reason if outcome else "the run ended before this clip",
+                n_frames=side.n_frames if side else 0,
+                width=side.width if side else 0,
+                height=side.height if side else 0,
+                notes=side.notes if side else (),
+            )
+        )
+    return entries
+
+
+def _failures(context: RunContext, by_unit: Mapping[Unit, Outcome]) -> list[FailureEntry]:
+    failures = []
+    for unit in sorted(by_unit, key=lambda item: (item.system, item.clip, item.seed)):
+        outcome = by_unit[unit]
+        common = {"system": unit.system, "clip": unit.clip, "seed": unit.seed}
+        if outcome.code != "ok":
+            failures.append(
+                FailureEntry.model_validate(
+                    {**common, "stage": outcome.stage or unit.stage, "code": outcome.code, "reason": outcome.reason}
+                )
+            )
+        for extractor, (status, reason) in (outcome.features or {}).items():
+            if status != "ok":
+                failures.append(
+                    FailureEntry.model_validate(
+                        {**common, "stage": "extract", "part": extractor, "code": status, "reason": reason}
+                    )
+                )
+    return failures

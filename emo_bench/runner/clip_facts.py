@@ -1,0 +1,22 @@
+"""From a prepared clip to what the report's pictures need to know of it."""
+
+from __future__ import annotations
+
+from emo_bench.data.manifest import ManifestEntry
+from emo_bench.record.clip_facts import ClipFacts, box_as_fractions
+from emo_bench.systems.clip_store import Sidecar
+from emo_bench.systems.conform import moved_box
+
+
+def facts_of(entry: ManifestEntry, stored: Sidecar) -> ClipFacts:
+    """Facts of a prepared clip, with its face box moved to the frame that is really shown.
+
+    Args:
+        entry: The clip in its manifest; ``meta["style"]`` names the kind of portrait.
+        stored: The prepared clip.
+    """
+    box = entry.face_box
+    if box is not None and stored.source_width:
+        source, target = (stored.source_width, stored.source_height), (stored.width, stored.height)
+        box = moved_box(box, source=source, target=target)
+    return ClipFacts(entry.id, str(entry.meta.get("style", "")), box_as_fractions(box, stored.width, stored.height))

@@ -1,0 +1,71 @@
+"""Watchable copies of the clips for the report; the measured clips stay lossless."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from emo_bench.engine.context import RunContext
+from emo_bench.engine.units import Outcome
+from emo_bench.systems.clip_store import StoredClip
+from emo_core.atomic import write_json
+from emo_core.errors import ClipError
+from emo_core.hashing import digest_of
+from emo_core.progress import Display
+
+PREVIEW_VERSION = 1
+
+
+def write_previews(context: RunContext, outcomes: Sequence[Outcome], folder: Path, display: Display) -> Path:
+    """Writes ``previews/*.mp4`` and ``previews/index.json`` for the first clips of all systems.
+
+    File names are hashes, never a user's text; a copy that exists already is linked, not made again.
+    """
+    target = folder / "previews"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    shown = set(sorted(context.entries)[: context.config.report.max_preview_clips])
+    first_seed = context.config.seeds[0]
+    wanted = [
+        outcome
+        for outcome in outcomes
+        if outcome.clip is not None and outcome.unit.clip in shown and outcome.unit.seed == first_seed
+    ]
+    display.stage("previews", len(wanted))
+    index = []
+    with ThreadPoolExecutor(context.config.execution.workers) as threads:
+        for outcome, made in zip(wanted, threads.map(lambda item: _preview(context, item), wanted), strict=True):
+            if made is None:
+                display.say(f"no preview of {outcome.unit.system} / {outcome.unit.clip}: the stored clip is damaged")
+                continue
+            name = f"{digest_of([outcome.unit.system, outcome.unit.clip])[:16]}.mp4"
+            _link(made, target / name)
+            index.append({"clip": outcome.unit.clip, "system": outcome.unit.system, "file": name})
+            display.step(outcome.unit.clip)
+    write_json(target / "index.json", index)
+    return target
+
+
+def _preview(context: RunContext, outcome: Outcome) -> Path | None:
+    from emo_bench.media.preview import write_preview
+
+    assert outcome.clip is not None  # noqa: S101 - chosen so
+    key = digest_of([PREVIEW_VERSION, outcome.clip.video_sha256, outcome.clip.audio_sha256])
+    path = context.spec.store / "previews" / key[:2] / f"{key}.mp4"
+    if not path.is_file():
+        try:
+            video, audio = context.clips.open(StoredClip(context.clips.path(outcome.clip.key), outcome.clip))
+        except (ClipError, FileNotFoundError):
+            return None  # the numbers stand: they rest on features that were made before the damage
+        write_preview(path, video, audio)
+    return path
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

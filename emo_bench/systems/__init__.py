@@ -1,0 +1,1 @@
+"""Systems: anything that turns a portrait and audio into a video."""

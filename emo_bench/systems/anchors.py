@@ -1,0 +1,127 @@
+"""Anchors: systems whose place in every table is known in advance, so that metrics can be checked on any data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from emo_bench.config.schema import Frozen
+from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec
+from emo_bench.systems.conform import fit_audio, fit_length, resize_video
+from emo_bench.systems.system import DrivingClip, GeneratedClip, GenerationRequest, Partner, SystemKind
+from emo_core.delay import delayed
+from emo_core.errors import GenerationError
+
+
+def _driving(request: GenerationRequest) -> DrivingClip:
+    if request.driving is None:
+        raise GenerationError("this system needs the ground truth", expected="a driving clip", found="none")
+    return request.driving
+
+
+def _partner(request: GenerationRequest, what: str) -> DrivingClip:
+    if request.partner is None:
+        raise GenerationError(f"this anchor needs {what}", expected="at least two of them in the suite", found="one")
+    return request.partner
+
+
+class GroundTruth(SystemKind):
+    """The real video: the best that any metric should see."""
+
+    needs_driving: ClassVar[bool] = True
+    anchor: ClassVar[bool] = True
+
+    def generate(self, request: GenerationRequest) -> GeneratedClip:
+        """Returns the ground truth as it is."""
+        driving = _driving(request)
+        return GeneratedClip(video=driving.video, audio=driving.audio)
+
+
+class ReencodedOptions(Frozen):
+    """How strongly the ground truth is compressed."""
+
+    crf: int = Field(default=23, ge=0, le=51, description="H.264 constant rate factor; higher is worse")
+
+
+class Reencoded(SystemKind):
+    """The ground truth through ordinary H.264: the floor under any difference that compression alone makes."""
+
+    options_model: ClassVar[type[Frozen]] = ReencodedOptions
+    needs_driving: ClassVar[bool] = True
+    anchor: ClassVar[bool] = True
+
+    def generate(self, request: GenerationRequest) -> GeneratedClip:
+        """Encodes and decodes the ground truth."""
+        from emo_bench.media.preview import encode_roundtrip
+
+        driving = _driving(request)
+        return GeneratedClip(video=encode_roundtrip(driving.video, crf=self.options.crf), audio=driving.audio)
+
+
+class FrozenReference(SystemKind):
+    """The portrait, unmoved: perfect identity, no motion at all."""
+
+    anchor: ClassVar[bool] = True
+
+    def generate(self, request: GenerationRequest) -> GeneratedClip:
+        """Repeats the reference image for the length of the audio."""
+        image = request.reference_image
+        spec = VideoSpec(width=image.shape[1], height=image.shape[0], fps=request.fps, n_frames=request.n_frames)
+
+        def pieces() -> Iterator[FrameArray]:
+            for start in range(0, spec.n_frames, PIECE_LENGTH):
+                yield np.repeat(image[None], min(PIECE_LENGTH, spec.n_frames - start), axis=0)
+
+        return GeneratedClip(video=Video(spec, pieces), audio=request.audio)
+
+
+class ShuffledAudio(SystemKind):
+    """The ground truth with the sound of another clip: perfect pictures, no lip sync."""
+
+    needs_driving: ClassVar[bool] = True
+    partner: ClassVar[Partner] = "other_clip"
+    anchor: ClassVar[bool] = True
+
+    def generate(self, request: GenerationRequest) -> GeneratedClip:
+        """Exchanges the audio; a shorter one is repeated."""
+        driving, partner = _driving(request), _partner(request, "a second clip")
+        audio = fit_audio(partner.audio, n_samples=len(driving.audio.samples))
+        return GeneratedClip(video=driving.video, audio=audio, notes=(f"audio of clip {partner.clip_id}",))
+
+
+class ShiftedAudioOptions(Frozen):
+    """How far the sound is moved."""
+
+    frames: int = Field(default=5, ge=-100, le=100, description="Frames by which the audio comes late (early if < 0)")
+
+
+class ShiftedAudio(SystemKind):
+    """The ground truth with its sound late by a few frames: perfect pictures, known lip-sync error."""
+
+    options_model: ClassVar[type[Frozen]] = ShiftedAudioOptions
+    needs_driving: ClassVar[bool] = True
+    anchor: ClassVar[bool] = True
+
+    def generate(self, request: GenerationRequest) -> GeneratedClip:
+        """Delays the audio by whole frames; silence fills the gap."""
+        driving = _driving(request)
+        shift = round(self.options.frames * driving.audio.rate / request.fps)
+        moved = delayed(driving.audio.samples, shift)
+        return GeneratedClip(video=driving.video, audio=Audio(moved, driving.audio.rate))
+
+
+class OtherIdentity(SystemKind):
+    """The real video of another person: perfect pictures of the wrong face, with the wrong words."""
+
+    partner: ClassVar[Partner] = "other_identity"
+    anchor: ClassVar[bool] = True
+
+    def generate(self, request: GenerationRequest) -> GeneratedClip:
+        """Plays another identity's clip forth and back for the length of the audio."""
+        partner = _partner(request, "a second identity")
+        video = fit_length(partner.video, n_frames=request.n_frames)
+        video = resize_video(video, width=request.width, height=request.height, crop=True)
+        return GeneratedClip(video=video, audio=request.audio, notes=(f"video of clip {partner.clip_id}",))

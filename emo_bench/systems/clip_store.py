@@ -1,0 +1,177 @@
+"""Generated clips on disk, keyed by everything that they depend on; a clip exists when its sidecar does."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from emo_bench.config.schema import Frozen
+from emo_bench.media.types import Audio, FrameArray, Video, VideoSpec
+from emo_core.atomic import write_text
+from emo_core.errors import ClipError, DecodeError
+from emo_core.hashing import sha256_file
+
+
+class DamagedClipError(DecodeError):
+    """A stored clip is not what was written; it has been removed and can be made again."""
+
+
+class Sidecar(Frozen):
+    """What is known of a stored clip.
+
+    Attributes:
+        key: The clip's key.
+        file_sha256: Of the Matroska file.
+        video_sha256: Of size, rate and raw pixels; equal pictures have equal digests whatever their sound.
+        audio_sha256: Of rate and samples.
+        width: In pixels.
+        height: In pixels.
+        fps: Exact rate as a fraction in text.
+        n_frames: Number of frames.
+        source_width: Width before it was brought to the suite's size; 0 for clips that systems made.
+        source_height: Height before that.
+        notes: What the reader of a report should know.
+        seconds: How long it took to make.
+    """
+
+    key: str
+    file_sha256: str
+    video_sha256: str
+    audio_sha256: str
+    width: int
+    height: int
+    fps: str
+    n_frames: int
+    source_width: int = 0
+    source_height: int = 0
+    notes: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class StoredClip:
+    """A clip that lies in the store.
+
+    Attributes:
+        path: The lossless file.
+        sidecar: What is known of it.
+    """
+
+    path: Path
+    sidecar: Sidecar
+
+    @property
+    def spec(self) -> VideoSpec:
+        """Size, rate and number of frames."""
+        side = self.sidecar
+        return VideoSpec(width=side.width, height=side.height, fps=Fraction(side.fps), n_frames=side.n_frames)
+
+
+class ClipStore:
+    """A folder ``clips/<aa>/<key>.mkv`` with a JSON sidecar beside each file.
+
+    Several processes may write at the same time: files are atomic and equal keys mean equal content.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / "clips"
+
+    def path(self, key: str) -> Path:
+        """Where a clip of that key lies or would lie."""
+        return self.folder / key[:2] / f"{key}.mkv"
+
+    def get(self, key: str) -> StoredClip | None:
+        """The clip of that key; None when it is not there as a whole."""
+        path = self.path(key)
+        try:
+            sidecar = Sidecar.model_validate_json(path.with_suffix(".json").read_bytes(), strict=True)
+        except (OSError, ValidationError):
+            return None
+        return StoredClip(path, sidecar) if path.is_file() else None
+
+    def put(
+        self,
+        key: str,
+        *,
+        spec: VideoSpec,
+        pieces: Iterable[FrameArray],
+        audio: Audio,
+        notes: tuple[str, ...],
+        seconds: float = 0.0,
+        source_size: tuple[int, int] = (0, 0),
+    ) -> StoredClip:
+        """Writes a clip losslessly, frames first, sidecar last.
+
+        Raises:
+            ClipError: from ``pieces`` when the system breaks its promise; nothing is left behind then.
+            OSError: from the file system.
+        """
+        from emo_bench.media.lossless import write_clip
+
+        path = self.path(key)
+        digest = hashlib.sha256(f"{spec.width}x{spec.height}@{spec.fps}".encode())
+        write_clip(path, Video(spec, lambda: _hashed(pieces, digest)), audio, fps=spec.fps)
+        sidecar = Sidecar(
+            key=key,
+            file_sha256=sha256_file(path),
+            video_sha256=digest.hexdigest(),
+            audio_sha256=_audio_digest(audio),
+            width=spec.width,
+            height=spec.height,
+            fps=str(spec.fps),
+            n_frames=spec.n_frames,
+            source_width=source_size[0],
+            source_height=source_size[1],
+            notes=notes,
+            seconds=seconds,
+        )
+        write_text(path.with_suffix(".json"), sidecar.model_dump_json(indent=2) + "\n")
+        return StoredClip(path, sidecar)
+
+    def open(self, clip: StoredClip, *, verify: bool = True) -> tuple[Video, Audio]:
+        """Opens a stored clip for reading.
+
+        Args:
+            clip: From ``get`` or ``put``.
+            verify: Compare the file's bytes with the sidecar first.
+
+        Raises:
+            DamagedClipError: when the file was changed or damaged since it was written; it is removed, so that it will
+                be made again.
+        """
+        from emo_bench.media.lossless import open_clip
+
+        if verify and sha256_file(clip.path) != clip.sidecar.file_sha256:
+            self.remove(clip.sidecar.key)
+            raise DamagedClipError(
+                f"the stored clip {clip.path.name} was damaged and has been removed",
+                expected=f"SHA-256 {clip.sidecar.file_sha256}",
+                found="other bytes",
+                fix="run the same command again",
+            )
+        opened = open_clip(clip.path)
+        return opened.video, opened.audio
+
+    def remove(self, key: str) -> None:
+        """Removes a clip, sidecar first."""
+        path = self.path(key)
+        path.with_suffix(".json").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+def _hashed(pieces: Iterable[FrameArray], digest: hashlib._Hash) -> Iterator[FrameArray]:
+    for piece in pieces:
+        digest.update(np.ascontiguousarray(piece).tobytes())
+        yield piece
+
+
+def _audio_digest(audio: Audio) -> str:
+    if not np.isfinite(audio.samples).all():
+        raise ClipError("the audio holds NaN or infinite samples", expected="finite samples in [-1, 1]", found="NaN")
+    return hashlib.sha256(f"{audio.rate}".encode() + audio.samples.astype("<f4").tobytes()).hexdigest()

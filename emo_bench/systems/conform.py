@@ -1,0 +1,170 @@
+"""Brings what a system returned to the size and length that the suite compares at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+
+from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec
+from emo_core.errors import GenerationError
+
+ASPECT_TOLERANCE = 0.02
+BACKWARD_BYTES = 16 << 20
+"""Pictures that are held at a time while a video is played backwards."""
+
+
+def fit_audio(audio: Audio, *, n_samples: int) -> Audio:
+    """Repeats or cuts audio to ``n_samples``.
+
+    >>> fit_audio(Audio(np.array([1, 2, 3], np.float32), 16000), n_samples=5).samples.tolist()
+    [1.0, 2.0, 3.0, 1.0, 2.0]
+    """
+    if len(audio.samples) == 0:
+        raise GenerationError("the other clip's audio is empty", expected="at least one sample", found="none")
+    return Audio(np.resize(audio.samples, n_samples), audio.rate)
+
+
+def fit_length(video: Video, *, n_frames: int) -> Video:
+    """Cuts a video, or plays it forth and back, until it has ``n_frames``.
+
+    Either way it is read piece by piece: memory does not grow with its length. Backwards it is read once more for every
+    ``BACKWARD_BYTES`` of pictures.
+    """
+    spec = VideoSpec(width=video.spec.width, height=video.spec.height, fps=video.spec.fps, n_frames=n_frames)
+    if video.spec.n_frames >= n_frames:
+        return Video(spec, lambda: _first(video, n_frames))
+    return Video(spec, lambda: _forth_and_back(video, n_frames))
+
+
+def _first(video: Video, n_frames: int) -> Iterator[FrameArray]:
+    left = n_frames
+    for piece in video.open():
+        yield piece[:left]
+        left -= min(left, len(piece))
+        if left == 0:
+            return
+
+
+def _forth_and_back(video: Video, n_frames: int) -> Iterator[FrameArray]:
+    """Frames 0 .. n-1, n-2 .. 1, 0 .. n-1 and so on: the ends are not shown twice."""
+    left = n_frames
+    while left > 0:
+        for part in (video.open(), _backwards(video)):
+            for piece in part:
+                yield piece[:left]
+                left -= min(left, len(piece))
+                if left == 0:
+                    return
+
+
+def _backwards(video: Video) -> Iterator[FrameArray]:
+    """The inner frames of a video from last to first; all of its one frame when there is no more."""
+    spec = video.spec
+    block = max(PIECE_LENGTH, BACKWARD_BYTES // (spec.width * spec.height * 3))
+    end = spec.n_frames - 1
+    while end > 1:
+        start = max(1, end - block)
+        frames = _between(video, start, end)[::-1]
+        for at in range(0, len(frames), PIECE_LENGTH):
+            yield frames[at : at + PIECE_LENGTH]
+        end = start
+
+
+def _between(video: Video, start: int, end: int) -> FrameArray:
+    parts: list[FrameArray] = []
+    seen = 0
+    for piece in video.open():
+        parts.append(np.array(piece[max(0, start - seen) : max(0, end - seen)]))
+        seen += len(piece)
+        if seen >= end:
+            break
+    return np.concatenate(parts)
+
+
+def resize_video(video: Video, *, width: int, height: int, crop: bool = False) -> Video:
+    """Resizes with Pillow's antialiased bicubic filter; does nothing when the size is right already.
+
+    Args:
+        video: The source.
+        width: Wanted width in pixels.
+        height: Wanted height in pixels.
+        crop: Cut the source around its centre to the wanted aspect ratio first.
+
+    Raises:
+        GenerationError: when the aspect ratio differs by more than 2 % and ``crop`` is off.
+    """
+    spec = video.spec
+    if (spec.width, spec.height) == (width, height):
+        return video
+    box = _centre_box(spec, width / height)
+    stretch = (spec.width / spec.height) / (width / height)
+    if not crop and abs(stretch - 1) > ASPECT_TOLERANCE:
+        raise GenerationError(
+            "the video has another aspect ratio than the ground truth",
+            expected=f"{width}x{height} or a multiple",
+            found=f"{spec.width}x{spec.height}",
+            fix="let the system keep the portrait's framing, or set media.size in the suite",
+        )
+    area = box if crop else (0.0, 0.0, float(spec.width), float(spec.height))
+
+    def pieces() -> Iterator[FrameArray]:
+        from PIL import Image
+
+        for piece in video.open():
+            resized = [
+                Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC, box=area) for frame in piece
+            ]
+            yield np.stack([np.asarray(image, dtype=np.uint8) for image in resized])
+
+    return Video(VideoSpec(width=width, height=height, fps=spec.fps, n_frames=spec.n_frames), pieces)
+
+
+def _centre_box(spec: VideoSpec, aspect: float) -> tuple[float, float, float, float]:
+    width = min(float(spec.width), spec.height * aspect)
+    height = min(float(spec.height), spec.width / aspect)
+    left, top = (spec.width - width) / 2, (spec.height - height) / 2
+    return (left, top, left + width, top + height)
+
+
+def moved_box(
+    box: tuple[float, float, float, float], *, source: tuple[int, int], target: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Where a box lies after ``resize_video(..., crop=True)``.
+
+    Args:
+        box: Left, top, right, bottom in pixels of the source.
+        source: Width and height before.
+        target: Width and height after.
+
+    >>> moved_box((100.0, 50.0, 200.0, 150.0), source=(400, 200), target=(100, 100))
+    (0.0, 25.0, 50.0, 75.0)
+    """
+    spec = VideoSpec(width=source[0], height=source[1], fps=Fraction(1), n_frames=0)
+    left, top, right, bottom = _centre_box(spec, target[0] / target[1])
+    x, y = target[0] / (right - left), target[1] / (bottom - top)
+    return ((box[0] - left) * x, (box[1] - top) * y, (box[2] - left) * x, (box[3] - top) * y)
+
+
+def checked(video: Video, *, n_frames: int) -> Iterator[FrameArray]:
+    """Reads a system's video and holds it to the contract: type, shape and exact number of frames.
+
+    Raises:
+        GenerationError: at the first piece that breaks it.
+    """
+    seen = 0
+    shape = (video.spec.height, video.spec.width, 3)
+    for piece in video.open():
+        if piece.dtype != np.uint8 or piece.shape[1:] != shape:
+            raise GenerationError(
+                "the system returned frames of the wrong form",
+                expected=f"uint8 {shape}",
+                found=f"{piece.dtype} {piece.shape[1:]}",
+            )
+        seen += len(piece)
+        yield piece
+    if seen != n_frames:
+        raise GenerationError(
+            "the video is not as long as the audio", expected=f"{n_frames} frames", found=f"{seen} frames"
+        )

@@ -1,0 +1,236 @@
+"""External systems: other people's programs, each run as its authors documented, in a process and folder of its own."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from emo_bench.config.schema import Frozen
+from emo_bench.media.types import FrameArray, Video
+from emo_bench.systems.external.card import SystemCard, find_card, load_card
+from emo_bench.systems.external.doctor import (
+    Finding,
+    Installation,
+    checked_out_commit,
+    default_repository,
+    examine,
+    file_digest,
+    launcher,
+)
+from emo_bench.systems.external.process import (
+    ProcessLimits,
+    ProcessResult,
+    clean_environment,
+    log_tail,
+    run_limited,
+)
+from emo_bench.systems.external.workspace import TemporaryFolder
+from emo_bench.systems.system import GeneratedClip, GenerationRequest, SystemContext, SystemKind
+from emo_core.errors import ConfigError, GenerationError, LimitError
+
+OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+"""Set for every program: a measurement must not depend on what a hub serves today."""
+
+
+class ExternalOptions(Frozen):
+    """Which card, and where its parts lie on this machine."""
+
+    card: str = Field(description="Name of a card in configs/systems, or path of one relative to the suite file")
+    repository: str | None = Field(
+        default=None, description="The checkout, relative to the suite file; $EMO_BENCH_SYSTEMS/<card> when absent"
+    )
+    environment: str | None = Field(default=None, description="Folder of its uv or conda environment")
+    python: str | None = Field(default=None, description="Interpreter to use instead of the environment's")
+    container_engine: str = Field(default="docker", description="Program that runs containers")
+    allow_other_commit: bool = Field(default=False, description="Accept another commit than the card's")
+    extra_arguments: tuple[str, ...] = Field(default=(), description="Put behind the card's command")
+    timeout_s: float = Field(default=3600.0, gt=0, description="A clip that takes longer fails")
+    memory_gb: float | None = Field(default=None, gt=0, description="Resident memory of all its processes")
+    check_face: bool = Field(default=False, description="Fail clips that show no face")
+    work_folder: str | None = Field(default=None, description="Where working folders are made; plain paths are safest")
+    log_folder: str | None = Field(default=None, description="Keep the log of every clip here, relative to the suite")
+
+
+class External(SystemKind):
+    """Runs another program for every clip, by its card in ``configs/systems``."""
+
+    options_model: ClassVar[type[Frozen]] = ExternalOptions
+    uses_seed: ClassVar[bool] = True
+
+    def dependencies(self, context: SystemContext) -> Mapping[str, Any]:
+        """The card, the commit that is checked out, and the digests of its weights.
+
+        Raises:
+            ConfigError: listing what is missing on this machine.
+        """
+        card, installation = self._card(context), self._installation(context)
+        wrong = [finding for finding in examine(card, installation) if finding.level == "error"]
+        if wrong:
+            raise _missing(card, wrong)
+        files = [item for item in card.weights if (installation.repository / item.path).is_file()]
+        return {
+            "card": card.model_dump(mode="json", exclude={"setup", "sources", "notes", "licence", "hardware"}),
+            "commit": checked_out_commit(installation.repository),
+            "weights": {item.path: file_digest(installation.repository / item.path) for item in files},
+        }
+
+    def load(self, context: SystemContext) -> None:
+        """Reads the card and finds the program's environment; the program itself is started for each clip."""
+        self._known_card = self._card(context)
+        self._place = self._installation(context)
+        launch = launcher(self._known_card, self._place)
+        if isinstance(launch, Finding):
+            raise _missing(self._known_card, [launch])
+        self._launch = launch
+        self._base = context.base
+        self._locate = None
+        if self.options.check_face:
+            from emo_bench.systems.face_boxes import face_locator
+
+            self._locate = face_locator(context.weights)
+
+    def generate(self, request: GenerationRequest) -> GeneratedClip:
+        """Runs the program in a fresh folder and checks what it left.
+
+        Raises:
+            GenerationError: when it crashes, leaves no video, several, or one of the wrong length.
+            LimitError: when it takes too long, too much memory or writes too much log.
+            DecodeError: when what it left is no readable video.
+            NoFaceError: when a face is asked for and there is none.
+        """
+        from emo_bench.systems.external.output import check_output, find_output
+        from emo_bench.systems.external.workspace import prepare
+
+        card = self._known_card
+        parent = Path(self.options.work_folder) if self.options.work_folder else None
+        space = prepare(card, request, repository=self._place.repository, python=self._launch.python, parent=parent)
+        log = space.folder.path / "log.txt"
+        container = f"emo-bench-{secrets.token_hex(6)}"
+        command = [space.argument(item) for item in (*card.command, *self.options.extra_arguments)]
+        variables = {name: space.argument(value) for name, value in card.environment.variables.items()}
+        variables = {**OFFLINE, "TMPDIR": str(space.folder.path / "tmp"), **variables}
+        started = time.time()
+        result = run_limited(
+            self._started(card, command, variables, space.folder.path, space.cwd, container),
+            cwd=space.cwd,
+            environment=clean_environment(variables),
+            log=log,
+            limits=ProcessLimits(seconds=self.options.timeout_s, memory_bytes=self._memory()),
+            on_stop=lambda: self._stop_container(card, container, space.folder.path),
+        )
+        self._keep_log(log, request)
+        self._check(result, log)
+        try:
+            path = find_output(space, card.output, not_before=started)
+        except GenerationError as error:
+            # Some programs print what went wrong and still end with status 0.
+            found = f"{error.found}; {_last_words(log)}"
+            raise GenerationError(error.message, expected=error.expected, found=found, fix=error.fix) from None
+        output = check_output(path, card.output, request, locate_face=self._locate)
+        return GeneratedClip(video=_keeping(output.video, space.folder), audio=request.audio, notes=output.notes)
+
+    def _card(self, context: SystemContext) -> SystemCard:
+        return load_card(find_card(self.options.card, base=context.base))
+
+    def _installation(self, context: SystemContext) -> Installation:
+        card, options = self._card(context), self.options
+        repository = context.base / options.repository if options.repository else default_repository(card.name)
+        return Installation(
+            repository=repository.resolve(),
+            environment=context.base / options.environment if options.environment else None,
+            python=options.python,
+            container_engine=options.container_engine,
+            allow_other_commit=options.allow_other_commit,
+        )
+
+    def _memory(self) -> int | None:
+        return int(self.options.memory_gb * (1 << 30)) if self.options.memory_gb else None
+
+    def _started(
+        self, card: SystemCard, command: list[str], variables: Mapping[str, str], work: Path, cwd: Path, container: str
+    ) -> list[str]:
+        if card.environment.kind != "container" or self.options.python is not None:
+            return [*self._launch.prefix, *command]
+        gpus = ["--gpus", "all"] if card.hardware.cuda else []
+        settings = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
+        repository = str(self._place.repository)
+        return [
+            *(*self._launch.prefix, "run", "--rm", "--name", container, "--network", "none", *gpus, *settings),
+            *("--mount", f"type=bind,source={work},target={work}"),
+            *("--mount", f"type=bind,source={repository},target={repository},readonly"),
+            *("--workdir", str(cwd), card.environment.name, *command),
+        ]
+
+    def _stop_container(self, card: SystemCard, container: str, work: Path) -> None:
+        if card.environment.kind == "container" and self.options.python is None:
+            run_limited(
+                [*self._launch.prefix, "kill", container],
+                cwd=work,
+                environment=clean_environment({}),
+                log=work / "kill.txt",
+                limits=ProcessLimits(seconds=30.0),
+            )
+
+    def _keep_log(self, log: Path, request: GenerationRequest) -> None:
+        if self.options.log_folder is None:
+            return
+        folder = self._base / self.options.log_folder
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(log, folder / f"{request.clip_id}-{request.seed}.txt")
+
+    def _check(self, result: ProcessResult, log: Path) -> None:
+        said = _last_words(log)
+        if result.error:
+            raise GenerationError("the program could not be started", found=result.error)
+        if result.stopped_for is not None:
+            limit = {
+                "time": f"{self.options.timeout_s:g} s",
+                "memory": f"{self.options.memory_gb} GB of memory",
+                "log": "64 MiB of log",
+            }[result.stopped_for]
+            raise LimitError(
+                f"the program was stopped: more than {limit}",
+                found=f"after {result.seconds:.1f} s; {said}",
+                fix="raise 'timeout_s' or 'memory_gb' of this system if that is normal for it",
+            )
+        if result.returncode != 0:
+            raise GenerationError("the program failed", expected="exit status 0", found=f"{result.returncode}; {said}")
+
+
+class ExternalDubbing(External):
+    """The same, for cards that speak over the ground-truth video instead of the portrait."""
+
+    needs_driving: ClassVar[bool] = True
+
+
+def _keeping(video: Video, folder: TemporaryFolder) -> Video:
+    """The same video, which keeps the folder that it is read from alive."""
+
+    def pieces() -> Iterator[FrameArray]:
+        if not folder.path.is_dir():
+            raise GenerationError("the working folder of this clip was deleted while it was read")
+        yield from video.open()
+
+    return Video(video.spec, pieces)
+
+
+def _last_words(log: Path) -> str:
+    tail = log_tail(log)
+    return f"its last words: {tail}" if tail else "it said nothing"
+
+
+def _missing(card: SystemCard, wrong: list[Finding]) -> ConfigError:
+    shown = "; ".join(f"{finding.about}: {finding.found}" for finding in wrong[:4])
+    more = f" (and {len(wrong) - 4} more)" if len(wrong) > 4 else ""
+    return ConfigError(
+        f"{card.title} cannot run on this machine",
+        expected="its repository, weights and environment",
+        found=shown + more,
+        fix=f"emo-bench systems doctor {card.name}",
+    )

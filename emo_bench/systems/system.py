@@ -1,0 +1,186 @@
+"""What a system is: one portrait and one audio in, a video exactly as long as the audio out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel
+
+from emo_bench.config.load import KeyPath, Source, validate
+from emo_bench.config.schema import Frozen, System
+from emo_bench.extract.weights import WeightsFinder
+from emo_bench.media.types import Audio, FrameArray, Video
+from emo_core.hashing import digest_of
+from emo_core.registry import Registry
+
+Partner = Literal["none", "other_clip", "other_identity"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DrivingClip:
+    """A ground-truth clip with its sound."""
+
+    clip_id: str
+    video: Video
+    audio: Audio
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GenerationRequest:
+    """What a system is given.
+
+    Attributes:
+        clip_id: For messages and file lookup only.
+        reference_image: The portrait, ``uint8 RGB [H, W, 3]``.
+        audio: The driving audio, mono 16 kHz.
+        fps: Frame rate of the video to make.
+        n_frames: Its number of frames: the length of the audio.
+        width: Width of the ground truth in pixels; what comes out in another size is resized to it.
+        height: Height of the ground truth in pixels.
+        seed: All randomness of this clip derives from it.
+        face_box: Where the face stays, x0, y0, x1, y1 in pixels, when the data set knows.
+        driving: The ground truth, for systems that declare ``needs_driving`` (anchors and video dubbing).
+        partner: Another clip, for systems that declare a ``partner``.
+    """
+
+    clip_id: str
+    reference_image: FrameArray
+    audio: Audio
+    fps: Fraction
+    n_frames: int
+    width: int
+    height: int
+    seed: int
+    face_box: tuple[float, float, float, float] | None = None
+    driving: DrivingClip | None = None
+    partner: DrivingClip | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GeneratedClip:
+    """What a system returns.
+
+    Attributes:
+        video: Exactly ``n_frames`` frames at the requested rate; read once, piece by piece, so it may be lazy.
+        audio: Its sound; the driving audio unless the system is an anchor that exchanges it.
+        notes: What the reader of the report should know of this clip.
+    """
+
+    video: Video
+    audio: Audio
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemContext:
+    """What a system may use when it is loaded.
+
+    Attributes:
+        device: 'cpu' or 'cuda[:n]'.
+        weights: Finds pinned weight files.
+        base: Folder that relative paths in options are relative to (the suite file's).
+    """
+
+    device: str = "cpu"
+    weights: WeightsFinder = field(default_factory=WeightsFinder)
+    base: Path = field(default_factory=Path)
+
+
+class NoOptions(Frozen):
+    """Options of a kind that has none."""
+
+
+class SystemKind(ABC):
+    """A kind of system; subclasses are registered by lazy name and must import quickly.
+
+    Attributes:
+        options_model: The keys that a suite file may give beside ``name`` and ``kind``.
+        code_version: Raised by one whenever the same options could give other frames.
+        needs_driving: Whether the ground truth is handed over.
+        partner: Which other clip is handed over.
+        anchor: Whether its place in the table is known in advance.
+        uses_seed: Whether other seeds give other frames; a system that ignores it is run once.
+    """
+
+    options_model: ClassVar[type[Frozen]] = NoOptions
+    code_version: ClassVar[int] = 1
+    needs_driving: ClassVar[bool] = False
+    partner: ClassVar[Partner] = "none"
+    anchor: ClassVar[bool] = False
+    uses_seed: ClassVar[bool] = False
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    def dependencies(self, context: SystemContext) -> Mapping[str, Any]:
+        """Plain values beside the options that its frames depend on (digests of weights and files).
+
+        Raises:
+            EmoBenchError: when something it needs is missing; the run then stops before any work.
+        """
+        del context
+        return {}
+
+    def clip_dependencies(self, clip_id: str, context: SystemContext) -> Mapping[str, Any]:
+        """The same for one clip, for example the digest of an already generated video."""
+        del clip_id, context
+        return {}
+
+    def load(self, context: SystemContext) -> None:
+        """Loads networks; called once per worker before the first clip."""
+        del context
+
+    @abstractmethod
+    def generate(self, request: GenerationRequest) -> GeneratedClip:
+        """Makes the video of one clip.
+
+        Raises:
+            ClipError: when this clip cannot be made; others go on.
+        """
+
+
+systems: Registry[type[SystemKind]] = Registry("system kind", entry_point_group="emo_bench.systems")
+for _kind, _target in {
+    "ground_truth": "emo_bench.systems.anchors:GroundTruth",
+    "reencoded": "emo_bench.systems.anchors:Reencoded",
+    "frozen": "emo_bench.systems.anchors:FrozenReference",
+    "shuffled_audio": "emo_bench.systems.anchors:ShuffledAudio",
+    "shifted_audio": "emo_bench.systems.anchors:ShiftedAudio",
+    "other_identity": "emo_bench.systems.anchors:OtherIdentity",
+    "videos": "emo_bench.systems.videos:Videos",
+    "emo": "emo_bench.systems.emo:Emo",
+    "external": "emo_bench.systems.external.system:External",
+    "external_dubbing": "emo_bench.systems.external.system:ExternalDubbing",
+    "wav2lip": "emo_bench.systems.wav2lip:Wav2Lip",
+    "wav2lip_dubbing": "emo_bench.systems.wav2lip:Wav2LipDubbing",
+}.items():
+    systems.add(_kind, _target)
+
+
+def build_system(system: System, *, source: Source | None = None, at: KeyPath = ()) -> SystemKind:
+    """Checks the options of a suite's system and makes it, without loading any network.
+
+    Raises:
+        ConfigError: for an unknown kind or wrong options, with their place in the file.
+    """
+    kind = systems.get(system.kind)
+    place = source or Source(None, "", {}, {})
+    options: BaseModel = validate(kind.options_model, place, at=at, values=system.options)
+    return kind(options)
+
+
+def system_digest(system: System, built: SystemKind, context: SystemContext) -> str:
+    """Identity of a system: kind, version of its code, all options, and what it depends on."""
+    return digest_of(
+        {
+            "kind": system.kind,
+            "code_version": built.code_version,
+            "options": built.options.model_dump(mode="json"),
+            "dependencies": dict(built.dependencies(context)),
+        }
+    )

@@ -1,0 +1,62 @@
+"""Text that is safe where it is shown: in terminals, spreadsheets and Markdown; and numbers with fixed digits."""
+
+from __future__ import annotations
+
+import math
+import re
+
+_SPREADSHEET_COMMANDS = ("=", "+", "-", "@", "\t", "\r")
+_MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
+
+
+def printable(text: str) -> str:
+    r"""Text that cannot move a terminal's cursor or colour: control characters become visible escapes.
+
+    >>> printable("a\x1b[31mb")
+    'a\\x1b[31mb'
+    """
+    return "".join(
+        character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def csv_cell(value: str | float | int | bool | None) -> str | float | int:
+    """A cell that no spreadsheet takes for a formula; numbers stay numbers.
+
+    >>> csv_cell("=cmd()"), csv_cell(-1.5), csv_cell(None), csv_cell("plain")
+    ("'=cmd()", -1.5, '', 'plain')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return value if math.isfinite(value) else ""
+    flat = value.replace("\x00", "")
+    return f"'{flat}" if flat.lstrip(" \n").startswith(_SPREADSHEET_COMMANDS) else flat
+
+
+def escape_markdown(text: str) -> str:
+    r"""Text that Markdown shows as it is, on one line, without mentions or markup.
+
+    >>> print(escape_markdown("a|b <script>"))
+    a\|b &lt;script&gt;
+    """
+    escaped = _MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    for letter, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;")):
+        escaped = escaped.replace(letter, entity)
+    return escaped
+
+
+def format_number(value: float, decimals: int) -> str:
+    """Fixed digits with a true minus sign; never ``-0.00``.
+
+    >>> format_number(-0.001, 2), format_number(-1.5, 1), format_number(float("nan"), 1)
+    ('0.00', '−1.5', 'undefined')
+    """
+    if not math.isfinite(value):
+        return "undefined"
+    text = f"{value:.{decimals}f}"
+    negative = text.startswith("-") and float(text) != 0.0
+    return ("−" if negative else "") + text.removeprefix("-")

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import record_factory
+from record_factory import dataclasses
+
+from emo_bench.compare.markdown import comparison_markdown
+from emo_bench.compare.runs import compare_runs, match_systems
+from emo_bench.report.export import export_run
+from emo_core.errors import ConfigError
+
+
+def test_equal_runs_are_ties_with_difference_zero() -> None:
+    run = record_factory.make_run()
+    comparison = compare_runs(run, run, resamples=200)
+    assert comparison.differences == ()
+    assert {change.verdict for change in comparison.changes} == {"tie"}
+    assert all(change.difference == 0.0 for change in comparison.changes)
+
+
+def test_signs_count_badness_in_every_direction() -> None:
+    a, b = record_factory.make_run(failing=0), record_factory.make_run(worse_by=3.0, noise_seed=1, failing=0)
+    found = {(c.system_b, c.key): c for c in compare_runs(a, b, resamples=200).changes}
+    for key in ("psnr", "lmd", "f-sim", "mean"):
+        assert found["emo-synth", key].verdict == "worse"
+        assert found["emo-synth", key].difference > 0  # type: ignore[operator]
+    back = {(c.system_b, c.key): c for c in compare_runs(b, a, resamples=200).changes}
+    assert back["emo-synth", "psnr"].verdict == "better"
+    assert back["emo-synth", "psnr"].difference == pytest.approx(-found["emo-synth", "psnr"].difference)  # type: ignore[operator]
+
+
+def test_runs_on_other_terms_say_so() -> None:
+    a = record_factory.make_run(n_clips=10)
+    b = record_factory.make_run(n_clips=10, seeds=(0, 1))
+    digests = b.record.digests.model_copy(update={"dataset": "e" * 64})
+    other = dataclasses.replace(b, record=b.record.model_copy(update={"digests": digests}))
+    comparison = compare_runs(a, other, resamples=200)
+    assert len(comparison.differences) == 2
+    assert "⚠ The data sets differ" in comparison_markdown(comparison)
+
+
+def test_systems_are_matched_by_name_or_when_there_is_one_each() -> None:
+    one, other = (record_factory.make_run(n_clips=2, systems=(name,)).record for name in ("old", "new"))
+    two = record_factory.make_run(n_clips=2, systems=("new", "more")).record
+    assert match_systems(one, other) == [("old", "new")]
+    assert match_systems(other, two) == [("new", "new")]
+    assert match_systems(one, two) == []
+
+
+def test_runs_without_anything_in_common_still_print() -> None:
+    a, b = record_factory.make_run(n_clips=2), record_factory.make_run(n_clips=2, systems=("x", "y"))
+    comparison = compare_runs(a, b)
+    assert comparison.only_a == ("emo-synth", "wav2lip-like")
+    assert "No system has a value in both runs." in comparison_markdown(comparison)
+
+
+def test_one_clip_gives_no_verdict_but_a_reason() -> None:
+    run = record_factory.make_run(n_clips=1, failing=0)
+    changes = compare_runs(run, run).changes
+    assert {change.verdict for change in changes} == {"undefined"}
+    assert all(change.reason for change in changes)
+
+
+def test_clips_that_only_one_run_has_are_counted() -> None:
+    a, b = record_factory.make_run(failing=0), record_factory.make_run(failing=3)
+    change = next(
+        c for c in compare_runs(a, b, resamples=200).changes if (c.system_b, c.key) == ("wav2lip-like", "lmd")
+    )
+    assert change.lost == ("clip-00", "clip-01", "clip-02")
+    assert change.n_pairs == 9
+    assert "(3 lost)" in comparison_markdown(compare_runs(a, b, resamples=200))
+
+
+def test_export_writes_the_same_rows_in_every_format(tmp_path: Path) -> None:
+    run = record_factory.make_run(n_clips=2)
+    from_json = json.loads(export_run(run, tmp_path / "a.json").read_text())
+    from_parquet = pq.read_table(export_run(run, tmp_path / "a.parquet")).to_pylist()
+    with export_run(run, tmp_path / "a.csv").open() as stream:
+        from_csv = list(csv.DictReader(stream))
+    assert from_json == from_parquet
+    assert len(from_csv) == len(run.rows)
+    assert float(from_csv[3]["value"] or 0) == (from_json[3]["value"] or 0)
+    assert export_run(run, tmp_path / "v.csv", what="values").read_text().startswith("system,anchor,protocol")
+
+
+def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="xlsx"):
+        export_run(record_factory.make_run(n_clips=1), tmp_path / "a.xlsx")

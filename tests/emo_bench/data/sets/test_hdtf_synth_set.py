@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emo_bench.data.manifest import read_manifest
+from emo_bench.data.sets.hdtf_synth import clip_content, make_clip, make_hdtf_synth
+from emo_core.errors import DataError
+from hdtf_synth import make
+from hdtf_synth.identity import identity_from_seed
+from hdtf_synth.plan import clips_of
+from hdtf_synth.recordings import recording
+from hdtf_synth.render import render_frame
+from hdtf_synth.state import FrameState
+
+HASHES = json.loads((Path(__file__).parent / "hashes.json").read_text(encoding="utf-8"))
+
+PROBE = Path(__file__).parent / "frames_probe.py"
+BASELINE_ONLY = (
+    "AVX512_SPR AVX512_ICL AVX512_CLX AVX512_CNL AVX512_SKX AVX512F AVX512CD X86_V4 X86_V3 AVX2 FMA3 AVX F16C"
+)
+
+
+def _clip_hashes(target: Path, numbers: tuple[int, ...]) -> dict[str, dict[str, str]]:
+    plans = clips_of("mini")
+    return {plans[n].id: make_clip(target, plans[n], 128).sha256 for n in numbers}
+
+
+def test_clips_have_the_committed_bytes(tmp_path: Path) -> None:
+    made = _clip_hashes(tmp_path, (2,))
+    assert made == {name: HASHES["clips"][name] for name in made}
+
+
+def _probe(disabled: str) -> list[str]:
+    environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": disabled, "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run([sys.executable, str(PROBE)], env=environment, capture_output=True, text=True, check=True)
+    hashes: list[str] = json.loads(done.stdout)
+    return hashes
+
+
+def test_pixels_do_not_depend_on_simd() -> None:
+    assert _probe(BASELINE_ONLY) == HASHES["frames"]
+
+
+@pytest.mark.slow
+def test_pixels_are_the_committed_ones() -> None:
+    assert _probe("") == HASHES["frames"]
+
+
+def test_interrupted_work_is_resumed_and_damage_is_repaired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans = clips_of("mini")[:3]
+    monkeypatch.setattr(make, "clips_of", lambda _: plans)
+    make_clip(tmp_path, plans[0], 32)
+    make_clip(tmp_path, plans[1], 32)
+    (tmp_path / "clips" / f"{plans[1].id}.avi").write_bytes(b"half")
+    (tmp_path / "clips" / ".mini-002.1-00.tmp.avi").write_bytes(b"left over")
+    seen: list[tuple[int, int]] = []
+    report = make_hdtf_synth(tmp_path, slice="mini", size=32, workers=1, progress=lambda i, n, _: seen.append((i, n)))
+    assert (report.made, report.kept) == (2, 1)
+    assert seen[-1] == (3, 3)
+    again = make_hdtf_synth(tmp_path, slice="mini", size=32, workers=1)
+    assert (again.made, again.kept) == (0, 3)
+    manifest = read_manifest(report.manifest)
+    assert [entry.id for entry in manifest.entries] == [plan.id for plan in plans]
+    for entry in manifest.entries:
+        for kind, path in (("video", entry.video), ("truth", entry.truth)):
+            assert path is not None
+            data = manifest.path(path).read_bytes()
+            assert hashlib.sha256(data).hexdigest() == entry.sha256[kind]
+        assert entry.meta["synthetic"] is True
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "manifest.jsonl", "truth"]
+
+
+def test_truth_files_are_safetensors(tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors")
+    plan = clips_of("mini")[3]
+    entry = make_clip(tmp_path, plan, 32)
+    with safetensors.safe_open(tmp_path / str(entry.truth), framework="np") as file:
+        assert file.get_tensor("landmarks68").shape == (50, 68, 2)
+        assert json.loads(file.metadata()["expression_names"])[0] == "jaw_open"
+        assert len(json.loads(file.metadata()["phonemes"])) == len(recording("mini", 3).phonemes)
+        assert entry.face_box is not None
+        assert float(file.get_tensor("box")[:, 0].min()) == entry.face_box[0]
+
+
+def test_offsets_shift_the_sound_and_nothing_else() -> None:
+    plan = next(plan for plan in clips_of("offsets") if plan.offset == 3)
+    content = clip_content(plan, size=32)
+    spoken = recording("offsets", plan.number).samples
+    assert np.array_equal(content.samples[3 * 640 :], spoken[: -3 * 640])
+    assert not content.samples[: 3 * 640].any()
+
+
+def test_the_reference_frame_shows_open_eyes_and_a_quiet_mouth() -> None:
+    content = clip_content(clips_of("mini")[0], size=32)
+    frame = make.reference_frame(content)
+    assert content.truth["blink"][frame].max() < 0.4
+    assert content.truth["mouth_opening"][frame] < 0.1
+
+
+def test_identities_repeat_and_differ() -> None:
+    assert identity_from_seed(5) == identity_from_seed(5)
+    assert len({identity_from_seed(i) for i in range(200)}) == 200
+    one = render_frame(identity_from_seed(20), FrameState(), size=64)
+    other = render_frame(identity_from_seed(25), FrameState(), size=64)
+    assert one.shape == (64, 64, 3)
+    assert np.abs(one.astype(int) - other).mean() > 5
+
+
+def test_the_mouth_and_the_eyes_change_the_picture_where_they_are() -> None:
+    who = identity_from_seed(14)
+    rest = render_frame(who, FrameState(), size=128).astype(int)
+    mouth = np.abs(render_frame(who, FrameState(jaw_open=0.8), size=128) - rest).sum(axis=2)
+    eyes = np.abs(render_frame(who, FrameState(blink_left=1.0, blink_right=1.0), size=128) - rest).sum(axis=2)
+    rows = np.arange(128)
+    assert (mouth.sum(axis=1) * rows).sum() / mouth.sum() > 72
+    assert (eyes.sum(axis=1) * rows).sum() / eyes.sum() < 68
+
+
+@pytest.mark.parametrize(
+    "options", [{"slice": "everything"}, {"slice": "mini", "size": 30}, {"slice": "mini", "size": 4096}]
+)
+def test_wrong_requests_are_refused(tmp_path: Path, options: dict[str, object]) -> None:
+    with pytest.raises(DataError, match=r"slice|size"):
+        make_hdtf_synth(tmp_path, **options)  # type: ignore[arg-type]
+
+
+def test_a_full_disk_is_named_before_work_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(DataError, match="not enough disk space"):
+        make_hdtf_synth(tmp_path, slice="mini")
+    assert not (tmp_path / "clips").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_committed_mini_slice(tmp_path: Path) -> None:
+    report = make_hdtf_synth(tmp_path, slice="mini", workers=2)
+    made = {entry.id: entry.sha256 for entry in read_manifest(report.manifest).entries}
+    assert made == HASHES["clips"]

@@ -1,0 +1,107 @@
+"""A training file trains on a manifest, keeps a log, continues, and writes weights that the system loads."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emo_bench.config.load import read_yaml, validate
+from emo_bench.data.manifest import ManifestEntry, write_manifest
+from emo_bench.media.lossless import write_clip
+from emo_bench.media.types import Audio, video_from_array
+from emo_bench.train.wav2lip import Wav2LipTraining, train_wav2lip
+from emo_core.errors import ConfigError, DataError
+from emo_core.hashing import sha256_file
+
+ROOT = Path(__file__).resolve().parents[3]
+FPS = Fraction(25)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from safetensors.numpy import save_file
+
+    root = tmp_path_factory.mktemp("data")
+    entries = []
+    for number, split in enumerate(["train", "train", "validation"]):
+        random = np.random.default_rng(number)
+        opening = np.repeat(random.random(4), 4)[:14].astype(np.float32)
+        frames = np.full((14, 64, 64, 3), 150, dtype=np.uint8)
+        for index, value in enumerate(opening):
+            frames[index, 44 : 45 + int(10 * value), 24:40] = (120, 10, 20)
+        samples = (np.repeat(opening, 640) * random.uniform(-0.5, 0.5, 14 * 640)).astype(np.float32)
+        video = root / f"c{number}.mkv"
+        write_clip(video, video_from_array(frames, fps=FPS), Audio(samples, 16000), fps=FPS)
+        save_file({"mouth_opening": opening}, root / f"c{number}.safetensors")
+        entries.append(
+            ManifestEntry(
+                id=f"c{number}",
+                video=video.name,
+                truth=f"c{number}.safetensors",
+                identity=f"person {number}",
+                split=split,
+                face_box=(14.0, 14.0, 50.0, 60.0),
+                sha256={"video": sha256_file(video), "truth": sha256_file(root / f"c{number}.safetensors")},
+            )
+        )
+    write_manifest(root / "manifest.jsonl", entries)
+    return root
+
+
+def plan(data: Path, folder: Path, **changes: object) -> Path:
+    path = folder / "plan.yaml"
+    stage = {"steps": 3, "batch_size": 2, "window_frames": 1}
+    values = {
+        "manifest": str(data / "manifest.jsonl"),
+        "network": {"width": 0.05, "image_size": 48, "window_start": -2},
+        "generator": stage,
+        "measure": {"every": 2, "clips": 1, "reader_steps": 3},
+        "output": str(folder / "out"),
+        **changes,
+    }
+    path.write_text(json.dumps(values), encoding="utf-8")
+    return path
+
+
+def test_training_writes_weights_and_a_log_and_continues(data: Path, tmp_path: Path) -> None:
+    from emo_models.baselines.wav2lip.checkpoints import load_generator
+
+    said: list[str] = []
+    report = train_wav2lip(plan(data, tmp_path), say=said.append)
+    assert report.steps == 3
+    generator = load_generator(report.weights)
+    assert generator.config.window_start == -2
+    rows = [json.loads(line) for line in report.log.read_text(encoding="utf-8").splitlines()]
+    assert [row["step"] for row in rows if row["kind"] == "measure"] == [2]
+    assert {"correlation", "shuffled", "lower_l1"} <= set(rows[0])
+    assert "2 training clips" in said[0]
+    before = report.weights.read_bytes()
+    again = train_wav2lip(plan(data, tmp_path))  # finished already: the same weights, no further step
+    assert again.steps == 3
+    assert again.weights.read_bytes() == before
+
+
+def test_an_expert_is_trained_when_asked_for(data: Path, tmp_path: Path) -> None:
+    stage = {"steps": 1, "batch_size": 1, "sync_weight": 0.03}
+    path = plan(data, tmp_path, generator=stage, expert={"steps": 1, "batch_size": 2}, measure=None)
+    assert train_wav2lip(path).steps == 1
+    assert (tmp_path / "out/expert.pt").is_file()
+    (tmp_path / "b").mkdir()
+    with pytest.raises(ConfigError, match="expert"):
+        train_wav2lip(plan(data, tmp_path / "b", generator=stage, measure=None))
+
+
+def test_mistakes_are_named(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no clips of split 'other'"):
+        train_wav2lip(plan(data, tmp_path, train_split="other"))
+    with pytest.raises(ConfigError, match="image_size"):
+        train_wav2lip(plan(data, tmp_path, network={"image_size": 64}))
+
+
+def test_the_shipped_training_file_is_sound() -> None:
+    read = validate(Wav2LipTraining, read_yaml(ROOT / "configs/train/wav2lip_synth.yaml"))
+    assert read.network.width < 1
