@@ -201,15 +201,15 @@ def _rows(clips, entries, systems, seeds, failing, rng, worse_by) -> tuple[ClipR
                             number = float(abs(number))
                         rows.append(
                             ClipRow(
-                                system.name,
-                                clip.id,
-                                clip.identity,
-                                seed,
-                                protocol.name,
-                                value.key,
-                                number,
-                                status,
-                                reason,
+                                system=system.name,
+                                clip=clip.id,
+                                identity=clip.identity,
+                                seed=seed,
+                                protocol=protocol.name,
+                                key=value.key,
+                                value=number,
+                                status=status,
+                                reason=reason,
                             )
                         )
     return tuple(rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import io
 import json
 import types
 import typing
@@ -14,10 +13,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from emo_bench.config.yaml_text import MAX_BYTES, KeyPath, plain_values
 from emo_core.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
-KeyPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -67,63 +66,24 @@ def read_yaml(path: Path) -> Source:
         ConfigError: when the file is missing, is no YAML, repeats a key, or is not a mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)  # never the whole of what may have no end
+        text = data.decode("utf-8")
     except FileNotFoundError:
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.y*ml")], n=1)
         fix = f"did you mean {path.parent / near[0]}?" if near else "check the path"
         raise ConfigError(f"no such file: {path}", expected="a YAML file", fix=fix) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {path}", expected="a text file in UTF-8", found=str(error)) from None
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"{path}: too large", expected=f"at most {MAX_BYTES} bytes", found="more")
     return parse_yaml(text, path=path)
 
 
 def parse_yaml(text: str, *, path: Path | None = None) -> Source:
     """Parses YAML 1.2 text; see ``read_yaml``."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.constructor import DuplicateKeyError
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        document = YAML(typ="rt", pure=True).load(io.StringIO(text))
-    except DuplicateKeyError as error:
-        line = error.problem_mark.line + 1
-        raise ConfigError(f"{path}:{line}: a key is given twice", expected="each key once") from None
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else f"{path}"
-        raise ConfigError(f"{where}: not valid YAML", found=str(getattr(error, "problem", error))) from None
-    if not isinstance(document, Mapping):
-        raise ConfigError(f"{path}: empty or not a mapping", expected="keys and values at the top level")
-    lines: dict[KeyPath, int] = {}
-    try:
-        values = _plain(document, (), lines)
-    except RecursionError:
-        raise ConfigError(f"{path}: nested too deeply", expected="no alias that contains itself") from None
+    values, lines = plain_values(text, name=str(path or "configuration"))
     return Source(path, text, values, lines)
-
-
-def _plain(node: Any, at: KeyPath, lines: dict[KeyPath, int]) -> Any:
-    if isinstance(node, Mapping):
-        result = {}
-        for key, item in node.items():
-            place = (*at, str(key))
-            if key in (node.lc.data or ()):  # type: ignore[attr-defined]  # keys that came through '<<' have no line
-                lines[place] = node.lc.key(key)[0] + 1  # type: ignore[attr-defined]
-            result[str(key)] = _plain(item, place, lines)
-        return result
-    if isinstance(node, Sequence) and not isinstance(node, str):
-        items = []
-        for index, item in enumerate(node):
-            place = (*at, index)
-            lines[place] = node.lc.item(index)[0] + 1  # type: ignore[attr-defined]
-            items.append(_plain(item, place, lines))
-        return items
-    if isinstance(node, bool) or node is None:
-        return node
-    for kind in (int, float, str):
-        if isinstance(node, kind):
-            return kind(node)
-    return str(node)  # dates and other exotic scalars are text
 
 
 def apply_overrides(source: Source, overrides: Sequence[str]) -> Source:

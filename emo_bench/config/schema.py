@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,23 @@ class Frozen(BaseModel):
     """Base of all configuration: immutable, no unknown keys, no silent conversions, no infinite numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+_RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}|/[0-9]{1,9})?")
+
+
+def rate_from_text(text: str) -> Fraction:
+    """Frames per second from text that anyone may have written: an integer, a fraction or a decimal number.
+
+    Raises:
+        ValueError: for anything else; an exponent could ask for a number with a billion digits.
+
+    >>> rate_from_text("30000/1001")
+    Fraction(30000, 1001)
+    """
+    if _RATE.fullmatch(text) is None or Fraction(text.partition("/")[2] or "1") == 0:
+        raise ValueError("expected an integer or a fraction such as '25' or '30000/1001'")
+    return Fraction(text)
 
 
 class ManifestDataset(Frozen):
@@ -61,10 +79,7 @@ class Media(Frozen):
     @field_validator("fps")
     @classmethod
     def _is_a_rate(cls, value: str) -> str:
-        try:
-            rate = Fraction(value)
-        except (ValueError, ZeroDivisionError):
-            raise ValueError("expected an integer or a fraction such as '25' or '30000/1001'") from None
+        rate = rate_from_text(value)
         if not 1 <= rate <= 120:
             raise ValueError("expected between 1 and 120 frames per second")
         return value
