@@ -11,8 +11,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel
 
-from emo_bench.config.load import KeyPath, Source, validate
+from emo_bench.config.load import Source, validate
 from emo_bench.config.schema import Frozen, System
+from emo_bench.config.yaml_text import KeyPath
 from emo_bench.extract.weights import WeightsFinder
 from emo_bench.media.types import Audio, FrameArray, Video
 from emo_core.hashing import digest_of
