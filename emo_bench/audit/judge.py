@@ -16,7 +16,7 @@ from emo_bench.config.schema import Statistics
 from emo_bench.engine.units import GROUND_TRUTH
 from emo_bench.record.schema import IntervalEntry
 from emo_bench.scoring.anchor_checks import why_blind
-from emo_bench.scoring.comparisons import Scores, badness
+from emo_bench.scoring.comparisons import Scores, cost_by_clip
 from emo_bench.scoring.values import Samples, as_entry
 from emo_core.rng import numpy_generator
 
@@ -214,7 +214,7 @@ def clip_evidence(spec: ProtocolSpec, value: ValueSpec, scores: Scores, reasons:
     from emo_metrics.statistics.bootstrap import cluster_bootstrap
 
     def worse_by(first: str, second: str, level: float) -> Difference:
-        a, b = badness(scores, first), badness(scores, second)
+        a, b = cost_by_clip(scores, first), cost_by_clip(scores, second)
         shared = sorted(set(a) & set(b))
         if not shared:
             raise Unscored("too_few", "no clip has a number at both levels")
@@ -232,7 +232,7 @@ def clip_evidence(spec: ProtocolSpec, value: ValueSpec, scores: Scores, reasons:
         return (float(np.mean(numbers)) if numbers else None), len(numbers)
 
     def missing(system: str) -> str:
-        return "" if badness(scores, system) else reasons.get(system, "no clip has a number")
+        return "" if cost_by_clip(scores, system) else reasons.get(system, "no clip has a number")
 
     nothing = baseline_of(spec, value)
     return Evidence(spec=spec, value=value, nothing=nothing, shown=shown, worse_by=worse_by, missing=missing)

@@ -71,7 +71,7 @@ class Finding(RecordModel):
         default=None, description="The mildest level from which on every level is told from nothing"
     )
     reacts: bool = Field(default=False, description="Whether any level is told from nothing, declared blind or not")
-    order: float | None = Field(default=None, description="Spearman's rank correlation of level and badness")
+    order: float | None = Field(default=None, description="Spearman's rank correlation of level and cost")
     nothing: Baseline = Field(description="What 'nothing' is for this protocol")
     steps: tuple[Step, ...] = ()
     reversals: tuple[Reversal, ...] = ()

@@ -49,7 +49,7 @@ def join_runs(runs: Sequence[RunData]) -> tuple[Block, ...]:
     groups: list[list[tuple[str, RunData]]] = []
     why: list[str] = []
     for label, run in zip(run_labels(runs), runs, strict=True):
-        reasons = [obstacle(group[0][1].record, run.record) for group in groups]
+        reasons = [incompatibility(group[0][1].record, run.record) for group in groups]
         place = next((index for index, reason in enumerate(reasons) if not reason), None)
         if place is None:
             groups.append([(label, run)])
@@ -72,7 +72,7 @@ def run_labels(runs: Sequence[RunData]) -> list[str]:
     return [name if counts[name] == 1 else f"{name} #{index}" for index, name in enumerate(names, start=1)]
 
 
-def obstacle(a: RunRecord, b: RunRecord) -> str:
+def incompatibility(a: RunRecord, b: RunRecord) -> str:
     """Why two runs cannot share a table, in a sentence; empty when they can."""
     if a.digests.dataset != b.digests.dataset:
         return (

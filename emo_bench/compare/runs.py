@@ -19,7 +19,7 @@ Verdict = Literal["better", "worse", "tie", "undefined"]
 class Change:
     """How one value of one system changed from run A to run B.
 
-    All of ``difference``, ``low``, ``high`` and ``detectable`` are in the unit of the value and count badness: positive
+    All of ``difference``, ``low``, ``high`` and ``detectable`` are in the unit of the value and count cost: positive
     is worse, whatever the value's direction. For ``closer_to_gt`` it is the change of the distance to the ground truth
     of the same clip.
 
@@ -224,7 +224,7 @@ def measure_change(
     )
     if column.protocol.granularity == "set":
         return _of_sets(blank, entries, detectable_alpha=detectable_alpha)
-    first, second = badness(a, names[0], column), badness(b, names[1], column)
+    first, second = cost_by_clip(a, names[0], column), cost_by_clip(b, names[1], column)
     identities = {**a.identities, **b.identities}
     return _of_clips(blank, first, second, identities, resamples=resamples, detectable_alpha=detectable_alpha)
 
@@ -239,7 +239,7 @@ def _number(entry: ValueEntry | None) -> float | None:
     return entry.value if known and entry is not None else None
 
 
-def badness(run: RunData, system: str, column: Column) -> dict[str, float]:
+def cost_by_clip(run: RunData, system: str, column: Column) -> dict[str, float]:
     """Clip id -> number that is lower for the better clip, mean over seeds; clips without a full value are absent."""
     protocol, key = column.protocol.name, column.value.key
     values = run.clip_means(system, protocol, key)

@@ -42,15 +42,17 @@ def read_record(path: Path) -> RunRecord:
             expected=f"a run folder with {RECORD_FILE}",
             fix="give the folder that `emo-bench run` wrote, usually runs/<name>",
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"cannot read {path}", expected="JSON in UTF-8", found=str(error)) from None
+    except OSError as error:
+        raise RecordError(f"cannot read {path}", expected="a readable file", found=str(error)) from None
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{path} is damaged", expected="JSON in UTF-8", found=str(error)) from None
     try:
         version = json.loads(text).get("schema_version", "none")
     except (ValueError, AttributeError) as error:
-        raise RecordError(f"{path} is not a run record", expected="a JSON object", found=str(error)) from None
+        raise RecordError(f"{path} is damaged or no run record", expected="a JSON object", found=str(error)) from None
     if version != SCHEMA_VERSION:
         newer = isinstance(version, int) and version > SCHEMA_VERSION
-        fix = "update emo-bench" if newer else "score the run again"
+        fix = "update emo-bench" if newer else "run the suite again; what is finished is reused"
         raise RecordError(
             f"{path} has another version of the record", expected=str(SCHEMA_VERSION), found=str(version), fix=fix
         )

@@ -28,7 +28,7 @@ TEXT_WIDTH = 7.0
 
 
 @dataclass(frozen=True)
-class Look:
+class SystemStyle:
     """How a system is drawn everywhere."""
 
     name: str
@@ -59,10 +59,10 @@ class NamedFigure:
     photo: bool = False
 
 
-def looks_of(record: RunRecord) -> tuple[Look, ...]:
+def system_styles(record: RunRecord) -> tuple[SystemStyle, ...]:
     """The systems in table order with their colours and marks."""
     anchors = tested = 0
-    looks = []
+    styles = []
     for system in ordered_systems(record):
         truth = system.kind == "ground_truth"
         if system.anchor:
@@ -73,8 +73,8 @@ def looks_of(record: RunRecord) -> tuple[Look, ...]:
             colour, marker = PALETTE[tested % len(PALETTE)], MARKERS[tested % len(MARKERS)]
             dash = DASHES[tested // len(PALETTE) % len(DASHES)]
             tested += 1
-        looks.append(Look(system.name, short_name(system), colour, marker, dash, system.anchor, truth))
-    return tuple(looks)
+        styles.append(SystemStyle(system.name, short_name(system), colour, marker, dash, system.anchor, truth))
+    return tuple(styles)
 
 
 def short_name(system: SystemEntry) -> str:
@@ -129,17 +129,17 @@ def figure_bytes(figure: Any, kind: FigureKind, *, dpi: int = 200) -> bytes:
     return stream.getvalue()
 
 
-def legend_below(figure: Any, looks: Sequence[Look], *, lines: bool = False) -> None:
+def legend_below(figure: Any, styles: Sequence[SystemStyle], *, lines: bool = False) -> None:
     """One legend for all panels, under them."""
     from matplotlib.lines import Line2D
 
     handles = [
         Line2D(
-            [], [], color=look.colour, marker="" if lines else look.marker, linestyle=look.dash if lines else "none",
+            [], [], color=style.colour, marker="" if lines else style.marker, linestyle=style.dash if lines else "none",
             linewidth=1.6, markersize=4,
         )
-        for look in looks
+        for style in styles
     ]  # fmt: skip
     if handles:
         columns = min(len(handles), max(2, int(figure.get_figwidth() / 1.4)))
-        figure.legend(handles, [look.label for look in looks], loc="outside lower center", ncols=columns)
+        figure.legend(handles, [style.label for style in styles], loc="outside lower center", ncols=columns)

@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo_bench.record.run_data import RunData, Series
-from emo_bench.report.figure_style import TEXT_WIDTH, Look, NamedFigure, legend_below, looks_of, new_figure, short_label
+from emo_bench.report.figure_style import (
+    TEXT_WIDTH,
+    NamedFigure,
+    SystemStyle,
+    legend_below,
+    new_figure,
+    short_label,
+    system_styles,
+)
 
 TRACE_LABELS = {
     "mouth_opening": "mouth opening",
@@ -36,28 +44,28 @@ def lag_curves(run: RunData) -> NamedFigure | None:
     if not any(series.name == MOUTH_LOUDNESS for series in curves):
         curves += mouth_and_loudness(run)
     kinds = sorted({series.name for series in curves})[:LAG_PANELS]
-    looks = [look for look in looks_of(run.record) if any(series.system == look.name for series in curves)]
-    if not kinds or not looks:
+    styles = [style for style in system_styles(run.record) if any(series.system == style.name for series in curves)]
+    if not kinds or not styles:
         return None
     figure, axes = new_figure(TEXT_WIDTH if len(kinds) > 1 else 4.6, 2.7, 1, len(kinds))
     for axis, kind in zip(axes, kinds, strict=True):
-        for look in looks:
-            mean = mean_curve([s.values for s in curves if (s.name, s.system) == (kind, look.name)])
+        for style in styles:
+            mean = mean_curve([s.values for s in curves if (s.name, s.system) == (kind, style.name)])
             if mean is None:
                 continue
             lags = np.arange(len(mean)) - (len(mean) - 1) / 2
             axis.plot(
-                lags, mean, color=look.colour, linestyle=look.dash, linewidth=1.6 if not look.anchor else 1.0,
-                zorder=3 if not look.anchor else 2,
+                lags, mean, color=style.colour, linestyle=style.dash, linewidth=1.6 if not style.anchor else 1.0,
+                zorder=3 if not style.anchor else 2,
             )  # fmt: skip
             peak = int(np.nanargmax(mean))
-            axis.plot(lags[peak], mean[peak], marker="o", color=look.colour, markersize=3, zorder=4)
+            axis.plot(lags[peak], mean[peak], marker="o", color=style.colour, markersize=3, zorder=4)
         axis.axvline(0, color="#8a8d95", linewidth=0.6, linestyle=(0, (3, 2)))
         axis.set_title(LAG_TITLES.get(kind, kind.removeprefix("lag:")))
         axis.set_xlabel("← sound late    offset (frames)    sound early →")
         axis.grid()
     axes[0].set_ylabel("agreement")
-    legend_below(figure, looks, lines=True)
+    legend_below(figure, styles, lines=True)
     caption = (
         "Lip sync: agreement of mouth and sound over the frames by which the mouth comes after the sound, mean over "
         "clips; a dot marks the peak. In sync means a peak at zero; a peak at the right means that the sound is early, "
@@ -108,7 +116,7 @@ def traces(run: RunData) -> NamedFigure | None:
     if not by_clip:
         return None
     clip = min(by_clip)
-    looks = _shown_looks(run)
+    styles = _shown_styles(run)
     names = [name for name in ("mouth_opening", "yaw", "pitch") if any(s.name == name for s in by_clip[clip])]
     if not names:
         return None
@@ -121,24 +129,26 @@ def traces(run: RunData) -> NamedFigure | None:
     elif sound is not None:
         _loudness(axes[0], sound)
     for axis, name in zip(axes[place:], names, strict=True):
-        for look in looks:
-            found = next((s for s in by_clip[clip] if (s.name, s.system) == (name, look.name)), None)
+        for style in styles:
+            found = next((s for s in by_clip[clip] if (s.name, s.system) == (name, style.name)), None)
             if found is not None:
-                axis.plot(_times(found), found.values, color=look.colour, linewidth=1.5 if look.truth else 1.2,
-                          linestyle=look.dash if look.anchor else "-", zorder=3 if not look.truth else 2)  # fmt: skip
+                axis.plot(
+                    _times(found), found.values, color=style.colour, linewidth=1.5 if style.truth else 1.2,
+                    linestyle=style.dash if style.anchor else "-", zorder=3 if not style.truth else 2,
+                )  # fmt: skip
         axis.set_ylabel(TRACE_LABELS[name])
         axis.grid()
     axes[-1].set_xlabel("time (s)")
     figure.align_ylabels(axes)
-    legend_below(figure, looks, lines=True)
+    legend_below(figure, styles, lines=True)
     under = "under the sound of the real clip" if place else "over time"
     return NamedFigure("traces", f"Mouth and head {under}, clip {short_label(clip)}.", figure)
 
 
-def _shown_looks(run: RunData) -> list[Look]:
+def _shown_styles(run: RunData) -> list[SystemStyle]:
     """Ground truth, frozen-like anchors left out, and up to five systems."""
-    looks = looks_of(run.record)
-    return [look for look in looks if look.truth] + [look for look in looks if not look.anchor][:5]
+    styles = system_styles(run.record)
+    return [style for style in styles if style.truth] + [style for style in styles if not style.anchor][:5]
 
 
 def _sound(run: RunData, series: Sequence[Series]) -> Series | None:

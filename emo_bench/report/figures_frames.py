@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from emo_bench.record.run_data import RunData
-from emo_bench.report.figure_style import Look, NamedFigure, looks_of, short_label
+from emo_bench.report.figure_style import NamedFigure, SystemStyle, short_label, system_styles
 from emo_bench.report.frame_pictures import Line, Picture, evenly, mosaic, shots, with_box
 from emo_bench.report.speed import step_groups
 
@@ -28,16 +28,18 @@ def method_grid(run: RunData) -> NamedFigure | None:
         return None
     clip = max(by_clip, key=lambda name: len(by_clip[name]))
     paths = by_clip[clip]
-    looks = [look for look in looks_of(run.record) if look.name in paths]
+    systems = [system for system in system_styles(run.record) if system.name in paths]
     rows = [
-        (look, found) for look in _first(looks, GRID_SYSTEMS) if (found := shots(paths[look.name], evenly(GRID_TIMES)))
+        (system, found)
+        for system in _first(systems, GRID_SYSTEMS)
+        if (found := shots(paths[system.name], evenly(GRID_TIMES)))
     ]
     if not rows:
         return None
     times = max((found for _, found in rows), key=len)
     lines = [
-        Line(look.label, [shot.picture for shot in found] + [None] * (len(times) - len(found)), look.anchor)
-        for look, found in rows
+        Line(system.label, [shot.picture for shot in found] + [None] * (len(times) - len(found)), system.anchor)
+        for system, found in rows
     ]
     figure = mosaic(lines, [f"{shot.seconds:.2f} s" for shot in times])
     caption = f"All systems at the same times of clip {short_label(clip)} (frames of the watchable copies)."
@@ -54,32 +56,32 @@ def style_grid(run: RunData) -> NamedFigure | None:
     if len(styles) < 2:
         return None
     chosen = dict(sorted(styles.items())[:GRID_STYLES])
-    looks = looks_of(run.record)
-    tested = [look for look in looks if not look.anchor and _is_shown(look, by_clip, chosen.values())]
+    systems = system_styles(run.record)
+    tested = [system for system in systems if not system.anchor and _is_shown(system, by_clip, chosen.values())]
     if len(tested) == 1:
         return _styles_by_time(tested[0], chosen, by_clip)
-    shown = tested or [look for look in looks if look.anchor and not look.truth]
-    across = [look for look in looks if look.truth] + shown
-    across = [look for look in across if _is_shown(look, by_clip, chosen.values())][:GRID_TIMES]
+    shown = tested or [system for system in systems if system.anchor and not system.truth]
+    across = [system for system in systems if system.truth] + shown
+    across = [system for system in across if _is_shown(system, by_clip, chosen.values())][:GRID_TIMES]
     lines = []
     for style, clip in chosen.items():
         place = telling_frame(run, clip)
-        pictures = [_one(by_clip[clip], look.name, place) for look in across]
+        pictures = [_one(by_clip[clip], system.name, place) for system in across]
         if any(picture is not None for picture in pictures):
             lines.append(Line(short_label(style), pictures))
     if not lines:
         return None
-    figure = mosaic(lines, [short_label(look.label, 15) for look in across])
+    figure = mosaic(lines, [short_label(system.label, 15) for system in across])
     caption = f"Kinds of portraits: one clip of each, {_moment(run)}."
     return NamedFigure("styles", caption, figure, photo=True)
 
 
 def _styles_by_time(
-    look: Look, chosen: Mapping[str, str], by_clip: Mapping[str, Mapping[str, Path]]
+    system: SystemStyle, chosen: Mapping[str, str], by_clip: Mapping[str, Mapping[str, Path]]
 ) -> NamedFigure | None:
     rows = []
     for style, clip in chosen.items():
-        path = by_clip[clip].get(look.name)
+        path = by_clip[clip].get(system.name)
         found = shots(path, evenly(GRID_TIMES)) if path is not None else []
         if found:
             rows.append((style, found))
@@ -91,7 +93,7 @@ def _styles_by_time(
         for style, found in rows
     ]
     heads = [f"{100 * i / max(1, len(times) - 1):.0f} %" for i in range(len(times))]
-    caption = f"Kinds of portraits: one clip of each by {look.label}, from its first to its last frame."
+    caption = f"Kinds of portraits: one clip of each by {system.label}, from its first to its last frame."
     return NamedFigure("styles", caption, mosaic(lines, heads), photo=True)
 
 
@@ -99,18 +101,18 @@ def face_regions(run: RunData) -> NamedFigure | None:
     """Where the face stays during the real clip, drawn on frames of all systems (EMO, Figure 7)."""
     by_clip = _previews(run)
     boxes = {facts.clip: facts.face_box for facts in run.facts if facts.face_box is not None and facts.clip in by_clip}
-    looks = looks_of(run.record)
-    truths = [look for look in looks if look.truth]
-    down = truths + [look for look in looks if not look.anchor][:REGION_SYSTEMS]
-    clips = [clip for clip in boxes if any(look.name in by_clip[clip] for look in down)][:REGION_CLIPS]
+    systems = system_styles(run.record)
+    truths = [system for system in systems if system.truth]
+    down = truths + [system for system in systems if not system.anchor][:REGION_SYSTEMS]
+    clips = [clip for clip in boxes if any(system.name in by_clip[clip] for system in down)][:REGION_CLIPS]
     lines = []
-    for look in down:
+    for system in down:
         pictures: list[Picture | None] = []
         for clip in clips:
-            picture, box = _one(by_clip[clip], look.name, telling_frame(run, clip)), boxes[clip]
+            picture, box = _one(by_clip[clip], system.name, telling_frame(run, clip)), boxes[clip]
             pictures.append(with_box(picture, box, BOX_COLOUR) if picture is not None else None)
         if any(picture is not None for picture in pictures):
-            lines.append(Line(look.label, pictures, look.anchor))
+            lines.append(Line(system.label, pictures, system.anchor))
     if not lines:
         return None
     figure = mosaic(lines, [short_label(clip, 13) for clip in clips])
@@ -169,14 +171,14 @@ def _previews(run: RunData) -> dict[str, dict[str, Path]]:
     return found
 
 
-def _is_shown(look: Look, by_clip: Mapping[str, Mapping[str, Path]], clips: Iterable[str]) -> bool:
-    return any(look.name in by_clip[clip] for clip in clips)
+def _is_shown(system: SystemStyle, by_clip: Mapping[str, Mapping[str, Path]], clips: Iterable[str]) -> bool:
+    return any(system.name in by_clip[clip] for clip in clips)
 
 
-def _first(looks: Sequence[Look], count: int) -> list[Look]:
+def _first(systems: Sequence[SystemStyle], count: int) -> list[SystemStyle]:
     """So many systems in table order; those under test are never crowded out by anchors."""
-    kept = sorted(looks, key=lambda look: (look.anchor, not look.truth))[:count]
-    return [look for look in looks if look in kept]
+    kept = sorted(systems, key=lambda system: (system.anchor, not system.truth))[:count]
+    return [system for system in systems if system in kept]
 
 
 def _one(paths: Mapping[str, Path], system: str, place: int | None) -> Picture | None:

@@ -12,11 +12,11 @@ from emo_bench.record.schema import ValueEntry
 from emo_bench.report.figure_style import (
     TEXT_WIDTH,
     TRUTH_COLOUR,
-    Look,
     NamedFigure,
+    SystemStyle,
     legend_below,
-    looks_of,
     new_figure,
+    system_styles,
 )
 from emo_bench.report.page_tables import CHECK_SIGNS, check_matrix
 from emo_bench.report.speed import speed_rows
@@ -42,19 +42,19 @@ def _columns(run: RunData, *, primary: bool = True) -> list[Column]:
 
 def intervals(run: RunData) -> NamedFigure | None:
     """Every main value of every system with its interval; a line marks the ground truth."""
-    columns, looks = _columns(run)[:MAX_PANELS], looks_of(run.record)[:MAX_SYSTEMS]
-    if not columns or not looks:
+    columns, styles = _columns(run)[:MAX_PANELS], system_styles(run.record)[:MAX_SYSTEMS]
+    if not columns or not styles:
         return None
     across = min(3, len(columns))
     down = math.ceil(len(columns) / across)
-    height = 0.45 + down * (0.42 + 0.17 * len(looks))
+    height = 0.45 + down * (0.42 + 0.17 * len(styles))
     figure, axes = new_figure(TEXT_WIDTH, height, down, across, sharey=True)
     for place, (column, axis) in enumerate(zip(columns, axes, strict=False)):
-        _interval_panel(run, axis, column, looks)
+        _interval_panel(run, axis, column, styles)
         if place % across == 0:
-            axis.set_yticks(range(len(looks)), [look.label for look in looks])
-            for label, look in zip(axis.get_yticklabels(), looks, strict=True):
-                label.set_color("#6b6e77" if look.anchor else TRUTH_COLOUR)
+            axis.set_yticks(range(len(styles)), [style.label for style in styles])
+            for label, style in zip(axis.get_yticklabels(), styles, strict=True):
+                label.set_color("#6b6e77" if style.anchor else TRUTH_COLOUR)
     for axis in axes[len(columns) :]:
         axis.set_axis_off()
     caption = (
@@ -64,52 +64,52 @@ def intervals(run: RunData) -> NamedFigure | None:
     return NamedFigure("intervals", caption, figure)
 
 
-def _interval_panel(run: RunData, axis: Any, column: Column, looks: Sequence[Look]) -> None:
+def _interval_panel(run: RunData, axis: Any, column: Column, styles: Sequence[SystemStyle]) -> None:
     entries = _entries(run, column)
     axis.set_title(f"{column.value.label} {column.arrow}")
     axis.set_xlabel(column.value.unit)
-    axis.set_ylim(len(looks) - 0.4, -0.6)
+    axis.set_ylim(len(styles) - 0.4, -0.6)
     axis.grid(axis="x")
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
-    for row, look in enumerate(looks):
-        entry = entries.get(look.name)
+    for row, style in enumerate(styles):
+        entry = entries.get(style.name)
         if entry is None or entry.value is None:
             axis.annotate(
                 "no value", (0.02, row), xycoords=("axes fraction", "data"), va="center", fontsize=6, color="#a0a3aa"
             )
             continue
-        if look.truth:
+        if style.truth:
             axis.axvline(entry.value, color=TRUTH_COLOUR, linewidth=0.7, linestyle=(0, (3, 2)), zorder=1)
         if entry.interval is not None:
             ends = (entry.interval.low, entry.interval.high)
-            axis.plot(ends, (row, row), color=look.colour, linewidth=2.0, alpha=0.45, solid_capstyle="butt")
-        axis.plot(entry.value, row, marker="o" if not look.anchor else "|", markersize=4.2 if not look.anchor else 6,
-                  color=look.colour, markeredgewidth=1.4)  # fmt: skip
+            axis.plot(ends, (row, row), color=style.colour, linewidth=2.0, alpha=0.45, solid_capstyle="butt")
+        axis.plot(entry.value, row, marker="o" if not style.anchor else "|", markersize=4.2 if not style.anchor else 6,
+                  color=style.colour, markeredgewidth=1.4)  # fmt: skip
 
 
 def profile(run: RunData) -> NamedFigure | None:
     """Each value scaled so that the ground truth is 1 and the worst anchor 0: one line per system."""
-    looks = looks_of(run.record)[:MAX_SYSTEMS]
-    scaled = [(column, scale) for column in _columns(run) if (scale := _normalised(run, column, looks))]
+    styles = system_styles(run.record)[:MAX_SYSTEMS]
+    scaled = [(column, scale) for column in _columns(run) if (scale := _normalised(run, column, styles))]
     if len(scaled) < 3:
         return None
     figure, axes = new_figure(TEXT_WIDTH, 2.9)
     axis = axes[0]
     places = range(len(scaled))
-    for look in looks:
-        values = [scale.get(look.name, math.nan) for _, scale in scaled]
-        strong = not look.anchor or look.truth
+    for style in styles:
+        values = [scale.get(style.name, math.nan) for _, scale in scaled]
+        strong = not style.anchor or style.truth
         axis.plot(
-            places, values, color=look.colour, linestyle=look.dash, marker=look.marker, zorder=3 if strong else 2,
-            linewidth=1.7 if not look.anchor else 0.9, alpha=1.0 if strong else 0.75, markersize=4,
+            places, values, color=style.colour, linestyle=style.dash, marker=style.marker, zorder=3 if strong else 2,
+            linewidth=1.7 if not style.anchor else 0.9, alpha=1.0 if strong else 0.75, markersize=4,
         )  # fmt: skip
     axis.set_xticks(places, [_stacked(column, crowded=len(scaled) > 8) for column, _ in scaled])
     axis.set_yticks([0, 0.5, 1], ["worst\nanchor", "half way", "ground\ntruth"])
     axis.set_ylim(-0.12, 1.12)
     axis.set_xlim(-0.25, len(scaled) - 0.75)
     axis.grid(axis="both")
-    _legend_with_lines(figure, looks)
+    _legend_with_lines(figure, styles)
     caption = (
         "Profiles: each value is scaled so that the ground truth is 1 and the worst anchor 0, so that up is always "
         "better. Lines connect the same system; the scales of different values are not comparable."
@@ -123,43 +123,47 @@ def _stacked(column: Column, *, crowded: bool) -> str:
     return f"{label.replace(' ', chr(10)) if crowded else label}\n{column.arrow}"
 
 
-def _legend_with_lines(figure: Any, looks: Sequence[Look]) -> None:
+def _legend_with_lines(figure: Any, styles: Sequence[SystemStyle]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.dash, linewidth=1.4, markersize=4)
-        for look in looks
+        Line2D([], [], color=style.colour, marker=style.marker, linestyle=style.dash, linewidth=1.4, markersize=4)
+        for style in styles
     ]
     figure.legend(
-        handles, [look.label for look in looks], loc="outside lower center", ncols=min(4, len(looks)), handlelength=2.6
+        handles,
+        [style.label for style in styles],
+        loc="outside lower center",
+        ncols=min(4, len(styles)),
+        handlelength=2.6,
     )
 
 
-def _normalised(run: RunData, column: Column, looks: Sequence[Look]) -> dict[str, float] | None:
-    """System -> 1 at the ground truth, 0 at the worst anchor, by badness; None when the two cannot be told apart."""
+def _normalised(run: RunData, column: Column, styles: Sequence[SystemStyle]) -> dict[str, float] | None:
+    """System -> 1 at the ground truth, 0 at the worst anchor, by cost; None when the two cannot be told apart."""
     entries = _entries(run, column)
-    badness: dict[str, float] = {}
-    for look in looks:
-        entry = entries.get(look.name)
-        bad = _badness(column, entry) if entry is not None else None
+    costs: dict[str, float] = {}
+    for style in styles:
+        entry = entries.get(style.name)
+        bad = _cost(column, entry) if entry is not None else None
         if bad is not None:
-            badness[look.name] = bad
-    anchors = [look.name for look in looks if look.anchor and look.name in badness]
+            costs[style.name] = bad
+    anchors = [style.name for style in styles if style.anchor and style.name in costs]
     if len(anchors) < 2:
         return None
-    truth = next((badness[look.name] for look in looks if look.truth and look.name in badness), None)
-    best = truth if truth is not None else min(badness[name] for name in anchors)
-    worst = max(badness[name] for name in anchors)
+    truth = next((costs[style.name] for style in styles if style.truth and style.name in costs), None)
+    best = truth if truth is not None else min(costs[name] for name in anchors)
+    worst = max(costs[name] for name in anchors)
     if not worst > best:
         return None
-    return {name: (worst - value) / (worst - best) for name, value in badness.items()}
+    return {name: (worst - value) / (worst - best) for name, value in costs.items()}
 
 
 def scatter(run: RunData) -> NamedFigure | None:
     """Each generated clip's value over the real clip's value."""
     if run.ground_truth is None:
         return None
-    looks = [look for look in looks_of(run.record) if not look.anchor][:6]
+    styles = [style for style in system_styles(run.record) if not style.anchor][:6]
     panels = []
     for column in columns_of(run.record):
         if column.protocol.granularity != "clip" or column.value.direction != "closer_to_gt":
@@ -168,18 +172,18 @@ def scatter(run: RunData) -> NamedFigure | None:
         if len(truth) >= 2:
             panels.append((column, truth))
     panels = panels[:4]
-    if not panels or not looks:
+    if not panels or not styles:
         return None
     across = min(4, len(panels))
     figure, axes = new_figure(TEXT_WIDTH if across > 2 else 2.5 * across + 0.4, 2.5, 1, across)
     for axis, (column, truth) in zip(axes, panels, strict=True):
         spread = list(truth.values())
-        for look in looks:
-            values = run.clip_means(look.name, column.protocol.name, column.value.key)
+        for style in styles:
+            values = run.clip_means(style.name, column.protocol.name, column.value.key)
             shared = sorted(set(values) & set(truth))
             axis.plot(
                 [truth[clip] for clip in shared], [values[clip] for clip in shared], linestyle="none",
-                marker=look.marker, color=look.colour, alpha=0.75, markersize=3.8, markeredgewidth=0,
+                marker=style.marker, color=style.colour, alpha=0.75, markersize=3.8, markeredgewidth=0,
             )  # fmt: skip
             spread += [values[clip] for clip in shared]
         low, high = min(spread), max(spread)
@@ -192,7 +196,7 @@ def scatter(run: RunData) -> NamedFigure | None:
         axis.set_xlabel(f"ground truth ({column.value.unit})" if column.value.unit else "ground truth")
         axis.grid()
     axes[0].set_ylabel("generated")
-    legend_below(figure, looks)
+    legend_below(figure, styles)
     caption = (
         "Each clip’s value over the real clip’s value, for values that should equal the ground truth’s (dashed line)."
     )
@@ -237,29 +241,29 @@ def checks(run: RunData) -> NamedFigure | None:
 
 def frontier(run: RunData) -> NamedFigure | None:
     """Quality over the cost of generation for the first values of the table, when the run timed its systems."""
-    looks = {look.name: look for look in looks_of(run.record) if not look.anchor}
-    costs = {row.system.name: row.median for row in speed_rows(run) if row.system.name in looks}
+    styles = {style.name: style for style in system_styles(run.record) if not style.anchor}
+    seconds = {row.system.name: row.median for row in speed_rows(run) if row.system.name in styles}
     panels = [
         (column, scores)
         for column in _columns(run)
-        if (scores := {name: entry for name, entry in _entries(run, column).items() if name in costs})
+        if (scores := {name: entry for name, entry in _entries(run, column).items() if name in seconds})
     ][:FRONTIER_PANELS]
-    if not panels or len(costs) < 2:
+    if not panels or len(seconds) < 2:
         return None
     figure, axes = new_figure(0.4 + 2.2 * len(panels), 2.6, 1, len(panels))
     for axis, (column, scores) in zip(axes, panels, strict=True):
         values = {name: entry.value for name, entry in scores.items() if entry.value is not None}
-        badness = {name: _badness(column, scores[name]) for name in values}
-        edge = frontier_of({name: (costs[name], bad) for name, bad in badness.items() if bad is not None})
-        axis.plot([costs[name] for name in edge], [values[name] for name in edge], color="#8a8d95", linewidth=0.8,
+        quality_cost = {name: _cost(column, scores[name]) for name in values}
+        edge = frontier_of({name: (seconds[name], bad) for name, bad in quality_cost.items() if bad is not None})
+        axis.plot([seconds[name] for name in edge], [values[name] for name in edge], color="#8a8d95", linewidth=0.8,
                   linestyle=(0, (3, 2)), zorder=1)  # fmt: skip
         for name, value in values.items():
-            look, interval = looks[name], scores[name].interval
+            style, interval = styles[name], scores[name].interval
             if interval is not None:
                 axis.plot(
-                    [costs[name]] * 2, [interval.low, interval.high], color=look.colour, linewidth=2.0, alpha=0.35
+                    [seconds[name]] * 2, [interval.low, interval.high], color=style.colour, linewidth=2.0, alpha=0.35
                 )
-            axis.plot(costs[name], value, marker=look.marker, color=look.colour, markersize=5.5, linestyle="none")
+            axis.plot(seconds[name], value, marker=style.marker, color=style.colour, markersize=5.5, linestyle="none")
         axis.set_xscale("log")
         axis.margins(x=0.18)
         axis.xaxis.set_major_formatter(lambda number, _: f"{number:g}")
@@ -267,7 +271,7 @@ def frontier(run: RunData) -> NamedFigure | None:
         axis.set_title(f"{column.value.label} {column.arrow}")
         axis.set_xlabel("s per s of video ↓")
         axis.grid()
-    legend_below(figure, [looks[name] for name in costs])
+    legend_below(figure, [styles[name] for name in seconds])
     caption = (
         "Quality over the wall time for one second of video (logarithmic). The dashed line joins the systems that none "
         "is both faster and better than."
@@ -275,7 +279,7 @@ def frontier(run: RunData) -> NamedFigure | None:
     return NamedFigure("frontier", caption, figure, full=len(panels) > 1)
 
 
-def _badness(column: Column, entry: ValueEntry) -> float | None:
+def _cost(column: Column, entry: ValueEntry) -> float | None:
     """A number that is lower for the better system."""
     if column.value.direction == "closer_to_gt":
         return entry.gap_to_ground_truth

@@ -107,13 +107,13 @@ def _card(run: RunData, column: Column, system: str) -> dict[str, Any] | None:
     values = run.clip_means(system, protocol, key)
     if column.value.direction == "closer_to_gt":
         truth = run.clip_means(run.ground_truth, protocol, key) if run.ground_truth else {}
-        badness = {clip: abs(value - truth[clip]) for clip, value in values.items() if clip in truth}
+        costs = {clip: abs(value - truth[clip]) for clip, value in values.items() if clip in truth}
     else:
         sign = -1.0 if column.value.direction == "higher" else 1.0
-        badness = {clip: sign * value for clip, value in values.items()}
-    if not badness or (len(badness) > 1 and min(badness.values()) == max(badness.values())):
+        costs = {clip: sign * value for clip, value in values.items()}
+    if not costs or (len(costs) > 1 and min(costs.values()) == max(costs.values())):
         return None
-    order = sorted(badness, key=lambda clip: (-badness[clip], clip))
+    order = sorted(costs, key=lambda clip: (-costs[clip], clip))
     # With few clips no clip is listed on both sides.
     half = max(1, min(SHOWN_EXTREMES, len(order) // 2))
 

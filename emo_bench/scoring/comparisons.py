@@ -46,7 +46,7 @@ def gather(rows: Sequence[ClipRow], value: ValueSpec, protocol: str) -> Scores:
     return Scores(protocol=protocol, value=value, by_system=by_system, identities=identities)
 
 
-def badness(scores: Scores, system: str) -> dict[str, float]:
+def cost_by_clip(scores: Scores, system: str) -> dict[str, float]:
     """One number a clip (the mean over seeds), lower is better; for 'closer_to_gt' the distance to the ground truth."""
     from emo_metrics.contract import Direction
 
@@ -73,7 +73,7 @@ def compare_on_clips(scores: Scores, pair: tuple[str, str], statistics: Statisti
     from emo_metrics.contract import Unscored
     from emo_metrics.statistics.paired import compare_paired
 
-    first, second = badness(scores, pair[0]), badness(scores, pair[1])
+    first, second = cost_by_clip(scores, pair[0]), cost_by_clip(scores, pair[1])
     shared = sorted(set(first) & set(second))
     first, second = {clip: first[clip] for clip in shared}, {clip: second[clip] for clip in shared}
     generator = numpy_generator(0, f"paired {scores.protocol} {scores.value.key} {pair[0]} {pair[1]}")

@@ -13,7 +13,7 @@ from emo_bench.record.schema import AnchorCheck, ComparisonEntry, ValueEntry
 from emo_bench.scoring.anchor_checks import check, pairs_to_check
 from emo_bench.scoring.comparisons import all_pairs, compare_on_clips, compare_sets, corrected, gather
 from emo_bench.scoring.rows import FeatureReader, clip_rows
-from emo_bench.scoring.values import Asked, clip_metric_values, set_metric_values, set_samples, with_gaps
+from emo_bench.scoring.values import ScoringRequest, clip_metric_values, set_metric_values, set_samples, with_gaps
 
 if TYPE_CHECKING:
     from emo_metrics.contract import ClipMetric, Metric, SetMetric
@@ -104,7 +104,7 @@ def _clip_protocol(
     for system in context.systems:
         own = clip_rows(reader, metric, reader.units(system), identities)
         values += clip_metric_values(
-            metric, own, Asked(system=system, n_planned=_planned(context, system), statistics=statistics)
+            metric, own, ScoringRequest(system=system, n_planned=_planned(context, system), statistics=statistics)
         )
         rows += own
     result.rows += rows
@@ -126,8 +126,8 @@ def _set_protocol(
     samples = {}
     for system in context.systems:
         own, missing = set_samples(reader, metric, reader.units(system))
-        asked = Asked(system=system, n_planned=_planned(context, system), statistics=statistics)
-        values += set_metric_values(metric, own, truth, missing, identities, asked)
+        request = ScoringRequest(system=system, n_planned=_planned(context, system), statistics=statistics)
+        values += set_metric_values(metric, own, truth, missing, identities, request)
         samples[system] = own
     comparisons = [entry for pair in pairs for entry in compare_sets(metric, samples, identities, pair, statistics)]
     return values, comparisons

@@ -28,8 +28,8 @@ Samples = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """How much of a system was asked for, and how intervals are made."""
+class ScoringRequest:
+    """How much of a system was requested, and how intervals are made."""
 
     system: str
     n_planned: int
@@ -41,7 +41,7 @@ def row_id(row: ClipRow) -> str:
     return f"{row.clip}#{row.seed}"
 
 
-def clip_metric_values(metric: ClipMetric, rows: Sequence[ClipRow], asked: Asked) -> list[ValueEntry]:
+def clip_metric_values(metric: ClipMetric, rows: Sequence[ClipRow], request: ScoringRequest) -> list[ValueEntry]:
     """Values of a per-clip protocol from the rows of one system."""
     from emo_metrics.contract import ClipMetric, Unscored
     from emo_metrics.statistics.bootstrap import cluster_bootstrap
@@ -54,7 +54,7 @@ def clip_metric_values(metric: ClipMetric, rows: Sequence[ClipRow], asked: Asked
     for position, key in enumerate(keys):
         scored = {name: numbers for name, numbers in table.items() if math.isfinite(numbers[position])}
         if not scored:
-            entries.append(_nothing(metric.spec.name, key, asked, _why(rows, key)))
+            entries.append(_nothing(metric.spec.name, key, request, _why(rows, key)))
             continue
         matrix = np.array([scored[name] for name in sorted(scored)])
         statistic = None if plain_mean else _statistic(metric, keys, key)
@@ -67,14 +67,14 @@ def clip_metric_values(metric: ClipMetric, rows: Sequence[ClipRow], asked: Asked
                 source,
                 {name: identities[name] for name in scored},
                 generator=numpy_generator(0, f"interval {metric.spec.name} {key}"),
-                level=asked.statistics.level,
-                resamples=asked.statistics.resamples,
+                level=request.statistics.level,
+                resamples=request.statistics.resamples,
                 statistic=statistic,
             )
         except Unscored:
             interval = None  # one identity: a value without an interval, and the watermark says so
         units = {identities[name] for name in scored}
-        entries.append(_value(metric.spec.name, key, value, interval, asked, n_scored=len(scored), units=len(units)))
+        entries.append(_value(metric.spec.name, key, value, interval, request, n_scored=len(scored), units=len(units)))
     return entries
 
 
@@ -117,7 +117,7 @@ def set_metric_values(
     truth: Samples,
     missing: Mapping[str, str],
     identities: Mapping[str, str],
-    asked: Asked,
+    request: ScoringRequest,
 ) -> list[ValueEntry]:
     """Values of a set protocol; the ground truth against itself is 0 by definition and has no interval."""
     from emo_metrics.contract import Unscored
@@ -125,16 +125,16 @@ def set_metric_values(
 
     name, keys = metric.spec.name, [value.key for value in metric.spec.values]
     if not generated:
-        return [_nothing(name, key, asked, next(iter(missing.values()), "no clip was scored")) for key in keys]
+        return [_nothing(name, key, request, next(iter(missing.values()), "no clip was scored")) for key in keys]
     try:
         values = metric.compute(
             [generated[clip] for clip in sorted(generated)], [truth[clip] for clip in sorted(truth)]
         )
     except Unscored as outcome:
-        return [_nothing(name, key, asked, f"{outcome.status}: {outcome.reason}") for key in keys]
+        return [_nothing(name, key, request, f"{outcome.status}: {outcome.reason}") for key in keys]
     clusters = {clip: identities[clip.rsplit("#", 1)[0]] for clip in {*generated, *truth}}
     intervals: Mapping[str, Interval] = {}
-    if asked.system != GROUND_TRUTH:
+    if request.system != GROUND_TRUTH:
         try:
             intervals = group_jackknife(
                 metric.compute,
@@ -142,14 +142,14 @@ def set_metric_values(
                 truth,
                 clusters,
                 generator=numpy_generator(0, f"interval {name}"),
-                level=asked.statistics.level,
+                level=request.statistics.level,
             )
         except Unscored:
             intervals = {}
     units = len({clusters[clip] for clip in generated})
     few = _few_samples(generated)
     return [
-        _value(name, key, values[key], intervals.get(key), asked, n_scored=len(generated), units=units, mark=few)
+        _value(name, key, values[key], intervals.get(key), request, n_scored=len(generated), units=units, mark=few)
         for key in keys
     ]
 
@@ -166,7 +166,7 @@ def _value(
     key: str,
     value: float,
     interval: Interval | None,
-    asked: Asked,
+    request: ScoringRequest,
     *,
     n_scored: int,
     units: int,
@@ -175,14 +175,14 @@ def _value(
     finite = math.isfinite(value)
     few_units = f"only {units} identities" if units < FEW_UNITS else ""
     return ValueEntry(
-        system=asked.system,
+        system=request.system,
         protocol=protocol,
         key=key,
         value=value if finite else None,
         status="ok" if finite else "undefined",
         reason="" if finite else "the metric gave no finite number",
         interval=as_entry(interval) if finite else None,
-        n_planned=asked.n_planned,
+        n_planned=request.n_planned,
         n_scored=n_scored,
         n_identities=units,
         watermark="; ".join(part for part in (mark, few_units) if part),
@@ -198,15 +198,15 @@ def as_entry(interval: Interval | None) -> IntervalEntry | None:
     )
 
 
-def _nothing(protocol: str, key: str, asked: Asked, reason: str) -> ValueEntry:
+def _nothing(protocol: str, key: str, request: ScoringRequest, reason: str) -> ValueEntry:
     return ValueEntry(
-        system=asked.system,
+        system=request.system,
         protocol=protocol,
         key=key,
         value=None,
         status="failed",
         reason=reason,
-        n_planned=asked.n_planned,
+        n_planned=request.n_planned,
         n_scored=0,
     )
 

@@ -23,7 +23,7 @@ def test_equal_runs_are_ties_with_difference_zero() -> None:
     assert all(change.difference == 0.0 for change in comparison.changes)
 
 
-def test_signs_count_badness_in_every_direction() -> None:
+def test_signs_count_cost_in_every_direction() -> None:
     a, b = record_factory.make_run(failing=0), record_factory.make_run(worse_by=3.0, noise_seed=1, failing=0)
     found = {(c.system_b, c.key): c for c in compare_runs(a, b, resamples=200).changes}
     for key in ("psnr", "lmd", "f-sim", "mean"):

@@ -13,7 +13,7 @@ from record_factory import dataclasses
 from typer.testing import CliRunner
 
 from emo_bench.cli.main import app
-from emo_bench.compare.join_runs import join_runs, joint_folder_name, obstacle, run_labels
+from emo_bench.compare.join_runs import incompatibility, join_runs, joint_folder_name, run_labels
 from emo_bench.record.run_data import RunData
 from emo_bench.report import write_joint_report
 from emo_bench.report.html import html_report
@@ -132,7 +132,7 @@ def other_protocols(run: RunData, **update: Any) -> RunData:
 )
 def test_other_terms_keep_runs_apart_and_say_why(pair: tuple[RunData, RunData], change: Any, word: str) -> None:
     other = change(pair[1])
-    assert word in obstacle(pair[0].record, other.record)
+    assert word in incompatibility(pair[0].record, other.record)
     blocks = join_runs([pair[0], other, make("c", ("four",), noise_seed=5)])
     assert [len(blocks), blocks[0].run.record.name] == [2, "a + c"]
     assert word in blocks[1].why

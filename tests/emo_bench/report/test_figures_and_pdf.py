@@ -8,7 +8,7 @@ import record_factory
 from record_factory import dataclasses
 
 from emo_bench.report import load_run, write_report
-from emo_bench.report.figure_style import PALETTE, FigureKind, NamedFigure, figure_bytes, looks_of
+from emo_bench.report.figure_style import PALETTE, FigureKind, NamedFigure, figure_bytes, system_styles
 from emo_bench.report.figures import make_figures, write_figures
 from emo_bench.report.pdf import pdf_data, pdf_report
 
@@ -51,9 +51,9 @@ def test_vector_figures_hold_no_text_nodes_dates_or_addresses(drawn: list[NamedF
 
 
 def test_systems_keep_their_colours_and_anchors_are_grey() -> None:
-    looks = looks_of(record_factory.make_run(n_clips=2).record)
-    assert [look.colour for look in looks if not look.anchor] == list(PALETTE[:2])
-    greys = [look.colour for look in looks if look.anchor]
+    styles = system_styles(record_factory.make_run(n_clips=2).record)
+    assert [style.colour for style in styles if not style.anchor] == list(PALETTE[:2])
+    greys = [style.colour for style in styles if style.anchor]
     assert len(set(greys)) == len(greys)
     assert all(max(bytes.fromhex(c[1:])) - min(bytes.fromhex(c[1:])) < 16 for c in greys)
 

@@ -15,9 +15,9 @@ from emo_bench.record.schema import ComparisonEntry, ValueEntry
 from emo_bench.runner.run import run_suite
 from emo_bench.runner.suite import load_suite
 from emo_bench.scoring.anchor_checks import check, pairs_to_check, why_blind
-from emo_bench.scoring.comparisons import badness, compare_on_clips, compare_sets, corrected, gather
+from emo_bench.scoring.comparisons import compare_on_clips, compare_sets, corrected, cost_by_clip, gather
 from emo_bench.scoring.evaluate import evaluate
-from emo_bench.scoring.values import Asked, clip_metric_values, set_metric_values, with_gaps
+from emo_bench.scoring.values import ScoringRequest, clip_metric_values, set_metric_values, with_gaps
 from emo_metrics.contract import (
     ClipMetric,
     Direction,
@@ -61,7 +61,7 @@ def row(
 
 
 def values(metric: ClipMetric, rows: list[ClipRow], planned: int, system: str = "a") -> ValueEntry:
-    (entry,) = clip_metric_values(metric, rows, Asked(system=system, n_planned=planned, statistics=STATISTICS))
+    (entry,) = clip_metric_values(metric, rows, ScoringRequest(system=system, n_planned=planned, statistics=STATISTICS))
     return entry
 
 
@@ -155,7 +155,7 @@ class TestComparisons:
         near = {name: 10.5 if i % 2 else 9.5 for i, name in enumerate(NAMES)}
         far = {name: 13.0 + 0.01 * i for i, name in enumerate(NAMES)}
         given = scores(Direction.CLOSER_TO_GT, a=near, b=far, ground_truth=truth)
-        assert badness(given, "a") == pytest.approx(dict.fromkeys(NAMES, 0.5))
+        assert cost_by_clip(given, "a") == pytest.approx(dict.fromkeys(NAMES, 0.5))
         assert compare_on_clips(given, ("a", "b"), STATISTICS).verdict == "a_better"
 
     def test_only_clips_that_both_have_are_compared(self) -> None:
@@ -306,8 +306,8 @@ class TestSetMetrics:
 
     def values(self, generated: Any, truth: Any, system: str = "a", missing: Any = None) -> ValueEntry:
         people = {f"c{i:02d}": f"p{i}" for i in range(40)}
-        asked = Asked(system=system, n_planned=12, statistics=STATISTICS)
-        return set_metric_values(Distance(), generated, truth, missing or {}, people, asked)[0]
+        request = ScoringRequest(system=system, n_planned=12, statistics=STATISTICS)
+        return set_metric_values(Distance(), generated, truth, missing or {}, people, request)[0]
 
     def test_a_value_with_an_interval(self) -> None:
         entry = self.values(self.sets(1.0), self.sets(0.0))
