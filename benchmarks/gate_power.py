@@ -36,10 +36,11 @@ import numpy as np
 from emo_bench.config.schema import RunConfig, System
 from emo_bench.data.manifest import ManifestEntry, read_manifest, write_manifest
 from emo_bench.data.sets.hdtf_synth import make_hdtf_synth
-from emo_bench.engine.context import RunContext, RunSpec
+from emo_bench.engine.context import RunContext
 from emo_bench.engine.plan import other_units, truth_units
 from emo_bench.engine.pool import run_units
-from emo_bench.engine.units import GROUND_TRUTH, Outcome, Unit
+from emo_bench.engine.spec import RunSpec
+from emo_bench.engine.unit import GROUND_TRUTH, Outcome, Unit
 from emo_bench.gate import GateRules, evaluate_gate, read_rules
 from emo_bench.record.run_data import ClipRow, RunData
 from emo_bench.record.schema import Timings

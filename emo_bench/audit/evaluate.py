@@ -9,7 +9,7 @@ from emo_bench.audit.distortions import Ladder
 from emo_bench.audit.judge import clip_evidence, judge, set_evidence
 from emo_bench.audit.result import Finding
 from emo_bench.engine.context import RunContext
-from emo_bench.engine.units import GROUND_TRUTH, Outcome
+from emo_bench.engine.unit import GROUND_TRUTH, Outcome
 from emo_bench.record.rows import ClipRow
 from emo_bench.scoring.anchor_checks import REENCODED
 from emo_bench.scoring.comparisons import gather
@@ -36,8 +36,8 @@ def findings(
     reader = FeatureReader(context, outcomes)
     systems = [GROUND_TRUTH, REENCODED, *(ladder.system(level) for ladder in chosen for level in ladder.levels)]
     found: list[Finding] = []
-    for name, kind in context.protocols.items():
-        if context.availability[name].ok:
+    for name, kind in context.loader.protocols.items():
+        if context.loader.availability[name].ok:
             metric = kind()
             if isinstance(metric, ClipMetric):
                 found += _of_clips(context, reader, metric, systems, chosen)

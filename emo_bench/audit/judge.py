@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from emo_bench.audit.distortions import Ladder
 from emo_bench.audit.result import Baseline, Finding, Reversal, Step
 from emo_bench.config.schema import Statistics
-from emo_bench.engine.units import GROUND_TRUTH
+from emo_bench.engine.unit import GROUND_TRUTH
 from emo_bench.record.schema import IntervalEntry
 from emo_bench.scoring.anchor_checks import why_blind
 from emo_bench.scoring.comparisons import Scores, cost_by_clip

@@ -11,8 +11,9 @@ from emo_bench.audit.distortions import Ladder
 from emo_bench.audit.evaluate import findings
 from emo_bench.audit.result import AuditRecord, DistortionEntry, write_audit
 from emo_bench.audit.work import climb, rungs
-from emo_bench.data.sets.opening import open_dataset
-from emo_bench.engine.context import RunContext, check_before_work
+from emo_bench.data.sets.kind import open_dataset
+from emo_bench.engine.context import RunContext
+from emo_bench.engine.loading import check_before_work
 from emo_bench.engine.pool import limit_threads
 from emo_bench.runner.build_record import build_record
 from emo_bench.runner.run import Stopwatch, alone_in, carry_out, spec_of
@@ -78,13 +79,13 @@ def _run(suite: Suite, chosen: Sequence[Ladder], folder: Path, display: Display)
     dataset = open_dataset(config, suite.base)
     spec = spec_of(suite, dataset.manifest)
     context = RunContext(spec)
-    for missing in check_before_work(context):
+    for missing in check_before_work(context.loader):
         display.say(f"cannot audit {missing.protocol}: {missing.reason}")
     anchors, planned = carry_out(context, folder, display)
     good = sorted(outcome.unit.clip for outcome in anchors if outcome.unit.stage == "prepare" and outcome.clip)
     climbed = climb(spec, rungs(context, chosen, good), workers=config.execution.workers, display=display)
     outcomes = [*anchors, *climbed]
-    display.stage("judge", 2 * len(context.protocols))
+    display.stage("judge", 2 * len(context.loader.protocols))
     evaluation = evaluate(context, anchors, step=display.step)
     found = findings(context, outcomes, chosen, step=display.step)
     run = build_record(

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from emo_bench.audit.distortions import Box, Ladder, Original, distortions
-from emo_bench.engine.context import RunContext, RunSpec
+from emo_bench.engine.context import RunContext
 from emo_bench.engine.plan import partner_of
 from emo_bench.engine.pool import Trade, run_jobs
-from emo_bench.engine.units import GROUND_TRUTH, Outcome, Unit, features_of_clip, frame_at, one_line, reference_index
+from emo_bench.engine.spec import RunSpec
+from emo_bench.engine.unit import GROUND_TRUTH, Outcome, Unit, one_line
+from emo_bench.engine.units import features_of_clip, frame_at
 from emo_bench.engine.units import work as prepare_clip
 from emo_bench.media.types import Audio, Video, video_from_array
 from emo_bench.systems.clip_store import DamagedClipError, Sidecar, StoredClip
@@ -97,7 +99,7 @@ def sidecar_of(context: RunContext, rung: Rung) -> Sidecar:
 
 
 def _stored(context: RunContext, clip: str) -> StoredClip:
-    stored = context.clips.get(context.truth_key(clip))
+    stored = context.stored_truth(clip)
     if stored is None:
         raise DamagedClipError(f"the ground truth of clip {clip!r} is not in the store", fix="run the same again")
     return stored
@@ -112,10 +114,10 @@ def _face_box(context: RunContext, clip: str, truth: StoredClip) -> Box | None:
     from emo_bench.systems.face_boxes import face_locator
 
     try:
-        locate = face_locator(context.finder)
+        locate = face_locator(context.loader.finder)
     except WeightsError as error:
         raise ClipError(f"no face box in the manifest, and the face finder cannot work: {error.message}") from None
-    portrait = frame_at(context.clips.open(truth)[0], reference_index(context, clip, truth))
+    portrait = frame_at(context.clips.open(truth)[0], context.reference_index(clip, truth.sidecar))
     return locate(portrait)
 
 

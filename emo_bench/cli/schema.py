@@ -21,15 +21,14 @@ def schema(what: Annotated[Kind, typer.Argument(help="Whose schema.")] = Kind.SU
     from pydantic import BaseModel
 
     from emo_bench.cli.options import print_json
-    from emo_bench.config.schema import RunConfig
     from emo_bench.data.manifest import ManifestEntry
     from emo_bench.record.schema import RunRecord
+    from emo_bench.runner.suite import suite_schema
 
     models: dict[Kind, type[BaseModel]] = {
-        Kind.SUITE: RunConfig,
         Kind.RECORD: RunRecord,
         Kind.MANIFEST: ManifestEntry,
     }
-    model = models[what]
-    print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()})
+    described = suite_schema() if what is Kind.SUITE else models[what].model_json_schema()
+    print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **described})
     return 0

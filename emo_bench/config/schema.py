@@ -35,26 +35,17 @@ def rate_from_text(text: str) -> Fraction:
     return Fraction(text)
 
 
-class ManifestDataset(Frozen):
-    """A test set listed in a manifest (``emo-bench data import`` makes one from a folder of videos)."""
+class Dataset(BaseModel):
+    """The clips of a suite: a registered kind of data set, and that kind's own options beside it."""
 
-    kind: Literal["manifest"] = "manifest"
-    manifest: str = Field(description="Path of the JSONL manifest, relative to the suite file")
-    split: str | None = Field(default=None, description="Use only clips of this split; all when absent")
-    max_clips: int | None = Field(default=None, ge=1, description="Use only the first so many clips in order of id")
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
+    kind: str = Field(description="Registered kind: 'manifest', 'hdtf-synth', or one that a plug-in adds")
 
-class SynthDataset(Frozen):
-    """HDTF-Synth, the embedded synthetic test set; made on first use, the same bytes everywhere."""
-
-    kind: Literal["hdtf-synth"]
-    slice: Literal["mini", "test", "validation", "train", "offsets"] = Field(default="mini", description="Which part")
-    folder: str = Field(default="data/hdtf-synth", description="Where it is made, relative to the working folder")
-    size: int = Field(default=128, ge=64, le=1024, description="Width and height in pixels")
-    max_clips: int | None = Field(default=None, ge=1, description="Use only the first so many clips in order of id")
-
-
-Dataset = Annotated[ManifestDataset | SynthDataset, Field(discriminator="kind")]
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys beside ``kind``."""
+        return dict(self.__pydantic_extra__ or {})
 
 
 class FrameSize(Frozen):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from emo_bench.data.manifest import Manifest
 from emo_bench.engine.context import RunContext
-from emo_bench.engine.units import GROUND_TRUTH, Unit, is_done
+from emo_bench.engine.unit import GROUND_TRUTH, Unit
+from emo_bench.engine.units import is_done
 
 SECONDS_PER_UNIT = 8.0
 BYTES_PER_UNIT = 6_000_000
@@ -46,13 +47,13 @@ def other_units(context: RunContext, partners: Manifest | None = None) -> list[U
     """
     pool = partners or context.manifest
     units = []
-    for system in context.systems:
+    for system in context.loader.suite_systems:
         if system == GROUND_TRUTH:
             continue
-        rule = context.kinds[system].partner
+        rule = context.loader.systems[system].partner
         for clip in sorted(context.entries):
             partner = None if rule == "none" else partner_of(clip, context.manifest, pool, rule)
-            units += [Unit(system, clip, seed, partner) for seed in context.seeds_of(system)]
+            units += [Unit(system, clip, seed, partner) for seed in context.loader.seeds_of(system)]
     return units
 
 
@@ -80,7 +81,7 @@ def forecast(context: RunContext) -> Forecast:
         finished = is_done(context, unit)
         counts[unit.system] = (total + 1, done + int(finished))
         if finished:
-            clip = context.clips.get(context.clip_key(unit.system, unit.clip, unit.seed, partner=unit.partner))
+            clip = context.stored_clip(unit)
             if clip is not None:
                 done_units += 1
                 done_seconds += clip.sidecar.seconds

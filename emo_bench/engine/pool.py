@@ -18,8 +18,10 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 
-from emo_bench.engine.context import RunContext, RunSpec
-from emo_bench.engine.units import NO_ROOM, Outcome, Unit, work
+from emo_bench.engine.context import RunContext
+from emo_bench.engine.spec import RunSpec
+from emo_bench.engine.unit import Outcome, Unit
+from emo_bench.engine.units import NO_ROOM, work
 from emo_core.errors import EmoBenchError
 
 

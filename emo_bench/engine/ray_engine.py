@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from emo_bench.engine.context import RunContext, RunSpec
+from emo_bench.engine.context import RunContext
 from emo_bench.engine.pool import WorkStoppedError, explain
-from emo_bench.engine.units import Outcome, Unit, work
+from emo_bench.engine.spec import RunSpec
+from emo_bench.engine.unit import Outcome, Unit
+from emo_bench.engine.units import work
 from emo_core.errors import ConfigError
 
 

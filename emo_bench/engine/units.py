@@ -6,13 +6,14 @@ import errno
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from emo_bench.engine.context import RunContext
+from emo_bench.engine.unit import GROUND_TRUTH, Outcome, Unit, one_line
 from emo_bench.extract.feature_store import FeatureResult
 from emo_bench.extract.single_pass import extract_clip
 from emo_bench.media.types import Audio, FrameArray, Video, VideoSpec, frames_for_samples
@@ -22,68 +23,16 @@ from emo_bench.systems.system import DrivingClip, GenerationRequest
 from emo_core.errors import ClipError, DataError, DecodeError
 from emo_core.hashing import sha256_file
 
-GROUND_TRUTH = "ground-truth"
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 """Error numbers that say that nothing more can be written."""
 
 
-@dataclass(frozen=True, order=True)
-class Unit:
-    """One clip of one system with one seed.
-
-    Attributes:
-        system: Name of the system.
-        clip: Id of the clip.
-        seed: One of the suite's seeds.
-        partner: The other clip that the system gets, if any.
-    """
-
-    system: str
-    clip: str
-    seed: int
-    partner: str | None = None
-
-    @property
-    def stage(self) -> str:
-        """'prepare' for the ground truth, 'generate' for everything else."""
-        return "prepare" if self.system == GROUND_TRUTH else "generate"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a unit.
-
-    Attributes:
-        unit: The unit.
-        clip: Sidecar of the stored clip; None when there is none.
-        code: 'ok' or the status word of the failure.
-        reason: One sentence when it failed.
-        stage: Where it failed: 'prepare', 'generate' or 'extract'.
-        features: Status and reason of each extractor that was run or found.
-        seconds: Seconds spent, by stage.
-        computed: Parts (clip and features) that were made now.
-        reused: Parts that were there already.
-    """
-
-    unit: Unit
-    clip: Sidecar | None = None
-    code: str = "ok"
-    reason: str = ""
-    stage: str = ""
-    features: Mapping[str, tuple[str, str]] | None = None
-    seconds: Mapping[str, float] | None = None
-    computed: int = 0
-    reused: int = 0
-
-
 def is_done(context: RunContext, unit: Unit) -> bool:
     """Whether everything of a unit lies in the stores already; reads no frames."""
-    truth = context.clips.get(context.truth_key(unit.clip))
-    clip = context.clips.get(context.clip_key(unit.system, unit.clip, unit.seed, partner=unit.partner))
+    truth, clip = context.stored_truth(unit.clip), context.stored_clip(unit)
     if truth is None or clip is None:
         return False
-    reference = reference_index(context, unit.clip, truth)
-    keys = context.feature_keys(clip.sidecar, truth.sidecar, reference_frame=reference)
+    keys = context.feature_keys(unit.clip, clip.sidecar, truth.sidecar)
     return all(context.features.has(name, key) for name, key in keys.items())
 
 
@@ -132,17 +81,11 @@ def _concerns_all(context: RunContext, error: BaseException) -> bool:
     return error.errno in NO_ROOM or (bool(name) and Path(name).is_relative_to(context.spec.store))
 
 
-def one_line(error: BaseException) -> str:
-    """The text of an error as one line of at most 600 characters."""
-    parts = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(parts)[:600]
-
-
 def _ensure_clip(context: RunContext, unit: Unit) -> tuple[StoredClip, bool]:
-    key = context.clip_key(unit.system, unit.clip, unit.seed, partner=unit.partner)
-    known = context.clips.get(key)
+    known = context.stored_clip(unit)
     if known is not None:
         return known, False
+    key = context.keys.clip(unit)
     made = _prepare(context, unit, key) if unit.system == GROUND_TRUTH else _generate(context, unit, key)
     return made, True
 
@@ -187,22 +130,22 @@ def _verified(context: RunContext, relative: str, expected: str | None) -> Path:
 def _generate(context: RunContext, unit: Unit, key: str) -> StoredClip:
     started = time.perf_counter()
     truth, driving = _driving(context, unit.clip)
-    kind = context.loaded(unit.system)
+    system = context.loader.loaded(unit.system)
     spec = truth.spec
     request = GenerationRequest(
         clip_id=unit.clip,
-        reference_image=frame_at(driving.video, reference_index(context, unit.clip, truth)),
+        reference_image=frame_at(driving.video, context.reference_index(unit.clip, truth.sidecar)),
         audio=driving.audio,
         fps=spec.fps,
         n_frames=frames_for_samples(len(driving.audio.samples), rate=driving.audio.rate, fps=spec.fps),
         width=spec.width,
         height=spec.height,
-        seed=context.clip_seed(unit.system, unit.clip, unit.seed),
+        seed=context.keys.seed(unit),
         face_box=_face_box(context, unit.clip, truth),
-        driving=driving if kind.needs_driving else None,
+        driving=driving if system.needs_driving else None,
         partner=_driving(context, unit.partner)[1] if unit.partner else None,
     )
-    made = kind.generate(request)
+    made = system.generate(request)
     video = resize_video(made.video, width=spec.width, height=spec.height)
     wanted = VideoSpec(width=spec.width, height=spec.height, fps=spec.fps, n_frames=request.n_frames)
     return context.clips.put(
@@ -224,17 +167,11 @@ def _face_box(context: RunContext, clip: str, truth: StoredClip) -> tuple[float,
 
 
 def _driving(context: RunContext, clip: str) -> tuple[StoredClip, DrivingClip]:
-    stored = context.clips.get(context.truth_key(clip))
+    stored = context.stored_truth(clip)
     if stored is None:  # it was damaged and removed; units are only given for clips whose preparation worked
-        stored = _prepare(context, Unit(GROUND_TRUTH, clip, context.config.seeds[0]), context.truth_key(clip))
+        stored = _prepare(context, Unit(GROUND_TRUTH, clip, context.config.seeds[0]), context.keys.truth(clip))
     video, audio = context.clips.open(stored)
     return stored, DrivingClip(clip_id=clip, video=video, audio=audio)
-
-
-def reference_index(context: RunContext, clip: str, truth: StoredClip) -> int:
-    """Position of the portrait among the frames of the prepared clip."""
-    # A portrait index beyond a shortened clip falls back to the last frame; both are on the same timeline.
-    return min(context.entries[clip].reference_frame, truth.spec.n_frames - 1)
 
 
 def frame_at(video: Video, index: int) -> FrameArray:
@@ -248,7 +185,7 @@ def frame_at(video: Video, index: int) -> FrameArray:
 
 
 def _ensure_features(context: RunContext, unit: Unit, clip: StoredClip, outcome: Outcome) -> Outcome:
-    truth = context.clips.get(context.truth_key(unit.clip)) or _driving(context, unit.clip)[0]
+    truth = context.stored_truth(unit.clip) or _driving(context, unit.clip)[0]
 
     def open_clip() -> tuple[Video, Audio, Video]:
         video, audio = context.clips.open(clip)
@@ -281,12 +218,11 @@ def features_of_clip(
         ClipError: when the clip cannot be read.
         OSError: when the store cannot be written.
     """
-    reference = reference_index(context, clip_id, truth)
-    keys = context.feature_keys(side, truth.sidecar, reference_frame=reference)
+    keys = context.feature_keys(clip_id, side, truth.sidecar)
     known = {name: got for name, key in keys.items() if (got := context.features.get(name, key)) is not None}
     missing = [name for name in keys if name not in known]
     if missing:
-        made = _extract(context, clip_id, reference, open_clip(), missing, known)
+        made = _extract(context, clip_id, truth.sidecar, open_clip(), missing, known)
         for name, result in made.items():
             context.features.put(name, keys[name], result)
         known = {**known, **made}
@@ -297,7 +233,7 @@ def features_of_clip(
 def _extract(
     context: RunContext,
     clip_id: str,
-    reference: int,
+    truth: Sidecar,
     opened: tuple[Video, Audio, Video],
     names: list[str],
     known: Mapping[str, FeatureResult],
@@ -305,7 +241,7 @@ def _extract(
     from emo_metrics.contract import ClipInputs, Need
 
     video, audio, truth_video = opened
-    extractors = [context.extractor(name) for name in names]
+    extractors = [context.loader.extractor(name) for name in names]
     needs = frozenset[Need]().union(*(extractor.needs for extractor in extractors))
     spec = video.spec
     inputs = ClipInputs(
@@ -314,7 +250,7 @@ def _extract(
         n_frames=spec.n_frames,
         height=spec.height,
         width=spec.width,
-        reference_image=frame_at(truth_video, reference),
+        reference_image=frame_at(truth_video, context.reference_index(clip_id, truth)),
         audio=audio.samples,
         audio_rate=audio.rate,
     )

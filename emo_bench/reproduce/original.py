@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emo_bench.config.schema import ManifestDataset
 from emo_bench.data.manifest import Manifest
-from emo_bench.data.sets.opening import open_dataset
-from emo_bench.engine.context import RunContext, RunSpec
-from emo_bench.engine.units import one_line
+from emo_bench.data.sets.kind import open_dataset
+from emo_bench.engine.context import RunContext
+from emo_bench.engine.spec import RunSpec
+from emo_bench.engine.unit import one_line
 from emo_bench.record.schema import RunRecord
 from emo_bench.runner.suite import Suite, suite_from_values
 from emo_core.errors import EmoBenchError, WeightsError
@@ -92,7 +92,7 @@ def _names(names: Sequence[str]) -> str:
 def _base(record: RunRecord, bases: Sequence[Path]) -> Path:
     """The first folder in which the record's manifest lies; the first of all when there is none."""
     dataset = record.config.get("dataset", {})
-    manifest = dataset.get("manifest") if dataset.get("kind") == ManifestDataset.model_fields["kind"].default else None
+    manifest = dataset.get("manifest") if dataset.get("kind") == "manifest" else None
     if manifest is not None:
         for base in bases:
             if (base / manifest).is_file():
@@ -135,7 +135,9 @@ def _system_problems(record: RunRecord, context: RunContext) -> Iterator[str]:
 def _digest_of_system(context: RunContext, name: str) -> str:
     from emo_bench.systems.system import system_digest
 
-    return system_digest(context.systems[name], context.kinds[name], context.system_context)
+    return system_digest(
+        context.loader.suite_systems[name], context.loader.systems[name], context.loader.system_context
+    )
 
 
 def _weight_problems(record: RunRecord, context: RunContext) -> Iterator[str]:
@@ -143,7 +145,7 @@ def _weight_problems(record: RunRecord, context: RunContext) -> Iterator[str]:
     for protocol in record.protocols:
         if protocol.status != "ok":
             continue
-        here = context.availability.get(protocol.name)
+        here = context.loader.availability.get(protocol.name)
         if here is None:
             yield f"The record contradicts itself: protocol {protocol.name} is not in its config."
         elif not here.ok:
@@ -161,6 +163,6 @@ def _weight_problems(record: RunRecord, context: RunContext) -> Iterator[str]:
 def _pinned(context: RunContext, file: str) -> str:
     """The digest that this version asks of a file; empty when it does not know the file."""
     try:
-        return context.finder.entry(file).sha256 or ""
+        return context.loader.finder.entry(file).sha256 or ""
     except WeightsError:
         return ""

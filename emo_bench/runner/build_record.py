@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from emo_bench.engine.context import RunContext
-from emo_bench.engine.units import GROUND_TRUTH, Outcome, Unit
+from emo_bench.engine.unit import GROUND_TRUTH, Outcome, Unit
 from emo_bench.extract.catalogue import needed_extractors
 from emo_bench.record.provenance import provenance
 from emo_bench.record.schema import (
@@ -48,7 +48,7 @@ def build_record(
     # Where and how the work ran must not change what the record says of the numbers.
     neutral = config.model_dump(mode="json", exclude={"execution", "output", "store", "weights"})
     failures = _failures(context, by_unit)
-    unavailable = any(not entry.ok for entry in context.availability.values())
+    unavailable = any(not entry.ok for entry in context.loader.availability.values())
     status: RunStatus = "cancelled" if cancelled else "incomplete" if failures or unavailable else "complete"
     return RunRecord(
         status=status,
@@ -83,21 +83,21 @@ def _systems(context: RunContext) -> list[SystemEntry]:
         SystemEntry(
             name=name,
             kind=system.kind,
-            anchor=context.kinds[name].anchor,
-            digest=context.system_digests[name],
-            options=context.kinds[name].options.model_dump(mode="json"),
+            anchor=context.loader.systems[name].anchor,
+            digest=context.loader.system_digests[name],
+            options=context.loader.systems[name].options.model_dump(mode="json"),
         )
-        for name, system in context.systems.items()
+        for name, system in context.loader.suite_systems.items()
     ]
 
 
 def _protocols(context: RunContext) -> list[ProtocolEntry]:
     entries = []
-    for name, metric in context.protocols.items():
+    for name, metric in context.loader.protocols.items():
         spec = metric.spec
         files = sorted({file for kind in needed_extractors([metric]).values() for file in kind.weights})
-        known = [context.finder.entry(file) for file in files]
-        availability = context.availability[name]
+        known = [context.loader.finder.entry(file) for file in files]
+        availability = context.loader.availability[name]
         entries.append(
             ProtocolEntry(
                 name=spec.name,

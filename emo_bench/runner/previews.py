@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from emo_bench.engine.context import RunContext
-from emo_bench.engine.units import Outcome
+from emo_bench.engine.unit import Outcome
 from emo_bench.systems.clip_store import StoredClip
 from emo_core.atomic import write_json
 from emo_core.errors import ClipError

@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from emo_bench.data.manifest import Manifest
-from emo_bench.data.sets.opening import OpenedDataset, open_dataset
-from emo_bench.engine.context import RunContext, RunSpec, check_before_work
+from emo_bench.data.sets.kind import OpenedDataset, open_dataset
+from emo_bench.engine.context import RunContext
+from emo_bench.engine.loading import check_before_work
 from emo_bench.engine.plan import other_units, truth_units
 from emo_bench.engine.pool import limit_threads, run_units
 from emo_bench.engine.ray_engine import run_units_on_ray
-from emo_bench.engine.units import GROUND_TRUTH, Outcome, Unit
+from emo_bench.engine.spec import RunSpec
+from emo_bench.engine.unit import GROUND_TRUTH, Outcome, Unit
 from emo_bench.record.clip_facts import ClipFacts, write_clip_facts
 from emo_bench.record.rows import write_rows
 from emo_bench.record.schema import RunRecord, Timings
@@ -100,10 +102,10 @@ def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
     limit_threads(suite.config.execution.workers)
     dataset = _open(suite, display)
     context = RunContext(spec_of(suite, dataset.manifest))
-    for missing in check_before_work(context):
+    for missing in check_before_work(context.loader):
         display.say(f"cannot compute {missing.protocol}: {missing.reason}")
     outcomes, planned = carry_out(context, folder, display)
-    display.stage("score", len(context.protocols))
+    display.stage("score", len(context.loader.protocols))
     evaluation = evaluate(context, outcomes, step=display.step)
     record = build_record(
         context,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emo_bench.config.load import Source, apply_overrides, read_yaml, validate
-from emo_bench.config.schema import RunConfig
+from emo_bench.config.schema import Dataset, RunConfig
 from emo_core.errors import ConfigError
 
 
@@ -48,12 +48,48 @@ def suite_from_values(values: dict[str, Any], *, base: Path, overrides: Sequence
     return _checked(apply_overrides(source, overrides) if overrides else source, tuple(overrides), base)
 
 
+def suite_schema() -> dict[str, Any]:
+    """JSON Schema of suite files, with the options of every registered kind of data set."""
+    from emo_bench.data.sets.kind import dataset_kinds
+
+    choices = []
+    for name in dataset_kinds:
+        options = dataset_kinds.get(name).options_model.model_json_schema()
+        properties = {"kind": {"const": name, "type": "string"}, **options.get("properties", {})}
+        choices.append({**options, "properties": properties, "required": ["kind", *options.get("required", [])]})
+    suite = RunConfig.model_json_schema()
+    return {**suite, "$defs": {**suite["$defs"], "Dataset": {"oneOf": choices, "title": "Dataset"}}}
+
+
 def _checked(source: Source, overrides: tuple[str, ...], base: Path) -> Suite:
-    config = validate(RunConfig, source)
-    problems = [*_system_problems(config, source), *_metric_problems(config, source)]
-    if problems:
+    dataset, problems = _dataset(source)
+    try:
+        config = validate(RunConfig, source)
+        problems += [*_system_problems(config, source), *_metric_problems(config, source)]
+    except ConfigError as error:
+        raise ConfigError("\n".join([str(error), *problems])) from None
+    if problems or dataset is None:
         raise ConfigError("\n".join(problems))
-    return Suite(config, source.text, overrides, base)
+    return Suite(config.model_copy(update={"dataset": dataset}), source.text, overrides, base)
+
+
+def _dataset(source: Source) -> tuple[Dataset | None, list[str]]:
+    """The data set with the defaults of its kind filled in, or what is wrong with its options."""
+    from emo_bench.data.sets.kind import build_dataset, dataset_kinds
+
+    given = source.values.get("dataset")
+    kind = given.get("kind") if isinstance(given, dict) else None
+    if not isinstance(given, dict) or not isinstance(kind, str):
+        return None, []  # told by the suite's own check
+    if kind not in dataset_kinds:
+        near = difflib.get_close_matches(kind, dataset_kinds.names(), n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"expected one of: {', '.join(dataset_kinds.names())}"
+        return None, [f"{source.place(('dataset', 'kind'))}: unknown kind {kind!r}; {hint}"]
+    try:
+        options = build_dataset(Dataset(**given), source=source, at=("dataset",)).options
+    except ConfigError as error:
+        return None, [str(error)]
+    return Dataset(kind=kind, **options.model_dump(mode="json")), []
 
 
 def _system_problems(config: RunConfig, source: Source) -> list[str]:

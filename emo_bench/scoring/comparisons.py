@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from emo_bench.config.schema import Statistics
-from emo_bench.engine.units import GROUND_TRUTH
+from emo_bench.engine.unit import GROUND_TRUTH
 from emo_bench.record.rows import ClipRow
 from emo_bench.record.schema import ComparisonEntry, IntervalEntry
 from emo_bench.scoring.values import Samples, as_entry

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from emo_bench.engine.context import RunContext
-from emo_bench.engine.units import GROUND_TRUTH, Outcome
+from emo_bench.engine.unit import GROUND_TRUTH, Outcome
 from emo_bench.record.rows import ClipRow
 from emo_bench.record.schema import AnchorCheck, ComparisonEntry, ValueEntry
 from emo_bench.scoring.anchor_checks import check, pairs_to_check
@@ -41,11 +41,11 @@ def evaluate(context: RunContext, outcomes: Sequence[Outcome], *, step: Callable
     """
     reader = FeatureReader(context, outcomes)
     result = Evaluation()
-    for name, metric in context.protocols.items():
-        if context.availability[name].ok:
+    for name, metric in context.loader.protocols.items():
+        if context.loader.availability[name].ok:
             _evaluate_protocol(context, reader, metric(), result)
         else:
-            result.values += _unavailable(context, metric, context.availability[name].reason)
+            result.values += _unavailable(context, metric, context.loader.availability[name].reason)
         step(name)
     result.values = with_gaps(result.values)
     result.comparisons = corrected(result.comparisons, context.config.statistics)
@@ -65,20 +65,20 @@ def _unavailable(context: RunContext, metric: type[Metric], reason: str) -> list
             n_planned=_planned(context, system),
             n_scored=0,
         )
-        for system in context.systems
+        for system in context.loader.suite_systems
         for value in metric.spec.values
     ]
 
 
 def _planned(context: RunContext, system: str) -> int:
-    return len(context.entries) * len(context.seeds_of(system))
+    return len(context.entries) * len(context.loader.seeds_of(system))
 
 
 def _evaluate_protocol(context: RunContext, reader: FeatureReader, metric: Metric, result: Evaluation) -> None:
     from emo_metrics.contract import ClipMetric, SetMetric
 
-    systems = [system for system in context.systems if not context.kinds[system].anchor]
-    judged, checked = all_pairs(systems), pairs_to_check(list(context.systems))
+    systems = [system for system in context.loader.suite_systems if not context.loader.systems[system].anchor]
+    judged, checked = all_pairs(systems), pairs_to_check(list(context.loader.suite_systems))
     if isinstance(metric, ClipMetric):
         values, comparisons = _clip_protocol(context, reader, metric, result, [*judged, *checked])
     else:
@@ -101,7 +101,7 @@ def _clip_protocol(
     statistics = context.config.statistics
     values: list[ValueEntry] = []
     rows: list[ClipRow] = []
-    for system in context.systems:
+    for system in context.loader.suite_systems:
         own = clip_rows(reader, metric, reader.units(system), identities)
         values += clip_metric_values(
             metric, own, ScoringRequest(system=system, n_planned=_planned(context, system), statistics=statistics)
@@ -124,7 +124,7 @@ def _set_protocol(
     truth, _ = set_samples(reader, metric, reader.units(GROUND_TRUTH))
     values: list[ValueEntry] = []
     samples = {}
-    for system in context.systems:
+    for system in context.loader.suite_systems:
         own, missing = set_samples(reader, metric, reader.units(system))
         request = ScoringRequest(system=system, n_planned=_planned(context, system), statistics=statistics)
         values += set_metric_values(metric, own, truth, missing, identities, request)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emo_bench.engine.context import RunContext
-from emo_bench.engine.units import GROUND_TRUTH, Outcome, Unit
+from emo_bench.engine.unit import GROUND_TRUTH, Outcome, Unit
 from emo_bench.extract.feature_store import FeatureResult
 from emo_bench.record.rows import ClipRow
 from emo_core.errors import DataError
@@ -42,8 +42,7 @@ class FeatureReader:
         outcome, truth = self.outcomes[unit], self._truths[unit.clip]
         if outcome.code != "ok" or outcome.clip is None or truth.clip is None:
             return {name: FeatureResult({}, outcome.code, outcome.reason) for name in extractors}
-        reference = min(self._context.entries[unit.clip].reference_frame, truth.clip.n_frames - 1)
-        keys = self._context.feature_keys(outcome.clip, truth.clip, reference_frame=reference)
+        keys = self._context.feature_keys(unit.clip, outcome.clip, truth.clip)
         found = {}
         for name in extractors:
             result = self._context.features.get(name, keys[name])

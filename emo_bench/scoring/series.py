@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo_bench.engine.context import RunContext
-from emo_bench.engine.units import Outcome
+from emo_bench.engine.unit import Outcome
 from emo_bench.extract.catalogue import CATALOGUES
 from emo_bench.extract.feature_store import FeatureResult
 from emo_bench.scoring.rows import FeatureReader
@@ -29,7 +29,7 @@ def known_series(context: RunContext) -> dict[str, Place]:
             series: Mapping[str, Place] = getattr(importlib.import_module(name), "SERIES", {})
             # A trace that several networks give comes from the first catalogue, whatever else takes part.
             for key, place in series.items():
-                if place[0] in context.extractor_kinds:
+                if place[0] in context.loader.extractor_kinds:
                     found.setdefault(key, place)
     return found
 
@@ -40,7 +40,7 @@ def known_lag_curves(context: RunContext) -> dict[str, tuple[str, str]]:
     for name in CATALOGUES:
         if importlib.util.find_spec(name) is not None:
             curves: Mapping[str, tuple[str, str]] = getattr(importlib.import_module(name), "LAG_CURVES", {})
-            found.update({key: place for key, place in curves.items() if place[0] in context.extractor_kinds})
+            found.update({key: place for key, place in curves.items() if place[0] in context.loader.extractor_kinds})
     return found
 
 

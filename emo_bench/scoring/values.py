@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo_bench.config.schema import Statistics
-from emo_bench.engine.units import GROUND_TRUTH, Unit
+from emo_bench.engine.unit import GROUND_TRUTH, Unit
 from emo_bench.record.rows import ClipRow
 from emo_bench.record.schema import IntervalEntry, ValueEntry
 from emo_bench.scoring.rows import FeatureReader

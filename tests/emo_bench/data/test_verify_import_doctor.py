@@ -12,7 +12,7 @@ import pytest
 from emo_bench.data.doctor import examine
 from emo_bench.data.import_folder import audio_beside, import_videos
 from emo_bench.data.manifest import read_manifest
-from emo_bench.data.sets.opening import open_dataset
+from emo_bench.data.sets.kind import open_dataset
 from emo_bench.data.verify import verify_manifest
 from emo_bench.media.lossless import write_clip
 from emo_bench.runner.suite import suite_from_values

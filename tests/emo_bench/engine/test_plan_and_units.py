@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest
-from emo_bench.engine.context import RunContext, check_before_work
+from emo_bench.engine.context import RunContext
+from emo_bench.engine.loading import check_before_work
 from emo_bench.engine.plan import forecast, other_units, partner_of, truth_units
 from emo_bench.engine.units import is_done, work
 from emo_bench.extract.feature_store import FeatureResult
@@ -86,7 +87,7 @@ def test_units_done_forecast(context: RunContext) -> None:
     assert after.units == {"ground-truth": (3, 3), "frozen": (3, 3)}
     assert (after.seconds, after.bytes) == (0, 0)
     assert [work(context, unit).computed for unit in units] == [0] * 6
-    features = context.feature_keys(outcomes[0].clip, outcomes[0].clip, reference_frame=2)
+    features = context.feature_keys(outcomes[0].unit.clip, outcomes[0].clip, outcomes[0].clip)
     for name, key in features.items():
         assert context.features.has(name, key)
         context.features.path(name, key).unlink()
@@ -109,7 +110,7 @@ def test_missing_weights_are_told_before_work_and_never_replaced(
     monkeypatch.delenv("EMO_BENCH_WEIGHTS", raising=False)
     metrics = ["f-sim/mobilefacenet@1", "flicker/luma@1"]
     suite = load_suite(tiny.suite(tiny_set, tmp_path, anchors=[], metrics=metrics))
-    missing = check_before_work(RunContext(spec_of(suite, read_manifest(tiny_set))))
+    missing = check_before_work(RunContext(spec_of(suite, read_manifest(tiny_set))).loader)
     assert [entry.protocol for entry in missing] == ["f-sim/mobilefacenet@1"]
     record = run_suite(suite)
     assert record.status == "incomplete"
@@ -125,7 +126,7 @@ def test_a_truth_without_features_is_extracted_from_the_stored_clip(context: Run
     unit = truth_units(context)[1]
     work(context, unit)
     outcome = work(context, unit)
-    (name, key), *_ = context.feature_keys(outcome.clip, outcome.clip, reference_frame=2).items()
+    (name, key), *_ = context.feature_keys(outcome.unit.clip, outcome.clip, outcome.clip).items()
     stored = context.features.get(name, key)
     context.features.put(name, key, FeatureResult({}, "no_face", "made up"))
     assert work(context, unit).features == {name: ("no_face", "made up")}

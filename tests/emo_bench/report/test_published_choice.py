@@ -13,7 +13,7 @@ from emo_bench.cli.main import app
 from emo_bench.config.load import read_yaml, validate
 from emo_bench.config.schema import RunConfig
 from emo_bench.data.manifest import ManifestEntry, write_manifest
-from emo_bench.data.sets.opening import open_dataset
+from emo_bench.data.sets.kind import open_dataset
 from emo_bench.record.published import find_published, published_tables
 from emo_bench.record.run_data import RunData
 from emo_bench.report import write_report
