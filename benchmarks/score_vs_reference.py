@@ -85,7 +85,7 @@ def prepare(folder: Path, *, clips: Path | None, n_clips: int, seconds: float, s
 
 
 def _sources(clips: Path | None) -> list[tuple[Path, Path | None]]:
-    from emo_bench.data.import_folder import videos_below
+    from emo_bench.data.naming import videos_below
 
     if clips is not None:
         beside = {path: path.with_name(path.stem.removesuffix("_silent") + ".wav") for path in videos_below(clips)}

@@ -112,22 +112,35 @@ def score(
     metrics: Sequence[str] = DEFAULT_SCORE_METRICS,
     name: str = "score",
     pattern: str = "{id}",
+    length_tolerance_s: float | None = None,
     options: Mapping[str, Any] | None = None,
     quiet: bool = False,
 ) -> RunResult:
     """Scores videos that exist already against a manifest of ground truth.
 
     Args:
-        generated: Folder with one video per clip, named after its id.
+        generated: Folder with one video per clip, named after its id as ``data import`` names clips; see
+            ``emo_bench.data.naming``. Files that fit no clip are listed, several for one clip are an error.
         reference: The manifest (JSONL).
         metrics: Protocols.
         name: Name of the run.
-        pattern: File name without extension; ``{id}`` stands for the clip's id.
+        pattern: Path below the folder without extension; ``{id}`` stands for the clip's id.
+        length_tolerance_s: Seconds that a video may be longer (it is cut) or shorter (its last frame is held) than its
+            audio; the default of ``videos`` systems when absent.
         options: More keys of a suite, for example ``{"execution": {"workers": 4}}``.
         quiet: Show no progress.
     """
     suite = suite_from_values(
-        score_values(generated, reference, metrics=metrics, name=name, pattern=pattern, options=options), base=Path()
+        score_values(
+            generated,
+            reference,
+            metrics=metrics,
+            name=name,
+            pattern=pattern,
+            length_tolerance_s=length_tolerance_s,
+            options=options,
+        ),
+        base=Path(),
     )
     return _run(suite, quiet=quiet)
 
@@ -139,11 +152,14 @@ def score_values(
     metrics: Sequence[str],
     name: str,
     pattern: str,
+    length_tolerance_s: float | None = None,
     options: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The suite that ``score`` runs, as plain values."""
     folder = Path(generated).absolute()
-    system = {"name": _label(folder.name), "kind": "videos", "folder": str(folder), "pattern": pattern}
+    system: dict[str, Any] = {"name": _label(folder.name), "kind": "videos", "folder": str(folder), "pattern": pattern}
+    if length_tolerance_s is not None:
+        system["length_tolerance_s"] = length_tolerance_s
     return {
         "name": name,
         "dataset": {"kind": "manifest", "manifest": str(Path(reference).absolute())},

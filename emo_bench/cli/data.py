@@ -27,7 +27,10 @@ def import_folder(
     ] = None,
     quiet: QuietOption = False,
 ) -> int:
-    """Make a manifest from a folder of videos (a WAV of the same name beside a video is its audio)."""
+    """Make a manifest from a folder of videos (an audio file of the same name beside a video is its audio).
+
+    With -o in another folder (for a read-only source) the videos are copied there.
+    """
     from emo_bench.data.import_folder import import_videos
     from emo_core.errors import ExitCode
     from emo_core.progress import display
@@ -35,6 +38,8 @@ def import_folder(
     with display(quiet=quiet) as shown:
         report = import_videos(folder, identity=identity, split=split, manifest=output, display=shown)
     say(f"{report.manifest}: {len(report.entries)} clips, {report.identities} identities")
+    for notice in report.notices:
+        say(f"note: {notice}", err=True)
     for problem in report.refused:
         say(f"refused {problem.file}: {problem.code}: {problem.reason}", err=True)
     return ExitCode.INCOMPLETE if report.refused else ExitCode.OK

@@ -16,7 +16,13 @@ def score(
     metric: Annotated[
         list[str] | None, typer.Option("--metric", "-m", help="Protocol; repeat for several.", metavar="NAME")
     ] = None,
-    pattern: Annotated[str, typer.Option("--pattern", help="File name without extension.")] = "{id}",
+    pattern: Annotated[str, typer.Option("--pattern", help="Path below the folder without extension.")] = "{id}",
+    length_tolerance: Annotated[
+        float | None,
+        typer.Option(
+            "--length-tolerance", help="Seconds that a video may be longer (cut) or shorter (last frame held); 0.5."
+        ),
+    ] = None,
     weights: Annotated[list[Path] | None, typer.Option("--weights", "-w", help="Folder of weight files.")] = None,
     name: Annotated[str, typer.Option("--name", help="Name of the run.")] = "score",
     overrides: SetOption = None,
@@ -39,7 +45,13 @@ def score(
     if weights:
         options["weights"] = {"folders": [str(folder.absolute()) for folder in weights]}
     values = score_values(
-        generated, reference, metrics=metric or DEFAULT_SCORE_METRICS, name=name, pattern=pattern, options=options
+        generated,
+        reference,
+        metrics=metric or DEFAULT_SCORE_METRICS,
+        name=name,
+        pattern=pattern,
+        length_tolerance_s=length_tolerance,
+        options=options,
     )
     changed = apply_overrides(Source(None, "", values, {}), overrides or []).values
     suite = suite_from_values(changed, base=Path())

@@ -64,7 +64,7 @@ def examine(paths: Sequence[Path], *, weights: tuple[Path, ...] = (), faces: boo
 
 
 def _videos(paths: Iterable[Path]) -> Iterator[tuple[str, Path, Path | None]]:
-    from emo_bench.data.import_folder import audio_beside
+    from emo_bench.data.naming import audio_beside
 
     for path in paths:
         if path.suffix == ".jsonl":

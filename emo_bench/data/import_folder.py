@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from emo_bench.data.manifest import FORBIDDEN_IN_ID, MAX_ID_LENGTH, Manifest, ManifestEntry, file_hashes, write_manifest
+from emo_bench.data.manifest import Manifest, ManifestEntry, file_hashes, write_manifest
+from emo_bench.data.naming import VIDEO_EXTENSIONS, AudioFiles, FolderFiles, clip_id, files_below, listed
 from emo_core.errors import ClipError, ConfigError, DataError
-from emo_core.hashing import sha256_bytes
+from emo_core.hashing import sha256_file
 from emo_core.progress import Display, Silent
-
-VIDEO_EXTENSIONS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg"})
-AUDIO_EXTENSIONS = (".wav", ".flac", ".mp3", ".m4a", ".ogg")
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,20 @@ class Refused:
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import made."""
+    """What an import made.
+
+    Attributes:
+        manifest: The manifest's path.
+        entries: Its clips.
+        refused: Files that could not become clips.
+        notices: What a user should know of the rest, in sentences: files that were not used, equal clips, identities
+            that the rule did not give.
+    """
 
     manifest: Path
     entries: tuple[ManifestEntry, ...]
     refused: tuple[Refused, ...]
+    notices: tuple[str, ...] = ()
 
     @property
     def identities(self) -> int:
@@ -49,75 +58,154 @@ def import_videos(
 ) -> ImportReport:
     """Lists every usable video below a folder.
 
-    An audio file beside a video, of the same name (or without a trailing ``_silent``), is its sound; else the sound is
-    inside. The id is the path below the folder without extension, with '/' replaced by '__' and characters that an id
-    cannot have by '_'; of two videos with the same id the second is refused.
+    Ids and audio files beside videos follow ``emo_bench.data.naming``. Of several videos with one id none is taken.
 
     Args:
         folder: Searched recursively; hidden files are left out.
         identity: 'stem' (every file another identity), 'folder' (the file's folder), or a regular expression whose
             first group, searched in the relative path, is the identity.
         split: Split of all clips.
-        manifest: Where to write; must lie in ``folder`` or above it. ``folder/manifest.jsonl`` when absent.
+        manifest: Where to write; ``folder/manifest.jsonl`` when absent. In a folder that does not hold the videos, a
+            read-only source for example, they are copied beside it, since a manifest lists nothing outside its folder.
         display: Shows progress.
 
     Raises:
         DataError: when there is no folder, no video, or no usable video.
-        ConfigError: when the regular expression is wrong.
+        ConfigError: when the regular expression is wrong or fits no video.
     """
     display = display or Silent()
     if not folder.is_dir():
         raise DataError(f"no folder {folder}", expected="a folder of videos")
     target = manifest or folder / "manifest.jsonl"
-    root = target.parent
-    if not folder.resolve().is_relative_to(root.resolve()):
-        raise DataError(
-            f"the manifest {target} does not lie in the folder of the videos or above it",
-            expected=f"a place such as {folder / 'manifest.jsonl'}",
-        )
-    name_of = identity_rule(identity)
-    videos = sorted(videos_below(folder))
-    if not videos:
+    files = files_below(folder)
+    if not files.videos:
         raise DataError(
             f"no videos below {folder}", expected=f"files ending in {', '.join(sorted(VIDEO_EXTENSIONS))}", found="none"
         )
-    entries: list[ManifestEntry] = []
-    refused: list[Refused] = []
-    taken: dict[str, str] = {}
-    display.stage("import", len(videos))
-    for path in videos:
+    identity_of, unnamed = identities_of(files.videos, folder, identity)
+    work = _Import(folder, target, AudioFiles(files.audio))
+    display.stage("import", len(files.videos))
+    shared = Counter(clip_id(path.relative_to(folder)) for path in files.videos)
+    for path in files.videos:
         relative = path.relative_to(folder)
         display.step(str(relative))
-        clip = clip_id(relative)
-        if clip in taken:
-            refused.append(Refused(str(relative), "duplicate_id", f"{taken[clip]} has the id {clip!r} already"))
-            continue
-        try:
-            entries.append(_entry(path, relative, root, identity=name_of(relative), split=split))
-            taken[clip] = str(relative)
-        except ClipError as error:
-            refused.append(Refused(str(relative), error.code, "; ".join(str(error).split("\n  "))))
-        except DataError as error:
-            refused.append(Refused(str(relative), "outside", error.message))
-        except ValueError as error:
-            refused.append(Refused(str(relative), "bad_name", "; ".join(str(error).splitlines()[1:3])))
-    if not entries:
-        reasons = "; ".join(f"{item.file}: {item.code}" for item in refused[:5])
+        if shared[clip_id(relative)] > 1:
+            same = [p.relative_to(folder) for p in files.videos if clip_id(p.relative_to(folder)) == clip_id(relative)]
+            reason = (
+                f"{len(same)} files have the id {clip_id(relative)!r}: {listed(same)}; rename or remove all but one"
+            )
+            work.refused.append(Refused(str(relative), "ambiguous_name", reason))
+        else:
+            work.add(path, identity=identity_of[relative], split=split)
+    if not work.entries:
+        reasons = "; ".join(f"{item.file}: {item.code}" for item in work.refused[:5])
         raise DataError(f"no usable video below {folder}", found=reasons)
-    write_manifest(target, entries)
-    return ImportReport(target, tuple(entries), tuple(refused))
+    write_manifest(target, work.entries)
+    notices = [*_unused(files, folder, target, work.used), *_equal_clips(work.entries)]
+    if unnamed:
+        notices.append(f"--identity fits not every video; each of these is an identity of its own: {listed(unnamed)}")
+    return ImportReport(target, tuple(work.entries), tuple(work.refused), tuple(notices))
 
 
-def videos_below(folder: Path) -> Iterator[Path]:
-    """The files below a folder that are named like videos, in no order; hidden ones are left out."""
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in VIDEO_EXTENSIONS and not hidden and path.is_file():
-            yield path
+class _Import:
+    """The clips so far."""
+
+    def __init__(self, folder: Path, target: Path, audio: AudioFiles) -> None:
+        self.entries: list[ManifestEntry] = []
+        self.refused: list[Refused] = []
+        self.used: set[Path] = set()
+        self._folder, self._root, self._audio = folder, target.parent, audio
+        self._copies = not folder.resolve().is_relative_to(self._root.resolve())
+
+    def add(self, path: Path, *, identity: str, split: str) -> None:
+        """Lists one video, or says why not."""
+        from emo_bench.media.decode import load_pair
+
+        relative = path.relative_to(self._folder)
+        try:
+            audio = self._audio.beside(path)
+            self.used |= {audio} if audio is not None else set()
+            self._require_inside(path, audio)
+            load_pair(path, audio)  # the same decode as in a run: what passes here can be prepared there
+            video_text, audio_text = self._place(path), self._place(audio) if audio else None
+            self.entries.append(
+                ManifestEntry(
+                    id=clip_id(relative),
+                    video=video_text,
+                    audio=audio_text,
+                    identity=identity,
+                    split=split,
+                    sha256=file_hashes(self._root, video=video_text, audio=audio_text),
+                )
+            )
+        except ClipError as error:
+            self.refused.append(Refused(str(relative), error.code, "; ".join(str(error).split("\n  "))))
+        except DataError as error:
+            self.refused.append(Refused(str(relative), "outside", error.message))
+        except ValueError as error:
+            self.refused.append(Refused(str(relative), "bad_name", "; ".join(str(error).splitlines()[1:3])))
+
+    def _require_inside(self, *files: Path | None) -> None:
+        """A symbolic link that leads out would be refused in every run."""
+        root = self._folder if self._copies else self._root
+        for file in files:
+            if file is not None:
+                Manifest(root, ()).path(file.relative_to(root).as_posix())
+
+    def _place(self, file: Path) -> str:
+        """The path of a file in the manifest; copies it beside the manifest first where it lies outside."""
+        if not self._copies:
+            return file.relative_to(self._root).as_posix()
+        text = file.relative_to(self._folder).as_posix()
+        copy = self._root / text
+        if not (copy.is_file() and sha256_file(copy) == sha256_file(file)):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+        return text
 
 
-def identity_rule(rule: str) -> Callable[[Path], str]:
+def identities_of(videos: Iterable[Path], folder: Path, rule: str) -> tuple[dict[Path, str], list[Path]]:
+    """Identity by relative path, and the paths that the rule does not fit.
+
+    Raises:
+        ConfigError: when it fits none.
+    """
+    name_of = identity_rule(rule)
+    named = {path.relative_to(folder): name_of(path.relative_to(folder)) for path in videos}
+    unnamed = [relative for relative, name in named.items() if name is None]
+    if len(unnamed) == len(named):
+        raise ConfigError(
+            f"--identity {rule!r} fits no video",
+            expected="a regex whose group is found in paths",
+            found=listed(unnamed),
+        )
+    return {relative: name or clip_id(relative) for relative, name in named.items()}, unnamed
+
+
+def _unused(files: FolderFiles, folder: Path, manifest: Path, used: set[Path]) -> Iterator[str]:
+    alone = [path.relative_to(folder) for path in files.audio if path not in used]
+    if alone:
+        yield f"audio files that belong to no video: {listed(alone)}"
+    others = [path.relative_to(folder) for path in files.others if path.resolve() != manifest.resolve()]
+    if others:
+        yield f"files that are neither named like video nor like audio: {listed(others)}"
+
+
+def _equal_clips(entries: Iterable[ManifestEntry]) -> Iterator[str]:
+    """One sentence for each video that is there more than once."""
+    groups: dict[str, list[ManifestEntry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.sha256["video"], []).append(entry)
+    for same in (group for group in groups.values() if len(group) > 1):
+        people = sorted({entry.identity for entry in same})
+        under = f" under {len(people)} identities ({listed(people)})" if len(people) > 1 else ""
+        yield f"the same video is there {len(same)} times{under}: {listed(entry.id for entry in same)}"
+
+
+def identity_rule(rule: str) -> Callable[[Path], str | None]:
     """How a relative path gives an identity: 'stem', 'folder' or the first group of a regular expression.
+
+    The function returns None for a path that the regular expression does not fit.
 
     Raises:
         ConfigError: when the regular expression is wrong.
@@ -135,50 +223,8 @@ def identity_rule(rule: str) -> Callable[[Path], str]:
     if pattern.groups < 1:
         raise ConfigError(f"--identity {rule!r} has no group", expected="the identity in parentheses")
 
-    def from_pattern(relative: Path) -> str:
+    def from_pattern(relative: Path) -> str | None:
         found = pattern.search(relative.as_posix())
-        return found.group(1) if found and found.group(1) else clip_id(relative)
+        return (found.group(1) or None) if found else None
 
     return from_pattern
-
-
-def _entry(path: Path, relative: Path, root: Path, *, identity: str, split: str) -> ManifestEntry:
-    from emo_bench.media.decode import load_pair
-
-    audio = audio_beside(path)
-    for file in (path, audio):
-        if file is not None:  # a symbolic link that leads out would be refused in every run
-            Manifest(root, ()).path(file.relative_to(root).as_posix())
-    load_pair(path, audio)  # the same decode as in a run: what passes here can be prepared there
-    video_text = path.relative_to(root).as_posix()
-    audio_text = audio.relative_to(root).as_posix() if audio else None
-    return ManifestEntry(
-        id=clip_id(relative),
-        video=video_text,
-        audio=audio_text,
-        identity=identity,
-        split=split,
-        sha256=file_hashes(root, video=video_text, audio=audio_text),
-    )
-
-
-def clip_id(relative: Path) -> str:
-    """The id that a relative path gives: without its ending, with '__' for '/', and plain characters."""
-    text = "__".join(relative.with_suffix("").parts)
-    allowed = [c.isprintable() and c not in FORBIDDEN_IN_ID for c in text]
-    plain = "".join(c if fine else "_" for c, fine in zip(text, allowed, strict=True))
-    cleaned = plain.strip(". ") or "clip"
-    if len(cleaned) <= MAX_ID_LENGTH:
-        return cleaned
-    # Long names often differ at their end only; the digest of the whole keeps them apart.
-    return f"{cleaned[: MAX_ID_LENGTH - 9].rstrip('. ')}-{sha256_bytes(text.encode('utf-8', 'surrogateescape'))[:8]}"
-
-
-def audio_beside(video: Path) -> Path | None:
-    """The audio file of the same stem, or of the stem without a trailing '_silent', when there is one."""
-    for stem in dict.fromkeys((video.stem, video.stem.removesuffix("_silent"))):
-        for extension in AUDIO_EXTENSIONS:
-            candidate = video.with_name(stem + extension)
-            if candidate.is_file():
-                return candidate
-    return None

@@ -155,7 +155,7 @@ def read_manifest(path: Path) -> Manifest:
     if not path.is_file():
         raise DataError(f"no manifest at {path}", expected="a JSONL file", fix="make one: emo-bench data import FOLDER")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is no manifest", expected="JSON lines in UTF-8", found=str(error)) from None
     entries, problems = [], []

@@ -38,7 +38,12 @@ class Loader:
             folders=tuple(spec.base / folder for folder in spec.config.weights.folders),
             policy=spec.config.weights.licence_policy,
         )
-        self.system_context = SystemContext(device=spec.config.execution.device, weights=self.finder, base=spec.base)
+        self.system_context = SystemContext(
+            device=spec.config.execution.device,
+            weights=self.finder,
+            base=spec.base,
+            clip_ids=tuple(entry.id for entry in spec.entries),
+        )
         self.suite_systems: Mapping[str, System] = {system.name: system for system in spec.config.all_systems()}
         self._loaded: set[str] = set()
 

@@ -104,6 +104,9 @@ def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
     context = RunContext(spec_of(suite, dataset.manifest))
     for missing in check_before_work(context.loader):
         display.say(f"cannot compute {missing.protocol}: {missing.reason}")
+    for name, kind in context.loader.systems.items():
+        for notice in kind.notices(context.loader.system_context):
+            display.say(f"{name}: {notice}")
     outcomes, planned = carry_out(context, folder, display)
     display.stage("score", len(context.loader.protocols))
     evaluation = evaluate(context, outcomes, step=display.step)

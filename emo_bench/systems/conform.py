@@ -38,6 +38,60 @@ def fit_length(video: Video, *, n_frames: int) -> Video:
     return Video(spec, lambda: _forth_and_back(video, n_frames))
 
 
+MOST_CHANGED = 0.5
+"""Share of a clip's frames that a change of length may concern at most, whatever the tolerance: clips may be short."""
+
+
+def conform_length(
+    video: Video, *, n_frames: int, tolerance_s: float, option: str = "length_tolerance_s"
+) -> tuple[Video, tuple[str, ...]]:
+    """A finished output as long as its audio: a longer one is cut, the last frame of a shorter one is held.
+
+    Args:
+        video: The output, at the wanted frame rate.
+        n_frames: Frames that the audio asks for.
+        tolerance_s: How many seconds the output may be shorter or longer.
+        option: Where the user sets the tolerance; the error names it.
+
+    Returns:
+        The video, and a note when its length was changed.
+
+    Raises:
+        GenerationError: when the difference is larger.
+    """
+    found, fps = video.spec.n_frames, video.spec.fps
+    if found == n_frames:
+        return video, ()
+    tolerance = min(round(tolerance_s * fps), int(n_frames * MOST_CHANGED))
+    if found < 1 or abs(found - n_frames) > tolerance:
+        raise GenerationError(
+            "the video is not as long as the audio",
+            expected=f"{n_frames} frames, give or take {tolerance}",
+            found=f"{found} frames ({(found - n_frames) / float(fps):+.2f} s)",
+            fix=f"generate it again from the whole audio, or raise {option} (now {tolerance_s:g}; half a clip at most)",
+        )
+    how = f"the last {found - n_frames} cut" if found > n_frames else f"the last one held for {n_frames - found}"
+    note = f"length {found} -> {n_frames} frames, {how}"
+    if found > n_frames:
+        return fit_length(video, n_frames=n_frames), (note,)
+    spec = VideoSpec(width=video.spec.width, height=video.spec.height, fps=fps, n_frames=n_frames)
+    return Video(spec, lambda: _held(video, n_frames)), (note,)
+
+
+def _held(video: Video, n_frames: int) -> Iterator[FrameArray]:
+    """All frames, then the last one again up to ``n_frames``."""
+    last: FrameArray | None = None
+    left = n_frames
+    for piece in video.open():
+        yield piece
+        left -= len(piece)
+        last = np.array(piece[-1:])
+    while left > 0 and last is not None:
+        count = min(left, PIECE_LENGTH)
+        yield np.repeat(last, count, axis=0)
+        left -= count
+
+
 def _first(video: Video, n_frames: int) -> Iterator[FrameArray]:
     left = n_frames
     for piece in video.open():

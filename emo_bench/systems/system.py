@@ -85,11 +85,13 @@ class SystemContext:
         device: 'cpu' or 'cuda[:n]'.
         weights: Finds pinned weight files.
         base: Folder that relative paths in options are relative to (the suite file's).
+        clip_ids: All clips of the run.
     """
 
     device: str = "cpu"
     weights: WeightsFinder = field(default_factory=WeightsFinder)
     base: Path = field(default_factory=Path)
+    clip_ids: tuple[str, ...] = ()
 
 
 class NoOptions(Frozen):
@@ -131,6 +133,11 @@ class SystemKind(ABC):
         """The same for one clip, for example the digest of an already generated video."""
         del clip_id, context
         return {}
+
+    def notices(self, context: SystemContext) -> tuple[str, ...]:
+        """What the user should be told before any work, in sentences."""
+        del context
+        return ()
 
     def load(self, context: SystemContext) -> None:
         """Loads networks; called once per worker before the first clip."""

@@ -9,13 +9,12 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator
 
 from emo_bench.config.schema import Frozen
+from emo_bench.data.naming import VIDEO_EXTENSIONS, ClipVideos, listed
 from emo_bench.media.types import Video
-from emo_bench.systems.conform import fit_length
+from emo_bench.systems.conform import conform_length
 from emo_bench.systems.system import GeneratedClip, GenerationRequest, SystemContext, SystemKind
 from emo_core.errors import ConfigError, GenerationError
 from emo_core.hashing import sha256_file
-
-EXTENSIONS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg")
 
 
 class VideosOptions(Frozen):
@@ -23,10 +22,15 @@ class VideosOptions(Frozen):
 
     folder: str = Field(description="Folder of the videos, relative to the suite file")
     pattern: str = Field(
-        default="{id}", description="File name without extension; '{id}' stands for the clip's id", min_length=1
+        default="{id}",
+        description="Path below the folder without extension; '{id}' stands for the clip's id",
+        min_length=1,
     )
     length_tolerance_s: float = Field(
-        default=0.2, ge=0, le=10, description="A video that much shorter or longer than its audio is cut or held"
+        default=0.5,
+        ge=0,
+        le=10,
+        description="Seconds that a video may be longer (it is cut) or shorter (its last frame is held) than its audio",
     )
 
     @field_validator("pattern")
@@ -38,74 +42,109 @@ class VideosOptions(Frozen):
 
 
 class Videos(SystemKind):
-    """Reads one finished video per clip, brings it to the suite's frame rate and checks its length."""
+    """Reads one finished video per clip, brings it to the suite's frame rate and checks its length.
+
+    Which file belongs to which clip follows ``emo_bench.data.naming``, as for ``data import``.
+    """
 
     options_model: ClassVar[type[Frozen]] = VideosOptions
+    code_version: ClassVar[int] = 2
+
+    def __init__(self, options: Any) -> None:
+        super().__init__(options)
+        self._known: ClipVideos | None = None
 
     def load(self, context: SystemContext) -> None:
-        """Remembers where the folder is."""
-        self._folder = self._existing_folder(context)
+        """Lists the folder."""
+        self._videos(context)
 
     def dependencies(self, context: SystemContext) -> Mapping[str, Any]:
-        """Nothing for the system as a whole: each clip depends on its own file."""
-        self._existing_folder(context)
+        """Nothing for the system as a whole: each clip depends on its own file.
+
+        Raises:
+            ConfigError: when there is no such folder, when several files fit one clip, or no file fits any clip.
+        """
+        videos = self._videos(context)
+        several = [clip for clip in context.clip_ids if len(videos.candidates(clip)) > 1]
+        if several:
+            text = "; ".join(
+                f"{clip}: {', '.join(videos.relative(path) for path in videos.candidates(clip))}"
+                for clip in several[:5]
+            )
+            raise ConfigError(
+                f"several videos fit one clip, {len(several)} times",
+                expected="one video a clip",
+                found=text,
+                fix="remove or rename all but one, or say with 'pattern' how the right ones are named",
+            )
+        if context.clip_ids and len(videos.missing()) == len(set(context.clip_ids)):
+            found = listed(videos.relative(path) for path in videos.files.videos) or "no videos"
+            raise ConfigError(
+                f"no video below {self._folder(context)} fits any clip",
+                expected=f"names such as {self._expected(context.clip_ids[0])}",
+                found=found,
+                fix="name the videos after the clips, or say with 'pattern' how they are named",
+            )
         return {}
 
+    def notices(self, context: SystemContext) -> tuple[str, ...]:
+        """Files that fit no clip, clips that no file fits, and audio files, which are not used."""
+        videos = self._videos(context)
+        unmatched, missing = videos.unmatched(), videos.missing()
+        audio = [videos.relative(path) for path in videos.files.audio]
+        checks = [
+            (unmatched, f"{len(unmatched)} videos fit no clip of this run: {listed(map(videos.relative, unmatched))}"),
+            (missing, f"{len(missing)} clips have no video: {listed(missing)}"),
+            (audio, f"audio files are not used, clips are scored with the reference's audio: {listed(audio)}"),
+        ]
+        return tuple(text for names, text in checks if names)
+
     def clip_dependencies(self, clip_id: str, context: SystemContext) -> Mapping[str, Any]:
-        """The digest of this clip's video."""
-        path = self._find(self._existing_folder(context), clip_id)
-        return {"video": sha256_file(path) if path else None}
+        """The digest of this clip's video; of all candidates where several fit, which ``generate`` refuses."""
+        digests = [sha256_file(path) for path in self._videos(context).candidates(clip_id)]
+        return {"video": digests[0] if len(digests) == 1 else digests or None}
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
         """Decodes the clip's video in a limited child process.
 
         Raises:
             GenerationError: when it is missing or its length is wrong.
+            AmbiguousNameError: when several files fit the clip.
             DecodeError: when it is broken.
         """
         from emo_bench.media.decode import open_video
 
-        path = self._find(self._folder, request.clip_id)
+        if self._known is None:
+            raise RuntimeError("load() comes before generate()")
+        path = self._known.find(request.clip_id)
         if path is None:
             raise GenerationError(
                 f"no video for clip {request.clip_id!r}",
-                expected=f"{self.options.pattern.replace('{id}', request.clip_id)}{{{','.join(EXTENSIONS)}}}",
-                found=f"no such file in {self._folder}",
+                expected=self._expected(request.clip_id),
+                found=f"no such file in {self.options.folder}",
             )
         video = open_video(path, fps=request.fps)
-        return GeneratedClip(
-            video=self._to_length(video, request.n_frames), audio=request.audio, notes=self._notes(video, request)
-        )
+        conformed, notes = conform_length(video, n_frames=request.n_frames, tolerance_s=self.options.length_tolerance_s)
+        return GeneratedClip(video=conformed, audio=request.audio, notes=(*notes, *_size_notes(video, request)))
 
-    def _to_length(self, video: Video, n_frames: int) -> Video:
-        tolerance = round(self.options.length_tolerance_s * video.spec.fps)
-        if abs(video.spec.n_frames - n_frames) > tolerance:
-            raise GenerationError(
-                "the video is not as long as the audio",
-                expected=f"{n_frames} frames, give or take {tolerance}",
-                found=f"{video.spec.n_frames} frames",
-                fix="generate it again from the whole audio",
-            )
-        return fit_length(video, n_frames=n_frames)
+    def _videos(self, context: SystemContext) -> ClipVideos:
+        """The folder's videos, listed once."""
+        if self._known is None:
+            folder = self._folder(context)
+            if not folder.is_dir():
+                raise ConfigError(f"no folder {folder}", expected="a folder of generated videos", fix="check 'folder'")
+            self._known = ClipVideos(folder, pattern=self.options.pattern, clip_ids=context.clip_ids)
+        return self._known
 
-    def _notes(self, video: Video, request: GenerationRequest) -> tuple[str, ...]:
-        notes = []
-        if video.spec.n_frames != request.n_frames:
-            notes.append(f"length {video.spec.n_frames} -> {request.n_frames} frames")
-        if (video.spec.width, video.spec.height) != (request.width, request.height):
-            notes.append(f"size {video.spec.width}x{video.spec.height} -> {request.width}x{request.height}")
-        return tuple(notes)
-
-    def _existing_folder(self, context: SystemContext) -> Path:
+    def _folder(self, context: SystemContext) -> Path:
         folder: Path = context.base / self.options.folder
-        if not folder.is_dir():
-            raise ConfigError(f"no folder {folder}", expected="a folder of generated videos", fix="check 'folder'")
         return folder
 
-    def _find(self, folder: Path, clip_id: str) -> Path | None:
-        stem = self.options.pattern.replace("{id}", clip_id)
-        for extension in EXTENSIONS:
-            path = folder / f"{stem}{extension}"
-            if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
-                return path
-        return None
+    def _expected(self, clip_id: str) -> str:
+        return f"{self.options.pattern.replace('{id}', clip_id)}{{{','.join(VIDEO_EXTENSIONS)}}}"
+
+
+def _size_notes(video: Video, request: GenerationRequest) -> tuple[str, ...]:
+    if (video.spec.width, video.spec.height) == (request.width, request.height):
+        return ()
+    return (f"size {video.spec.width}x{video.spec.height} -> {request.width}x{request.height}",)

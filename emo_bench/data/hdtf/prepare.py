@@ -12,8 +12,8 @@ from emo_bench.data.hdtf.cut import QUALITIES, CutClip, cut_source
 from emo_bench.data.hdtf.identities import identity_of, read_test_identities
 from emo_bench.data.hdtf.plan import ClipCut, plan_clips
 from emo_bench.data.hdtf.sources import RawVideos, wanted_names
-from emo_bench.data.import_folder import audio_beside
 from emo_bench.data.manifest import ManifestEntry, write_manifest
+from emo_bench.data.naming import audio_beside
 from emo_bench.data.prepare.disk import NO_ROOM, Quality, estimated_bytes, full_disk, require_space
 from emo_bench.data.prepare.report import PrepareReport, Problem
 from emo_bench.data.prepare.state import FinishedWork

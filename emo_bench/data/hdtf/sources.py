@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from emo_bench.data.hdtf.annotations import AnnotatedVideo
-from emo_bench.data.import_folder import videos_below
+from emo_bench.data.naming import videos_below
 
 _ID_IN_BRACKETS = re.compile(r"\[([A-Za-z0-9_-]{11})\]$")
 
@@ -24,7 +24,7 @@ class RawVideos:
     def __init__(self, folder: Path) -> None:
         self._by_stem: dict[str, Path] = {}
         self._by_id: dict[str, Path] = {}
-        for path in sorted(videos_below(folder)):
+        for path in videos_below(folder):
             self._by_stem.setdefault(path.stem, path)
             found = _ID_IN_BRACKETS.search(path.stem)
             if found:

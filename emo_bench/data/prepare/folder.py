@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_bench.data.import_folder import audio_beside, clip_id, identity_rule, videos_below
+from emo_bench.data.import_folder import identities_of
 from emo_bench.data.manifest import MAX_ID_LENGTH, ManifestEntry, write_manifest
+from emo_bench.data.naming import AudioFiles, clip_id, files_below, listed
 from emo_bench.data.prepare.disk import NO_ROOM, Quality, estimated_bytes, full_disk, require_space
 from emo_bench.data.prepare.face_crop import EXPANSION, FaceFilter
 from emo_bench.data.prepare.labels import clip_labels, write_labels
@@ -123,30 +124,41 @@ def prepare_folder(
         raise DataError(f"no folder {folder}", expected="a folder of videos")
     if target.resolve().is_relative_to(folder.resolve()):
         raise DataError(f"the target {target} lies inside {folder}", expected="another place: its clips are videos too")
-    videos = sorted(videos_below(folder))
+    files = files_below(folder)
+    videos = files.videos
     if not videos:
         raise DataError(f"no videos below {folder}", found="none")
-    name_of = identity_rule(identity)
-    work = _FolderWork(target, chosen, split, weights)
+    identity_of, unnamed = identities_of(videos, folder, identity)
+    work = _FolderWork(target, chosen, split, weights, AudioFiles(files.audio))
+    work.problems += [
+        Problem(
+            "no_identity", str(relative), f"expected a name that --identity fits; it is named {clip_id(relative)!r}"
+        )
+        for relative in unnamed
+    ]
     display = display or Silent()
     display.stage("prepare", len(videos))
-    taken: set[str] = set()
+    by_name: dict[str, list[Path]] = {}
     for path in videos:
-        relative = path.relative_to(folder)
-        name = clip_id(relative)[: MAX_ID_LENGTH - 5].rstrip(". ")
-        if name in taken:
-            work.problems.append(Problem("duplicate_id", str(relative), f"another video has the id {name!r} already"))
+        by_name.setdefault(clip_id(path.relative_to(folder))[: MAX_ID_LENGTH - 5].rstrip(". "), []).append(path)
+    for name, paths in by_name.items():
+        relatives = [path.relative_to(folder) for path in paths]
+        if len(paths) > 1:
+            reason = f"{len(paths)} videos have the id {name!r}; rename or remove all but one"
+            work.problems.append(Problem("ambiguous_name", listed(relatives), reason))
         else:
-            taken.add(name)
-            work.add(path, name=name, identity=name_of(relative)[:MAX_ID_LENGTH])
-        display.step(str(relative))
+            work.add(paths[0], name=name, identity=identity_of[relatives[0]][:MAX_ID_LENGTH])
+        for relative in relatives:
+            display.step(str(relative))
     return work.report()
 
 
 class _FolderWork:
     """The clips so far."""
 
-    def __init__(self, target: Path, options: FolderOptions, split: str, weights: tuple[Path, ...]) -> None:
+    def __init__(
+        self, target: Path, options: FolderOptions, split: str, weights: tuple[Path, ...], audio: AudioFiles
+    ) -> None:
         from emo_bench.extract.catalogue import extractors, load_catalogues
         from emo_bench.extract.weights import WeightsFinder, weights_table
 
@@ -156,7 +168,7 @@ class _FolderWork:
         self._face: Extractor = kind({name: finder.require(name) for name in kind.weights})
         self._sound: Extractor = extractors.get(SOUND)({})
         self._weights = [weights_table()[name].sha256 for name in kind.weights]
-        self._target, self._options, self._split = target, options, split
+        self._target, self._options, self._split, self._audio = target, options, split, audio
         target.mkdir(parents=True, exist_ok=True)
         sweep_temporary(target)
         self._finished = FinishedWork(target)
@@ -167,7 +179,11 @@ class _FolderWork:
 
     def add(self, path: Path, *, name: str, identity: str) -> None:
         """Prepares one video, or takes what an earlier run made of it."""
-        audio = audio_beside(path)
+        try:
+            audio = self._audio.beside(path)
+        except ClipError as error:
+            self.problems.append(problem_of(error, name))
+            return
         hashes = [sha256_file(part) for part in (path, audio) if part is not None]
         key = digest_of([RECIPE, hashes, asdict(self._options), self._weights, FACE, SOUND])
         known = self._finished.recall(f"video {name}", key=key)

@@ -172,7 +172,12 @@ class OutputRule(Frozen):
     crop: tuple[int, int, int, int] | None = Field(
         default=None, description="Part of the picture that is the result: left, top, right, bottom"
     )
-    length_tolerance_s: float = Field(default=0.2, ge=0, le=10, description="How much it may be shorter or longer")
+    length_tolerance_s: float = Field(
+        default=0.5,
+        ge=0,
+        le=10,
+        description="Seconds that it may be longer (it is cut) or shorter (last frame is held)",
+    )
 
     @field_validator("glob")
     @classmethod

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from emo_bench.media.types import FrameArray, Video, VideoSpec
-from emo_bench.systems.conform import fit_length
+from emo_bench.systems.conform import conform_length
 from emo_bench.systems.external.card import OutputRule
 from emo_bench.systems.external.workspace import OUTPUT_NAME, Workspace
 from emo_bench.systems.system import GenerationRequest
@@ -122,20 +122,18 @@ def check_output(
         notes.append("the program wrote no sound; the driving sound is used")
     if rule.crop is not None:
         video = _cropped(video, rule.crop)
-    tolerance = round(rule.length_tolerance_s * request.fps)
-    if abs(video.spec.n_frames - request.n_frames) > tolerance:
-        raise GenerationError(
-            "the video is not as long as the audio",
-            expected=f"{request.n_frames} frames, give or take {tolerance}",
-            found=f"{video.spec.n_frames} frames",
-        )
-    if video.spec.n_frames != request.n_frames:
-        notes.append(f"length {video.spec.n_frames} -> {request.n_frames} frames")
+    video, changed = conform_length(
+        video,
+        n_frames=request.n_frames,
+        tolerance_s=rule.length_tolerance_s,
+        option="output.length_tolerance_s of the card",
+    )
+    notes += changed
     if (video.spec.width, video.spec.height) != (request.width, request.height):
         notes.append(f"size {video.spec.width}x{video.spec.height} -> {request.width}x{request.height}")
     if locate_face is not None:
         _require_face(video, locate_face)
-    return CheckedOutput(fit_length(video, n_frames=request.n_frames), tuple(notes))
+    return CheckedOutput(video, tuple(notes))
 
 
 def _cropped(video: Video, crop: tuple[int, int, int, int]) -> Video:

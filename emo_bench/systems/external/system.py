@@ -61,6 +61,7 @@ class External(SystemKind):
     """Runs another program for every clip, by its card in ``configs/systems``."""
 
     options_model: ClassVar[type[Frozen]] = ExternalOptions
+    code_version: ClassVar[int] = 2
     uses_seed: ClassVar[bool] = True
 
     def dependencies(self, context: SystemContext) -> Mapping[str, Any]:

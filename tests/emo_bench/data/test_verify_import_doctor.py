@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from emo_bench.data.doctor import examine
-from emo_bench.data.import_folder import audio_beside, import_videos
+from emo_bench.data.import_folder import import_videos
 from emo_bench.data.manifest import read_manifest
+from emo_bench.data.naming import audio_beside
 from emo_bench.data.sets.kind import open_dataset
 from emo_bench.data.verify import verify_manifest
 from emo_bench.media.lossless import write_clip
@@ -44,7 +45,7 @@ def folder(tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("stem", {"anna__a1", "anna__a2", "ben__b1_silent"}),
         ("folder", {"anna", "ben"}),
         (r"/(.)\d", {"a", "b"}),
-        (r"zzz(.)", {"anna__a1", "anna__a2", "ben__b1_silent"}),
+        (r"(ben)", {"anna__a1", "anna__a2", "ben"}),
     ],
 )
 def test_identities(folder: Path, rule: str, people: set[str]) -> None:
@@ -63,7 +64,7 @@ def test_identities(folder: Path, rule: str, people: set[str]) -> None:
     assert set(manifest.entries[2].sha256) == {"video", "audio"}
 
 
-@pytest.mark.parametrize("rule", ["(", "no group"])
+@pytest.mark.parametrize("rule", ["(", "no group", r"zzz(.)"])
 def test_wrong_rules(folder: Path, rule: str) -> None:
     with pytest.raises(ConfigError, match="--identity"):
         import_videos(folder, identity=rule)
@@ -72,10 +73,47 @@ def test_wrong_rules(folder: Path, rule: str) -> None:
 def test_places(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no folder"):
         import_videos(tmp_path / "absent")
-    with pytest.raises(DataError, match="does not lie in the folder of the videos or above"):
-        import_videos(folder, manifest=tmp_path / "m.jsonl")
+    elsewhere = import_videos(folder, manifest=tmp_path / "set" / "m.jsonl")
+    assert [(entry.video, entry.audio) for entry in elsewhere.entries][2] == ("ben/b1_silent.mkv", "ben/b1.wav")
+    assert [entry.code for entry in verify_manifest(tmp_path / "set" / "m.jsonl")] == ["ok"] * 3
     above = import_videos(folder / "anna", manifest=folder / "above.jsonl")
     assert [entry.video for entry in above.entries] == ["anna/a1.mkv", "anna/a2.mkv"]
+
+
+def test_what_is_not_used_is_told(tiny, tmp_path: Path) -> None:
+    tiny.clip(tmp_path / "id1_x.mkv", person=0)
+    (tmp_path / "id2_x.mkv").write_bytes((tmp_path / "id1_x.mkv").read_bytes())
+    tiny.clip(tmp_path / "b.mkv", person=1)
+    (tmp_path / "B.txt").write_text("x", encoding="utf-8")
+    write_wave(tmp_path / "alone.wav", tiny.speech(seconds=0.4))
+    report = import_videos(tmp_path, identity=r"^(id\d)_")
+    assert report.notices == (
+        "audio files that belong to no video: alone.wav",
+        "files that are neither named like video nor like audio: B.txt",
+        "the same video is there 2 times under 2 identities (id1, id2): id1_x, id2_x",
+        "--identity fits not every video; each of these is an identity of its own: b.mkv",
+    )
+
+
+def test_two_videos_of_one_name_are_both_refused(tiny, tmp_path: Path) -> None:
+    tiny.clip(tmp_path / "a.mkv", person=0)
+    tiny.clip(tmp_path / "a.avi.mkv", person=1)
+    tiny.clip(tmp_path / "sub" / "b.mkv", person=2)
+    tiny.clip(tmp_path / "sub__b.mkv", person=3)
+    report = import_videos(tmp_path)
+    assert [entry.id for entry in report.entries] == ["a.avi", "a"]
+    assert [(item.file, item.code) for item in report.refused] == [
+        ("sub/b.mkv", "ambiguous_name"),
+        ("sub__b.mkv", "ambiguous_name"),
+    ]
+    assert "sub/b.mkv, sub__b.mkv" in report.refused[0].reason
+
+
+def test_a_manifest_may_begin_with_a_byte_order_mark(folder: Path) -> None:
+    made = import_videos(folder, manifest=folder / "bom.jsonl")
+    text = made.manifest.read_text(encoding="utf-8")
+    made.manifest.write_text(text, encoding="utf-8-sig")
+    assert read_manifest(made.manifest).entries == made.entries
 
 
 def test_the_sound_beside_a_video(folder: Path) -> None:

@@ -26,7 +26,7 @@ from emo_bench.systems.system import (
     build_system,
     system_digest,
 )
-from emo_core.errors import ConfigError, DecodeError, EmoBenchError, GenerationError
+from emo_core.errors import ClipError, ConfigError, DecodeError, EmoBenchError, GenerationError
 
 FPS = Fraction(25)
 N_FRAMES = 20
@@ -249,12 +249,21 @@ class TestVideos:
         other = generate("videos", self.asked(), base=tmp_path, folder=".", pattern="out_{id}_best")
         np.testing.assert_array_equal(other.video.read_all()[0], tiny.frames(n_frames=1, person=2)[0])
 
-    @pytest.mark.parametrize(("seconds", "note"), [(0.32, "length 8 -> 10 frames"), (0.56, "length 14 -> 10 frames")])
+    @pytest.mark.parametrize(
+        ("seconds", "note"),
+        [
+            (0.32, "length 8 -> 10 frames, the last one held for 2"),
+            (0.56, "length 14 -> 10 frames, the last 4 cut"),
+        ],
+    )
     def test_a_little_too_short_or_long_is_fitted_and_noted(self, tiny, tmp_path, seconds: float, note: str) -> None:
         tiny.clip(tmp_path / "clip-00.mkv", seconds=seconds)
         made = generate("videos", self.asked(), base=tmp_path, folder=".")
         assert made.notes == (note,)
-        assert len(made.video.read_all()) == made.video.spec.n_frames == 10
+        given = tiny.frames(n_frames=round(seconds * 25))
+        shown = made.video.read_all()
+        assert len(shown) == made.video.spec.n_frames == 10
+        np.testing.assert_array_equal(shown, given[np.minimum(np.arange(10), len(given) - 1)])
 
     @pytest.mark.parametrize("seconds", [0.16, 0.64])
     def test_another_length_is_refused(self, tiny, tmp_path: Path, seconds: float) -> None:
@@ -262,7 +271,13 @@ class TestVideos:
         with pytest.raises(GenerationError, match="not as long as the audio") as caught:
             generate("videos", self.asked(), base=tmp_path, folder=".")
         assert "10 frames, give or take 5" in caught.value.expected
-        assert caught.value.found == f"{round(seconds * 25)} frames"
+        assert caught.value.found.startswith(f"{round(seconds * 25)} frames")
+        assert "raise length_tolerance_s" in caught.value.fix
+
+    def test_the_tolerance_is_an_option(self, tiny, tmp_path: Path) -> None:
+        tiny.clip(tmp_path / "clip-00.mkv", seconds=0.36)
+        with pytest.raises(GenerationError, match="not as long"):
+            generate("videos", self.asked(), base=tmp_path, folder=".", length_tolerance_s=0.0)
 
     def test_another_rate_and_size(self, tiny, tmp_path: Path) -> None:
         tiny.clip(tmp_path / "clip-00.mkv", seconds=0.4, fps=50, size=(128, 96))
@@ -291,9 +306,39 @@ class TestVideos:
         context = SystemContext(base=tmp_path)
         assert system.clip_dependencies("clip-00", context) == {"video": None}
         tiny.clip(tmp_path / "clip-00.mkv")
+        system = build_system(System(name="x", kind="videos", folder="."))
         first = system.clip_dependencies("clip-00", context)
         tiny.clip(tmp_path / "clip-00.mkv", person=4)
         assert system.clip_dependencies("clip-00", context) != first
+
+    def context_of(self, folder: Path, *clips: str) -> tuple[Any, SystemContext]:
+        system = build_system(System(name="x", kind="videos", folder="."))
+        return system, SystemContext(base=folder, clip_ids=clips)
+
+    def test_names_that_fit_nothing_are_told_before_work(self, tmp_path: Path) -> None:
+        for name in ("clip-00.mkv", "other.mkv", "clip-00.wav"):
+            (tmp_path / name).write_bytes(b"x")
+        system, context = self.context_of(tmp_path, "clip-00", "clip-01")
+        assert system.dependencies(context) == {}
+        assert system.notices(context) == (
+            "1 videos fit no clip of this run: other.mkv",
+            "1 clips have no video: clip-01",
+            "audio files are not used, clips are scored with the reference's audio: clip-00.wav",
+        )
+        system, context = self.context_of(tmp_path, "nobody")
+        with pytest.raises(ConfigError, match="fits any clip") as caught:
+            system.dependencies(context)
+        assert "other.mkv" in caught.value.found
+
+    def test_two_videos_for_one_clip_are_an_error_that_names_them(self, tmp_path: Path) -> None:
+        for name in ("clip-00.mkv", "clip-00.mp4"):
+            (tmp_path / name).write_bytes(b"x")
+        system, context = self.context_of(tmp_path, "clip-00")
+        with pytest.raises(ConfigError, match="several videos") as caught:
+            system.dependencies(context)
+        assert "clip-00.mkv, clip-00.mp4" in caught.value.found
+        with pytest.raises(ClipError, match="several videos fit"):
+            generate("videos", self.asked(), base=tmp_path, folder=".")
 
 
 class TestClipStore:

@@ -138,7 +138,7 @@ def test_slightly_wrong_length_is_held_and_noted(tmp_path: Path) -> None:
     install(tmp_path, "draw.write(out + '/a.mp4', image, audio, fps=25, seconds=0.2)\n")
     made = system(tmp_path).generate(request())
     assert len(made.video.read_all()) == 6
-    assert "length 5 -> 6 frames" in made.notes
+    assert "length 5 -> 6 frames, the last one held for 1" in made.notes
 
 
 def test_the_newest_of_several_counts_when_the_card_says_so(tmp_path: Path) -> None:
