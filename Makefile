@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all setup lock lint type check
+.PHONY: quickstart test test-all setup lock lint type docs check
 
 setup: .venv/.ready
 
@@ -31,10 +31,14 @@ lint: setup
 type: setup
 	$(BIN)/mypy -p emo_bench -p emo_core -p emo_metrics -p emo_models -p hdtf_synth
 
-check: lint type test-all
+# The site, without network; a warning is an error.
+docs: setup
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs site
+
+check: lint type docs test-all
 
 # Writes no addresses: only names, versions and hashes.
 lock:
 	test -x $(BIN)/uv || ($(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet uv)
 	$(BIN)/uv pip compile --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
-	  --extra dvc --extra speech --extra ray --group dev --group reference pyproject.toml -o requirements.lock
+	  --extra dvc --extra speech --extra ray --group dev --group docs --group reference pyproject.toml -o requirements.lock
