@@ -24,8 +24,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from emo_models.emo.building import build_pipeline, preset_named
-from emo_models.emo.conditions import ClipConditions, Gates
-from emo_models.emo.guidance import Guidance
+from emo_models.emo.conditions import ConditionMask, SegmentConditions
+from emo_models.emo.extensions.guidance import Guidance
 from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import EMOPipeline, SamplingOptions, recommended_sampling
 from emo_models.emo.schedulers import make_scheduler, schedule_of
@@ -63,14 +63,18 @@ def clip_inputs(model: EMOModel, *, device: str) -> dict[str, Tensor]:
     return {name: torch.rand(shape, generator=g).to(device) for name, shape in shapes.items()}
 
 
-def naive_conditions(model: EMOModel, inputs: dict[str, Tensor], *, reference: bool, audio: bool) -> ClipConditions:
+def naive_conditions(model: EMOModel, inputs: dict[str, Tensor], *, reference: bool, audio: bool) -> SegmentConditions:
     """ReferenceNet and all projections again, the reference's for every frame."""
     conditions = model.prepare(**(inputs if audio else {**inputs, "audio": None}))
     features = tuple(kv.key.transpose(1, 2).flatten(2) for kv in conditions.reference)
     # What a repeated reference costs beyond the one projection above; its values are the same and not needed.
     model.backbone.project_reference(tuple(f.repeat(model.config.frames - 1, 1, 1) for f in features))
     device = inputs["reference"].device
-    return conditions if reference else replace(conditions, gates=Gates(reference=torch.zeros(1, device=device)))
+    return (
+        conditions
+        if reference
+        else replace(conditions, condition_mask=ConditionMask(reference=torch.zeros(1, device=device)))
+    )
 
 
 @torch.no_grad()

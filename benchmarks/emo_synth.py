@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from emo_bench.systems.emo import EMBEDDED, weights_folder
 from emo_bench.train.extractor_data import TrainingClip, load_slice
 from emo_metrics.synth.face import EXPRESSION_NAMES, FaceNetworks
-from emo_models.emo.clip_noise import ClipNoise
+from emo_models.emo.extensions.segment_noise import SegmentNoise
+from emo_models.emo.extensions.speech_net import SpeechNetEncoder
 from emo_models.emo.pipeline import EMOPipeline, SamplingOptions, recommended_sampling
-from emo_models.emo.speech_net import SpeechNetEncoder
 from emo_models.emo.training.clips import CLOSED
 from emo_models.emo.training.diagnostics import seam_score
 from emo_models.emo.training.mouth_reader import correlation, lag_curve
@@ -296,7 +296,7 @@ def contact_sheet(clips: Sequence[TrainingClip], made: Sequence[Frames], path: P
 def sampling_asked_for(pipeline: EMOPipeline, arguments: argparse.Namespace) -> SamplingOptions:
     """What the weights recommend, changed where the command line says so."""
     base = recommended_sampling(pipeline.facts)
-    asked = {name: getattr(arguments, name) for name in ("steps", "sampler", "clip_noise", "shift")}
+    asked = {name: getattr(arguments, name) for name in ("steps", "sampler", "segment_noise", "shift")}
     scales = {"audio": arguments.audio_guidance, "speed": arguments.speed_guidance}
     interval = arguments.guidance_interval
     guidance = replace(base.guidance, **{name: value for name, value in scales.items() if value is not None})
@@ -320,7 +320,7 @@ def arguments_given() -> argparse.Namespace:
     parser.add_argument("--audio-guidance", type=float)
     parser.add_argument("--speed-guidance", type=float)
     parser.add_argument("--guidance-interval", type=float, nargs=2, metavar=("LOW", "HIGH"))
-    parser.add_argument("--clip-noise", choices=get_args(ClipNoise))
+    parser.add_argument("--segment-noise", choices=get_args(SegmentNoise))
     parser.add_argument("--shift", type=float)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--into", type=Path)
@@ -360,7 +360,7 @@ def measure(pipeline: EMOPipeline, studio: Studio, arguments: argparse.Namespace
     guided = f"audio guidance {base.guidance.audio:g}" + (f" from {low:g} to {high:g}" if high - low < 1 else "")
     text += row(
         "sampling",
-        f"{base.sampler}, {base.steps} steps, shift {base.shift:g}, {guided}, {base.clip_noise} noise per clip",
+        f"{base.sampler}, {base.steps} steps, shift {base.shift:g}, {guided}, {base.segment_noise} noise per clip",
     )
     text += speech_rows(clips, made, wrong, reader, pipeline.model.config.frames)
     text += heard_row(pipeline, clips)

@@ -1,6 +1,6 @@
-"""Speech encoders: sound in, features per video frame out.
+"""Speech encoders: audio in, features per video frame out.
 
-Each gives ``float32 [frames, layers, width]`` for any range of frames, so that a long file is never worked on as a
+Each gives ``float32 [frames, layers, width]`` for any range of frames, so that a long file is never processed as a
 whole. A frame stands for the time in its middle. Frames before the start or behind the end repeat the edge.
 """
 
@@ -16,18 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from emo_models.emo.log_mel import RATE, LogMelEncoder, frame_count, mel_filters, write_encoder_config
-from emo_models.emo.speech_net import load_speech_net_encoder
-
-__all__ = [
-    "RATE",
-    "AudioEncoder",
-    "LogMelEncoder",
-    "TransformerEncoder",
-    "frame_count",
-    "load_audio_encoder",
-    "mel_filters",
-]
+from emo_models.emo.audio import RATE, frame_count, write_encoder_config
+from emo_models.emo.extensions.log_mel import LogMelEncoder
+from emo_models.emo.extensions.speech_net import load_speech_net_encoder
+from emo_models.emo.migration import migrate_audio_encoder_config
 
 
 class AudioEncoder(Protocol):
@@ -41,9 +33,9 @@ class AudioEncoder(Protocol):
         """Features of the frames ``first <= frame < last``, ``float32 [last - first, layers, width]``.
 
         Args:
-            samples: Mono sound at 16 kHz, ``float32 [n]`` in [-1, 1].
+            samples: Mono audio at 16 kHz, ``float32 [n]`` in [-1, 1].
             first: First frame; may be negative.
-            last: Frame behind the last; may lie behind the end of the sound.
+            last: Frame behind the last; may lie behind the end of the audio.
         """
         ...
 
@@ -55,7 +47,7 @@ class AudioEncoder(Protocol):
 class TransformerEncoder:
     """Hidden states of all blocks of a pretrained speech transformer, interpolated to the video's frames.
 
-    Sound is worked on in chunks of ``chunk_seconds`` with ``context_seconds`` of real sound on both sides; the two
+    Audio is processed in chunks of ``chunk_seconds`` with ``context_seconds`` of real audio on both sides; the two
     latest chunks are kept.
 
     Args:
@@ -63,7 +55,7 @@ class TransformerEncoder:
         kind: ``"wav2vec2"`` or ``"whisper"``.
         fps: Frames per second.
         chunk_seconds: Length of a chunk.
-        context_seconds: Sound added on both sides.
+        context_seconds: Audio added on both sides.
         extractor: transformers' feature extractor; Whisper needs one, wav2vec 2.0 only normalises.
     """
 
@@ -117,8 +109,8 @@ class TransformerEncoder:
         end = round(((index + 1) * per_chunk / self.fps + self.context_seconds) * RATE)
         # Silence behind the end, so that the last frames have hidden states of their own.
         piece = np.zeros(end - begin, np.float32)
-        heard = samples[begin:end]
-        piece[: len(heard)] = heard
+        given = samples[begin:end]
+        piece[: len(given)] = given
         hidden = self._hidden_states(piece, samples)
         frames = torch.arange(index * per_chunk, (index + 1) * per_chunk, dtype=torch.float64)
         position = ((frames + 0.5) / self.fps * RATE - begin - self.field / 2) / self.stride
@@ -136,7 +128,7 @@ class TransformerEncoder:
     def _hidden_states(self, piece: NDArray[np.float32], whole: NDArray[np.float32]) -> Tensor:
         device = next(self.model.parameters()).device
         if self.kind == "wav2vec2":
-            # wav2vec 2.0 was trained on sound of zero mean and unit variance; the whole file decides, not the chunk.
+            # wav2vec 2.0 was trained on audio of zero mean and unit variance; the whole file decides, not the chunk.
             deviation = float(np.sqrt(whole.var() + 1e-7)) if len(whole) else 1.0
             mean = float(whole.mean()) if len(whole) else 0.0
             values = torch.from_numpy((piece - mean) / deviation)[None].to(device)
@@ -156,7 +148,7 @@ def load_audio_encoder(folder: Path) -> AudioEncoder:
     Raises:
         ValueError: The folder says nothing or something unknown.
     """
-    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config = migrate_audio_encoder_config(json.loads((folder / "config.json").read_text("utf-8")))
     kind = config.pop("kind", None)
     if kind == "log-mel":
         return LogMelEncoder(**config)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from emo_models.emo.attention import KeyValue
-from emo_models.emo.conditions import ClipConditions
+from emo_models.emo.conditions import SegmentConditions
 from emo_models.emo.reference_attention import BackboneBlock, ReferenceVariant, Site
 from emo_models.emo.temporal_modules import TemporalModule, TemporalNorm
 from emo_models.emo.unet import UNet, UNetShape
@@ -98,7 +98,7 @@ class Backbone(UNet):
         return tuple(module.project_speed(features) for module in self.temporal_modules())  # type: ignore[operator]
 
     def forward(
-        self, latents: Tensor, timesteps: Tensor, conditions: ClipConditions, *, temporal: bool = True
+        self, latents: Tensor, timesteps: Tensor, conditions: SegmentConditions, *, temporal: bool = True
     ) -> Tensor:
         """One denoising step.
 
@@ -122,7 +122,7 @@ class Backbone(UNet):
                 frames=f,
                 reference=conditions.reference[index] if conditions.reference else None,
                 audio=conditions.audio[index] if conditions.audio else None,
-                gates=conditions.gates,
+                condition_mask=conditions.condition_mask,
             )
             return site.image(tokens, x), None
 
@@ -133,7 +133,7 @@ class Backbone(UNet):
                 torch.unflatten(x, 0, (b, f)),
                 motion=conditions.motion[index] if conditions.motion else None,
                 speed=conditions.speed[index] if conditions.speed else None,
-                gates=conditions.gates,
+                condition_mask=conditions.condition_mask,
             )
             return mixed.flatten(0, 1), None
 
@@ -141,12 +141,14 @@ class Backbone(UNet):
         out: Tensor = self.conv_out(nn.functional.silu(self.conv_norm_out(x)))
         return torch.unflatten(out, 0, (b, f))
 
-    def _first_map(self, latents: Tensor, conditions: ClipConditions) -> Tensor:
+    def _first_map(self, latents: Tensor, conditions: SegmentConditions) -> Tensor:
         region = conditions.locator
         if region is not None and self.locator_place == "latent":
             latents = latents + region[:, None].to(latents.dtype)
         if conditions.portrait is not None:
-            portrait = conditions.gates.apply(conditions.portrait.to(latents.dtype), conditions.gates.reference)
+            portrait = conditions.condition_mask.apply(
+                conditions.portrait.to(latents.dtype), conditions.condition_mask.reference
+            )
             latents = torch.cat([latents, portrait[:, None].expand(-1, latents.shape[1], -1, -1, -1)], 2)
         if self.beside_channels:
             latents = torch.cat([latents, self._beside(latents, conditions)], 2)
@@ -156,11 +158,13 @@ class Backbone(UNet):
         placed = torch.unflatten(first, 0, latents.shape[:2]) + region[:, None].to(first.dtype)
         return placed.flatten(0, 1)
 
-    def _beside(self, latents: Tensor, conditions: ClipConditions) -> Tensor:
+    def _beside(self, latents: Tensor, conditions: SegmentConditions) -> Tensor:
         b, f, _, h, w = latents.shape
         if conditions.before is None:
             return latents.new_zeros(b, f, self.beside_channels, h, w)
-        before = conditions.gates.apply(conditions.before.to(latents.dtype), conditions.gates.motion).flatten(1, 2)
+        before = conditions.condition_mask.apply(
+            conditions.before.to(latents.dtype), conditions.condition_mask.motion
+        ).flatten(1, 2)
         return before[:, None].expand(-1, f, -1, -1, -1)
 
 

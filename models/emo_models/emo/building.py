@@ -7,13 +7,14 @@ from typing import Any
 import torch
 
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder
-from emo_models.emo.audio_encoders import AudioEncoder, LogMelEncoder
+from emo_models.emo.audio_encoders import AudioEncoder
+from emo_models.emo.extensions.log_mel import LogMelEncoder
+from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
+from emo_models.emo.extensions.speech_net import SpeechNet, SpeechNetEncoder
 from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import EMOPipeline
-from emo_models.emo.portrait_refiner import PortraitRefiner
 from emo_models.emo.presets import PRESETS, Preset
 from emo_models.emo.schedulers import make_scheduler
-from emo_models.emo.speech_net import SpeechNet, SpeechNetEncoder
 
 
 def preset_named(name: str) -> Preset:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Gates:
+class ConditionMask:
     """Which samples of the batch have a condition: 1 or 0 per sample, ``float [b]``; ``None`` means all have it.
 
     A closed gate removes the condition's contribution; it is how conditions are dropped in training and left out in
@@ -45,7 +45,7 @@ class ReferenceFeatures:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ClipConditions:
+class SegmentConditions:
     """Everything the Backbone needs besides the noisy latents and the time.
 
     Attributes:
@@ -55,9 +55,9 @@ class ClipConditions:
         speed: Per temporal module keys and values of the speed features; empty means no speed control.
         locator: Encoded face region, ``[b, c, h, w]``, or ``None``.
         portrait: Latents of the reference image, ``[b, c, h, w]``, where the Backbone sees them beside its input.
-        before: Motion frames as `EMOModel.to_diffused` gives them, ``[b, n, c, h, w]``, where the Backbone sees them
+        before: Motion frames as `EMOModel.to_residual` gives them, ``[b, n, c, h, w]``, where the Backbone sees them
             beside its input.
-        gates: Which samples have which condition.
+        condition_mask: Which samples have which condition.
     """
 
     reference: tuple[KeyValue, ...] = ()
@@ -67,13 +67,13 @@ class ClipConditions:
     locator: Tensor | None = None
     portrait: Tensor | None = None
     before: Tensor | None = None
-    gates: Gates = Gates()
+    condition_mask: ConditionMask = ConditionMask()
 
-    def unheard(self) -> ClipConditions:
+    def without_audio(self) -> SegmentConditions:
         """The same without sound."""
         return replace(self, audio=())
 
-    def for_passes(self, passes: tuple[tuple[bool, bool, bool], ...]) -> ClipConditions:
+    def for_passes(self, passes: tuple[tuple[bool, bool, bool], ...]) -> SegmentConditions:
         """The conditions of one clip repeated for guidance passes ``(with reference, audio, speed)``, batched.
 
         Motion and face region stay in every pass.
@@ -94,11 +94,11 @@ class ClipConditions:
             locator=None if self.locator is None else self.locator.repeat(times, 1, 1, 1),
             portrait=None if self.portrait is None else self.portrait.repeat(times, 1, 1, 1),
             before=None if self.before is None else self.before.repeat(times, 1, 1, 1, 1),
-            gates=Gates(
+            condition_mask=ConditionMask(
                 reference=reference,
                 audio=audio,
-                motion=None if self.gates.motion is None else self.gates.motion.repeat(times),
-                speed=speed if self.gates.speed is None else speed * self.gates.speed.repeat(times),
+                motion=None if self.condition_mask.motion is None else self.condition_mask.motion.repeat(times),
+                speed=speed if self.condition_mask.speed is None else speed * self.condition_mask.speed.repeat(times),
             ),
         )
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from emo_models.emo.audio_layers import AudioLayers
 from emo_models.emo.backbone import Backbone
-from emo_models.emo.conditions import ClipConditions, Gates
+from emo_models.emo.conditions import ConditionMask, SegmentConditions
 from emo_models.emo.face_locator import FaceLocator
 from emo_models.emo.reference_net import ReferenceNet
 from emo_models.emo.speed_layers import SpeedEncoder
@@ -43,7 +43,7 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         diffused: What noise is added to: the ``"latents"`` (the paper) or their ``"changes"`` against the portrait's,
             which the Backbone then sees beside its input; for training without a prior.
         change_scale: Standard deviation of the changes per channel; needed for ``"changes"``.
-        motion_beside: The Backbone sees the motion frames beside its input too, as `to_diffused` gives them, so that a
+        motion_beside: The Backbone sees the motion frames beside its input too, as `to_residual` gives them, so that a
             clip goes on where the last one ended; for training without a prior.
         temporal_mid: A temporal module in the middle block too.
         reference_variant: ``"cross"`` (the paper) or ``"concat"``.
@@ -188,8 +188,8 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         audio: Tensor | None = None,
         mask: Tensor | None = None,
         speed: Tensor | None = None,
-        gates: Gates | None = None,
-    ) -> ClipConditions:
+        condition_mask: ConditionMask | None = None,
+    ) -> SegmentConditions:
         """Everything that does not change from one denoising step to the next; called once per clip.
 
         Args:
@@ -198,28 +198,28 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
             audio: Speech features with m neighbours on each side, ``[b, f + 2m, layers, width]``.
             mask: Face region, ``[b, 1, H, W]`` in [0, 1]; ``None`` adds nothing.
             speed: Head speeds with m neighbours on each side, ``[b, f + 2m]``, degrees per frame.
-            gates: Which samples have which condition.
+            condition_mask: Which samples have which condition.
         """
         features = self.reference_net(reference, motion)
-        return ClipConditions(
+        return SegmentConditions(
             reference=self.backbone.project_reference(features.sites),
             audio=() if audio is None else self.backbone.project_audio(self.audio_layers(audio)),
             motion=features.motion,
             speed=() if speed is None else self.backbone.project_speed(self.speed_encoder(speed)),
             locator=None if mask is None else self.face_locator(mask),
             portrait=reference if self.config.diffused == "changes" else None,
-            before=self.to_diffused(motion, reference) if self.config.motion_beside and motion is not None else None,
-            gates=gates or Gates(),
+            before=self.to_residual(motion, reference) if self.config.motion_beside and motion is not None else None,
+            condition_mask=condition_mask or ConditionMask(),
         )
 
-    def to_diffused(self, latents: Tensor, reference: Tensor) -> Tensor:
+    def to_residual(self, latents: Tensor, reference: Tensor) -> Tensor:
         """What noise is added to: ``latents [b, f, c, h, w]``, or their changes against ``reference [b, c, h, w]``."""
         if self.config.diffused == "latents":
             return latents
         return (latents - reference[:, None]) / self._change_scale(latents)
 
-    def from_diffused(self, diffused: Tensor, reference: Tensor) -> Tensor:
-        """The latents again; the inverse of `to_diffused`."""
+    def from_residual(self, diffused: Tensor, reference: Tensor) -> Tensor:
+        """The latents again; the inverse of `to_residual`."""
         if self.config.diffused == "latents":
             return diffused
         return diffused * self._change_scale(diffused) + reference[:, None]
@@ -237,22 +237,24 @@ class EMOModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         audio: Tensor | None = None,
         mask: Tensor | None = None,
         speed: Tensor | None = None,
-        gates: Gates | None = None,
+        condition_mask: ConditionMask | None = None,
         temporal: bool = True,
-        deaf_too: bool = False,
+        with_unconditional: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """`prepare` and one denoising step, as in training; see `prepare` and `Backbone.forward`.
 
-        ``latents`` are noisy `to_diffused`, and so is the prediction. With ``deaf_too`` it comes with what would be
-        predicted without sound, which has no gradient.
+        ``latents`` are noisy `to_residual`, and so is the prediction. With ``with_unconditional`` it comes with the
+        prediction without audio, which has no gradient.
         """
-        conditions = self.prepare(reference=reference, motion=motion, audio=audio, mask=mask, speed=speed, gates=gates)
+        conditions = self.prepare(
+            reference=reference, motion=motion, audio=audio, mask=mask, speed=speed, condition_mask=condition_mask
+        )
         prediction: Tensor = self.backbone(latents, timesteps, conditions, temporal=temporal)
-        if not deaf_too:
+        if not with_unconditional:
             return prediction
         with torch.no_grad():
-            deaf: Tensor = self.backbone(latents, timesteps, conditions.unheard(), temporal=temporal)
-        return prediction, deaf
+            unconditional: Tensor = self.backbone(latents, timesteps, conditions.without_audio(), temporal=temporal)
+        return prediction, unconditional
 
 
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:

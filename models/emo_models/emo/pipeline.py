@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_bytes, to_signed
-from emo_models.emo.audio_encoders import RATE, AudioEncoder, frame_count, load_audio_encoder
-from emo_models.emo.clip_noise import ClipNoise, clip_noise
+from emo_models.emo.audio import RATE, frame_count, prepare_audio
+from emo_models.emo.audio_encoders import AudioEncoder, load_audio_encoder
 from emo_models.emo.codec import decode_latents, encode_images
-from emo_models.emo.conditions import ClipConditions
-from emo_models.emo.guidance import Guidance, Passes
+from emo_models.emo.conditions import SegmentConditions
+from emo_models.emo.extensions.guidance import Guidance, Passes
+from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
+from emo_models.emo.extensions.segment_noise import SegmentNoise, segment_noise
+from emo_models.emo.migration import migrate_sampling
 from emo_models.emo.model import EMOModel
-from emo_models.emo.portrait_refiner import PortraitRefiner
 from emo_models.emo.schedulers import Sampler, make_scheduler, schedule_of, set_steps
 from emo_models.emo.weights import WeightsError, load_module, save_module
 
@@ -49,8 +51,8 @@ class SamplingOptions:
         speed: Head rotation speed in degrees per frame, constant over the video; ``None`` leaves it to the sound.
         motion_from: The last frames enter the next clip re-encoded from ``"pixels"`` (as in the paper: ReferenceNet
             sees images) or as the sampled ``"latents"``.
-        clip_noise: ``"own"`` noise for every clip as in the paper, or ``"joined"`` or ``"mirrored"`` at the borders;
-            see `clip_noise.clip_noise`.
+        segment_noise: ``"independent"`` noise for every segment as in the paper, or ``"shared"`` or ``"reflected"``
+            at segment boundaries; see `segment_noise.segment_noise`.
         shift: Above 1 more of the steps go where noise is strong, where it is decided how far a head turns; see
             `schedulers.shifted_times`. For ``"dpmsolver++"``.
     """
@@ -60,7 +62,7 @@ class SamplingOptions:
     guidance: Guidance = field(default_factory=Guidance)
     speed: float | None = None
     motion_from: str = "pixels"
-    clip_noise: ClipNoise = "own"
+    segment_noise: SegmentNoise = "independent"
     shift: float = 1.0
 
     def __post_init__(self) -> None:
@@ -73,9 +75,9 @@ class SamplingOptions:
                 f"expected shift 1, or a positive one with the sampler dpmsolver++, found {self.shift:g} with "
                 f"{self.sampler}"
             )
-        if self.clip_noise not in get_args(ClipNoise):
-            kinds = ", ".join(get_args(ClipNoise))
-            raise ValueError(f"expected clip_noise to be one of {kinds}, found {self.clip_noise!r}")
+        if self.segment_noise not in get_args(SegmentNoise):
+            kinds = ", ".join(get_args(SegmentNoise))
+            raise ValueError(f"expected segment_noise to be one of {kinds}, found {self.segment_noise!r}")
 
     def changed(self, **changes: Any) -> SamplingOptions:
         """These options with ``changes``; another sampler drops the shift, which was chosen for this one.
@@ -96,7 +98,7 @@ def recommended_sampling(facts: Mapping[str, Any]) -> SamplingOptions:
     >>> recommended_sampling({}).steps
     40
     """
-    said = dict(facts.get("sampling") or {})
+    said = migrate_sampling(facts.get("sampling") or {})
     audio, reference, speed = (float(said.pop(f"{name}_guidance", 1.0)) for name in ("audio", "reference", "speed"))
     low, high = said.pop("guidance_interval", (0.0, 1.0))
     guidance = Guidance(audio=audio, reference=reference, speed=speed, interval=(float(low), float(high)))
@@ -256,8 +258,8 @@ class EMOPipeline:
         done, clip = 0, 0
         while done < total:
             conditions = self._conditions(samples, clip, reference, mask, motion, options)
-            noise = self.noise([seed], clip, kind=options.clip_noise)
-            latents = self.model.from_diffused(self.denoise(noise, conditions, options), reference)
+            noise = self.noise([seed], clip, kind=options.segment_noise)
+            latents = self.model.from_residual(self.denoise(noise, conditions, options), reference)
             frames = to_bytes(self._pictures(latents.flatten(0, 1), portrait)).cpu()
             motion = self._motion(frames, latents, options)
             piece = frames[: total - done].numpy()
@@ -266,20 +268,20 @@ class EMOPipeline:
             if progress is not None:
                 progress(done, total)
 
-    def noise(self, seeds: list[int], clip: int, *, kind: ClipNoise = "own") -> Tensor:
+    def noise(self, seeds: list[int], clip: int, *, kind: SegmentNoise = "independent") -> Tensor:
         """The first latents of a clip for each seed, ``[b, f, c, h, w]``; sample i depends on ``seeds[i]`` only."""
         config = self.model.config
         shape = (config.frames, config.in_channels, config.latent_size, config.latent_size)
-        return torch.stack([clip_noise(seed, clip, shape=shape, kind=kind) for seed in seeds])
+        return torch.stack([segment_noise(seed, clip, shape=shape, kind=kind) for seed in seeds])
 
     @torch.no_grad()
-    def denoise(self, noise: Tensor, conditions: ClipConditions, options: SamplingOptions) -> Tensor:
-        """From noise to a clip as `EMOModel.to_diffused` gives it; all guidance passes of a step run as one batch."""
+    def denoise(self, noise: Tensor, conditions: SegmentConditions, options: SamplingOptions) -> Tensor:
+        """From noise to a clip as `EMOModel.to_residual` gives it; all guidance passes of a step run as one batch."""
         scheduler = make_scheduler(schedule_of(self.scheduler), sampler=options.sampler)
         set_steps(scheduler, options.steps, shift=options.shift)
         # Without a speed to follow there is nothing to strengthen, and no pass is spent on it.
         guidance = options.guidance if conditions.speed else replace(options.guidance, speed=1.0)
-        together: dict[Passes, ClipConditions] = {}
+        together: dict[Passes, SegmentConditions] = {}
         latents: Tensor = noise.to(self._device) * scheduler.init_noise_sigma
         for time in scheduler.timesteps:
             here = guidance.at(int(time) / scheduler.config.num_train_timesteps)
@@ -300,14 +302,14 @@ class EMOPipeline:
         mask: Tensor,
         motion: Tensor | None,
         options: SamplingOptions,
-    ) -> ClipConditions:
+    ) -> SegmentConditions:
         config = self.model.config
         first = clip * config.frames
         audio = self.audio_encoder.window(samples, first - config.window, first + config.frames + config.window)
         speed = None
         if options.speed is not None:
             speed = torch.full((1, config.frames + 2 * config.window), options.speed, device=self._device)
-        conditions: ClipConditions = self.model.prepare(
+        conditions: SegmentConditions = self.model.prepare(
             reference=reference, motion=motion, audio=audio[None].to(self._device), mask=mask, speed=speed
         )
         return conditions
@@ -336,26 +338,6 @@ class EMOPipeline:
     @property
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
-
-
-def prepare_audio(audio: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """Mono ``float32 [n]`` at 16 kHz.
-
-    Raises:
-        ValueError: The sound is empty, has channels, or holds values that are no numbers.
-    """
-    if audio.ndim != 1:
-        raise ValueError(f"expected mono sound of shape [n], found shape {audio.shape}; mix the channels first")
-    if not len(audio):
-        raise ValueError("expected sound with at least one sample, found none")
-    if not np.isfinite(audio).all():
-        raise ValueError("expected finite samples, found NaN or infinity; decode the sound again")
-    if rate == RATE:
-        return np.ascontiguousarray(audio, np.float32)
-    import soxr
-
-    resampled: NDArray[np.float32] = soxr.resample(audio.astype(np.float32), rate, RATE)
-    return resampled
 
 
 def region_mask(region: Box | NDArray[np.float32] | None, size: int) -> Tensor:

@@ -88,7 +88,7 @@ EMO_SYNTH = Preset(
         "shift": 4.0,
         "audio_guidance": 2.0,
         "speed_guidance": 6.0,
-        "clip_noise": "mirrored",
+        "segment_noise": "reflected",
     },
     trained_on="HDTF-Synth, faces drawn by a program; it does not animate photographs of people",
 )

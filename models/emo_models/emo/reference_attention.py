@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from emo_models.emo.attention import Attention, DistanceBias, FeedForward, KeyValue, no_bias
-from emo_models.emo.conditions import Gates
+from emo_models.emo.conditions import ConditionMask
 
 ReferenceVariant = Literal["cross", "concat"]
 ReferenceFeature = Literal["output", "input"]
@@ -91,7 +91,13 @@ class BackboneBlock(nn.Module):
         return self.audio_attn.project(tokens.flatten(0, 1))
 
     def forward(
-        self, x: Tensor, *, frames: int, reference: KeyValue | None, audio: KeyValue | None, gates: Gates
+        self,
+        x: Tensor,
+        *,
+        frames: int,
+        reference: KeyValue | None,
+        audio: KeyValue | None,
+        condition_mask: ConditionMask,
     ) -> Tensor:
         """One site.
 
@@ -100,25 +106,27 @@ class BackboneBlock(nn.Module):
             frames: f.
             reference: Keys and values with batch b, shared by the frames.
             audio: Keys and values with batch b*f.
-            gates: Which samples have a reference and audio.
+            condition_mask: Which samples have a reference and audio.
 
         Returns:
             The same shape as ``x``.
         """
-        x = x + self._self_attention(self.norm1(x), frames=frames, reference=reference, gates=gates)
+        x = x + self._self_attention(self.norm1(x), frames=frames, reference=reference, condition_mask=condition_mask)
         if self.variant == "cross" and reference is not None:
             # All frames of a clip ask the same keys: fold them into the queries instead of repeating the keys.
             queries = torch.unflatten(self.norm2(x), 0, (-1, frames)).flatten(1, 2)
             near = None if self.distance is None else self.distance(x.shape[1]).seen_from(frames)
-            seen = gates.apply(self.attn2(queries, reference, bias=near), gates.reference)
+            seen = condition_mask.apply(self.attn2(queries, reference, bias=near), condition_mask.reference)
             x = x + torch.unflatten(seen, 1, (frames, -1)).flatten(0, 1)
         if audio is not None:
             heard = torch.unflatten(self.audio_attn(self.audio_norm(x), audio), 0, (-1, frames))
-            x = x + gates.apply(heard, gates.audio).flatten(0, 1)
+            x = x + condition_mask.apply(heard, condition_mask.audio).flatten(0, 1)
         out: Tensor = x + self.ff(self.norm3(x))
         return out
 
-    def _self_attention(self, x: Tensor, *, frames: int, reference: KeyValue | None, gates: Gates) -> Tensor:
+    def _self_attention(
+        self, x: Tensor, *, frames: int, reference: KeyValue | None, condition_mask: ConditionMask
+    ) -> Tensor:
         own = self.attn1.project(x)
         near = None if self.distance is None else self.distance(x.shape[1])
         if self.variant == "cross" or reference is None:
@@ -126,9 +134,9 @@ class BackboneBlock(nn.Module):
             return alone
         key, value = (part.to(x.dtype).repeat_interleave(frames, 0) for part in reference)
         joined = KeyValue(torch.cat([own.key, key], 2), torch.cat([own.value, value], 2))
-        if near is None and gates.reference is not None:
+        if near is None and condition_mask.reference is not None:
             near = no_bias(x.shape[1], x.shape[1], device=x.device)
-        gate = None if gates.reference is None else gates.reference.repeat_interleave(frames)
+        gate = None if condition_mask.reference is None else condition_mask.reference.repeat_interleave(frames)
         out: Tensor = self.attn1(x, joined, bias=None if near is None else near.beside(near.closed(gate)))
         return out
 

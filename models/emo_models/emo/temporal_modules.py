@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from emo_models.emo.attention import Attention, FeedForward, KeyValue, sinusoid
-from emo_models.emo.conditions import Gates
+from emo_models.emo.conditions import ConditionMask
 
 TemporalNorm = Literal["clip", "frame"]
 
@@ -35,7 +35,9 @@ class TemporalBlock(nn.Module):
         self.ff = FeedForward(width, activation_fn="geglu")
         self.register_buffer("positions", sinusoid(max_frames, width), persistent=False)
 
-    def forward(self, x: Tensor, *, frames: int, pixels: int, speed: KeyValue | None, gates: Gates) -> Tensor:
+    def forward(
+        self, x: Tensor, *, frames: int, pixels: int, speed: KeyValue | None, condition_mask: ConditionMask
+    ) -> Tensor:
         """``x [b*pixels, n+f, width]`` -> ``[b*pixels, f, width]``: the motion frames are dropped when not needed."""
         positions = self.positions[: x.shape[1]].to(x.dtype)
         normed = self.norm1(x) + positions
@@ -48,7 +50,7 @@ class TemporalBlock(nn.Module):
             # One set of keys per clip: the pixels of a clip fold into its queries.
             placed = self.speed_norm(x) + positions[-frames:]
             queries = torch.unflatten(placed, 0, (-1, pixels)).flatten(1, 2)
-            steered = gates.apply(self.speed_attn(queries, speed), gates.speed)
+            steered = condition_mask.apply(self.speed_attn(queries, speed), condition_mask.speed)
             x = x + torch.unflatten(steered, 1, (pixels, frames)).flatten(0, 1)
         out: Tensor = x + self.ff(self.norm3(x))
         return out
@@ -99,14 +101,16 @@ class TemporalModule(nn.Module):
         assert isinstance(block, TemporalBlock)  # noqa: S101 - narrows the type
         return block.speed_attn.project(features)
 
-    def forward(self, x: Tensor, *, motion: Tensor | None, speed: KeyValue | None, gates: Gates) -> Tensor:
+    def forward(
+        self, x: Tensor, *, motion: Tensor | None, speed: KeyValue | None, condition_mask: ConditionMask
+    ) -> Tensor:
         """Mixes frames.
 
         Args:
             x: ``[b, f, c, h, w]``.
             motion: Maps of the motion frames ``[b, n, c, h, w]``; ``None`` for a first clip: zero maps.
             speed: Keys and values of the speed features, or ``None``.
-            gates: Which samples have motion frames and speed.
+            condition_mask: Which samples have motion frames and speed.
 
         Returns:
             ``[b, f, c, h, w]``.
@@ -114,7 +118,7 @@ class TemporalModule(nn.Module):
         b, f, c, h, w = x.shape
         if motion is None:
             motion = x.new_zeros(b, self.motion_frames, c, h, w)
-        joined = torch.cat([gates.apply(motion.to(x.dtype), gates.motion), x], 1)
+        joined = torch.cat([condition_mask.apply(motion.to(x.dtype), condition_mask.motion), x], 1)
         if joined.shape[1] > self.max_frames:
             raise ValueError(
                 f"expected at most {self.max_frames} frames with motion frames, found {joined.shape[1]}; "
@@ -122,7 +126,7 @@ class TemporalModule(nn.Module):
             )
         tokens = self._normalise(joined).permute(0, 3, 4, 1, 2).reshape(b * h * w, -1, c)
         tokens = self.proj_in(tokens)
-        tokens = self.transformer_blocks[0](tokens, frames=f, pixels=h * w, speed=speed, gates=gates)
+        tokens = self.transformer_blocks[0](tokens, frames=f, pixels=h * w, speed=speed, condition_mask=condition_mask)
         out: Tensor = self.proj_out(tokens).reshape(b, h, w, f, c).permute(0, 3, 4, 1, 2)
         return x + out
 

@@ -31,7 +31,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for parameter in pipeline.model.parameters():
             if not parameter.any():
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
-    pipeline.facts["sampling"] = {"steps": 2, "clip_noise": "mirrored", "audio_guidance": 1.5}
+    pipeline.facts["sampling"] = {"steps": 2, "segment_noise": "reflected", "audio_guidance": 1.5}
     pipeline.save_pretrained(folder)
     return folder
 
@@ -115,9 +115,9 @@ def test_the_weights_are_part_of_what_is_hashed(weights: Path, tmp_path: Path) -
 
 
 def test_options_left_open_come_from_the_weights() -> None:
-    facts = {"sampling": {"steps": 8, "sampler": "dpmsolver++", "audio_guidance": 2.0, "clip_noise": "mirrored"}}
+    facts = {"sampling": {"steps": 8, "sampler": "dpmsolver++", "audio_guidance": 2.0, "segment_noise": "reflected"}}
     said = sampling_options(EmoOptions(), facts)
-    assert (said.steps, said.sampler, said.guidance.audio, said.clip_noise) == (8, "dpmsolver++", 2.0, "mirrored")
+    assert (said.steps, said.sampler, said.guidance.audio, said.segment_noise) == (8, "dpmsolver++", 2.0, "reflected")
     asked = sampling_options(EmoOptions(steps=40, sampler="ddim", audio_guidance=1.0, speed=0.7), facts)
     assert (asked.steps, asked.sampler, asked.guidance.audio, asked.speed) == (40, "ddim", 1.0, 0.7)
     facts["sampling"]["guidance_interval"] = [0.4, 0.8]
@@ -125,7 +125,7 @@ def test_options_left_open_come_from_the_weights() -> None:
     everywhere = EmoOptions.model_validate({"guidance_interval": [0, 1]})
     assert sampling_options(everywhere, facts).guidance.interval == (0.0, 1.0)
     plain = sampling_options(EmoOptions(), {})
-    assert (plain.steps, plain.sampler, plain.guidance.audio, plain.clip_noise) == (40, "ddim", 1.0, "own")
+    assert (plain.steps, plain.sampler, plain.guidance.audio, plain.segment_noise) == (40, "ddim", 1.0, "independent")
 
 
 @pytest.mark.parametrize("interval", [[0.8, 0.4], [0.0, 1.5], [0.5]])

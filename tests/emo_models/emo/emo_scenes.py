@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from emo_models.emo.building import build_model, preset_named
+from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
 from emo_models.emo.model import EMOModel
-from emo_models.emo.portrait_refiner import PortraitRefiner
 from emo_models.emo.training.clips import ClipRecord
 
 TINY = preset_named("tiny")

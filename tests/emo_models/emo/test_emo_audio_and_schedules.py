@@ -11,17 +11,12 @@ from emo_scenes import TINY, MovingSquares, speech_like
 
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_bytes, to_signed
 from emo_models.autoencoder.training import AutoencoderTraining, region_psnr, train_autoencoder
-from emo_models.emo.audio_encoders import (
-    LogMelEncoder,
-    TransformerEncoder,
-    frame_count,
-    load_audio_encoder,
-    load_transformer_encoder,
-    mel_filters,
-)
+from emo_models.emo.audio import frame_count
+from emo_models.emo.audio_encoders import TransformerEncoder, load_audio_encoder, load_transformer_encoder
 from emo_models.emo.audio_layers import AudioLayers
 from emo_models.emo.building import build_autoencoder
-from emo_models.emo.guidance import Guidance
+from emo_models.emo.extensions.guidance import Guidance
+from emo_models.emo.extensions.log_mel import LogMelEncoder, mel_filters
 from emo_models.emo.schedulers import (
     COSINE,
     LITERAL,

@@ -10,10 +10,10 @@ import pytest
 import torch
 from emo_scenes import TINY, MovingSquares, awake_model, random_inputs
 
-from emo_models.emo.audio_encoders import LogMelEncoder
 from emo_models.emo.building import build_autoencoder, build_model, build_pipeline, build_refiner
-from emo_models.emo.conditions import Gates
-from emo_models.emo.guidance import Guidance
+from emo_models.emo.conditions import ConditionMask
+from emo_models.emo.extensions.guidance import Guidance
+from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import EMOPipeline, recommended_sampling
 from emo_models.emo.schedulers import NoiseSchedule
@@ -42,7 +42,7 @@ def test_where_guidance_is_built_in_target_and_prediction_agree() -> None:
     model = awake_model()
     inputs = random_inputs()
     noisy, times = inputs.pop("latents"), inputs.pop("timesteps")
-    heard, deaf = model(noisy, times, **inputs, deaf_too=True)
+    heard, deaf = model(noisy, times, **inputs, with_unconditional=True)
     assert torch.equal(heard, model(noisy, times, **inputs))
     torch.testing.assert_close(deaf, model(noisy, times, **{**inputs, "audio": None}))
     assert (heard - deaf).abs().max() > 1e-3
@@ -60,8 +60,8 @@ def test_who_hears_nothing_is_not_pushed() -> None:
     model = awake_model()
     inputs = random_inputs()
     noisy, times = inputs.pop("latents"), inputs.pop("timesteps")
-    gates = Gates(audio=torch.tensor([1.0, 0.0]), motion=torch.tensor([1.0, 0.0]))
-    heard, deaf = model(noisy, times, **inputs, gates=gates, deaf_too=True)
+    gates = ConditionMask(audio=torch.tensor([1.0, 0.0]), motion=torch.tensor([1.0, 0.0]))
+    heard, deaf = model(noisy, times, **inputs, condition_mask=gates, with_unconditional=True)
     push = guided_target(heard, heard, deaf, scale=2.0) - heard
     assert push[0].abs().max() > 1e-3
     assert push[1].abs().max() < 1e-5

@@ -7,7 +7,7 @@ import torch
 from emo_scenes import awake_model
 
 from emo_models.emo.building import build_pipeline, preset_named
-from emo_models.emo.guidance import Guidance
+from emo_models.emo.extensions.guidance import Guidance
 
 SCALE = (0.5, 1.0, 2.0, 4.0)
 
@@ -15,17 +15,17 @@ SCALE = (0.5, 1.0, 2.0, 4.0)
 def test_changes_and_latents_are_each_others_inverse() -> None:
     model = awake_model(diffused="changes", change_scale=SCALE)
     latents, portrait = torch.randn(2, 3, 4, 8, 8), torch.randn(2, 4, 8, 8)
-    changes = model.to_diffused(latents, portrait)
-    torch.testing.assert_close(model.from_diffused(changes, portrait), latents)
-    assert torch.equal(model.to_diffused(portrait[:, None], portrait), torch.zeros(2, 1, 4, 8, 8))
+    changes = model.to_residual(latents, portrait)
+    torch.testing.assert_close(model.from_residual(changes, portrait), latents)
+    assert torch.equal(model.to_residual(portrait[:, None], portrait), torch.zeros(2, 1, 4, 8, 8))
     torch.testing.assert_close(changes[:, :, 3], (latents - portrait[:, None])[:, :, 3] / 4)
 
 
 def test_latents_stay_latents_by_default() -> None:
     model = awake_model()
     latents, portrait = torch.randn(1, 2, 4, 8, 8), torch.randn(1, 4, 8, 8)
-    assert model.to_diffused(latents, portrait) is latents
-    assert model.from_diffused(latents, portrait) is latents
+    assert model.to_residual(latents, portrait) is latents
+    assert model.from_residual(latents, portrait) is latents
     assert model.prepare(reference=portrait).portrait is None
 
 
@@ -46,7 +46,7 @@ def test_the_backbone_sees_the_portrait_and_a_closed_gate_hides_it() -> None:
 def test_no_change_is_the_portrait() -> None:
     pipeline = build_pipeline(preset_named("emo-synth"))
     portrait = torch.randn(1, 12, 16, 16)
-    still = pipeline.model.from_diffused(torch.zeros(1, 12, 12, 16, 16), portrait)
+    still = pipeline.model.from_residual(torch.zeros(1, 12, 12, 16, 16), portrait)
     assert torch.equal(still, portrait[:, None].expand(-1, 12, -1, -1, -1))
 
 

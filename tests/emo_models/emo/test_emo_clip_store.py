@@ -11,8 +11,8 @@ import pytest
 import torch
 from emo_scenes import TINY, MovingSquares
 
-from emo_models.emo.audio_encoders import LogMelEncoder
 from emo_models.emo.building import build_autoencoder
+from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.training.batches import LatentClips
 from emo_models.emo.training.clip_store import ClipStore, EveryNth
 from emo_models.emo.training.clips import ClipRecord

@@ -6,7 +6,7 @@ import pytest
 import torch
 from emo_scenes import awake_model, random_inputs
 
-from emo_models.emo.conditions import Gates
+from emo_models.emo.conditions import ConditionMask
 from emo_models.emo.face_locator import FaceLocator, union_mask
 from emo_models.emo.model import EMOModel
 from emo_models.emo.reference_attention import BackboneBlock
@@ -88,17 +88,19 @@ def test_temporal_modules_stand_at_every_resolution(model: EMOModel) -> None:
 
 
 def test_first_clip_gets_zero_maps(model: EMOModel) -> None:
-    closed = Gates(motion=torch.zeros(2))
+    closed = ConditionMask(motion=torch.zeros(2))
     inputs = random_inputs()
     with torch.no_grad():
-        torch.testing.assert_close(model(**{**inputs, "motion": None}), model(**inputs, gates=closed))
+        torch.testing.assert_close(model(**{**inputs, "motion": None}), model(**inputs, condition_mask=closed))
 
 
 def test_motion_maps_are_joined_before_the_frames_and_dropped_after() -> None:
     module = TemporalModule(8, heads=2, groups=2, max_frames=8, motion_frames=2, speed_dim=4, zero_init=False).eval()
     seen: list[int] = []
     module.transformer_blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[1]))
-    out = module(torch.randn(1, 3, 8, 4, 4), motion=torch.randn(1, 2, 8, 4, 4), speed=None, gates=Gates())
+    out = module(
+        torch.randn(1, 3, 8, 4, 4), motion=torch.randn(1, 2, 8, 4, 4), speed=None, condition_mask=ConditionMask()
+    )
     assert seen == [5]
     assert out.shape == (1, 3, 8, 4, 4)
 
@@ -106,7 +108,7 @@ def test_motion_maps_are_joined_before_the_frames_and_dropped_after() -> None:
 def test_too_many_frames_are_refused() -> None:
     module = TemporalModule(8, heads=2, groups=2, max_frames=4, motion_frames=2, speed_dim=4)
     with pytest.raises(ValueError, match="at most 4 frames"):
-        module(torch.randn(1, 3, 8, 4, 4), motion=None, speed=None, gates=Gates())
+        module(torch.randn(1, 3, 8, 4, 4), motion=None, speed=None, condition_mask=ConditionMask())
 
 
 def test_face_locator_starts_at_zero_and_is_added_to_the_noisy_latent() -> None:
@@ -153,7 +155,7 @@ def test_speed_window_is_2m_plus_1_and_acts_inside_the_temporal_modules(model: E
 def test_a_closed_gate_equals_no_condition(model: EMOModel, name: str, absent: str) -> None:
     inputs = random_inputs()
     with torch.no_grad():
-        closed = model(**inputs, gates=Gates(**{name: torch.zeros(2)}))
+        closed = model(**inputs, condition_mask=ConditionMask(**{name: torch.zeros(2)}))
         without = model(**{**inputs, absent: None})
     torch.testing.assert_close(closed, without, atol=1e-5, rtol=1e-5)
 
@@ -161,9 +163,11 @@ def test_a_closed_gate_equals_no_condition(model: EMOModel, name: str, absent: s
 def test_a_closed_reference_gate_removes_the_reference(model: EMOModel) -> None:
     inputs = random_inputs()
     other = {**inputs, "reference": torch.randn(2, 4, 8, 8)}
-    gates = Gates(reference=torch.zeros(2))
+    gates = ConditionMask(reference=torch.zeros(2))
     with torch.no_grad():
-        torch.testing.assert_close(model(**inputs, gates=gates), model(**other, gates=gates), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            model(**inputs, condition_mask=gates), model(**other, condition_mask=gates), atol=1e-5, rtol=1e-5
+        )
 
 
 def test_gradient_checkpointing_changes_nothing_but_memory() -> None:

@@ -82,7 +82,7 @@ def test_a_near_change_of_the_reference_matters_more_than_a_far_one(variant: str
     def answer(tokens: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             out: torch.Tensor = block(
-                x, frames=2, reference=block.project_reference(tokens), audio=None, gates=model_gates()
+                x, frames=2, reference=block.project_reference(tokens), audio=None, condition_mask=model_gates()
             )
         return out[:, 9]
 
@@ -92,9 +92,9 @@ def test_a_near_change_of_the_reference_matters_more_than_a_far_one(variant: str
 
 
 def model_gates() -> object:
-    from emo_models.emo.conditions import Gates
+    from emo_models.emo.conditions import ConditionMask
 
-    return Gates()
+    return ConditionMask()
 
 
 def test_gradients_reach_the_slopes() -> None:

@@ -21,7 +21,7 @@ from emo_scenes import MovingSquares
 from emo_models.emo.training import run
 from emo_models.emo.training.config import TrainConfig
 from emo_models.checkpoints import complete_checkpoints, read_checkpoint
-from emo_models.emo.log_mel import LogMelEncoder
+from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.training.speech_net_training import SpeechNetTraining, train_speech_net
 from emo_models.workers import Workers
 import emo_models.emo.training.loop as loop

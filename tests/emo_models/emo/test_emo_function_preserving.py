@@ -10,7 +10,7 @@ import torch
 from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
 
 from emo_models.emo.backbone import Backbone
-from emo_models.emo.conditions import ClipConditions, Gates
+from emo_models.emo.conditions import ConditionMask, SegmentConditions
 from emo_models.emo.pipeline import EMOPipeline
 from emo_models.emo.temporal_modules import TemporalModule
 from emo_models.emo.unet import UNetShape
@@ -64,7 +64,7 @@ def test_backbone_equals_stable_diffusion_without_text_attention() -> None:
         reference = ours.project_reference(
             tuple(torch.randn(2, 256 // 4**level, WIDTHS[level]) for level in (0, 0, 1, 1, 2, 1, 1, 1, 0, 0, 0))
         )
-        same = ours(latents, times, ClipConditions(audio=audio, reference=reference))
+        same = ours(latents, times, SegmentConditions(audio=audio, reference=reference))
     torch.testing.assert_close(same.flatten(0, 1), theirs, atol=2e-5, rtol=1e-4)
 
 
@@ -98,7 +98,10 @@ def test_temporal_modules_equal_animatediff(layout: str) -> None:
             latents.transpose(1, 2), torch.tensor(300), encoder_hidden_states=torch.zeros(8, 5, 16)
         ).sample.transpose(1, 2)
         torch.testing.assert_close(
-            ours(latents, torch.tensor([300, 300]), ClipConditions(gates=Gates())), expected, atol=2e-5, rtol=1e-4
+            ours(latents, torch.tensor([300, 300]), SegmentConditions(condition_mask=ConditionMask())),
+            expected,
+            atol=2e-5,
+            rtol=1e-4,
         )
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from emo_scenes import awake_model, random_inputs
 
-from emo_models.emo.conditions import Gates
-from emo_models.emo.guidance import Guidance
+from emo_models.emo.conditions import ConditionMask
+from emo_models.emo.extensions.guidance import Guidance
 from emo_models.emo.model import EMOModel
 from emo_models.emo.training.loop import noisy_motion
 
@@ -45,7 +45,7 @@ def test_they_reach_the_prediction_without_temporal_modules_too() -> None:
 
 def test_a_closed_gate_is_a_video_without_frames_before() -> None:
     model = beside()
-    closed = run(model, gates=Gates(motion=torch.tensor([0.0, 1.0])))
+    closed = run(model, condition_mask=ConditionMask(motion=torch.tensor([0.0, 1.0])))
     torch.testing.assert_close(closed[:1], run(model, motion=None)[:1])
     torch.testing.assert_close(closed[1:], run(model)[1:])
 
@@ -63,7 +63,7 @@ def test_the_noise_of_training_is_measured_in_changes() -> None:
     model = beside()
     motion, reference = torch.randn(64, 2, 4, 8, 8), torch.randn(64, 4, 8, 8)
     made = noisy_motion(model, motion, reference, largest=0.4, generator=torch.Generator().manual_seed(0))
-    sizes = model.to_diffused(made, reference).sub(model.to_diffused(motion, reference)).std((1, 3, 4))
+    sizes = model.to_residual(made, reference).sub(model.to_residual(motion, reference)).std((1, 3, 4))
     per_clip = sizes.mean(1)
     assert per_clip.min() < 0.05
     assert 0.3 < per_clip.max() < 0.45

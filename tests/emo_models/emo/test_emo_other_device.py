@@ -15,7 +15,7 @@ from fake_device import DEVICE, FakeDevice
 
 from emo_models.emo import attention
 from emo_models.emo.building import build_pipeline
-from emo_models.emo.guidance import Guidance
+from emo_models.emo.extensions.guidance import Guidance
 from emo_models.emo.pipeline import SamplingOptions
 from emo_models.emo.training import loop, run
 from emo_models.emo.training.config import TrainConfig

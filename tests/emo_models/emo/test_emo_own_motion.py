@@ -9,9 +9,10 @@ import pytest
 import torch
 from emo_scenes import TINY, MovingSquares, awake_model, speech_like
 
-from emo_models.emo.audio_encoders import LogMelEncoder, load_audio_encoder
+from emo_models.emo.audio_encoders import load_audio_encoder
 from emo_models.emo.building import build_autoencoder
-from emo_models.emo.conditions import Gates
+from emo_models.emo.conditions import ConditionMask
+from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.schedulers import NoiseSchedule, ScheduleConfig
 from emo_models.emo.training import own_motion
 from emo_models.emo.training.batches import EarlierFrames, LatentClips
@@ -48,7 +49,7 @@ def drawn(seed: int = 0, **changes: object) -> torch.Tensor:
         NoiseSchedule(TINY.schedule),
         reference=torch.ones(2, 4, 8, 8),
         mask=torch.ones(2, 1, 64, 64),
-        gates=Gates(motion=torch.zeros(2)),
+        condition_mask=ConditionMask(motion=torch.zeros(2)),
         generator=torch.Generator().manual_seed(seed),
     )
 
@@ -162,15 +163,15 @@ def test_another_voice_is_the_same_sound_with_other_frequencies() -> None:
 
     plain = LogMelEncoder()
     for hertz in (400.0, 1000.0, 2500.0):
-        assert loudest(plain.in_voice(1.2), hertz) == loudest(plain, 1.2 * hertz)
-        assert loudest(plain.in_voice(0.8), hertz) == loudest(plain, 0.8 * hertz)
+        assert loudest(plain.with_vtlp(1.2), hertz) == loudest(plain, 1.2 * hertz)
+        assert loudest(plain.with_vtlp(0.8), hertz) == loudest(plain, 0.8 * hertz)
     sound = speech_like(1.0)
-    assert torch.equal(plain.in_voice(1.2).in_voice(1 / 1.2).window(sound, 0, 25), plain.window(sound, 0, 25))
-    assert torch.equal(plain.in_voice(1.0).window(sound, 0, 25), plain.window(sound, 0, 25))
+    assert torch.equal(plain.with_vtlp(1.2).with_vtlp(1 / 1.2).window(sound, 0, 25), plain.window(sound, 0, 25))
+    assert torch.equal(plain.with_vtlp(1.0).window(sound, 0, 25), plain.window(sound, 0, 25))
 
 
 def test_an_encoder_is_saved_with_its_voice(tmp_path: Path) -> None:
-    other, sound = LogMelEncoder(bands=8, steps=2).in_voice(1.2), speech_like(1.0)
+    other, sound = LogMelEncoder(bands=8, steps=2).with_vtlp(1.2), speech_like(1.0)
     other.save(tmp_path)
     assert torch.equal(load_audio_encoder(tmp_path).window(sound, 0, 25), other.window(sound, 0, 25))
 

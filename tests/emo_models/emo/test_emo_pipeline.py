@@ -13,7 +13,7 @@ import torch
 from emo_scenes import TINY, awake_model, speech_like
 
 from emo_models.emo.building import build_pipeline
-from emo_models.emo.guidance import Guidance
+from emo_models.emo.extensions.guidance import Guidance
 from emo_models.emo.pipeline import EMOPipeline, SamplingOptions, region_mask
 from emo_models.emo.weights import WeightsError
 
@@ -76,14 +76,18 @@ def test_a_clips_noise_does_not_depend_on_its_batch(pipeline: EMOPipeline) -> No
     assert (pipeline.noise([9], clip=2)[0] != together[1]).any()
 
 
-def test_videos_from_mirrored_noise_differ_from_the_second_clip_on(pipeline: EMOPipeline, portrait: np.ndarray) -> None:
+def test_videos_from_reflected_noise_differ_from_the_second_segment_on(
+    pipeline: EMOPipeline, portrait: np.ndarray
+) -> None:
     sound, n = speech_like(0.4), pipeline.model.config.frames
     own = pipeline(portrait, sound, options=QUICK).frames
-    mirrored = pipeline(portrait, sound, options=QUICK, clip_noise="mirrored").frames
-    assert np.array_equal(own[:n], mirrored[:n])
-    assert not np.array_equal(own[n:], mirrored[n:])
-    with pytest.raises(ValueError, match="expected clip_noise to be one of own, joined, mirrored, found 'shared'"):
-        pipeline(portrait, sound, options=QUICK, clip_noise="shared")
+    reflected = pipeline(portrait, sound, options=QUICK, segment_noise="reflected").frames
+    assert np.array_equal(own[:n], reflected[:n])
+    assert not np.array_equal(own[n:], reflected[n:])
+    with pytest.raises(
+        ValueError, match="expected segment_noise to be one of independent, shared, reflected, found 'own'"
+    ):
+        pipeline(portrait, sound, options=QUICK, segment_noise="own")
 
 
 def test_guidance_by_speed_acts_where_a_speed_is_given(portrait: np.ndarray) -> None:

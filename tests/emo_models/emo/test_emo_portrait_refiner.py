@@ -14,11 +14,11 @@ from emo_scenes import SMALL_REFINER, TINY, MovingSquares, awake_model, awake_re
 from torch import Tensor
 
 from emo_models.autoencoder.small_autoencoder import to_signed
-from emo_models.emo.audio_encoders import LogMelEncoder
 from emo_models.emo.building import build_autoencoder, build_pipeline, build_refiner
 from emo_models.emo.codec import encode_images
+from emo_models.emo.extensions.log_mel import LogMelEncoder
+from emo_models.emo.extensions.portrait_refiner import PortraitRefiner, cells, warp
 from emo_models.emo.pipeline import EMOPipeline, SamplingOptions
-from emo_models.emo.portrait_refiner import PortraitRefiner, cells, warp
 from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training import refiner_drawing, run
 from emo_models.emo.training.batches import LatentClips

@@ -11,8 +11,8 @@ import torch
 from emo_scenes import MovingSquares, speech_like
 
 from emo_models.emo.audio_encoders import load_audio_encoder
-from emo_models.emo.log_mel import LogMelEncoder
-from emo_models.emo.speech_net import SpeechNet, SpeechNetEncoder
+from emo_models.emo.extensions.log_mel import LogMelEncoder
+from emo_models.emo.extensions.speech_net import SpeechNet, SpeechNetEncoder
 from emo_models.emo.training.speech_net_training import (
     SpeechNetTraining,
     at_tempo,

@@ -18,8 +18,8 @@ from safetensors.torch import load_file
 
 from emo_models.autoencoder.training import AutoencoderTraining
 from emo_models.checkpoints import complete_checkpoints
-from emo_models.emo.audio_encoders import LogMelEncoder
 from emo_models.emo.building import build_autoencoder, build_model
+from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.pipeline import EMOPipeline
 from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training import run

@@ -12,8 +12,8 @@ from emo_models.autoencoder.small_autoencoder import SmallAutoencoder
 from emo_models.emo import weights
 from emo_models.emo.audio_encoders import load_audio_encoder
 from emo_models.emo.building import build_autoencoder
-from emo_models.emo.log_mel import LogMelEncoder
-from emo_models.emo.speech_net import SpeechNet, SpeechNetEncoder
+from emo_models.emo.extensions.log_mel import LogMelEncoder
+from emo_models.emo.extensions.speech_net import SpeechNet, SpeechNetEncoder
 from emo_models.emo.weights import load_module, save_module
 
 

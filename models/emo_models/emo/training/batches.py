@@ -248,7 +248,7 @@ def in_other_voice(encoder: AudioEncoder, factor: float) -> AudioEncoder:
     Raises:
         ValueError: It cannot.
     """
-    change = getattr(encoder, "in_voice", None)
+    change = getattr(encoder, "with_vtlp", None)
     if change is None:
         raise ValueError(f"expected voices: [1] for a {type(encoder).__name__}, found the factor {factor}")
     other: AudioEncoder = change(factor)

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from emo_models.emo.conditions import Gates
-from emo_models.emo.guidance import Guidance
+from emo_models.emo.conditions import ConditionMask
+from emo_models.emo.extensions.guidance import Guidance
 from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import EMOPipeline, recommended_sampling
 from emo_models.emo.schedulers import NoiseSchedule
@@ -37,7 +37,7 @@ def audio_gap(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *, seed: i
     if batch.audio is None:
         return {}
     times, noise = _middle_noise(batch, schedule, seed)
-    clean = model.to_diffused(batch.latents, batch.reference)
+    clean = model.to_residual(batch.latents, batch.reference)
     target = schedule.target(clean, noise, times)
     temporal = batch.motion is not None
 
@@ -78,10 +78,10 @@ def motion_dependence(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *,
         return 0.0
     batch = batch.to(model.device)
     times, noise = _middle_noise(batch, schedule, seed)
-    noisy = schedule.add_noise(model.to_diffused(batch.latents, batch.reference), noise, times)
+    noisy = schedule.add_noise(model.to_residual(batch.latents, batch.reference), noise, times)
 
     def predict(gate: float) -> Tensor:
-        gates = Gates(motion=torch.full((len(noisy),), gate, device=noisy.device))
+        gates = ConditionMask(motion=torch.full((len(noisy),), gate, device=noisy.device))
         prediction: Tensor = model(
             noisy,
             times,
@@ -89,7 +89,7 @@ def motion_dependence(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *,
             motion=batch.motion,
             audio=batch.audio,
             mask=batch.mask,
-            gates=gates,
+            condition_mask=gates,
         )
         return prediction
 
@@ -118,16 +118,16 @@ def guidance_reached(
         shares = 0.3 + 0.6 * torch.rand(len(batch.latents), generator=generator)
         times = (shares * schedule.config.train_steps).long().to(model.device)
         noise = torch.randn(batch.latents.shape, generator=generator).to(model.device)
-        clean = model.to_diffused(batch.latents, batch.reference)
+        clean = model.to_residual(batch.latents, batch.reference)
         noisy = schedule.add_noise(clean, noise, times)
         given: dict[str, Any] = {
             "reference": batch.reference,
             "motion": batch.motion,
             "audio": batch.audio,
             "mask": batch.mask,
-            "gates": Gates(speed=torch.zeros(len(noisy), device=noisy.device)),
+            "condition_mask": ConditionMask(speed=torch.zeros(len(noisy), device=noisy.device)),
         }
-        heard, deaf = model(noisy, times, **given, deaf_too=True)
+        heard, deaf = model(noisy, times, **given, with_unconditional=True)
         sums += guidance_found(schedule.target(clean, noise, times), heard, deaf)
     return float(sums[0] / sums[1]) if sums[0] else None
 

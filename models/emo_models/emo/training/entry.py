@@ -14,15 +14,16 @@ from accelerate import Accelerator
 
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_signed
 from emo_models.autoencoder.training import reconstruct, region_psnr, train_autoencoder, write_facts
-from emo_models.emo.audio_encoders import LogMelEncoder, load_audio_encoder
+from emo_models.emo.audio_encoders import load_audio_encoder
 from emo_models.emo.building import build_autoencoder, build_model, build_refiner, preset_named
 from emo_models.emo.codec import encode_in_pieces
+from emo_models.emo.extensions.log_mel import LogMelEncoder
+from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
+from emo_models.emo.extensions.speech_net import SpeechNetEncoder
 from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import INDEX_NAME, EMOPipeline
-from emo_models.emo.portrait_refiner import PortraitRefiner
 from emo_models.emo.presets import Preset
 from emo_models.emo.schedulers import NoiseSchedule, make_scheduler
-from emo_models.emo.speech_net import SpeechNetEncoder
 from emo_models.emo.speed_layers import bucket_layout
 from emo_models.emo.training.batches import LatentClips
 from emo_models.emo.training.clip_store import ClipStore, EveryNth

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from emo_models.averaged_training import rise_and_fall
 from emo_models.averaging import Average
 from emo_models.checkpoints import Checkpoint, complete_checkpoints, read_checkpoint, write_checkpoint
-from emo_models.emo.conditions import Gates
+from emo_models.emo.conditions import ConditionMask
 from emo_models.emo.model import EMOModel
 from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training.batches import Batch, LatentClips
@@ -270,8 +270,8 @@ def clip_loss(
     batch = batch.to(device)
     reference, motion, mask = batch.reference, batch.motion, batch.mask
     parts: EMOModel = extract_model_from_parallel(model)
-    clean = parts.to_diffused(batch.latents, reference)
-    gates = Gates(**batch.gates)
+    clean = parts.to_residual(batch.latents, reference)
+    gates = ConditionMask(**batch.gates)
     if batch.earlier is not None:
         motion = own_motion_frames(
             parts, batch.earlier, schedule, reference=reference, mask=mask, gates=gates, generator=generator
@@ -287,13 +287,13 @@ def clip_loss(
         "audio": batch.audio,
         "mask": mask,
         "speed": batch.speed,
-        "gates": gates,
+        "condition_mask": gates,
     }
     target = schedule.target(clean, noise, times)
     if stage.built_in_guidance == 1.0:
         prediction = model(noisy, times, **given, temporal=declared.temporal)
     else:
-        prediction, deaf = model(noisy, times, **given, temporal=declared.temporal, deaf_too=True)
+        prediction, deaf = model(noisy, times, **given, temporal=declared.temporal, with_unconditional=True)
         target = guided_target(target, prediction, deaf, scale=stage.built_in_guidance)
     snr = None if stage.min_snr_gamma is None else schedule.min_snr_weight(times, gamma=stage.min_snr_gamma)
     return denoising_loss(
@@ -316,4 +316,4 @@ def noisy_motion(
     """
     size = largest * torch.rand(len(motion), 1, 1, 1, 1, generator=generator)
     noise = (size * torch.randn(motion.shape, generator=generator)).to(motion.device)
-    return model.from_diffused(model.to_diffused(motion, reference) + noise, reference)
+    return model.from_residual(model.to_residual(motion, reference) + noise, reference)

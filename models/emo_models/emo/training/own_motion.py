@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from emo_models.emo.conditions import ClipConditions, Gates
-from emo_models.emo.guidance import Guidance
+from emo_models.emo.conditions import ConditionMask, SegmentConditions
+from emo_models.emo.extensions.guidance import Guidance
 from emo_models.emo.model import EMOModel
 from emo_models.emo.schedulers import NoiseSchedule
 
@@ -34,7 +34,7 @@ def own_motion_frames(
     *,
     reference: Tensor,
     mask: Tensor,
-    gates: Gates,
+    gates: ConditionMask,
     generator: torch.Generator,
 ) -> Tensor:
     """Motion frames ``[b, n, c, h, w]`` as the network draws them: `STEPS` of DDIM from noisy real frames.
@@ -54,7 +54,7 @@ def own_motion_frames(
         motion=motion,
         audio=earlier.audio,
         mask=mask,
-        gates=Gates(reference=gates.reference, audio=gates.audio),
+        condition_mask=ConditionMask(reference=gates.reference, audio=gates.audio),
     )
     share = LEAST + (MOST - LEAST) * torch.rand(len(motion), generator=generator)
     drawn = redraw(model, earlier.latents, conditions, schedule, reference=reference, share=share, generator=generator)
@@ -65,7 +65,7 @@ def own_motion_frames(
 def redraw(
     model: EMOModel,
     latents: Tensor,
-    conditions: ClipConditions,
+    conditions: SegmentConditions,
     schedule: NoiseSchedule,
     *,
     reference: Tensor,
@@ -87,7 +87,7 @@ def redraw(
         steps: Denoising steps.
         guidance: None by default.
     """
-    clean = model.to_diffused(latents, reference)
+    clean = model.to_residual(latents, reference)
     noise = torch.randn(clean.shape, generator=generator).to(clean.device)
     guidance = guidance or Guidance()
     passes = len(guidance.passes)
@@ -99,4 +99,4 @@ def redraw(
         prediction = guidance.combine(stacked).float()
         clean = schedule.clean(noisy, prediction, times)
         noise = schedule.noise(noisy, prediction, times)
-    return model.from_diffused(clean, reference)
+    return model.from_residual(clean, reference)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from emo_models.autoencoder.small_autoencoder import to_bytes, to_signed
 from emo_models.emo.codec import decode_latents, encode_images
-from emo_models.emo.guidance import Guidance
+from emo_models.emo.extensions.guidance import Guidance
 from emo_models.emo.model import EMOModel
 from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training.batches import LatentClip, LatentClips

@@ -15,7 +15,7 @@ from torch import Tensor
 from emo_models.autoencoder.small_autoencoder import to_bytes, to_signed
 from emo_models.autoencoder.training import part_weights, reconstruction_loss, without_parts
 from emo_models.averaged_training import AveragedTraining, Report, rise_and_fall, train_averaged
-from emo_models.emo.portrait_refiner import PortraitRefiner
+from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
 from emo_models.emo.training.clips import step_generator
 from emo_models.workers import ALONE, Workers
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from emo_models.averaged_training import gradients, measured
 from emo_models.averaging import Average
-from emo_models.emo.log_mel import RATE, LogMelEncoder
-from emo_models.emo.speech_net import SpeechNet, SpeechNetEncoder
+from emo_models.emo.audio import RATE
+from emo_models.emo.extensions.log_mel import LogMelEncoder
+from emo_models.emo.extensions.speech_net import SpeechNet, SpeechNetEncoder
 from emo_models.emo.training.clips import ClipRecord, TrainingClips, step_generator
 from emo_models.emo.training.mouth_reader import correlation
 from emo_models.workers import ALONE, Workers
@@ -81,7 +82,7 @@ def train_speech_net(
         net: SpeechNet = SpeechNet(in_width=mel.width, **shape)
         records = [clips[index] for index in range(len(clips))]
         plain = _lesson(records, mel, net.context)
-        others = [_lesson(records, mel.in_voice(voice), net.context) for voice in config.voices]
+        others = [_lesson(records, mel.with_vtlp(voice), net.context) for voice in config.voices]
         others += [_lesson(records, mel, net.context, tempo=tempo) for tempo in config.tempos]
         mean, scale = plain.shapes.mean((0, 1)), plain.shapes.std((0, 1)).clamp_min(1e-6)
         # Each clip counts the same, however far its person opens the mouth; that cannot be heard.

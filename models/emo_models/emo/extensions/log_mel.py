@@ -1,8 +1,7 @@
-"""Log-mel columns per video frame."""
+"""Log-mel columns per video frame: a speech encoder without weights. An extension; the paper has wav2vec."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-RATE = 16_000
-"""Samples per second that every encoder expects, mono."""
-
-
-def frame_count(samples: int, *, fps: float, rate: int = RATE) -> int:
-    """Frames that cover the sound to its end: ``ceil(samples / rate * fps)``.
-
-    >>> frame_count(16_000, fps=25.0), frame_count(16_001, fps=25.0), frame_count(0, fps=25.0)
-    (25, 26, 0)
-    """
-    from fractions import Fraction
-    from math import ceil
-
-    return ceil(Fraction(samples, rate) * Fraction(fps).limit_denominator(1001))
+from emo_models.emo.audio import RATE, frame_count, write_encoder_config
 
 
 class LogMelEncoder:
@@ -35,8 +21,8 @@ class LogMelEncoder:
         bands: Mel bands.
         steps: Columns per frame, evenly spaced over it.
         window_seconds: Length of the analysis window.
-        voice: All frequencies of the sound are heard times this: above 1, a person with a shorter throat (vocal tract
-            length perturbation). For training.
+        vtlp_factor: Vocal tract length perturbation, for training: all frequencies times this; above 1, a shorter
+            vocal tract.
     """
 
     layers = 1
@@ -48,14 +34,14 @@ class LogMelEncoder:
         bands: int = 48,
         steps: int = 4,
         window_seconds: float = 0.025,
-        voice: float = 1.0,
+        vtlp_factor: float = 1.0,
     ) -> None:
         self.fps, self.bands, self.steps, self.window_seconds = fps, bands, steps, window_seconds
-        self.voice = voice
+        self.vtlp_factor = vtlp_factor
         self.width = bands * steps
         self.size = round(window_seconds * RATE)
         self.fft = 512
-        self.filters = torch.from_numpy(mel_filters(bands, self.fft, voice=voice))
+        self.filters = torch.from_numpy(mel_filters(bands, self.fft, vtlp_factor=vtlp_factor))
 
     def window(self, samples: NDArray[np.float32], first: int, last: int) -> Tensor:
         """See `AudioEncoder.window`; about -3 for silence, 1 for loud speech."""
@@ -71,9 +57,9 @@ class LogMelEncoder:
         mel = torch.log10(torch.clamp(power @ self.filters, min=1e-5))
         return (mel / 2 - 0.5).view(last - first, 1, self.width)
 
-    def in_voice(self, factor: float) -> LogMelEncoder:
-        """The same, hearing all frequencies times ``factor``."""
-        return LogMelEncoder(**{**self.settings, "voice": self.voice * factor})
+    def with_vtlp(self, factor: float) -> LogMelEncoder:
+        """The same, with all frequencies times ``factor``."""
+        return LogMelEncoder(**{**self.settings, "vtlp_factor": self.vtlp_factor * factor})
 
     def save(self, folder: Path) -> None:
         """See `AudioEncoder.save`."""
@@ -82,16 +68,16 @@ class LogMelEncoder:
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments it was built with."""
-        names = ("fps", "bands", "steps", "window_seconds", "voice")
+        names = ("fps", "bands", "steps", "window_seconds", "vtlp_factor")
         return {name: getattr(self, name) for name in names}
 
 
 def mel_filters(
-    bands: int, fft: int, *, low: float = 50.0, high: float = 7600.0, voice: float = 1.0
+    bands: int, fft: int, *, low: float = 50.0, high: float = 7600.0, vtlp_factor: float = 1.0
 ) -> NDArray[np.float32]:
     """Triangular filters with unit sum on the HTK mel scale, ``float32 [fft / 2 + 1, bands]``.
 
-    A band listens at its frequency divided by ``voice``, as far as there are such frequencies.
+    A band listens at its frequency divided by ``vtlp_factor``, as far as there are such frequencies.
     """
 
     def to_mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -101,7 +87,7 @@ def mel_filters(
     edges_mel = np.linspace(float(ends[0]), float(ends[1]), bands + 2)
     edges = 700.0 * (10.0 ** (edges_mel / 2595.0) - 1.0)
     # There is nothing above half the rate; edges that would lie there still have to rise.
-    edges = np.minimum(edges / voice, RATE / 2 - len(edges) + np.arange(len(edges)))
+    edges = np.minimum(edges / vtlp_factor, RATE / 2 - len(edges) + np.arange(len(edges)))
     bins = np.linspace(0, RATE / 2, fft // 2 + 1)[:, None]
     rise = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     fall = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
@@ -111,9 +97,3 @@ def mel_filters(
     triangles[np.abs(bins - edges[1:-1]).argmin(0)[empty], np.flatnonzero(empty)] = 1.0
     filters: NDArray[np.float32] = (triangles / triangles.sum(0)).astype(np.float32)
     return filters
-
-
-def write_encoder_config(folder: Path, config: dict[str, Any]) -> None:
-    """Writes ``config.json`` of a speech encoder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")

@@ -1,7 +1,7 @@
-"""A small speech encoder with weights: convolutions along the log-mel columns, trained to hear mouth shapes.
+"""A small speech encoder with weights: convolutions along log-mel columns, trained to predict mouth shapes.
 
-The paper's audio layers read the hidden states of a network that already knows speech (wav2vec 2.0). This is its
-counterpart where everything is trained from nothing: less than a megabyte, trained in minutes before EMO is.
+An extension. The paper's audio layers read the hidden states of a network that already knows speech (wav2vec 2.0).
+This is its counterpart where everything is trained from scratch: less than a megabyte, trained in minutes before EMO.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from diffusers.models.modeling_utils import ModelMixin
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from emo_models.emo.log_mel import LogMelEncoder, write_encoder_config
+from emo_models.emo.audio import write_encoder_config
+from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.weights import load_module, save_module
 
 SHAPES = 3
-"""What the network is trained to hear: mouth opening, and width and height of the mouth's box."""
+"""What the network is trained to predict: mouth opening, and width and height of the mouth's box."""
 
 
 class SpeechNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -66,7 +67,7 @@ class SpeechNetEncoder:
 
     Args:
         net: The network.
-        mel: What it listens through.
+        mel: Its input.
     """
 
     layers = 1
@@ -87,13 +88,13 @@ class SpeechNetEncoder:
 
     @torch.no_grad()
     def heard_opening(self, samples: NDArray[np.float32], frames: int) -> NDArray[np.float64]:
-        """The mouth opening of the first ``frames`` frames as the network hears it, ``float64 [frames]``."""
+        """The predicted mouth opening of the first ``frames`` frames, ``float64 [frames]``."""
         opening: NDArray[np.float64] = self.net.shapes(self.window(samples, 0, frames))[:, 0, 0].double().numpy()
         return opening
 
-    def in_voice(self, factor: float) -> SpeechNetEncoder:
-        """The same, hearing all frequencies times ``factor``."""
-        return SpeechNetEncoder(self.net, self.mel.in_voice(factor))
+    def with_vtlp(self, factor: float) -> SpeechNetEncoder:
+        """The same, with all frequencies times ``factor``."""
+        return SpeechNetEncoder(self.net, self.mel.with_vtlp(factor))
 
     def save(self, folder: Path) -> None:
         """See `AudioEncoder.save`."""
