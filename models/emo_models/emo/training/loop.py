@@ -274,7 +274,7 @@ def clip_loss(
     gates = ConditionMask(**batch.gates)
     if batch.earlier is not None:
         motion = own_motion_frames(
-            parts, batch.earlier, schedule, reference=reference, mask=mask, gates=gates, generator=generator
+            parts, batch.earlier, schedule, reference=reference, mask=mask, condition_mask=gates, generator=generator
         )
         # Older PyTorch keeps what autocast rounded without gradients, and uses it where there should be some.
         torch.clear_autocast_cache()

@@ -34,7 +34,7 @@ def own_motion_frames(
     *,
     reference: Tensor,
     mask: Tensor,
-    gates: ConditionMask,
+    condition_mask: ConditionMask,
     generator: torch.Generator,
 ) -> Tensor:
     """Motion frames ``[b, n, c, h, w]`` as the network draws them: `STEPS` of DDIM from noisy real frames.
@@ -45,7 +45,7 @@ def own_motion_frames(
         schedule: The noise schedule.
         reference: Latents of the reference image, ``[b, c, h, w]``.
         mask: Face region, ``[b, 1, H, W]``.
-        gates: Which samples have reference and audio.
+        condition_mask: Which samples have reference and audio.
         generator: Decides times and noise, on the CPU.
     """
     motion = earlier.motion
@@ -54,7 +54,7 @@ def own_motion_frames(
         motion=motion,
         audio=earlier.audio,
         mask=mask,
-        condition_mask=ConditionMask(reference=gates.reference, audio=gates.audio),
+        condition_mask=ConditionMask(reference=condition_mask.reference, audio=condition_mask.audio),
     )
     share = LEAST + (MOST - LEAST) * torch.rand(len(motion), generator=generator)
     drawn = redraw(model, earlier.latents, conditions, schedule, reference=reference, share=share, generator=generator)
