@@ -102,9 +102,9 @@ def make_weights(folder: Path, *, inception: Path | None) -> None:
     import torch
     from torchvision.models import alexnet
 
+    from emo_metrics.extractors.open_inception import load_open_inception
     from emo_metrics.networks.i3d import I3d
     from emo_metrics.networks.inception_fid import InceptionFid
-    from emo_metrics.networks.open_inception import load_open_inception
 
     folder.mkdir(parents=True, exist_ok=True)
     network = InceptionFid()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
@@ -14,8 +13,6 @@ from emo_core.registry import Registry
 if TYPE_CHECKING:
     from emo_metrics.contract import Extractor, Metric
 
-CATALOGUES = ("emo_metrics.catalogue_open", "emo_metrics.catalogue_reference", "emo_metrics.catalogue_synth")
-
 extractors: Registry[type[Extractor]] = Registry("extractor", entry_point_group="emo_bench.extractors")
 metrics: Registry[type[Metric]] = Registry("metric", entry_point_group="emo_bench.metrics")
 
@@ -23,14 +20,12 @@ metrics: Registry[type[Metric]] = Registry("metric", entry_point_group="emo_benc
 @cache
 def load_catalogues() -> None:
     """Registers everything that the metrics package brings; cheap, since targets are lazy."""
-    for name in CATALOGUES:
-        if importlib.util.find_spec(name) is None:
-            continue
-        catalogue = importlib.import_module(name)
-        for key, target in catalogue.EXTRACTORS.items():
-            extractors.add(key, target)
-        for key, target in catalogue.METRICS.items():
-            metrics.add(key, target)
+    from emo_metrics.registered import EXTRACTORS, METRICS
+
+    for name, target in EXTRACTORS.items():
+        extractors.add(name, target)
+    for name, target in METRICS.items():
+        metrics.add(name, target)
 
 
 def metric_names() -> list[str]:

@@ -88,7 +88,7 @@ def mean_curve(curves: Sequence[Sequence[float]]) -> NDArray[np.float64] | None:
 
 def mouth_and_loudness(run: RunData) -> list[Series]:
     """Correlation of the opening of the mouth with the loudness of the voice over lags, from the traces."""
-    from emo_metrics.mouth_audio import lagged_correlation, without_slow_changes
+    from emo_metrics.signals.time_series import lagged_correlation, without_slow_changes
 
     traces_of = {(s.system, s.clip, s.seed, s.name): s for s in run.series}
     found = []

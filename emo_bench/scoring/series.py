@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +10,6 @@ from numpy.typing import NDArray
 
 from emo_bench.engine.context import RunContext
 from emo_bench.engine.unit import Outcome
-from emo_bench.extract.catalogue import CATALOGUES
 from emo_bench.extract.feature_store import FeatureResult
 from emo_bench.scoring.rows import FeatureReader
 from emo_core.atomic import atomic_path
@@ -23,25 +20,20 @@ Place = tuple[str, str, int | None]
 
 def known_series(context: RunContext) -> dict[str, Place]:
     """Traces whose extractor takes part in this run: name -> (extractor, array, column)."""
+    from emo_metrics.registered import SERIES
+
     found: dict[str, Place] = {}
-    for name in CATALOGUES:
-        if importlib.util.find_spec(name) is not None:
-            series: Mapping[str, Place] = getattr(importlib.import_module(name), "SERIES", {})
-            # A trace that several networks give comes from the first catalogue, whatever else takes part.
-            for key, place in series.items():
-                if place[0] in context.loader.extractor_kinds:
-                    found.setdefault(key, place)
+    for key, place in SERIES:
+        if place[0] in context.loader.extractor_kinds:
+            found.setdefault(key, place)
     return found
 
 
 def known_lag_curves(context: RunContext) -> dict[str, tuple[str, str]]:
     """Curves over lags whose extractor takes part in this run: name -> (extractor, array of distances)."""
-    found: dict[str, tuple[str, str]] = {}
-    for name in CATALOGUES:
-        if importlib.util.find_spec(name) is not None:
-            curves: Mapping[str, tuple[str, str]] = getattr(importlib.import_module(name), "LAG_CURVES", {})
-            found.update({key: place for key, place in curves.items() if place[0] in context.loader.extractor_kinds})
-    return found
+    from emo_metrics.registered import LAG_CURVES
+
+    return {key: place for key, place in LAG_CURVES.items() if place[0] in context.loader.extractor_kinds}
 
 
 def agreement_over_offsets(distances: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ def face_locator(weights: WeightsFinder) -> FaceLocator:
     """
     import numpy as np
 
-    from emo_metrics.faces.analysis import FACE_FILES, make_finder
+    from emo_metrics.faces.finder import FACE_FILES, make_finder
 
     finder = make_finder({name: weights.require(name) for name in FACE_FILES})
     last = None
@@ -48,7 +48,7 @@ def faces_in_portrait(
     """
     import numpy as np
 
-    from emo_metrics.faces.analysis import FACE_FILES, make_finder
+    from emo_metrics.faces.finder import FACE_FILES, make_finder
 
     finding = make_finder({name: weights.require(name) for name in FACE_FILES}).find(np.ascontiguousarray(image))
     if finding.face is None:

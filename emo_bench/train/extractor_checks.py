@@ -174,9 +174,9 @@ class Tools:
     """The extractors of the synth family, loaded once."""
 
     def __init__(self) -> None:
-        from emo_metrics.synth.face import FaceSynth
-        from emo_metrics.synth.frames_and_windows import AppearanceSynth, VideoSynth
-        from emo_metrics.synth.sync import SyncSynth
+        from emo_metrics.extractors.synth_face import FaceSynth
+        from emo_metrics.extractors.synth_frames import AppearanceSynth, VideoSynth
+        from emo_metrics.extractors.synth_sync import SyncSynth
 
         self.faces: list[Extractor] = [FaceSynth({})]
         self.sets: list[Extractor] = [AppearanceSynth({}), VideoSynth({})]
@@ -185,7 +185,7 @@ class Tools:
     def sync(self, clip: TrainingClip, known: Features, audio: NDArray[np.float32]) -> dict[str, float]:
         """Scores of a clip with other sound."""
         from emo_metrics.contract import ClipFeatures
-        from emo_metrics.synth.sync import SyncOnSynth
+        from emo_metrics.metrics.synth_lip_sync import SyncOnSynth
 
         result = extract(clip, self._sync, audio=audio, known=known)
         arrays = {name: item.arrays for name, item in result.items()}
@@ -220,7 +220,7 @@ def _sets(
 
 
 def _distance(name: str, a: dict[str, list[NDArray[np.float64]]], b: dict[str, list[NDArray[np.float64]]]) -> float:
-    from emo_metrics.frechet import frechet_distance
+    from emo_metrics.distances.frechet import frechet_distance
 
     return frechet_distance(np.concatenate(a[name]), np.concatenate(b[name]))
 

@@ -11,29 +11,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emo_metrics.frechet import MomentAccumulator, frechet_distance, frechet_from_moments
-    from emo_metrics.kernel_distance import polynomial_mmd2
-    from emo_metrics.modules import (
+    from emo_metrics.distances.frechet import MomentAccumulator, frechet_distance, frechet_from_moments
+    from emo_metrics.distances.kernel import polynomial_mmd2
+    from emo_metrics.signals.sync_curve import lag_distances, sync_scores
+    from emo_metrics.training.modules import (
         FrechetDistance,
         FrechetInceptionDistance,
         FrechetVideoDistance,
         KernelDistance,
         PerceptualDistance,
     )
-    from emo_metrics.sync import lag_distances, sync_scores
 
 _HOME = {
-    "MomentAccumulator": "frechet",
-    "frechet_distance": "frechet",
-    "frechet_from_moments": "frechet",
-    "polynomial_mmd2": "kernel_distance",
-    "FrechetDistance": "modules",
-    "FrechetInceptionDistance": "modules",
-    "FrechetVideoDistance": "modules",
-    "KernelDistance": "modules",
-    "PerceptualDistance": "modules",
-    "lag_distances": "sync",
-    "sync_scores": "sync",
+    "MomentAccumulator": "distances.frechet",
+    "frechet_distance": "distances.frechet",
+    "frechet_from_moments": "distances.frechet",
+    "polynomial_mmd2": "distances.kernel",
+    "FrechetDistance": "training.modules",
+    "FrechetInceptionDistance": "training.modules",
+    "FrechetVideoDistance": "training.modules",
+    "KernelDistance": "training.modules",
+    "PerceptualDistance": "training.modules",
+    "lag_distances": "signals.sync_curve",
+    "sync_scores": "signals.sync_curve",
 }
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -14,6 +15,9 @@ from emo_metrics.contract import FrameArray
 from emo_metrics.faces.landmarker import Face, Landmarker
 from emo_metrics.faces.quiet import routine_notes_dropped
 
+LANDMARKER_FILE: Final = "face_landmarker_v2_with_blendshapes.task"
+DETECTOR_FILE: Final = "face_detection_yunet_2026may.onnx"
+FACE_FILES: Final = (LANDMARKER_FILE, DETECTOR_FILE)
 CROP_PER_BOX: Final = 2.5
 """Side of the square that is looked at again, as a multiple of the longer side of the expected face."""
 DETECTOR_SIDE: Final = 640
@@ -147,3 +151,8 @@ class FaceFinder:
             return None
         x, y, w, h = max(rows, key=lambda row: float(row[2] * row[3]))[:4]
         return np.array([x, y, x + w, y + h], dtype=np.float32) / np.float32(scale)
+
+
+def make_finder(weights: Mapping[str, Path]) -> FaceFinder:
+    """The face finder from the verified paths that an extractor received."""
+    return FaceFinder(landmarker=weights[LANDMARKER_FILE], detector=weights[DETECTOR_FILE])

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo_metrics.contract import Arrays, ClipFeatures, Family, ProtocolSpec
-from emo_metrics.faces.coverage import FACE as OPEN_FACE
 from emo_metrics.faces.finder import FoundBy
+from emo_metrics.faces.gaps import FACE as OPEN_FACE
 from emo_metrics.faces.landmark_sets import BLENDSHAPE_NAMES
 from emo_metrics.synth.face import EXPRESSION_NAMES, FACE, IDENTITY
 

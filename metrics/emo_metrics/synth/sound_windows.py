@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emo_metrics.mfcc import mfcc
-from emo_metrics.networks.sync_extractors import to_int16
+from emo_metrics.extractors.sync_windows import to_int16
+from emo_metrics.signals.mfcc import mfcc
 from emo_metrics.synth.sync_network import PER_FRAME
 
 

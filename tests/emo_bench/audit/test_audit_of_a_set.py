@@ -19,7 +19,7 @@ from emo_bench.extract.catalogue import load_catalogues, metrics
 from emo_bench.runner.suite import suite_from_values
 from emo_core.errors import RecordError
 from emo_metrics.contract import ClipFeatures, ClipMetric, Direction, ProtocolSpec, Unscored
-from emo_metrics.image_similarity import Psnr
+from emo_metrics.metrics.psnr_ssim import Psnr
 
 NAMES = ("blur", "noise", "mouth-warp", "identity-swap", "audio-late")
 LEVELS = ("blur=8,32", "noise=20,60", "mouth-warp=4,12", "identity-swap=0.3,1", "audio-late=1,5")

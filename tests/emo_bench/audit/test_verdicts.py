@@ -11,7 +11,7 @@ from emo_bench.audit.result import Finding, Step
 from emo_bench.config.schema import Statistics
 from emo_bench.scoring.comparisons import Scores
 from emo_metrics.contract import Direction, Family, Granularity, Need, ProtocolSpec, ValueSpec
-from emo_metrics.fid import FidOpen
+from emo_metrics.metrics.fid import FidOpen
 
 VALUE = ValueSpec(key="v", label="V", direction=Direction.LOWER)
 (BLUR,) = ladders(["blur"], ["blur=1,2,4"])
@@ -158,9 +158,9 @@ def test_a_distance_of_sets_is_judged_by_the_jackknife() -> None:
 
 
 def test_declarations_of_the_protocols_that_come_with_it() -> None:
-    from emo_metrics.beat_alignment import BeatAlignment
-    from emo_metrics.flicker import Flicker
-    from emo_metrics.synth.sync import SyncOnSynth
+    from emo_metrics.metrics.beat_alignment import BeatAlignment
+    from emo_metrics.metrics.flicker import Flicker
+    from emo_metrics.metrics.synth_lip_sync import SyncOnSynth
 
     late, swap = ladders(["audio-late", "identity-swap"])
     assert why_blind_to(Flicker.spec, swap)

@@ -49,7 +49,7 @@ def test_the_figure_shows_early_sound_at_the_right(mouth_late: int) -> None:
 
 
 def test_late_sound_has_the_sign_of_the_protocol() -> None:
-    from emo_metrics.sync import sync_scores
+    from emo_metrics.signals.sync_curve import sync_scores
 
     # Sound that comes three windows late fits best at lag +3 of the distances: the offset is -3.
     distances = np.full((50, 31), 10.0)

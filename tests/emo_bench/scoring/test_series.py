@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emo_bench.scoring.series import agreement_over_offsets
-from emo_metrics.sync import lag_distances, sync_scores
+from emo_metrics.signals.sync_curve import lag_distances, sync_scores
 
 
 @pytest.mark.parametrize("late", [-7, -1, 0, 4])

@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from emo_metrics.faces.analysis import SHAPES, FaceAnalysis
-from emo_metrics.faces.coverage import FACE
+from emo_metrics.extractors.face_landmarks import SHAPES, FaceAnalysis
 from emo_metrics.faces.finder import FoundBy, square_around
+from emo_metrics.faces.gaps import FACE
 from emo_metrics.faces.landmark_sets import BLENDSHAPE_NAMES, IBUG_68, MOUTH_68
 
 
@@ -126,7 +126,7 @@ def test_the_square_to_look_at_again_is_cut_at_the_edges():
 def test_native_notes_stay_off_the_terminal(weights):
     program = (
         "import sys, numpy as np, pathlib\n"
-        "from emo_metrics.faces.analysis import FaceAnalysis, FACE_FILES\n"
+        "from emo_metrics.extractors.face_landmarks import FaceAnalysis, FACE_FILES\n"
         "folder = pathlib.Path(sys.argv[1])\n"
         "finder = FaceAnalysis({name: folder / name for name in FACE_FILES})._finder\n"
         "print(finder.find(np.zeros((64, 64, 3), np.uint8)).face)\n"

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from emo_metrics.e_fid import EFid3ddfa, EFidMediaPipe
-from emo_metrics.faces.analysis import FaceAnalysis
-from emo_metrics.faces.coverage import FACE
-from emo_metrics.faces.expression_3ddfa import MorphableFace, crop_square
-from emo_metrics.faces.mobilenet_v1 import MobileNetV1
-from emo_metrics.mouth_audio import mouth_opening
+from emo_metrics.extractors.face_landmarks import FaceAnalysis
+from emo_metrics.extractors.morphable_face import MorphableFace, crop_square
+from emo_metrics.faces.gaps import FACE
+from emo_metrics.metrics.e_fid import EFid3ddfa, EFidMediaPipe
+from emo_metrics.metrics.mouth_audio import mouth_opening
+from emo_metrics.networks.mobilenet_v1 import MobileNetV1
 
 EXPRESSION = "expression/3ddfa-v2@1"
 

@@ -7,8 +7,8 @@ import pytest
 
 from emo_metrics.contract import ClipFeatures, Unscored
 from emo_metrics.faces.alignment import ARCFACE_112, aligned_face, similarity_transform, square_crop
-from emo_metrics.faces.coverage import FACE, close_gaps, face_arrays
 from emo_metrics.faces.finder import choose
+from emo_metrics.faces.gaps import FACE, close_gaps, face_arrays
 from emo_metrics.faces.landmarker import Face
 from emo_metrics.faces.quiet import routine_notes_dropped
 from emo_metrics.faces.rotation import angle_between, nearest_rotation, pose_degrees

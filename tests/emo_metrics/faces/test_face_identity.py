@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from emo_metrics.contract import Unscored
-from emo_metrics.f_sim import FSimMobileFaceNet
-from emo_metrics.faces.analysis import FaceAnalysis
-from emo_metrics.faces.mobilefacenet import MobileFaceNet
+from emo_metrics.extractors.face_landmarks import FaceAnalysis
+from emo_metrics.extractors.mobilefacenet import MobileFaceNet
+from emo_metrics.metrics.f_sim import FSimMobileFaceNet
 
 IDENTITY = "identity/mobilefacenet@1"
 

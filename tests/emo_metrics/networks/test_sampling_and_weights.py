@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emo_metrics.contract import ClipInputs, FrameArray, Piece, Unscored
+from emo_metrics.extractors.inception_frames import SampledFrames
+from emo_metrics.extractors.video_windows import _WindowExtractor
 from emo_metrics.networks.fixed_batches import evenly_spaced, window_starts
 from emo_metrics.networks.folding import fold_batch_norms
-from emo_metrics.networks.inception_extractors import SampledFrames
-from emo_metrics.networks.video_extractors import _WindowExtractor
 from emo_metrics.networks.weight_files import load_weights, read_tensors
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from emo_metrics.contract import ClipInputs, FrameArray
-from emo_metrics.networks.inception_extractors import SampledFrames
-from emo_metrics.networks.video_extractors import _WindowExtractor
+from emo_metrics.extractors.inception_frames import SampledFrames
+from emo_metrics.extractors.video_windows import _WindowExtractor
 
 
 class _Corner(_WindowExtractor):

@@ -77,8 +77,8 @@ def i3d_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sync_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    from emo_metrics.extractors.sync_windows import DETECTOR, SYNCNET
     from emo_metrics.networks.s3fd import S3fd
-    from emo_metrics.networks.sync_extractors import DETECTOR, SYNCNET
     from emo_metrics.networks.syncnet import SyncNet
 
     folder = tmp_path_factory.mktemp("weights")

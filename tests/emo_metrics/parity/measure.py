@@ -23,13 +23,13 @@ def inception() -> dict[str, float]:
     import pytorch_fid.inception as pytorch_fid
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    from emo_metrics.networks.image_resize import prepare_clean
-    from emo_metrics.networks.inception_extractors import (
+    from emo_metrics.extractors.inception_frames import (
         WEIGHTS,
         InceptionClean,
         InceptionPytorchFid,
         InceptionTorchFidelity,
     )
+    from emo_metrics.networks.image_resize import prepare_clean
     from emo_metrics.networks.inception_fid import InceptionFid
 
     with tempfile.TemporaryDirectory() as folder:
@@ -56,7 +56,7 @@ def inception() -> dict[str, float]:
 def frechet() -> dict[str, float]:
     from pytorch_fid.fid_score import calculate_frechet_distance
 
-    from emo_metrics.frechet import Moments, frechet_distance, frechet_from_moments
+    from emo_metrics.distances.frechet import Moments, frechet_distance, frechet_from_moments
 
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(500, 64)), rng.normal(size=(400, 64)) * 1.3 + 0.1
@@ -77,7 +77,7 @@ def frechet() -> dict[str, float]:
 def kernel() -> dict[str, float]:
     from torch_fidelity.metric_kid import kid_features_to_metric
 
-    from emo_metrics.kernel_distance import polynomial_mmd2
+    from emo_metrics.distances.kernel import polynomial_mmd2
 
     rng = np.random.default_rng(1)
     a, b = rng.normal(size=(60, 16)), rng.normal(size=(60, 16)) + 0.2
@@ -90,9 +90,9 @@ def kernel() -> dict[str, float]:
 def i3d() -> dict[str, float]:
     from cdfvd.third_party.i3d.pytorch_i3d import InceptionI3d
 
+    from emo_metrics.extractors.video_windows import prepare_i3d
     from emo_metrics.networks.folding import fold_batch_norms
     from emo_metrics.networks.i3d import I3d
-    from emo_metrics.networks.video_extractors import prepare_i3d
 
     ours = conftest.randomise(I3d(), 1)
     theirs = InceptionI3d(400, in_channels=3)
@@ -109,9 +109,9 @@ def syncnet() -> dict[str, float]:
     import python_speech_features
     from syncnet_python.SyncNetModel import S
 
-    from emo_metrics.mfcc import mfcc
     from emo_metrics.networks.folding import fold_batch_norms
     from emo_metrics.networks.syncnet import SyncNet
+    from emo_metrics.signals.mfcc import mfcc
 
     ours = conftest.randomise(SyncNet(), 2)
     assert isinstance(ours, SyncNet)
@@ -150,8 +150,8 @@ def intervals() -> dict[str, float]:
 
 
 def bias() -> dict[str, float]:
-    from emo_metrics.frechet import frechet_distance
-    from emo_metrics.frechet_infinity import frechet_infinity
+    from emo_metrics.distances.frechet import frechet_distance
+    from emo_metrics.distances.infinity import frechet_infinity
 
     rng = np.random.default_rng(4)
     a, b = rng.normal(size=(800, 32)), rng.normal(size=(800, 32))

@@ -12,12 +12,14 @@ import scipy.io
 import torch
 from torch import nn
 
-from emo_metrics.arcface import ArcFaceNetwork, ArcFaceR50, FSimArcFaceR50
 from emo_metrics.contract import ClipFeatures, ClipInputs, Piece, Unscored
-from emo_metrics.deep3d import NETWORK, TEMPLATE, Deep3dExpression, EFidDeep3d
+from emo_metrics.extractors.arcface import ArcFaceNetwork, ArcFaceR50
+from emo_metrics.extractors.deep3d_expression import NETWORK, TEMPLATE, Deep3dExpression
 from emo_metrics.faces.alignment import ARCFACE_112
-from emo_metrics.faces.analysis import FACE_FILES
-from emo_metrics.faces.coverage import FACE
+from emo_metrics.faces.finder import FACE_FILES
+from emo_metrics.faces.gaps import FACE
+from emo_metrics.metrics.e_fid import EFidDeep3d
+from emo_metrics.metrics.f_sim import FSimArcFaceR50
 from emo_metrics.networks.deep3d import PARTS, align_face, scale_and_shift
 
 ASSETS = Path(__file__).resolve().parents[3] / ".." / "shared" / "assets"

@@ -8,16 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from emo_metrics.fid import FidPytorchFid, KidPytorchFid
-from emo_metrics.frechet import frechet_distance
-from emo_metrics.kernel_distance import polynomial_mmd2
+from emo_metrics.distances.frechet import frechet_distance
+from emo_metrics.distances.kernel import polynomial_mmd2
+from emo_metrics.extractors.inception_frames import WEIGHTS, InceptionClean, InceptionPytorchFid, InceptionTorchFidelity
+from emo_metrics.metrics.fid import FidPytorchFid, KidPytorchFid
 from emo_metrics.networks.image_resize import prepare_clean, prepare_torch_fidelity
-from emo_metrics.networks.inception_extractors import (
-    WEIGHTS,
-    InceptionClean,
-    InceptionPytorchFid,
-    InceptionTorchFidelity,
-)
 
 pytestmark = [pytest.mark.reference, pytest.mark.slow]
 

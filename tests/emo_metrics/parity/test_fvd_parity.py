@@ -10,9 +10,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from emo_metrics.frechet import frechet_distance
-from emo_metrics.fvd import FvdCdI3d
-from emo_metrics.networks.video_extractors import STATE_DICT, TORCHSCRIPT, I3dCd, I3dStyleganV, prepare_i3d
+from emo_metrics.distances.frechet import frechet_distance
+from emo_metrics.extractors.video_windows import STATE_DICT, TORCHSCRIPT, I3dCd, I3dStyleganV, prepare_i3d
+from emo_metrics.metrics.fvd import FvdCdI3d
 
 
 @pytest.fixture(scope="module")

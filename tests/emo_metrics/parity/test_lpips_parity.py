@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from emo_metrics.contract import ClipFeatures, ClipInputs, Piece, Unscored
-from emo_metrics.lpips_metric import LpipsAlex, LpipsAlexFrames, LpipsVggFrames
+from emo_metrics.extractors.lpips_frames import LpipsAlexFrames, LpipsVggFrames
+from emo_metrics.metrics.lpips import LpipsAlex
 from emo_metrics.networks.lpips_trunks import heads_file
 
 pytestmark = pytest.mark.reference

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from emo_metrics.frechet import frechet_distance
-from emo_metrics.networks.sync_extractors import SYNCNET, MouthStream, embed_sound, to_int16
+from emo_metrics.distances.frechet import frechet_distance
+from emo_metrics.extractors.sync_windows import SYNCNET, MouthStream, embed_sound, to_int16
+from emo_metrics.extractors.video_windows import TORCHSCRIPT
 from emo_metrics.networks.syncnet import WINDOW, load_syncnet
-from emo_metrics.networks.video_extractors import TORCHSCRIPT
-from emo_metrics.sync import lag_distances, sync_scores
+from emo_metrics.signals.sync_curve import lag_distances, sync_scores
 
 pytestmark = [pytest.mark.reference, pytest.mark.slow]
 

@@ -12,12 +12,13 @@ import pytest
 import torch
 
 from emo_metrics.contract import ClipFeatures, ClipInputs, Piece
-from emo_metrics.face_tracks import FaceTracker
-from emo_metrics.mfcc import mfcc
+from emo_metrics.extractors.sync_windows import DETECTOR, SYNCNET, SyncNetShort, embed_sound, to_int16
+from emo_metrics.faces.tracks import FaceTracker
+from emo_metrics.metrics.lip_sync import SyncShort
 from emo_metrics.networks.s3fd import detect_faces, load_s3fd
-from emo_metrics.networks.sync_extractors import DETECTOR, SYNCNET, SyncNetShort, embed_sound, to_int16
 from emo_metrics.networks.syncnet import load_syncnet
-from emo_metrics.sync import SyncShort, lag_distances
+from emo_metrics.signals.mfcc import mfcc
+from emo_metrics.signals.sync_curve import lag_distances
 
 pytestmark = pytest.mark.reference
 CLIPS = Path(__file__).resolve().parents[3] / ".." / "shared" / "assets" / "clips"

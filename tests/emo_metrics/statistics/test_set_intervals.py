@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from emo_metrics.contract import Unscored
-from emo_metrics.frechet import frechet_distance
-from emo_metrics.samples import joined
+from emo_metrics.distances.frechet import frechet_distance
+from emo_metrics.distances.samples import joined
 from emo_metrics.statistics import group_jackknife, group_jackknife_difference, pivotal_bootstrap
 
 

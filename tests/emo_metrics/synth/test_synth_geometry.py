@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from emo_metrics.extractors.synth_sync import MAX_LAG, _known_only
 from emo_metrics.faces.rotation import angle_between, pose_degrees
+from emo_metrics.metrics.synth_clips import concordance
+from emo_metrics.metrics.synth_lip_sync import SyncOnSynth
 from emo_metrics.synth.as_open import blendshapes, rotations
-from emo_metrics.synth.clip_metrics import concordance
 from emo_metrics.synth.face import EXPRESSION_NAMES
 from emo_metrics.synth.face_network import crops, placement_of, points_to_crop, points_to_frame
 from emo_metrics.synth.layers import to_square
-from emo_metrics.synth.sync import MAX_LAG, SyncOnSynth, _known_only
 
 
 def test_crop_coordinates_go_forth_and_back() -> None:

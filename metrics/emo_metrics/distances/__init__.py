@@ -1,0 +1,1 @@
+"""Distances between two sets of samples: Fréchet, kernel, and Fréchet extrapolated to infinitely many clips."""

@@ -1,0 +1,1 @@
+"""Protocols: what turns stored arrays into numbers. The only place that defines them."""

@@ -1,0 +1,1 @@
+"""Mathematics of one-dimensional signals: cepstra, lags, smoothing."""

@@ -1,0 +1,1 @@
+"""Metrics as torch modules that can stand in a training loop."""
