@@ -32,6 +32,8 @@ from emo_bench.record.schema import (
     ValueEntry,
     WeightsEntry,
 )
+from emo_bench.record.seal import config_digest, sealed
+from emo_bench.record.store import write_record
 
 ANCHORS = ("ground_truth", "reencoded", "frozen", "shuffled_audio", "shifted_audio", "other_identity")
 HOSTILE = (
@@ -150,10 +152,11 @@ def make_run(
         for row in rows if row.status == "no_face" and row.key == "f-sim"
     )  # fmt: skip
     planned = len(clips) * len(entries) * len(seeds)
+    config = {"seeds": list(seeds), "statistics": {"level": 0.95}}
     record = RunRecord(
         status="complete", name=name, title="Quickstart on HDTF-Synth", description="Two systems and all anchors.",
-        config_given="version: 1\nname: quickstart\n", config={"seeds": list(seeds), "statistics": {"level": 0.95}},
-        digests=Digests(config="c" * 64, dataset="d" * 64), dataset_name="hdtf-synth/mini", synthetic=synthetic,
+        config_given="version: 1\nname: quickstart\n", config=config,
+        digests=Digests(config=config_digest(config), dataset="d" * 64), dataset_name="hdtf-synth/mini", synthetic=synthetic,
         systems=entries, protocols=PROTOCOLS, clips=clips, values=values,
         comparisons=_comparisons(systems, rows, {clip.id: clip.identity for clip in clips}),
         checks=_checks(values), failures=failures,
@@ -367,7 +370,6 @@ def write_run(run: RunData, folder: Path, *, previews: bool = True) -> Path:
     import pyarrow.parquet as pq
 
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "record.json").write_text(run.record.model_dump_json(indent=1), encoding="utf-8")
     columns = {name: [getattr(row, name) for row in run.rows] for name in CLIP_COLUMNS}
     columns["value"] = pa.array(columns["value"], pa.float64())  # type: ignore[assignment]
     pq.write_table(pa.table(columns), folder / "clips.parquet")
@@ -384,6 +386,7 @@ def write_run(run: RunData, folder: Path, *, previews: bool = True) -> Path:
                 tiny_video(folder / "previews" / file, hue=s * 37 + c * 90)
                 index.append({"clip": clip.id, "system": system.name, "file": file})
         (folder / "previews" / "index.json").write_text(json.dumps(index), encoding="utf-8")
+    write_record(folder, sealed(run.record, folder))
     return folder
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from emo_bench.compare.terms import other_media
 from emo_bench.record.columns import Column, columns_of
 from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import IntervalEntry, RunRecord, ValueEntry
@@ -129,11 +130,19 @@ def compare_runs(
     return Comparison(
         name_a=a.record.name,
         name_b=b.record.name,
-        differences=tuple(unequal_terms(a.record, b.record)),
+        differences=(*unequal_terms(a.record, b.record), *_doubts(a, b)),
         only_a=tuple(s.name for s in a.record.systems if not s.anchor and s.name not in used_a),
         only_b=tuple(s.name for s in b.record.systems if not s.anchor and s.name not in used_b),
         changes=judge(changes, alpha=alpha),
     )
+
+
+def _doubts(a: RunData, b: RunData) -> Iterator[str]:
+    """What is not as a run wrote it."""
+    for label, run in (("first", a), ("second", b)):
+        yield from (f"The {label} run is not as it was written. {sentence}" for sentence in run.damage)
+        if run.unsealed:
+            yield f"The {label} run has no digests of its files, so changes of them would go unnoticed."
 
 
 def match_systems(a: RunRecord, b: RunRecord) -> list[tuple[str, str]]:
@@ -166,6 +175,7 @@ def unequal_terms(a: RunRecord, b: RunRecord) -> list[str]:
         )
     if seeds_of(a) != seeds_of(b):
         found.append(f"The seed lists differ: {seeds_of(a)} and {seeds_of(b)}.")
+    found.extend(other_media(a, b))
     names_a, names_b = ({protocol.name: protocol for protocol in record.protocols} for record in (a, b))
     found.extend(
         f"Protocol {name} is only in the {'first' if name in names_a else 'second'} run."

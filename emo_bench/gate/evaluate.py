@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from emo_bench.compare.runs import Change, match_systems, measure_change, seeds_of
+from emo_bench.compare.terms import other_media, other_protocol
+from emo_bench.gate.contradictions import contradicted_value, contradictions
 from emo_bench.gate.rules import GateRules, Rule
 from emo_bench.gate.verdict import RuleOutcome, Verdict
 from emo_bench.record.columns import Column, columns_of
@@ -33,6 +35,12 @@ def evaluate_gate(baseline: RunData, candidate: RunData, rules: GateRules) -> Ve
         A verdict; ``invalid`` when the runs are not on equal terms or when nothing could be judged.
     """
     pairs, problems = _pairs(baseline.record, candidate.record, rules)
+    problems += [
+        f"The {label} contradicts itself. {sentence}"
+        for label, run in (("baseline", baseline), ("candidate", candidate))
+        for sentence in contradictions(run, seeds=rules.require.same_seeds)
+    ]
+    problems += _broken_seals((("baseline", baseline), ("candidate", candidate)), rules)
     problems += _unequal(baseline.record, candidate.record, rules)
     judged, more = _judged_columns(baseline.record, candidate.record, rules)
     problems += more
@@ -76,6 +84,13 @@ def _pairs(baseline: RunRecord, candidate: RunRecord, rules: GateRules) -> tuple
     return [(pair.baseline, pair.candidate) for pair in rules.systems], problems
 
 
+def _broken_seals(runs: Sequence[tuple[str, RunData]], rules: GateRules) -> Iterator[str]:
+    for label, run in runs:
+        yield from (f"The {label} is not as it was written. {sentence}" for sentence in run.damage)
+        if run.unsealed and rules.require.sealed:
+            yield f"The {label} has no digests of its files; run its suite again, or set 'require.sealed: false'."
+
+
 def _unequal(baseline: RunRecord, candidate: RunRecord, rules: GateRules) -> list[str]:
     require = rules.require
     problems = []
@@ -86,9 +101,14 @@ def _unequal(baseline: RunRecord, candidate: RunRecord, rules: GateRules) -> lis
         )
     if require.same_seeds and seeds_of(baseline) != seeds_of(candidate):
         problems.append(f"The seed lists differ: {seeds_of(baseline)} and {seeds_of(candidate)}.")
+    if require.same_media:
+        problems += other_media(baseline, candidate)
     fewer = sorted({clip.id for clip in baseline.clips} - {clip.id for clip in candidate.clips})
     if fewer:
         problems.append(f"The candidate lacks {len(fewer)} clips of the baseline, for example {fewer[0]!r}.")
+    more = sorted({clip.id for clip in candidate.clips} - {clip.id for clip in baseline.clips})
+    if more and require.same_dataset:
+        problems.append(f"The candidate has {len(more)} clips that the baseline lacks, for example {more[0]!r}.")
     if require.complete:
         for label, record in (("baseline", baseline), ("candidate", candidate)):
             if record.status != "complete":
@@ -128,8 +148,8 @@ def _protocol_problem(protocol: ProtocolEntry, other: ProtocolEntry | None, rule
         if rule.required or other.status == "ok":
             return f"Protocol {protocol.name} could not be computed for the baseline: {protocol.reason}"
         return None
-    if protocol.weights != other.weights or protocol.values != other.values:
-        return f"Protocol {protocol.name} is not the same in both runs (other weights or values)."
+    if differs := other_protocol(protocol, other):
+        return f"Protocol {protocol.name} is not the same in both runs (other {differs})."
     return None
 
 
@@ -189,6 +209,9 @@ def _outcome(
     lost = _lost(*runs, column, change)
     if lost:
         return replace(result, outcome="lost", reason=lost)
+    contradicted = _contradicted(*runs, column, change)
+    if contradicted:
+        return replace(result, outcome="unjudged", reason=contradicted)
     if p is None or change.difference is None or change.low is None or not math.isfinite(change.difference):
         return replace(result, outcome="unjudged", reason=change.reason or "there is no paired difference")
     if p <= test.alpha and change.low > 0 and change.difference > threshold:
@@ -223,6 +246,18 @@ def _lost(baseline: RunData, candidate: RunData, column: Column, change: Change)
     missing = missing or list(change.lost)
     if missing:
         return f"{len(missing)} clips have no value any more, for example {missing[0]!r}"
+    return ""
+
+
+def _contradicted(baseline: RunData, candidate: RunData, column: Column, change: Change) -> str:
+    """Which of the two values does not follow from its rows, in a sentence; empty when both do."""
+    if column.protocol.granularity != "clip":
+        return ""
+    for label, run, system in (("baseline", baseline, change.system_a), ("candidate", candidate, change.system_b)):
+        entry = _entry(run.record, system, column)
+        problem = contradicted_value(run, entry) if entry is not None else ""
+        if problem:
+            return f"the {label}'s value does not follow from its rows: {problem}"
     return ""
 
 

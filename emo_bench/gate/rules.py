@@ -20,6 +20,8 @@ class Requirements(Frozen):
 
     same_dataset: bool = Field(default=True, description="Refuse runs on other clips")
     same_seeds: bool = Field(default=True, description="Refuse runs with other seeds of generation")
+    same_media: bool = Field(default=True, description="Refuse other media rules, or clips of another size or length")
+    sealed: bool = Field(default=True, description="Refuse records without digests of their files")
     complete: bool = Field(default=True, description="Refuse runs that did not finish")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from emo_bench.record.limits import MAX_TEXT_BYTES, read_bytes
 from emo_core.atomic import write_json
 
 FACTS_FILE = "clips.json"
@@ -47,7 +48,7 @@ def write_clip_facts(folder: Path, facts: Iterable[ClipFacts]) -> Path:
 
 def read_clip_facts(path: Path) -> Iterator[ClipFacts]:
     """Reads ``clips.json``; a box that is none is left out."""
-    for entry in json.loads(path.read_text(encoding="utf-8")):
+    for entry in json.loads(read_bytes(path, MAX_TEXT_BYTES)):
         box = entry.get("face_box")
         numbers = tuple(float(number) for number in box) if box is not None else ()
         whole = (numbers[0], numbers[1], numbers[2], numbers[3]) if len(numbers) == 4 else None

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emo_bench.record.limits import table_rows
 from emo_core.atomic import atomic_path
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CLIPS_FILE = "clips.parquet"
+TEXT_COLUMNS = ("system", "clip", "identity", "protocol", "key", "status", "reason")
 CLIP_COLUMNS = ("system", "clip", "identity", "seed", "protocol", "key", "value", "status", "reason")
 
 
@@ -60,10 +62,7 @@ def write_rows(folder: Path, rows: Sequence[ClipRow]) -> Path:
 
 def read_rows(path: Path) -> Iterator[ClipRow]:
     """Reads what ``write_rows`` wrote; a row that claims ``ok`` without a finite number becomes ``undefined``."""
-    import pyarrow.parquet as pq
-
-    columns = pq.read_table(path, columns=list(CLIP_COLUMNS)).to_pydict()
-    for fields in zip(*(columns[name] for name in CLIP_COLUMNS), strict=True):
+    for fields in table_rows(path, CLIP_COLUMNS, texts=TEXT_COLUMNS):
         row = dict(zip(CLIP_COLUMNS, fields, strict=True))
         known = row["value"] is not None and math.isfinite(row["value"])
         status = row["status"] if known or row["status"] != "ok" else "undefined"

@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from emo_bench.record.clip_facts import FACTS_FILE, ClipFacts, read_clip_facts
+from emo_bench.record.limits import MAX_PREVIEW_BYTES, MAX_TEXT_BYTES, read_bytes, table_rows
 from emo_bench.record.rows import CLIPS_FILE, ClipRow, read_rows
 from emo_bench.record.schema import RunRecord
+from emo_bench.record.seal import SERIES_FILE, damage
 from emo_bench.record.store import read_record, record_path
 from emo_bench.record.unit_times import JOURNAL_FILE, UnitTime, read_unit_times
+from emo_core.errors import RecordError
+
+UNSEALED = "The record has no digests of its files, so changes of them would go unnoticed."
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,9 @@ class RunData:
         strips: Pictures of frames side by side, possibly none.
         facts: Styles and face boxes of clips, possibly none.
         unit_times: How long clips took to generate, possibly none.
-        notes: What could not be read, in sentences for the reader.
+        notes: What could not be read or trusted, in sentences for the reader.
+        damage: What is not as the run wrote it, in sentences; they are among the notes.
+        unsealed: Whether the files came without the digests that would tell.
     """
 
     record: RunRecord
@@ -72,6 +79,8 @@ class RunData:
     facts: tuple[ClipFacts, ...] = ()
     unit_times: tuple[UnitTime, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    damage: tuple[str, ...] = ()
+    unsealed: bool = False
 
     @cached_property
     def ground_truth(self) -> str | None:
@@ -117,17 +126,20 @@ def load_run(path: Path) -> RunData:
     """
     folder = record_path(path).parent
     record = read_record(path)
-    notes: list[str] = []
+    damaged = tuple(damage(record, folder))
+    notes = [*damaged, *([UNSEALED] if record.seal is None else [])]
     return RunData(
         record=record,
         folder=folder,
         rows=_optional(folder / CLIPS_FILE, read_rows, notes, "per-clip values"),
-        series=_optional(folder / "series.parquet", _series, notes, ""),
+        series=_optional(folder / SERIES_FILE, _series, notes, ""),
         previews=_optional(folder / "previews" / "index.json", _previews, notes, ""),
         strips=_optional(folder / "previews" / "frames.json", _previews, notes, ""),
         facts=_optional(folder / FACTS_FILE, read_clip_facts, notes, ""),
         unit_times=_optional(folder / JOURNAL_FILE, read_unit_times, notes, ""),
         notes=tuple(notes),
+        damage=damaged,
+        unsealed=record.seal is None,
     )
 
 
@@ -138,25 +150,25 @@ def _optional(path: Path, read: Any, notes: list[str], loss: str) -> Any:
         return ()
     try:
         return tuple(read(path))
+    except RecordError as error:
+        notes.append(f"{path.name} is left out: more than {error.expected.removeprefix('at most ')}.")
+        return ()
     except Exception as error:  # whatever is wrong with an extra file, the record is worth showing
         notes.append(f"{path.name} cannot be read ({type(error).__name__}), so what it holds is left out.")
         return ()
 
 
 def _series(path: Path) -> Iterator[Series]:
-    import pyarrow.parquet as pq
-
-    names = ("system", "clip", "seed", "name", "fps", "values")
-    columns = pq.read_table(path, columns=list(names)).to_pydict()
-    for system, clip, seed, name, fps, values in zip(*(columns[column] for column in names), strict=True):
+    columns = ("system", "clip", "seed", "name", "fps", "values")
+    for system, clip, seed, name, fps, values in table_rows(path, columns, texts=("system", "clip", "name")):
         numbers = tuple(math.nan if value is None else float(value) for value in values)
         yield Series(system=system, clip=clip, seed=seed, name=name, fps=float(fps), values=numbers)
 
 
 def _previews(path: Path) -> Iterator[Preview]:
     root = path.parent.resolve()
-    for entry in json.loads(path.read_text(encoding="utf-8")):
+    for entry in json.loads(read_bytes(path, MAX_TEXT_BYTES)):
         place = (path.parent / entry["file"]).resolve()
         # An index never points outside its own folder.
-        if place.is_relative_to(root) and place.is_file():
+        if place.is_relative_to(root) and place.is_file() and place.stat().st_size <= MAX_PREVIEW_BYTES:
             yield Preview(clip=str(entry["clip"]), system=str(entry["system"]), path=place)

@@ -182,6 +182,20 @@ class Provenance(RecordModel):
     host: dict[str, str] = Field(default_factory=dict, description="Processor, cores, memory, operating system")
 
 
+class FileEntry(RecordModel):
+    """A file of a run."""
+
+    sha256: str
+    bytes: int
+
+
+class Seal(RecordModel):
+    """Digests that bind a record to the files of its run; see ``emo_bench.record.seal``."""
+
+    files: dict[str, FileEntry] = Field(description="File name -> digest; all but the journal, which holds times")
+    record: str = Field(description="SHA-256 over the record without timings, host and this digest")
+
+
 class Timings(RecordModel):
     """All that differs between equal runs."""
 
@@ -191,6 +205,8 @@ class Timings(RecordModel):
     by_stage: dict[str, float] = Field(default_factory=dict, description="Summed unit seconds, this invocation only")
     units_computed: int = 0
     units_reused: int = 0
+    journal: FileEntry | None = Field(default=None, description="The journal of the run")
+    seal: str = Field(default="", description="SHA-256 over these timings and the host")
 
 
 class RunRecord(RecordModel):
@@ -217,3 +233,4 @@ class RunRecord(RecordModel):
     counts: Counts
     provenance: Provenance
     timings: Timings
+    seal: Seal | None = Field(default=None, description="None in records of versions before the first release")

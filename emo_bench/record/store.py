@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from emo_bench.record.limits import MAX_RECORD_BYTES, read_bytes
 from emo_bench.record.schema import SCHEMA_VERSION, RunRecord
 from emo_core.atomic import write_text
 from emo_core.errors import RecordError
@@ -22,6 +23,11 @@ def write_record(folder: Path, record: RunRecord) -> Path:
     return path
 
 
+def remove_record(folder: Path) -> None:
+    """Takes away the record of an earlier run in this folder, so that an unfinished one is never taken for it."""
+    (folder / RECORD_FILE).unlink(missing_ok=True)
+
+
 def record_path(path: Path) -> Path:
     """The record's file, given that file or its run's folder."""
     return path / RECORD_FILE if path.is_dir() else path
@@ -35,7 +41,7 @@ def read_record(path: Path) -> RunRecord:
     """
     path = record_path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bytes(path, MAX_RECORD_BYTES).decode("utf-8")
     except FileNotFoundError:
         raise RecordError(
             f"no run record at {path}",
@@ -48,8 +54,9 @@ def read_record(path: Path) -> RunRecord:
         raise RecordError(f"{path} is damaged", expected="JSON in UTF-8", found=str(error)) from None
     try:
         version = json.loads(text).get("schema_version", "none")
-    except (ValueError, AttributeError) as error:
-        raise RecordError(f"{path} is damaged or no run record", expected="a JSON object", found=str(error)) from None
+    except (ValueError, AttributeError, RecursionError) as error:
+        found = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise RecordError(f"{path} is damaged or no run record", expected="a JSON object", found=found) from None
     if version != SCHEMA_VERSION:
         newer = isinstance(version, int) and version > SCHEMA_VERSION
         fix = "update emo-bench" if newer else "run the suite again; what is finished is reused"

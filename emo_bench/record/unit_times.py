@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emo_bench.record.limits import MAX_TEXT_BYTES, read_bytes
+
 JOURNAL_FILE = "journal.jsonl"
 
 
@@ -53,7 +55,7 @@ def read_unit_times(path: Path) -> Iterator[UnitTime]:
 
 
 def _entries(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in read_bytes(path, MAX_TEXT_BYTES).decode("utf-8", "replace").splitlines():
         try:
             entry = json.loads(line)
         except ValueError:

@@ -13,12 +13,10 @@ from emo_bench.engine.context import RunContext
 from emo_bench.engine.spec import RunSpec
 from emo_bench.engine.unit import one_line
 from emo_bench.record.schema import RunRecord
+from emo_bench.record.seal import config_digest
 from emo_bench.runner.suite import Suite, suite_from_values
 from emo_core.errors import EmoBenchError, WeightsError
-from emo_core.hashing import digest_of, sha256_file
-
-NEUTRAL = {"execution", "output", "store", "weights"}
-"""Keys of a suite that never change a number; they are not part of the digest of the config."""
+from emo_core.hashing import sha256_file
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def _values(record: RunRecord) -> dict[str, Any]:
 
 def _inner_contradictions(record: RunRecord) -> Iterator[str]:
     """Signs that a record was changed after it was written."""
-    found = digest_of({key: value for key, value in record.config.items() if key not in NEUTRAL})
+    found = config_digest(record.config)
     if found != record.digests.config:
         yield (
             "The record contradicts itself: its config does not have the digest that it names "

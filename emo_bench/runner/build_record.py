@@ -22,8 +22,8 @@ from emo_bench.record.schema import (
     ValueDescription,
     WeightsEntry,
 )
+from emo_bench.record.seal import config_digest
 from emo_bench.scoring.evaluate import Evaluation
-from emo_core.hashing import digest_of
 
 RunStatus = Literal["complete", "incomplete", "cancelled"]
 
@@ -45,8 +45,7 @@ def build_record(
     by_unit = {outcome.unit: outcome for outcome in outcomes}
     done = sum(1 for unit in planned if unit in by_unit and by_unit[unit].code == "ok")
     config = context.config
-    # Where and how the work ran must not change what the record says of the numbers.
-    neutral = config.model_dump(mode="json", exclude={"execution", "output", "store", "weights"})
+    values = config.model_dump(mode="json")
     failures = _failures(context, by_unit)
     unavailable = any(not entry.ok for entry in context.loader.availability.values())
     status: RunStatus = "cancelled" if cancelled else "incomplete" if failures or unavailable else "complete"
@@ -57,8 +56,8 @@ def build_record(
         description=config.description,
         config_given=config_given,
         overrides=overrides,
-        config=config.model_dump(mode="json"),
-        digests=Digests(config=digest_of(neutral), dataset=context.manifest.digest),
+        config=values,
+        digests=Digests(config=config_digest(values), dataset=context.manifest.digest),
         dataset_name=dataset_name,
         synthetic=synthetic,
         systems=tuple(_systems(context)),

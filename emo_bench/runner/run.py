@@ -22,7 +22,8 @@ from emo_bench.engine.unit import GROUND_TRUTH, Outcome, Unit
 from emo_bench.record.clip_facts import ClipFacts, write_clip_facts
 from emo_bench.record.rows import write_rows
 from emo_bench.record.schema import RunRecord, Timings
-from emo_bench.record.store import write_record
+from emo_bench.record.seal import sealed
+from emo_bench.record.store import remove_record, write_record
 from emo_bench.record.unit_times import JOURNAL_FILE
 from emo_bench.runner.build_record import build_record
 from emo_bench.runner.clip_facts import facts_of
@@ -98,6 +99,9 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
+    from emo_bench.report import write_report
+    from emo_bench.runner.previews import write_previews
+
     watch = Stopwatch()
     limit_threads(suite.config.execution.workers)
     dataset = _open(suite, display)
@@ -107,6 +111,7 @@ def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
     for name, kind in context.loader.systems.items():
         for notice in kind.notices(context.loader.system_context):
             display.say(f"{name}: {notice}")
+    remove_record(folder)
     outcomes, planned = carry_out(context, folder, display)
     display.stage("score", len(context.loader.protocols))
     evaluation = evaluate(context, outcomes, step=display.step)
@@ -124,8 +129,14 @@ def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
     write_rows(folder, evaluation.rows)
     write_series(context, outcomes, folder)
     write_clip_facts(folder, _clip_facts(context, outcomes))
+    if suite.config.report.previews:
+        write_previews(context, outcomes, folder, display)
+    # The record comes last: it lists everything else, and where it lies the run is finished.
+    record = sealed(record, folder)
     write_record(folder, record)
-    _write_report(context, folder, outcomes, display)
+    display.stage("report", 1)
+    write_report(folder)
+    display.step()
     return record
 
 
@@ -230,14 +241,3 @@ def _clip_facts(context: RunContext, outcomes: Sequence[Outcome]) -> list[ClipFa
         for outcome in outcomes
         if outcome.unit.system == GROUND_TRUTH and outcome.clip is not None
     ]
-
-
-def _write_report(context: RunContext, folder: Path, outcomes: Sequence[Outcome], display: Display) -> None:
-    from emo_bench.report import write_report
-    from emo_bench.runner.previews import write_previews
-
-    if context.config.report.previews:
-        write_previews(context, outcomes, folder, display)
-    display.stage("report", 1)
-    write_report(folder)
-    display.step()
