@@ -63,21 +63,22 @@ def _protocol(name: str, title: str, granularity: str, *values: ValueDescription
 PROTOCOLS = (
     _protocol(
         "e-fid/mediapipe-52@1", "Expression Fréchet distance (52 MediaPipe blendshapes)", "set",
-        _value("e-fid", "E-FID", "lower", "", 3),
+        _value("e-fid", "E-FID", "lower", "", 3), order=50,
     ),
     _protocol(
         "f-sim/mobilefacenet@1", "Face similarity to the reference image (MobileFaceNet)", "clip",
         _value("f-sim", "F-SIM", "closer_to_gt", "cosine x 100", 2),
         _value("f-sim-min", "F-SIM min", "closer_to_gt", "cosine x 100", 2, False),
+        order=30,
     ),
     _protocol(
         "sync/joonson@1", "Lip sync of SyncNet", "clip",
         _value("lse-c", "LSE-C", "higher", "", 3), _value("lse-d", "LSE-D", "lower", "", 3),
-        family="reference", status="unavailable", reason="weights file syncnet_v2.model is not in any configured folder",
+        family="reference", status="unavailable", reason="weights file syncnet_v2.model is not in any configured folder", order=20,
     ),
-    _protocol("lmd/iod@1", "Landmark distance by interocular distance", "clip", _value("lmd", "LMD", "lower", "% of IOD", 2)),
-    _protocol("psnr/rgb@1", "Peak signal-to-noise ratio", "clip", _value("psnr", "PSNR", "higher", "dB", 2)),
-    _protocol("ssim/gaussian11@1", "Structural similarity", "clip", _value("ssim", "SSIM", "higher", "", 4)),
+    _protocol("lmd/iod@1", "Landmark distance by interocular distance", "clip", _value("lmd", "LMD", "lower", "% of IOD", 2), order=90),
+    _protocol("psnr/rgb@1", "Peak signal-to-noise ratio", "clip", _value("psnr", "PSNR", "higher", "dB", 2), order=70),
+    _protocol("ssim/gaussian11@1", "Structural similarity", "clip", _value("ssim", "SSIM", "higher", "", 4), order=80),
     _protocol(
         "lip-sync/lag@1", "Lag of the mouth behind the loudness", "clip",
         _value("lag-error", "Lag error", "lower", "frames", 2), _value("lag-peak", "Lag peak", "higher", "", 3, False),
@@ -85,6 +86,7 @@ PROTOCOLS = (
     _protocol(
         "head-velocity/euler@1", "Head rotation velocity (EMO, Table 2)", "clip",
         _value("mean", "Mean", "closer_to_gt", "°/s", 2), _value("variance", "Within-clip variance", "closer_to_gt", "°²/s²", 2),
+        group="motion", group_title="Head motion",
     ),
 )  # fmt: skip
 

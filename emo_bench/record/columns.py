@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 from emo_bench.record.schema import ProtocolEntry, RunRecord, SystemEntry, ValueDescription
 
-PAPER_ORDER = ("fid", "sync", "f-sim", "fvd", "e-fid", "lpips", "psnr", "ssim", "lmd")
-"""Columns of EMO's Table 1 come first, then the rest as the suite lists it."""
-
 ARROWS = {"higher": "↑", "lower": "↓", "closer_to_gt": "→GT"}
 DIRECTION_WORDS = {
     "higher": "higher is better",
@@ -41,14 +38,9 @@ class Column:
 
 
 def columns_of(record: RunRecord) -> tuple[Column, ...]:
-    """All values of all protocols, those of the paper's Table 1 first."""
+    """All values of all protocols, in the order that the protocols declare; equal places as the suite lists them."""
     columns = [Column(protocol, value) for protocol in record.protocols for value in protocol.values]
-    return tuple(sorted(columns, key=lambda column: _paper_rank(column.protocol.name)))
-
-
-def _paper_rank(protocol: str) -> int:
-    family = protocol.split("/")[0]
-    return PAPER_ORDER.index(family) if family in PAPER_ORDER else len(PAPER_ORDER)
+    return tuple(sorted(columns, key=lambda column: column.protocol.order))
 
 
 def ordered_systems(record: RunRecord) -> tuple[SystemEntry, ...]:

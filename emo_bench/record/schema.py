@@ -110,6 +110,9 @@ class ProtocolEntry(RecordModel):
     source: str
     status: Literal["ok", "unavailable"] = "ok"
     reason: str = Field(default="", description="Why it could not be computed at all, for example missing weights")
+    group: str = Field(default="main", description="Short name of the table that its values stand in")
+    group_title: str = Field(default="Main results", description="Headline of that table")
+    order: int = Field(default=100, description="Place of its columns: smaller first, equal ones as the suite has them")
 
 
 class SystemEntry(RecordModel):

@@ -13,7 +13,7 @@ from emo_core.text import format_number
 
 Mark = Literal["", "best", "second", "tie"]
 
-MOTION_PREFIXES = ("head", "motion", "pose", "blink", "jitter")
+MAIN = "main"
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Table:
     """A table of systems and values.
 
     Attributes:
-        name: Short name for files and anchors: ``main``, ``motion`` or ``other``.
+        name: Short name for files and anchors: ``main``, ``other``, or a group of protocols such as ``motion``.
         title: Headline.
         columns: Values, in order.
         rows: Ground truth first, then the other anchors, then the systems of the suite.
@@ -81,18 +81,21 @@ class Table:
 
 
 def build_tables(record: RunRecord) -> tuple[Table, ...]:
-    """The main table (primary values), head motion (EMO's Table 2), and the rest; empty ones are left out.
+    """The main table (primary values), one for each further group that protocols name, and the rest; no empty ones.
 
     Protocols that could not be computed at all make no columns; ``unavailable_protocols`` lists them.
     """
     columns = tuple(column for column in columns_of(record) if column.protocol.status == "ok")
-    motion = [column for column in columns if column.protocol.name.startswith(MOTION_PREFIXES)]
-    primary = [column for column in columns if column.value.primary and column not in motion]
-    other = [column for column in columns if column not in primary and column not in motion]
+    main = [column for column in columns if column.protocol.group == MAIN]
+    groups = dict.fromkeys(
+        (protocol.group, protocol.group_title)
+        for protocol in (column.protocol for column in columns)
+        if protocol.group != MAIN
+    )
     parts = (
-        ("main", "Main results", primary),
-        ("motion", "Head motion", motion),
-        ("other", "Further values", other),
+        (MAIN, "Main results", [column for column in main if column.value.primary]),
+        *((group, title, [column for column in columns if column.protocol.group == group]) for group, title in groups),
+        ("other", "Further values", [column for column in main if not column.value.primary]),
     )
     tables = [_table(record, name, title, chosen) for name, title, chosen in parts if chosen]
     return tuple(tables)

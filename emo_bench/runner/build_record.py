@@ -127,6 +127,9 @@ def _protocols(context: RunContext) -> list[ProtocolEntry]:
                 source=spec.source,
                 status="ok" if availability.ok else "unavailable",
                 reason=availability.reason,
+                group=spec.group.key,
+                group_title=spec.group.title,
+                order=spec.order,
             )
         )
     return entries

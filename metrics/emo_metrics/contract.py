@@ -101,6 +101,28 @@ class ValueSpec:
     primary: bool = True
 
 
+@dataclass(frozen=True)
+class TableGroup:
+    """A table of the report.
+
+    Attributes:
+        key: Short name for files and anchors.
+        title: Its headline.
+    """
+
+    key: str
+    title: str
+
+
+MAIN_RESULTS = TableGroup("main", "Main results")
+"""Its values that are not primary stand under "Further values"; other groups hold all values of their protocols."""
+HEAD_MOTION = TableGroup("motion", "Head motion")
+BLINKS = TableGroup("blinks", "Blinks")
+
+AFTER_THE_PAPER = 100
+"""Place of the columns that EMO's Table 1 does not have."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProtocolSpec:
     """Name and declared properties of a protocol.
@@ -118,6 +140,10 @@ class ProtocolSpec:
             the audio anchors are implied when ``reads_audio_video_sync`` is false.
         minimum_samples: Fewer samples (frames or windows) over the set than this are refused.
         source: Paper, equation or reference file that defines the number.
+        page: Name of its page in docs/protocols, without ``.md``; empty for plug-ins, which document themselves.
+        group: The table of the report that it stands in.
+        order: Place of its columns there: smaller first, equal ones as the suite lists them. Those of EMO's Table 1
+            have 10 to 90, the rest comes after them.
     """
 
     name: str
@@ -131,6 +157,9 @@ class ProtocolSpec:
     blind_to: frozenset[str] = frozenset()
     minimum_samples: int = 1
     source: str = ""
+    page: str = ""
+    group: TableGroup = MAIN_RESULTS
+    order: int = AFTER_THE_PAPER
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,7 +53,20 @@ def test_every_protocol_declares_what_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", METRICS)
 def test_every_protocol_has_a_page(name: str) -> None:
-    assert any(f"`{name}`" in page.read_text(encoding="utf-8") for page in PAGES.glob("*.md")), name
+    page = PAGES / f"{load(METRICS[name]).spec.page}.md"
+    assert f"`{name}`" in page.read_text(encoding="utf-8")
+
+
+def test_blinks_do_not_stand_under_head_motion() -> None:
+    groups = {name: load(target).spec.group.key for name, target in METRICS.items()}
+    assert {name for name, group in groups.items() if group == "motion"} == {
+        "head-velocity/mediapipe@1",
+        "head-velocity/synth@1",
+    }
+    assert {name for name, group in groups.items() if group == "blinks"} == {
+        "blink-rate/mediapipe@1",
+        "blink-length/mediapipe@1",
+    }
 
 
 def test_every_extractor_is_read_by_a_protocol_or_an_extractor() -> None:

@@ -106,6 +106,7 @@ class BeatAlignment(ClipMetric):
         # docs/protocols/beat-alignment-mediapipe.md): a check that it must would only measure luck.
         reads_audio_video_sync=False,
         source="Beat alignment score of AIST++ (arXiv 2101.08779) and Bailando (arXiv 2203.13055), on head rotation",
+        page="beat-alignment-mediapipe",
     )
 
     def score_clip(self, generated: ClipFeatures, truth: ClipFeatures | None) -> Mapping[str, float]:

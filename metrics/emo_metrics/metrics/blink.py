@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo_metrics.contract import (
+    BLINKS,
     ClipFeatures,
     ClipMetric,
     Direction,
@@ -80,7 +81,9 @@ def _spec(name: str, title: str, value: ValueSpec) -> ProtocolSpec:
         granularity=Granularity.CLIP,
         values=(value,),
         extractors=(FACE,),
-        source="docs/protocols/, own definition",
+        source="docs/protocols, own definition",
+        page=name.split("@")[0].replace("/", "-"),
+        group=BLINKS,
     )
 
 

@@ -74,6 +74,8 @@ class EFidMediaPipe(_ExpressionDistance):
         needs=frozenset({Need.GROUND_TRUTH}),
         minimum_samples=53,
         source="arXiv 2402.17485, section 4.3, with another expression space",
+        page="e-fid-mediapipe-52",
+        order=50,
     )
 
 
@@ -92,6 +94,8 @@ class EFid3ddfa(_ExpressionDistance):
         needs=frozenset({Need.GROUND_TRUTH}),
         minimum_samples=11,
         source="arXiv 2402.17485, section 4.3, with the coefficients of 3DDFA_V2 (ECCV 2020)",
+        page="e-fid-3ddfa-exp10",
+        order=50,
     )
 
 
@@ -110,4 +114,6 @@ class EFidDeep3d(_ExpressionDistance):
         needs=frozenset({Need.GROUND_TRUTH}),
         minimum_samples=65,
         source="arXiv 2402.17485, section 4.3; arXiv 1903.08527; github.com/sicxu/Deep3DFaceRecon_pytorch",
+        page="e-fid-deep3d-exp64",
+        order=50,
     )

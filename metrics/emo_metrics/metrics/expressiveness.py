@@ -125,6 +125,7 @@ class Expressiveness(ClipMetric):
         needs=frozenset({Need.AUDIO}),
         reads_audio_video_sync=True,
         source="docs/protocols/expressiveness-mediapipe.md",
+        page="expressiveness-mediapipe",
     )
 
     def score_clip(self, generated: ClipFeatures, truth: ClipFeatures | None) -> Mapping[str, float]:

@@ -57,6 +57,8 @@ class FSimMobileFaceNet(ClipMetric):
         extractors=(FACE, "identity/mobilefacenet@1"),
         needs=frozenset({Need.REFERENCE_IMAGE}),
         source="arXiv 2402.17485, section 4.3 (network unnamed there); aligned as insightface does",
+        page="f-sim-mobilefacenet",
+        order=30,
     )
 
     def score_clip(self, generated: ClipFeatures, truth: ClipFeatures | None) -> Mapping[str, float]:
@@ -85,6 +87,8 @@ def _spec(variant: str, how: str) -> ProtocolSpec:
         extractors=(FACE, f"identity/{variant}"),
         needs=frozenset({Need.REFERENCE_IMAGE}),
         source="arXiv 2402.17485, section 4.3 (network unnamed there); arXiv 1801.07698; insightface's model packs",
+        page="f-sim-arcface",
+        order=30,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo_metrics.contract import (
+    AFTER_THE_PAPER,
     ClipFeatures,
     Direction,
     Family,
@@ -105,6 +106,8 @@ def _spec(kind: str, variant: _Variant) -> ProtocolSpec:
         needs=frozenset({Need.GROUND_TRUTH}),
         minimum_samples=2,
         source=f"{paper}; {variant.source}",
+        page=f"fid-{variant.name.split('@')[0]}" if kind == "fid" else kind,
+        order=10 if kind == "fid" else AFTER_THE_PAPER,
     )
 
 

@@ -42,6 +42,7 @@ class Flicker(ClipMetric):
         # Another person's real video flickers as any real video does.
         blind_to=frozenset({"other_identity"}),
         source="docs/protocols/flicker-luma.md",
+        page="flicker-luma",
     )
 
     def score_clip(self, generated: ClipFeatures, truth: ClipFeatures | None) -> Mapping[str, float]:

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_metrics.contract import Direction, Family, Granularity, Need, ProtocolSpec, ValueSpec
+from emo_metrics.contract import AFTER_THE_PAPER, Direction, Family, Granularity, Need, ProtocolSpec, ValueSpec
 from emo_metrics.distances.frechet import frechet_distance
 from emo_metrics.distances.kernel import polynomial_mmd2
 from emo_metrics.metrics.fid import FrameDistance
@@ -31,6 +31,8 @@ def _spec(name: str, extractor: str, how: str, values: tuple[ValueSpec, ...], so
         needs=frozenset({Need.GROUND_TRUTH}),
         minimum_samples=2,
         source=source,
+        page=name.split("@")[0].replace("/", "-") if values is FVD_VALUES else "kvd",
+        order=40 if values is FVD_VALUES else AFTER_THE_PAPER,
     )
 
 

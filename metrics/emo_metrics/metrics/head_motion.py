@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo_metrics.contract import (
+    HEAD_MOTION,
     ClipFeatures,
     ClipMetric,
     Direction,
@@ -77,6 +78,8 @@ class HeadVelocity(ClipMetric):
         ),
         extractors=(FACE,),
         source="arXiv 2402.17485, Table 2",
+        page="head-velocity-mediapipe",
+        group=HEAD_MOTION,
     )
 
     def score_clip(self, generated: ClipFeatures, truth: ClipFeatures | None) -> Mapping[str, float]:

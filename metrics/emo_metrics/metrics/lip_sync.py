@@ -53,7 +53,7 @@ class _Sync(ClipMetric):
         """One value of each kind from those of the tracks."""
 
 
-def _spec(name: str, extractor: str, title: str, source: str) -> ProtocolSpec:
+def _spec(name: str, extractor: str, title: str, source: str, *, page: str) -> ProtocolSpec:
     return ProtocolSpec(
         name=name,
         title=title,
@@ -64,6 +64,8 @@ def _spec(name: str, extractor: str, title: str, source: str) -> ProtocolSpec:
         needs=frozenset({Need.AUDIO}),
         reads_audio_video_sync=True,
         source=source,
+        page=page,
+        order=20,
     )
 
 
@@ -75,6 +77,7 @@ class SyncJoonson(_Sync):
         "syncnet/joonson@1",
         "SyncNet, tracks over 100 frames, mean over tracks",
         "github.com/joonson/syncnet_python; Chung and Zisserman 2016; Prajwal et al. 2020 (LSE)",
+        page="sync-joonson",
     )
 
     def joined(self, tracks: Sequence[SyncScores]) -> Mapping[str, float]:
@@ -96,6 +99,7 @@ class SyncShort(SyncJoonson):
         "syncnet/short@1",
         "SyncNet, tracks over 25 frames, mean over tracks",
         "as sync/joonson@1 with a shorter least track; clips under 60 windows are biased",
+        page="sync-joonson",
     )
 
 
@@ -107,6 +111,7 @@ class SyncMocha(_Sync):
         "syncnet/mocha@1",
         "SyncNet, tracks over 50 frames, best over tracks",
         "github.com/congwei1230/MoChaBench, eval-lipsync; package syncnet-python",
+        page="sync-mocha",
     )
 
     def joined(self, tracks: Sequence[SyncScores]) -> Mapping[str, float]:

@@ -40,6 +40,8 @@ def _spec(trunk: str, network: str) -> ProtocolSpec:
         extractors=(f"lpips-frames/{trunk}@0.1",),
         needs=frozenset({Need.GROUND_TRUTH}),
         source="arXiv 1801.03924; github.com/richzhang/PerceptualSimilarity, version 0.1",
+        page="lpips",
+        order=60,
     )
 
 

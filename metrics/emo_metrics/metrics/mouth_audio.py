@@ -71,6 +71,7 @@ class MouthAudio(ClipMetric):
         needs=frozenset({Need.AUDIO}),
         reads_audio_video_sync=True,
         source="docs/protocols/mouth-audio-mediapipe.md",
+        page="mouth-audio-mediapipe",
     )
 
     def score_clip(self, generated: ClipFeatures, truth: ClipFeatures | None) -> Mapping[str, float]:

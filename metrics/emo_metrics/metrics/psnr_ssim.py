@@ -59,6 +59,8 @@ class Psnr(_MeanOfFrames):
         extractors=(PAIRED,),
         needs=frozenset({Need.GROUND_TRUTH}),
         source="10 log10(255^2 / MSE) over RGB, per frame",
+        page="psnr-rgb",
+        order=70,
     )
 
 
@@ -75,4 +77,6 @@ class Ssim(_MeanOfFrames):
         extractors=(PAIRED,),
         needs=frozenset({Need.GROUND_TRUTH}),
         source="Wang et al. 2004; Gaussian 11 x 11, sigma 1.5, per RGB channel, as torchmetrics",
+        page="ssim-gauss11",
+        order=80,
     )

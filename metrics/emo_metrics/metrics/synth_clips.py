@@ -102,6 +102,7 @@ class MouthTruth(ClipMetric):
         extractors=(FACE,),
         needs=frozenset({Need.TRUTH}),
         source="docs/protocols/synth.md; Lin, Biometrics 45 (1989)",
+        page="synth",
     )
 
     def score_clip(self, generated: ClipFeatures, truth: ClipFeatures | None) -> Mapping[str, float]:

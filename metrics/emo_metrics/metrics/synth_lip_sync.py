@@ -44,6 +44,8 @@ class SyncOnSynth(ClipMetric):
         needs=frozenset({Need.AUDIO}),
         reads_audio_video_sync=True,
         source="docs/protocols/synth.md; the measures of arXiv 2008.10010",
+        page="synth",
+        order=20,
     )
 
     def score_clip(self, generated: ClipFeatures, truth: ClipFeatures | None) -> Mapping[str, float]:

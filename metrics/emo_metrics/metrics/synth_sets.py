@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_metrics.contract import ClipFeatures, Family, Granularity, Need, ProtocolSpec, ValueSpec
+from emo_metrics.contract import AFTER_THE_PAPER, ClipFeatures, Family, Granularity, Need, ProtocolSpec, ValueSpec
 from emo_metrics.extractors.synth_frames import APPEARANCE, VIDEO
 from emo_metrics.metrics.e_fid import VALUES as E_FID_VALUES
 from emo_metrics.metrics.e_fid import _ExpressionDistance
@@ -40,6 +40,8 @@ def _spec(
         minimum_samples=minimum,
         blind_to=blind_to,
         source="docs/protocols/synth.md",
+        page="synth",
+        order={"fid": 10, "fvd": 40, "e-fid": 50}.get(values[0].key, AFTER_THE_PAPER),
     )
 
 

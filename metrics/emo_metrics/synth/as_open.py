@@ -100,6 +100,5 @@ def synth_spec(spec: ProtocolSpec, name: str, extractors: tuple[str, ...], *, bl
     """An open protocol's declaration for the synth networks."""
     title = f"{spec.title.split(' (')[0]} (HDTF-Synth network)"
     source = "docs/protocols/synth.md"
-    return replace(
-        spec, name=name, title=title, family=Family.SYNTH, extractors=extractors, blind_to=blind_to, source=source
-    )
+    own = replace(spec, name=name, title=title, family=Family.SYNTH, extractors=extractors, blind_to=blind_to)
+    return replace(own, source=source, page="synth")

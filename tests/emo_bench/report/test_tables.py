@@ -69,6 +69,26 @@ def test_ground_truth_and_anchors_come_first_and_missing_is_never_zero() -> None
     assert cell.reason
 
 
+def test_columns_stand_where_their_protocols_say() -> None:
+    record = record_factory.make_run().record
+    protocols = tuple(
+        protocol.model_copy(update={"group": "eyes", "group_title": "Eyes"})
+        if protocol.name.startswith("lip")
+        else protocol
+        for protocol in record.protocols
+    )
+    tables = build_tables(record.model_copy(update={"protocols": protocols}))
+    assert [(table.name, table.title) for table in tables] == [
+        ("main", "Main results"),
+        ("eyes", "Eyes"),
+        ("motion", "Head motion"),
+        ("other", "Further values"),
+    ]
+    main, eyes, motion, other = ([column.value.key for column in table.columns] for table in tables)
+    assert main == ["f-sim", "e-fid", "psnr", "ssim", "lmd"]
+    assert (eyes, motion, other) == (["lag-error", "lag-peak"], ["mean", "variance"], ["f-sim-min"])
+
+
 def test_protocols_that_could_not_be_computed_make_no_column_but_a_warning() -> None:
     run = record_factory.make_run()
     assert not any(c.protocol.name.startswith("sync/") for table in build_tables(run.record) for c in table.columns)
