@@ -22,10 +22,15 @@ def printable(text: str) -> str:
 
 
 def csv_cell(value: str | float | int | bool | None) -> str | float | int:
-    """A cell that no spreadsheet takes for a formula; numbers stay numbers.
+    r"""A cell that no spreadsheet takes for a formula; numbers stay numbers.
 
     >>> csv_cell("=cmd()"), csv_cell(-1.5), csv_cell(None), csv_cell("plain")
     ("'=cmd()", -1.5, '', 'plain')
+
+    Control characters become visible escapes; a bare carriage return would start a line of its own.
+
+    >>> csv_cell("a\r=cmd()")
+    'a\\r=cmd()'
     """
     if value is None:
         return ""
@@ -33,7 +38,7 @@ def csv_cell(value: str | float | int | bool | None) -> str | float | int:
         return str(value).lower()
     if isinstance(value, (int, float)):
         return value if math.isfinite(value) else ""
-    flat = value.replace("\x00", "")
+    flat = printable(value.replace("\r\n", "\n").replace("\x00", ""))
     return f"'{flat}" if flat.lstrip(" \n").startswith(_SPREADSHEET_COMMANDS) else flat
 
 
@@ -43,7 +48,7 @@ def escape_markdown(text: str) -> str:
     >>> print(escape_markdown("a|b <script>"))
     a\|b &lt;script&gt;
     """
-    escaped = _MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    escaped = _MARKDOWN_SPECIAL.sub(r"\\\1", printable(" ".join(text.split())))
     for letter, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;")):
         escaped = escaped.replace(letter, entity)
     return escaped

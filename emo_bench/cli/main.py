@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -27,6 +27,7 @@ from emo_bench.cli import (
     validate,
     weights,
 )
+from emo_bench.cli.streams import flushed, make_streams_sturdy
 from emo_core.errors import EmoBenchError, ExitCode
 from emo_core.version import __version__
 
@@ -91,9 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _interrupted()
     except BrokenPipeError:
-        # Whoever read our output has gone; that is no error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
+        return ExitCode.OK  # whoever read our output has gone; that is no error of ours
     except OSError as error:
         _complain(f"the file system refused: {error}; everything finished until now is kept")
         return ExitCode.USAGE
@@ -104,16 +103,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _from_library(error: Exception) -> int:
-    """Exit code of an error that the command-line library raised; anything else is a bug and is raised again."""
+    """What an error of the command-line library, or a bug, says and returns: never the code of a verdict."""
     show = getattr(error, "show", None)
-    code = getattr(error, "exit_code", None)
-    if code is None:
-        raise error
     if type(error).__name__ == "Abort":
         return _interrupted()  # how the library passes a KeyboardInterrupt on
     if callable(show):
         show()
-    return ExitCode.USAGE if code == 2 else int(code)
+    elif isinstance(error, (MemoryError, ImportError)):
+        _complain(f"not enough memory or an incomplete installation: {type(error).__name__}: {error}")
+    else:
+        _complain(traceback.format_exc())
+        _complain(f"this is a bug ({type(error).__name__}); everything finished until now is kept")
+    return ExitCode.USAGE
 
 
 def _interrupted() -> int:
@@ -129,7 +130,8 @@ def _complain(text: str) -> None:
 
 def script() -> None:
     """What the installed ``emo-bench`` program calls."""
-    sys.exit(main())
+    make_streams_sturdy()
+    sys.exit(flushed(main(), ExitCode.USAGE))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from emo_bench.config.yaml_text import MAX_BYTES, KeyPath, plain_values
+from emo_bench.config.yaml_text import MAX_BYTES, plain_values
+from emo_bench.config.yaml_text import KeyPath as KeyPath
 from emo_core.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)

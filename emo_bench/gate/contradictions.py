@@ -104,7 +104,7 @@ def _foreign(run: RunData, seeds: set[int] | None) -> Iterator[str]:
         wrong = {
             "system": row.system not in systems,
             "clip": row.clip not in identities,
-            "seed": bool(seeds) and row.seed not in seeds,
+            "seed": row.seed not in seeds if seeds else False,
             "value": (row.protocol, row.key) not in values,
             "identity": row.clip in identities and identities[row.clip] != row.identity,
         }
