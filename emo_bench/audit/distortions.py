@@ -66,7 +66,7 @@ class Original:
 
 @dataclass(frozen=True, kw_only=True)
 class Distortion:
-    """One kind of damage with its ladder of levels.
+    """One kind of damage with its severity levels.
 
     Attributes:
         name: Key in the registry.
@@ -94,7 +94,7 @@ class Distortion:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ladder:
+class Corruption:
     """A distortion with the levels that were asked for."""
 
     distortion: Distortion
@@ -132,8 +132,8 @@ STANDARD_ORDER = (
 """Columns of the table: pictures, time, face, sound; those of other packages come after them."""
 
 
-def ladders(names: Sequence[str] = (), levels: Sequence[str] = ()) -> tuple[Ladder, ...]:
-    """The ladders of an audit.
+def chosen_corruptions(names: Sequence[str] = (), levels: Sequence[str] = ()) -> tuple[Corruption, ...]:
+    """The corruptions of an audit.
 
     Args:
         names: Distortions; all registered ones when empty.
@@ -152,7 +152,7 @@ def ladders(names: Sequence[str] = (), levels: Sequence[str] = ()) -> tuple[Ladd
             distortions.target(name)  # says which names there are
             raise ConfigError(f"levels are given for {name!r}, which is not part of this audit")
     made = [distortions.get(name) for name in chosen]
-    return tuple(Ladder(distortion=kind, levels=other.get(kind.name, kind.levels)) for kind in made)
+    return tuple(Corruption(distortion=kind, levels=other.get(kind.name, kind.levels)) for kind in made)
 
 
 def _read_levels(text: str) -> tuple[str, tuple[float, ...]]:

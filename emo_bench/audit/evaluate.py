@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from emo_bench.audit.distortions import Ladder
+from emo_bench.audit.distortions import Corruption
 from emo_bench.audit.judge import clip_evidence, judge, set_evidence
 from emo_bench.audit.result import Finding
 from emo_bench.engine.context import RunContext
@@ -21,20 +21,24 @@ if TYPE_CHECKING:
 
 
 def findings(
-    context: RunContext, outcomes: Sequence[Outcome], chosen: Sequence[Ladder], *, step: Callable[[str], None]
+    context: RunContext, outcomes: Sequence[Outcome], chosen: Sequence[Corruption], *, step: Callable[[str], None]
 ) -> list[Finding]:
-    """Every value of every available protocol on every ladder.
+    """Every value of every available protocol on every corruption.
 
     Args:
         context: The audit.
-        outcomes: Ground truth, re-encoded clips and all rungs.
-        chosen: The ladders.
+        outcomes: Ground truth, re-encoded clips and all levels.
+        chosen: The corruptions.
         step: Told after each protocol.
     """
     from emo_metrics.contract import ClipMetric, SetMetric
 
     reader = FeatureReader(context, outcomes)
-    systems = [GROUND_TRUTH, REENCODED, *(ladder.system(level) for ladder in chosen for level in ladder.levels)]
+    systems = [
+        GROUND_TRUTH,
+        REENCODED,
+        *(corruption.system(level) for corruption in chosen for level in corruption.levels),
+    ]
     found: list[Finding] = []
     for name, kind in context.loader.protocols.items():
         if context.loader.availability[name].ok:
@@ -49,7 +53,7 @@ def findings(
 
 
 def _of_clips(
-    context: RunContext, reader: FeatureReader, metric: ClipMetric, systems: Sequence[str], chosen: Sequence[Ladder]
+    context: RunContext, reader: FeatureReader, metric: ClipMetric, systems: Sequence[str], chosen: Sequence[Corruption]
 ) -> list[Finding]:
     identities = {clip: entry.identity for clip, entry in context.entries.items()}
     rows: list[ClipRow] = []
@@ -64,12 +68,12 @@ def _of_clips(
             for system in systems
         }
         evidence = clip_evidence(metric.spec, value, gather(rows, value, metric.spec.name), reasons)
-        found += [judge(evidence, ladder, context.config.statistics) for ladder in chosen]
+        found += [judge(evidence, corruption, context.config.statistics) for corruption in chosen]
     return found
 
 
 def _of_sets(
-    context: RunContext, reader: FeatureReader, metric: SetMetric, systems: Sequence[str], chosen: Sequence[Ladder]
+    context: RunContext, reader: FeatureReader, metric: SetMetric, systems: Sequence[str], chosen: Sequence[Corruption]
 ) -> list[Finding]:
     identities = {clip: entry.identity for clip, entry in context.entries.items()}
     samples, reasons = {}, {}
@@ -80,7 +84,7 @@ def _of_sets(
     found = []
     for value in metric.spec.values:
         evidence = set_evidence(metric, value, samples, identities, reasons, memory)
-        found += [judge(evidence, ladder, context.config.statistics) for ladder in chosen]
+        found += [judge(evidence, corruption, context.config.statistics) for corruption in chosen]
     return found
 
 

@@ -10,10 +10,10 @@ from emo_bench.report.figure_style import figure_bytes, new_figure, style
 from emo_core.atomic import write_bytes
 
 PASS_SHADES = ("#005a41", "#1f7d61", "#4f9f85", "#83bfa9", "#b5dccd")
-"""Told already at the first level of the ladder: dark; only at a later one: light."""
+"""Told already at the first severity level: dark; only at a later one: light."""
 COLOURS: dict[Verdict, str] = {"fail": "#c2410c", "tie": "#f1d9a0", "cannot": "#ececea", "no_value": "#ffffff"}
 MEANING: dict[Verdict, str] = {
-    "pass": "orders the ladder; the smallest level that is told from nothing (dark: the first)",
+    "pass": "orders the levels; the smallest level that is told from nothing (dark: the first)",
     "tie": "even the worst level is not told from nothing",
     "fail": "wrong order",
     "cannot": "declared blind (!: reacts all the same)",
@@ -42,8 +42,8 @@ def heat_map(record: AuditRecord) -> Any | None:
         figure, axes = new_figure(max(4.2, width), 1.35 + 0.25 * len(rows))
         axis = axes[0]
         for y, (protocol, key, _) in enumerate(rows):
-            for x, ladder in enumerate(record.distortions):
-                _cell(axis, x, y, cells.get((protocol, key, ladder.name)), ladder)
+            for x, corruption in enumerate(record.distortions):
+                _cell(axis, x, y, cells.get((protocol, key, corruption.name)), corruption)
         _labels(axis, record, rows)
         _legend(figure, record)
         figure.draw_without_rendering()
@@ -51,12 +51,12 @@ def heat_map(record: AuditRecord) -> Any | None:
     return figure
 
 
-def _cell(axis: Any, x: int, y: int, finding: Finding | None, ladder: DistortionEntry) -> None:
+def _cell(axis: Any, x: int, y: int, finding: Finding | None, corruption: DistortionEntry) -> None:
     from matplotlib.patches import Rectangle
 
     if finding is None:
         return
-    colour, dark = _colour(finding, ladder)
+    colour, dark = _colour(finding, corruption)
     edge = "#c9cac6" if finding.verdict == "no_value" else "none"
     axis.add_patch(Rectangle((x + 0.03, y + 0.06), 0.94, 0.88, facecolor=colour, edgecolor=edge, linewidth=0.5))
     # A sign beside the colour keeps the picture readable in grey.
@@ -67,10 +67,10 @@ def _cell(axis: Any, x: int, y: int, finding: Finding | None, ladder: Distortion
     axis.text(x + 0.5, y + 0.5, f"{sign} {told}".strip(), ha="center", va="center", fontsize=6.5, color=ink)
 
 
-def _colour(finding: Finding, ladder: DistortionEntry) -> tuple[str, bool]:
+def _colour(finding: Finding, corruption: DistortionEntry) -> tuple[str, bool]:
     if finding.verdict != "pass" or finding.smallest_told is None:
         return COLOURS.get(finding.verdict, "#ffffff"), finding.verdict == "fail"
-    place = ladder.levels.index(finding.smallest_told) / max(1, len(ladder.levels) - 1)
+    place = corruption.levels.index(finding.smallest_told) / max(1, len(corruption.levels) - 1)
     index = min(len(PASS_SHADES) - 1, round(place * (len(PASS_SHADES) - 1)))
     return PASS_SHADES[index], index <= 2
 

@@ -1,4 +1,4 @@
-"""The verdict on one value of a protocol on one ladder; the rule is written down in docs/guide/audit.md."""
+"""The verdict on one value of a protocol on one corruption; the rule is written down in docs/guide/audit.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_bench.audit.distortions import Ladder
+from emo_bench.audit.distortions import Corruption
 from emo_bench.audit.result import Baseline, Finding, Reversal, Step
 from emo_bench.config.schema import Statistics
 from emo_bench.engine.unit import GROUND_TRUTH
@@ -65,45 +65,45 @@ def baseline_of(spec: ProtocolSpec, value: ValueSpec) -> Baseline:
     return "reencoded" if compares else "ground-truth"
 
 
-def why_blind_to(spec: ProtocolSpec, ladder: Ladder) -> str:
+def why_blind_to(spec: ProtocolSpec, corruption: Corruption) -> str:
     """Why a protocol is declared blind to a distortion; empty when it is not."""
-    if ladder.distortion.anchor:
-        reason = why_blind(spec, ladder.distortion.anchor)
+    if corruption.distortion.anchor:
+        reason = why_blind(spec, corruption.distortion.anchor)
         if reason:
             return reason
-    names = {ladder.name, ladder.name.replace("-", "_")}
+    names = {corruption.name, corruption.name.replace("-", "_")}
     return "declared blind to this distortion" if names & spec.blind_to else ""
 
 
-def judge(evidence: Evidence, ladder: Ladder, statistics: Statistics) -> Finding:
-    """The verdict on one ladder."""
+def judge(evidence: Evidence, corruption: Corruption, statistics: Statistics) -> Finding:
+    """The verdict on one corruption."""
     from emo_metrics.contract import Unscored
 
-    blind = why_blind_to(evidence.spec, ladder)
+    blind = why_blind_to(evidence.spec, corruption)
     common = {
         "protocol": evidence.spec.name,
         "key": evidence.value.key,
         "label": evidence.value.label,
         "primary": evidence.value.primary,
-        "distortion": ladder.name,
+        "distortion": corruption.name,
         "nothing": evidence.nothing,
     }
-    gaps = {level: why for level in ladder.levels if (why := evidence.missing(ladder.system(level)))}
+    gaps = {level: why for level in corruption.levels if (why := evidence.missing(corruption.system(level)))}
     absent = evidence.missing(evidence.nothing) or (
-        next(iter(gaps.values())) if len(gaps) == len(ladder.levels) else ""
+        next(iter(gaps.values())) if len(gaps) == len(corruption.levels) else ""
     )
     if absent:
         return Finding.model_validate(
             {**common, "verdict": "cannot" if blind else "no_value", "reason": blind or absent}
         )
-    ladder = replace(ladder, levels=tuple(level for level in ladder.levels if level not in gaps))
+    corruption = replace(corruption, levels=tuple(level for level in corruption.levels if level not in gaps))
     try:
-        steps = _steps(evidence, ladder, statistics)
-        reversals = _reversals(evidence, ladder, statistics)
+        steps = _steps(evidence, corruption, statistics)
+        reversals = _reversals(evidence, corruption, statistics)
     except Unscored as outcome:
         verdict = "cannot" if blind else "tie"
         return Finding.model_validate({**common, "verdict": verdict, "reason": blind or outcome.reason})
-    verdict, reason = _verdict(evidence, ladder, steps, reversals)
+    verdict, reason = _verdict(evidence, corruption, steps, reversals)
     if gaps:
         shown = ", ".join(f"{level:g}" for level in gaps)
         reason += f"; no value at level {shown}: {next(iter(gaps.values()))}"
@@ -126,20 +126,20 @@ def judge(evidence: Evidence, ladder: Ladder, statistics: Statistics) -> Finding
 
 
 def _shared_level(statistics: Statistics, comparisons: int) -> float:
-    """Bonferroni: all comparisons of one kind on one ladder hold together with the suite's confidence."""
+    """Bonferroni: all comparisons of one kind on one corruption hold together with the suite's confidence."""
     return 1.0 - (1.0 - statistics.level) / max(1, comparisons)
 
 
-def _steps(evidence: Evidence, ladder: Ladder, statistics: Statistics) -> list[Step]:
-    level = _shared_level(statistics, len(ladder.levels))
+def _steps(evidence: Evidence, corruption: Corruption, statistics: Statistics) -> list[Step]:
+    level = _shared_level(statistics, len(corruption.levels))
     steps = []
-    for rung in ladder.levels:
-        system = ladder.system(rung)
+    for severity in corruption.levels:
+        system = corruption.system(severity)
         difference, interval = evidence.worse_by(evidence.nothing, system, level)
         value, n = evidence.shown(system)
         steps.append(
             Step(
-                level=rung,
+                level=severity,
                 value=value,
                 n=n,
                 worse_by=difference,
@@ -150,12 +150,12 @@ def _steps(evidence: Evidence, ladder: Ladder, statistics: Statistics) -> list[S
     return steps
 
 
-def _reversals(evidence: Evidence, ladder: Ladder, statistics: Statistics) -> list[Reversal]:
-    pairs = list(combinations(ladder.levels, 2))
+def _reversals(evidence: Evidence, corruption: Corruption, statistics: Statistics) -> list[Reversal]:
+    pairs = list(combinations(corruption.levels, 2))
     level = _shared_level(statistics, len(pairs))
     found = []
     for milder, stronger in pairs:
-        _, interval = evidence.worse_by(ladder.system(milder), ladder.system(stronger), level)
+        _, interval = evidence.worse_by(corruption.system(milder), corruption.system(stronger), level)
         entry = as_entry(interval)
         if entry is not None and interval.high < 0:
             found.append(Reversal(milder=milder, stronger=stronger, interval=entry))
@@ -182,9 +182,9 @@ def _order(steps: Sequence[Step]) -> float | None:
 
 
 def _verdict(
-    evidence: Evidence, ladder: Ladder, steps: Sequence[Step], reversals: Sequence[Reversal]
+    evidence: Evidence, corruption: Corruption, steps: Sequence[Step], reversals: Sequence[Reversal]
 ) -> tuple[str, str]:
-    unit, worst = ladder.distortion.unit, steps[-1]
+    unit, worst = corruption.distortion.unit, steps[-1]
     high = worst.interval.high if worst.interval else 0.0
     if evidence.nothing == GROUND_TRUTH and high < 0:
         return "fail", f"prefers level {worst.level:g} to the ground truth; {_span(worst.interval)}"
@@ -254,7 +254,7 @@ def set_evidence(
         samples: By system, then by ``clip#seed``.
         identities: Clip id -> identity.
         reasons: Why a system has no samples.
-        memory: Values of sets of clips that were computed already; shared by all values and ladders of the protocol.
+        memory: Values of sets of clips that were computed already, for all values and corruptions of the protocol.
     """
     from emo_metrics.contract import Direction, Unscored
     from emo_metrics.statistics.set_intervals import group_jackknife_difference

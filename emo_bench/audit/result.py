@@ -29,7 +29,7 @@ Baseline = Literal["ground-truth", "reencoded"]
 
 
 class DistortionEntry(RecordModel):
-    """A ladder as it was climbed."""
+    """A corruption as it was run."""
 
     name: str
     title: str
@@ -39,7 +39,7 @@ class DistortionEntry(RecordModel):
 
 
 class Step(RecordModel):
-    """One value of a protocol at one level of a ladder, against nothing."""
+    """One value of a protocol at one level of a corruption, against nothing."""
 
     level: float
     value: float | None = Field(description="Mean over the clips, or the value of the set")
@@ -58,7 +58,7 @@ class Reversal(RecordModel):
 
 
 class Finding(RecordModel):
-    """One value of a protocol on one ladder."""
+    """One value of a protocol on one corruption."""
 
     protocol: str
     key: str
@@ -87,7 +87,7 @@ class AuditRecord(RecordModel):
     synthetic: bool
     n_clips: int
     n_identities: int
-    level: float = Field(description="Nominal coverage, shared by all comparisons of one ladder")
+    level: float = Field(description="Nominal coverage, shared by all comparisons of one corruption")
     digests: Digests
     distortions: tuple[DistortionEntry, ...]
     protocols: tuple[ProtocolEntry, ...]
@@ -102,7 +102,7 @@ SIGNS: dict[Verdict, str] = {"pass": "✓", "fail": "✗", "tie": "~", "cannot":
 
 
 def write_audit(folder: Path, record: AuditRecord) -> None:
-    """Writes ``audit.json``, ``audit.csv`` (one row per value and ladder) and ``audit.md``."""
+    """Writes ``audit.json``, ``audit.csv`` (one row per value and corruption) and ``audit.md``."""
     values = record.model_dump(mode="json")
     text = json.dumps(values, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
     write_text(folder / AUDIT_FILE, text + "\n")
@@ -125,7 +125,7 @@ def read_audit(path: Path) -> AuditRecord:
 
 
 def as_csv(record: AuditRecord) -> str:
-    """One line per value and ladder."""
+    """One line per value and corruption."""
     units = {entry.name: entry.unit for entry in record.distortions}
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -145,7 +145,7 @@ def as_csv(record: AuditRecord) -> str:
 
 
 def as_markdown(record: AuditRecord) -> str:
-    """The main table: primary values down, ladders across; the number is the smallest level told from nothing."""
+    """The main table: primary values down, corruptions across; the number is the smallest level told from nothing."""
     names = [entry.name for entry in record.distortions]
     cells = {(item.protocol, item.key, item.distortion): item for item in record.findings}
     rows = list(dict.fromkeys((item.protocol, item.key, item.label) for item in record.findings if item.primary))
@@ -154,7 +154,7 @@ def as_markdown(record: AuditRecord) -> str:
         f"Audit of {record.name} on {record.dataset_name} "
         f"({what}{record.n_clips} clips, {record.n_identities} people).",
         "",
-        "✓ orders the ladder · ✗ does not · ~ cannot tell its worst level from nothing · – declared blind "
+        "✓ orders the levels · ✗ does not · ~ cannot tell its worst level from nothing · – declared blind "
         "(! but reacts) · ? no value. The number is the smallest level told from nothing.",
         "",
         "| protocol | value | " + " | ".join(names) + " |",

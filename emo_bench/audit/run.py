@@ -1,4 +1,4 @@
-"""Runs an audit from a suite: anchors as in any run, then the ladders; the same call again computes nothing."""
+"""Runs an audit from a suite: anchors as in any run, then the corruptions; the same call again computes nothing."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from emo_bench.audit.distortions import Ladder
+from emo_bench.audit.distortions import Corruption
 from emo_bench.audit.evaluate import findings
 from emo_bench.audit.result import AuditRecord, DistortionEntry, write_audit
-from emo_bench.audit.work import climb, rungs
+from emo_bench.audit.work import corrupted_clips, run_corruptions
 from emo_bench.data.sets.kind import open_dataset
 from emo_bench.engine.context import RunContext
 from emo_bench.engine.loading import check_before_work
 from emo_bench.engine.pool import limit_threads
 from emo_bench.runner.build_record import build_record
-from emo_bench.runner.run import Stopwatch, alone_in, carry_out, spec_of
+from emo_bench.runner.run import Stopwatch, alone_in, execute, spec_of
 from emo_bench.runner.suite import Suite
 from emo_bench.scoring.evaluate import evaluate
 from emo_core.hashing import digest_of
@@ -50,12 +50,12 @@ def audit_suite_of(suite: Suite, *, metrics: Sequence[str] = (), output: Path | 
     return replace(suite, config=suite.config.model_copy(update=update))
 
 
-def run_audit(suite: Suite, chosen: Sequence[Ladder], *, display: Display | None = None) -> AuditRecord:
-    """Makes, scores and judges every clip at every level of every ladder.
+def run_audit(suite: Suite, chosen: Sequence[Corruption], *, display: Display | None = None) -> AuditRecord:
+    """Makes, scores and judges every clip at every level of every corruption.
 
     Args:
         suite: From ``audit_suite_of``.
-        chosen: The ladders.
+        chosen: The corruptions.
         display: Where progress is shown; nowhere when absent.
 
     Returns:
@@ -70,7 +70,7 @@ def run_audit(suite: Suite, chosen: Sequence[Ladder], *, display: Display | None
         return _run(suite, chosen, folder, display or Silent())
 
 
-def _run(suite: Suite, chosen: Sequence[Ladder], folder: Path, display: Display) -> AuditRecord:
+def _run(suite: Suite, chosen: Sequence[Corruption], folder: Path, display: Display) -> AuditRecord:
     from emo_bench.audit.figure import write_figure
 
     watch = Stopwatch()
@@ -81,17 +81,19 @@ def _run(suite: Suite, chosen: Sequence[Ladder], folder: Path, display: Display)
     context = RunContext(spec)
     for missing in check_before_work(context.loader):
         display.say(f"cannot audit {missing.protocol}: {missing.reason}")
-    anchors, planned = carry_out(context, folder, display)
+    anchors, planned = execute(context, folder, display)
     good = sorted(outcome.unit.clip for outcome in anchors if outcome.unit.stage == "prepare" and outcome.clip)
-    climbed = climb(spec, rungs(context, chosen, good), workers=config.execution.workers, display=display)
-    outcomes = [*anchors, *climbed]
+    corrupted = run_corruptions(
+        spec, corrupted_clips(context, chosen, good), workers=config.execution.workers, display=display
+    )
+    outcomes = [*anchors, *corrupted]
     display.stage("judge", 2 * len(context.loader.protocols))
     evaluation = evaluate(context, anchors, step=display.step)
     found = findings(context, outcomes, chosen, step=display.step)
     run = build_record(
         context,
         outcomes=outcomes,
-        planned=[*planned, *(outcome.unit for outcome in climbed)],
+        planned=[*planned, *(outcome.unit for outcome in corrupted)],
         evaluation=evaluation,
         timings=watch.timings(outcomes),
         config_given=suite.text,
@@ -99,7 +101,7 @@ def _run(suite: Suite, chosen: Sequence[Ladder], folder: Path, display: Display)
         dataset_name=dataset.name,
         synthetic=dataset.synthetic,
     )
-    ladder_entries = tuple(_described(ladder) for ladder in chosen)
+    corruption_entries = tuple(_described(corruption) for corruption in chosen)
     record = AuditRecord(
         status="complete" if run.status == "complete" else "incomplete",
         name=config.name,
@@ -110,10 +112,12 @@ def _run(suite: Suite, chosen: Sequence[Ladder], folder: Path, display: Display)
         level=config.statistics.level,
         digests=run.digests.model_copy(
             update={
-                "config": digest_of([run.digests.config, [entry.model_dump(mode="json") for entry in ladder_entries]])
+                "config": digest_of(
+                    [run.digests.config, [entry.model_dump(mode="json") for entry in corruption_entries]]
+                )
             }
         ),
-        distortions=ladder_entries,
+        distortions=corruption_entries,
         protocols=run.protocols,
         findings=tuple(found),
         anchors=run.checks,
@@ -126,6 +130,8 @@ def _run(suite: Suite, chosen: Sequence[Ladder], folder: Path, display: Display)
     return record
 
 
-def _described(ladder: Ladder) -> DistortionEntry:
-    kind = ladder.distortion
-    return DistortionEntry(name=kind.name, title=kind.title, unit=kind.unit, levels=ladder.levels, version=kind.version)
+def _described(corruption: Corruption) -> DistortionEntry:
+    kind = corruption.distortion
+    return DistortionEntry(
+        name=kind.name, title=kind.title, unit=kind.unit, levels=corruption.levels, version=kind.version
+    )

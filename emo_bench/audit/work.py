@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from emo_bench.audit.distortions import Box, Ladder, Original, distortions
+from emo_bench.audit.distortions import Box, Corruption, Original, distortions
 from emo_bench.engine.context import RunContext
 from emo_bench.engine.plan import partner_of
-from emo_bench.engine.pool import Trade, run_jobs
+from emo_bench.engine.pool import JobKind, run_jobs
 from emo_bench.engine.spec import RunSpec
 from emo_bench.engine.unit import GROUND_TRUTH, Outcome, Unit, one_line
 from emo_bench.engine.units import features_of_clip, frame_at
@@ -28,11 +28,11 @@ from emo_core.progress import Display
 from emo_core.rng import numpy_generator
 
 HELD_BYTES = 256 << 20
-"""Largest clip, in bytes of pictures, that is kept in memory between two of its rungs."""
+"""Largest clip, in bytes of pictures, that is kept in memory between two of its levels."""
 
 
 @dataclass(frozen=True, order=True)
-class Rung:
+class CorruptedClip:
     """One clip with one distortion at one level.
 
     Attributes:
@@ -52,7 +52,7 @@ class Rung:
         return Unit(f"{self.distortion}@{self.level:g}", self.clip, seed, self.partner)
 
 
-def rungs(context: RunContext, chosen: Sequence[Ladder], clips: Sequence[str]) -> list[Rung]:
+def corrupted_clips(context: RunContext, chosen: Sequence[Corruption], clips: Sequence[str]) -> list[CorruptedClip]:
     """Every clip at every level, one clip after the other; a partner is the next clip of another identity."""
     from emo_bench.data.manifest import Manifest
 
@@ -60,30 +60,30 @@ def rungs(context: RunContext, chosen: Sequence[Ladder], clips: Sequence[str]) -
     found = []
     for clip in sorted(clips):
         stranger = partner_of(clip, context.manifest, pool, "other_identity")
-        for ladder in chosen:
-            partner = stranger if ladder.distortion.needs_partner else None
-            found += [Rung(ladder.name, level, clip, partner) for level in ladder.levels]
+        for corruption in chosen:
+            partner = stranger if corruption.distortion.needs_partner else None
+            found += [CorruptedClip(corruption.name, level, clip, partner) for level in corruption.levels]
     return found
 
 
-def sidecar_of(context: RunContext, rung: Rung) -> Sidecar:
+def sidecar_of(context: RunContext, damaged: CorruptedClip) -> Sidecar:
     """What is known of a distorted clip without making it; its digests stand for what would be made.
 
     Raises:
         ClipError: when the ground truth is not in the store.
     """
-    truth = _stored(context, rung.clip)
-    kind, side = distortions.get(rung.distortion), truth.sidecar
+    truth = _stored(context, damaged.clip)
+    kind, side = distortions.get(damaged.distortion), truth.sidecar
     made_from: dict[str, object] = {
         "what": "distorted",
         "distortion": kind.name,
         "version": kind.version,
-        "level": rung.level,
-        "clip": rung.clip,  # draws depend on it
+        "level": damaged.level,
+        "clip": damaged.clip,  # draws depend on it
         "video": side.video_sha256,
         "audio": side.audio_sha256 if kind.change_audio else None,
-        "face_box": _face_box(context, rung.clip, truth) if kind.needs_face else None,
-        "partner": _stored(context, rung.partner).sidecar.video_sha256 if rung.partner else None,
+        "face_box": _face_box(context, damaged.clip, truth) if kind.needs_face else None,
+        "partner": _stored(context, damaged.partner).sidecar.video_sha256 if damaged.partner else None,
     }
     digest = digest_of(made_from)
     return side.model_copy(
@@ -92,7 +92,7 @@ def sidecar_of(context: RunContext, rung: Rung) -> Sidecar:
             "file_sha256": "",
             "video_sha256": digest if kind.change_video else side.video_sha256,
             "audio_sha256": digest if kind.change_audio else side.audio_sha256,
-            "notes": (f"{kind.name} {rung.level:g} {kind.unit}",),
+            "notes": (f"{kind.name} {damaged.level:g} {kind.unit}",),
             "seconds": 0.0,
         }
     )
@@ -121,10 +121,10 @@ def _face_box(context: RunContext, clip: str, truth: StoredClip) -> Box | None:
     return locate(portrait)
 
 
-class Workshop:
+class WorkerState:
     """A run's stores and networks, and the frames of the clip that was distorted last.
 
-    A clip of ordinary size is decoded once for all its rungs; one of more than ``HELD_BYTES`` is read piece by piece.
+    A clip of ordinary size is decoded once for all its levels; one of more than ``HELD_BYTES`` is read piece by piece.
     """
 
     def __init__(self, context: RunContext) -> None:
@@ -148,37 +148,37 @@ class Workshop:
         return self._opened
 
 
-def work(workshop: Workshop, rung: Rung) -> Outcome:
+def work(state: WorkerState, damaged: CorruptedClip) -> Outcome:
     """Makes whatever features of a distorted clip are missing; a failing clip becomes an outcome.
 
     Raises:
         OSError: when the store cannot be written.
     """
-    context = workshop.context
-    unit = rung.unit(context.config.seeds[0])
+    context = state.context
+    unit = damaged.unit(context.config.seeds[0])
     try:
-        return _attempt(workshop, rung, unit)
+        return _attempt(state, damaged, unit)
     except DamagedClipError:
-        prepare_clip(context, Unit(GROUND_TRUTH, rung.clip, unit.seed))
-        if rung.partner:
-            prepare_clip(context, Unit(GROUND_TRUTH, rung.partner, unit.seed))
+        prepare_clip(context, Unit(GROUND_TRUTH, damaged.clip, unit.seed))
+        if damaged.partner:
+            prepare_clip(context, Unit(GROUND_TRUTH, damaged.partner, unit.seed))
     try:
-        return _attempt(workshop, rung, unit)
+        return _attempt(state, damaged, unit)
     except DamagedClipError as error:
         return Outcome(unit, code=error.code, reason=str(error), stage="extract")
 
 
-def _attempt(workshop: Workshop, rung: Rung, unit: Unit) -> Outcome:
-    context, started = workshop.context, time.perf_counter()
+def _attempt(state: WorkerState, damaged: CorruptedClip, unit: Unit) -> Outcome:
+    context, started = state.context, time.perf_counter()
     try:
-        side = sidecar_of(context, rung)
-        truth = _stored(context, rung.clip)
+        side = sidecar_of(context, damaged)
+        truth = _stored(context, damaged.clip)
 
         def open_clip() -> tuple[Video, Audio, Video]:
-            truth_video, truth_audio = workshop.opened(truth)
-            return *distorted(context, rung, truth_video, truth_audio, truth), truth_video
+            truth_video, truth_audio = state.opened(truth)
+            return *distorted(context, damaged, truth_video, truth_audio, truth), truth_video
 
-        features, made, found = features_of_clip(context, rung.clip, side, truth, open_clip)
+        features, made, found = features_of_clip(context, damaged.clip, side, truth, open_clip)
     except DamagedClipError:
         raise
     except ClipError as error:
@@ -197,59 +197,65 @@ def _attempt(workshop: Workshop, rung: Rung, unit: Unit) -> Outcome:
     )
 
 
-def distorted(context: RunContext, rung: Rung, video: Video, audio: Audio, truth: StoredClip) -> tuple[Video, Audio]:
-    """The pictures and the sound of a rung; lazy.
+def distorted(
+    context: RunContext, damaged: CorruptedClip, video: Video, audio: Audio, truth: StoredClip
+) -> tuple[Video, Audio]:
+    """The pictures and the sound of a corrupted clip; lazy.
 
     Raises:
         ClipError: when this clip lacks what the distortion needs.
     """
-    kind = distortions.get(rung.distortion)
+    kind = distortions.get(damaged.distortion)
     partner = None
-    if rung.partner:
-        other = context.clips.open(_stored(context, rung.partner))[0]
+    if damaged.partner:
+        other = context.clips.open(_stored(context, damaged.partner))[0]
         partner = resize_video(
             fit_length(other, n_frames=video.spec.n_frames), width=video.spec.width, height=video.spec.height, crop=True
         )
     original = Original(
         video=video,
         audio=audio,
-        draw=partial(numpy_generator, 0, f"audit {kind.name}", rung.clip),
-        face_box=_face_box(context, rung.clip, truth) if kind.needs_face else None,
+        draw=partial(numpy_generator, 0, f"audit {kind.name}", damaged.clip),
+        face_box=_face_box(context, damaged.clip, truth) if kind.needs_face else None,
         partner=partner,
     )
     return (
-        kind.change_video(original, rung.level) if kind.change_video else video,
-        kind.change_audio(original, rung.level) if kind.change_audio else audio,
+        kind.change_video(original, damaged.level) if kind.change_video else video,
+        kind.change_audio(original, damaged.level) if kind.change_audio else audio,
     )
 
 
-def climb(spec: RunSpec, all_rungs: Sequence[Rung], *, workers: int, display: Display) -> list[Outcome]:
-    """Carries out all rungs and returns their outcomes in the order of the rungs.
+def run_corruptions(
+    spec: RunSpec, all_clips: Sequence[CorruptedClip], *, workers: int, display: Display
+) -> list[Outcome]:
+    """Runs all corrupted clips and returns their outcomes in their order.
 
     Raises:
         WorkStoppedError: when the store cannot be written.
     """
-    display.stage("distort", len(all_rungs))
-    by_clip: dict[str, list[Rung]] = {}
-    for rung in all_rungs:
-        by_clip.setdefault(rung.clip, []).append(rung)
-    trade: Trade[list[Rung], list[tuple[Rung, Outcome]]] = Trade(_climber, partial(_failed, spec.config.seeds[0]))
-    # All rungs of a clip are one job, so that it is decoded once; it may take as long as they may one by one.
+    display.stage("distort", len(all_clips))
+    by_clip: dict[str, list[CorruptedClip]] = {}
+    for damaged in all_clips:
+        by_clip.setdefault(damaged.clip, []).append(damaged)
+    job_kind: JobKind[list[CorruptedClip], list[tuple[CorruptedClip, Outcome]]] = JobKind(
+        _worker, partial(_failed, spec.config.seeds[0])
+    )
+    # All levels of a clip are one job, so that it is decoded once; it may take as long as they may one by one.
     patience = spec.config.execution.unit_timeout_s * max(map(len, by_clip.values()), default=1)
-    outcomes: dict[Rung, Outcome] = {}
-    for answer in run_jobs(spec, by_clip.values(), trade, workers=workers, timeout_s=patience):
-        for rung, outcome in answer:
-            outcomes[rung] = outcome
-            display.step(f"{outcome.unit.system} {rung.clip}")
+    outcomes: dict[CorruptedClip, Outcome] = {}
+    for answer in run_jobs(spec, by_clip.values(), job_kind, workers=workers, timeout_s=patience):
+        for damaged, outcome in answer:
+            outcomes[damaged] = outcome
+            display.step(f"{outcome.unit.system} {damaged.clip}")
             if outcome.code != "ok":
-                display.say(f"{outcome.unit.system} / {rung.clip}: {outcome.code}: {outcome.reason}")
-    return [outcomes[rung] for rung in all_rungs]
+                display.say(f"{outcome.unit.system} / {damaged.clip}: {outcome.code}: {outcome.reason}")
+    return [outcomes[damaged] for damaged in all_clips]
 
 
-def _climber(spec: RunSpec) -> Callable[[list[Rung]], list[tuple[Rung, Outcome]]]:
-    workshop = Workshop(RunContext(spec))
-    return lambda group: [(rung, work(workshop, rung)) for rung in group]
+def _worker(spec: RunSpec) -> Callable[[list[CorruptedClip]], list[tuple[CorruptedClip, Outcome]]]:
+    state = WorkerState(RunContext(spec))
+    return lambda group: [(damaged, work(state, damaged)) for damaged in group]
 
 
-def _failed(seed: int, group: list[Rung], code: str, reason: str) -> list[tuple[Rung, Outcome]]:
-    return [(rung, Outcome(rung.unit(seed), code=code, reason=reason, stage="extract")) for rung in group]
+def _failed(seed: int, group: list[CorruptedClip], code: str, reason: str) -> list[tuple[CorruptedClip, Outcome]]:
+    return [(damaged, Outcome(damaged.unit(seed), code=code, reason=reason, stage="extract")) for damaged in group]

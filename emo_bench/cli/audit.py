@@ -39,13 +39,13 @@ def audit(
 
     Example: emo-bench audit --config configs/suites/quickstart.yaml -d blur -d audio-late
     """
-    from emo_bench.audit.distortions import ladders
+    from emo_bench.audit.distortions import chosen_corruptions
     from emo_bench.audit.run import audit_folder, audit_suite_of, run_audit
     from emo_bench.cli.options import print_json
     from emo_bench.runner.suite import load_suite
     from emo_core.progress import display
 
-    chosen = ladders(distortions or (), levels or ())
+    chosen = chosen_corruptions(distortions or (), levels or ())
     suite = audit_suite_of(load_suite(config, overrides or []), metrics=metrics or (), output=output)
     with display(quiet=quiet) as shown:
         record = run_audit(suite, chosen, display=shown)
@@ -86,7 +86,7 @@ def _print(record: AuditRecord, folder: Path) -> None:
         table.add_row(Text(protocol), Text(label), *map(Text, shown))
     console.print(table)
     console.print(
-        "✓ orders the ladder, ✗ does not, ~ worst level not told from nothing, – declared blind (! but reacts); "
+        "✓ orders the levels, ✗ does not, ~ worst level not told from nothing, – declared blind (! but reacts); "
         "the number is the smallest level told from nothing",
         markup=False,
     )

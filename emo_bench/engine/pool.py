@@ -36,16 +36,16 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
-class Trade(Generic[Job, Answer]):
+class JobKind(Generic[Job, Answer]):
     """What a kind of worker does.
 
     Attributes:
-        learn: Called once per process with the run; returns what carries out one job. Must be a function of a module,
+        init: Called once per process with the run; returns what carries out one job. Must be a function of a module,
             since it travels to other processes by name. What it returns may raise OSError, which stops the work.
         fail: The answer to a job that was not carried out, from the job, a status word and a reason.
     """
 
-    learn: Callable[[RunSpec], Callable[[Job], Answer]]
+    init: Callable[[RunSpec], Callable[[Job], Answer]]
     fail: Callable[[Job, str, str], Answer]
 
 
@@ -59,7 +59,7 @@ class _Worker(Generic[Job]):
 
 def run_units(spec: RunSpec, units: Iterable[Unit], *, workers: int, timeout_s: float) -> Iterator[Outcome]:
     """Carries out units and yields their outcomes in the order in which they finish; see `run_jobs`."""
-    return run_jobs(spec, units, Trade(_unit_worker, _failed_unit), workers=workers, timeout_s=timeout_s)
+    return run_jobs(spec, units, JobKind(_unit_worker, _failed_unit), workers=workers, timeout_s=timeout_s)
 
 
 def _unit_worker(spec: RunSpec) -> Callable[[Unit], Outcome]:
@@ -71,14 +71,14 @@ def _failed_unit(unit: Unit, code: str, reason: str) -> Outcome:
 
 
 def run_jobs(
-    spec: RunSpec, jobs: Iterable[Job], trade: Trade[Job, Answer], *, workers: int, timeout_s: float
+    spec: RunSpec, jobs: Iterable[Job], job_kind: JobKind[Job, Answer], *, workers: int, timeout_s: float
 ) -> Iterator[Answer]:
     """Carries out jobs and yields the answers in the order in which they finish.
 
     Args:
         spec: The run.
         jobs: What to do; their order never changes a number.
-        trade: How a job is done.
+        job_kind: How a job is done.
         workers: Number of processes; with 1 the work is done in this process.
         timeout_s: A job that takes longer has its worker killed and fails with the code 'timeout'.
 
@@ -90,20 +90,20 @@ def run_jobs(
     if not waiting:
         return
     if workers == 1:
-        yield from _in_this_process(spec, waiting, trade)
+        yield from _in_this_process(spec, waiting, job_kind)
         return
-    pool = _Pool(spec, trade, timeout_s)
+    pool = _Pool(spec, job_kind, timeout_s)
     try:
         yield from pool.run(waiting, min(workers, len(waiting)))
     finally:
         pool.stop()
 
 
-def _in_this_process(spec: RunSpec, jobs: list[Job], trade: Trade[Job, Answer]) -> Iterator[Answer]:
-    carry_out = trade.learn(spec)
+def _in_this_process(spec: RunSpec, jobs: list[Job], job_kind: JobKind[Job, Answer]) -> Iterator[Answer]:
+    execute = job_kind.init(spec)
     for job in jobs:
         try:
-            yield carry_out(job)
+            yield execute(job)
         except OSError as error:
             raise WorkStoppedError(explain(error)) from None
 
@@ -111,8 +111,8 @@ def _in_this_process(spec: RunSpec, jobs: list[Job], trade: Trade[Job, Answer]) 
 class _Pool(Generic[Job, Answer]):
     """Workers, the jobs they have, and who replaces them when they die."""
 
-    def __init__(self, spec: RunSpec, trade: Trade[Job, Answer], timeout_s: float) -> None:
-        self._spec, self._trade, self._timeout_s = spec, trade, timeout_s
+    def __init__(self, spec: RunSpec, job_kind: JobKind[Job, Answer], timeout_s: float) -> None:
+        self._spec, self._job_kind, self._timeout_s = spec, job_kind, timeout_s
         self._crew: list[_Worker[Job]] = []
         self._waiting: list[Job] = []
 
@@ -149,7 +149,7 @@ class _Pool(Generic[Job, Answer]):
             try:
                 answer = pipe.recv()
             except (EOFError, OSError):
-                yield self._trade.fail(worker.job, "worker_died", _cause_of_death(worker.process))
+                yield self._job_kind.fail(worker.job, "worker_died", _cause_of_death(worker.process))
                 self._replace(worker)
             else:
                 if isinstance(answer, _Stop):
@@ -159,7 +159,7 @@ class _Pool(Generic[Job, Answer]):
         for worker in self._crew:
             if worker.job is not None and time.monotonic() > worker.deadline and worker.pipe not in ready:
                 reason = f"took longer than {self._timeout_s:g} s and was stopped"
-                yield self._trade.fail(worker.job, "timeout", reason)
+                yield self._job_kind.fail(worker.job, "timeout", reason)
                 self._replace(worker)
                 self._give(worker)
 
@@ -167,7 +167,7 @@ class _Pool(Generic[Job, Answer]):
         context = get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(
-            target=_worker_main, args=(self._spec, self._trade.learn, theirs, os.getpid()), daemon=True
+            target=_worker_main, args=(self._spec, self._job_kind.init, theirs, os.getpid()), daemon=True
         )
         process.start()
         theirs.close()
@@ -208,18 +208,18 @@ class _Stop:
 
 
 def _worker_main(
-    spec: RunSpec, learn: Callable[[RunSpec], Callable[[Job], Answer]], pipe: Connection, parent: int
+    spec: RunSpec, init: Callable[[RunSpec], Callable[[Job], Answer]], pipe: Connection, parent: int
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     threading.Thread(target=_die_with_parent, args=(parent,), daemon=True).start()
-    carry_out = learn(spec)
+    execute = init(spec)
     while True:
         try:
             job = pipe.recv()
         except (EOFError, OSError):
             return
         try:
-            answer: Answer | _Stop = carry_out(job)
+            answer: Answer | _Stop = execute(job)
         except OSError as error:
             answer = _Stop(explain(error))
         try:

@@ -112,7 +112,7 @@ def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
         for notice in kind.notices(context.loader.system_context):
             display.say(f"{name}: {notice}")
     remove_record(folder)
-    outcomes, planned = carry_out(context, folder, display)
+    outcomes, planned = execute(context, folder, display)
     display.stage("score", len(context.loader.protocols))
     evaluation = evaluate(context, outcomes, step=display.step)
     record = build_record(
@@ -154,7 +154,7 @@ def _open(suite: Suite, display: Display) -> OpenedDataset:
     return open_dataset(suite.config, suite.base, progress=progress)
 
 
-def carry_out(context: RunContext, folder: Path, display: Display) -> tuple[list[Outcome], list[Unit]]:
+def execute(context: RunContext, folder: Path, display: Display) -> tuple[list[Outcome], list[Unit]]:
     """Does all units of a run: ground truths first, since every other unit needs them; then the rest in any order.
 
     Returns:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import pytest
 
-from emo_bench.audit.distortions import ladders
+from emo_bench.audit.distortions import chosen_corruptions
 from emo_bench.audit.result import AuditRecord, as_markdown, read_audit
 from emo_bench.audit.run import audit_suite_of, run_audit
 from emo_bench.cli.main import main
@@ -56,7 +56,7 @@ def planted() -> Iterator[None]:
 def audit(tiny, manifest: Path, folder: Path, names=NAMES, levels=LEVELS, **changes) -> AuditRecord:
     values = tiny.values(manifest, folder, **{"anchors": ["frozen"], **changes})
     suite = audit_suite_of(suite_from_values(values, base=folder), output=folder / "audit")
-    return run_audit(suite, ladders(names, levels))
+    return run_audit(suite, chosen_corruptions(names, levels))
 
 
 @pytest.fixture(scope="module")

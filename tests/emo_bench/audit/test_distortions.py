@@ -10,7 +10,7 @@ import pytest
 
 from emo_bench.audit.damaged_faces import mouth_weights
 from emo_bench.audit.damaged_time import nearby_times, with_other_times
-from emo_bench.audit.distortions import STANDARD_ORDER, Original, distortions, ladders
+from emo_bench.audit.distortions import STANDARD_ORDER, Original, chosen_corruptions, distortions
 from emo_bench.media.types import Audio, video_from_array
 from emo_core.errors import ClipError, ConfigError
 from emo_core.rng import numpy_generator
@@ -101,9 +101,9 @@ def test_what_a_clip_lacks_is_told(original: Original) -> None:
         distortions.get("identity-swap").change_video(bare, 1)
 
 
-def test_ladders_are_chosen_and_checked() -> None:
-    assert tuple(ladder.name for ladder in ladders()) == STANDARD_ORDER
-    (blur,) = ladders(["blur"], ["blur=0.5,3"])
+def test_corruptions_are_chosen_and_checked() -> None:
+    assert tuple(corruption.name for corruption in chosen_corruptions()) == STANDARD_ORDER
+    (blur,) = chosen_corruptions(["blur"], ["blur=0.5,3"])
     assert blur.levels == (0.5, 3.0)
     assert blur.system(0.5) == "blur@0.5"
     for names, levels, message in (
@@ -117,4 +117,4 @@ def test_ladders_are_chosen_and_checked() -> None:
         (["blur"], ["blur="], "rising positive numbers"),
     ):
         with pytest.raises(ConfigError, match=message):
-            ladders(names, levels)
+            chosen_corruptions(names, levels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emo_bench.audit.distortions import Ladder, distortions, ladders
+from emo_bench.audit.distortions import Corruption, chosen_corruptions, distortions
 from emo_bench.audit.judge import baseline_of, clip_evidence, judge, set_evidence, smallest_told, why_blind_to
 from emo_bench.audit.result import Finding, Step
 from emo_bench.config.schema import Statistics
@@ -14,7 +14,7 @@ from emo_metrics.contract import Direction, Family, Granularity, Need, ProtocolS
 from emo_metrics.metrics.fid import FidOpen
 
 VALUE = ValueSpec(key="v", label="V", direction=Direction.LOWER)
-(BLUR,) = ladders(["blur"], ["blur=1,2,4"])
+(BLUR,) = chosen_corruptions(["blur"], ["blur=1,2,4"])
 IDENTITIES = {f"clip-{i:02d}": f"person-{i // 2}" for i in range(24)}
 
 
@@ -29,7 +29,7 @@ def spec(**changes: object) -> ProtocolSpec:
 def judged(
     means: dict[str, float],
     *,
-    ladder: Ladder = BLUR,
+    corruption: Corruption = BLUR,
     noise: float = 0.2,
     clips: int = 24,
     value: ValueSpec = VALUE,
@@ -44,14 +44,14 @@ def judged(
     }
     scores = Scores(protocol="planted/v@1", value=value, by_system=by_system, identities=IDENTITIES)
     evidence = clip_evidence(spec(values=(value,), **changes), value, scores, {})
-    return judge(evidence, ladder, Statistics())
+    return judge(evidence, corruption, Statistics())
 
 
 def rising(*values: float) -> dict[str, float]:
     return dict(zip(("ground-truth", "blur@1", "blur@2", "blur@4"), values, strict=True))
 
 
-def test_a_metric_that_orders_the_ladder_passes() -> None:
+def test_a_metric_that_orders_the_levels_passes() -> None:
     found = judged(rising(0, 0.02, 1, 2))
     assert (found.verdict, found.smallest_told, found.order, found.nothing) == ("pass", 2, 1.0, "ground-truth")
     assert [step.told for step in found.steps] == [False, True, True]
@@ -82,17 +82,17 @@ def test_levels_out_of_order_fail_even_when_all_are_told() -> None:
 
 
 def test_declared_blindness_is_no_failure_and_a_reaction_is_told() -> None:
-    shift = Ladder(distortion=distortions.get("audio-late"), levels=(1, 5))
-    still = judged({"ground-truth": 0, "audio-late@1": 0, "audio-late@5": 0}, ladder=shift, noise=0.0)
+    shift = Corruption(distortion=distortions.get("audio-late"), levels=(1, 5))
+    still = judged({"ground-truth": 0, "audio-late@1": 0, "audio-late@5": 0}, corruption=shift, noise=0.0)
     assert (still.verdict, still.reacts) == ("cannot", False)
     assert "does not compare picture and sound" in still.reason
-    moved = judged({"ground-truth": 0, "audio-late@1": 1, "audio-late@5": 2}, ladder=shift)
+    moved = judged({"ground-truth": 0, "audio-late@1": 1, "audio-late@5": 2}, corruption=shift)
     assert (moved.verdict, moved.reacts, moved.smallest_told) == ("cannot", True, 1)
     assert "yet it reacts" in moved.reason
     named = judged(rising(0, 0, 0, 0), blind_to=frozenset({"blur"}))
     assert named.verdict == "cannot"
     listening = judged(
-        {"ground-truth": 0, "audio-late@1": 1, "audio-late@5": 2}, ladder=shift, reads_audio_video_sync=True
+        {"ground-truth": 0, "audio-late@1": 1, "audio-late@5": 2}, corruption=shift, reads_audio_video_sync=True
     )
     assert listening.verdict == "pass"
 
@@ -153,7 +153,7 @@ def test_a_distance_of_sets_is_judged_by_the_jackknife() -> None:
     assert (found.verdict, found.smallest_told, found.nothing) == ("pass", 2, "reencoded")
     assert found.steps[-1].value == pytest.approx(16, rel=0.2)
     assert len(calls) <= 4 * 11  # every set of clips is computed once, not once per pair
-    (swap,) = ladders(["identity-swap"])
+    (swap,) = chosen_corruptions(["identity-swap"])
     assert judge(evidence, swap, Statistics()).verdict == "cannot"
 
 
@@ -162,7 +162,7 @@ def test_declarations_of_the_protocols_that_come_with_it() -> None:
     from emo_metrics.metrics.flicker import Flicker
     from emo_metrics.metrics.synth_lip_sync import SyncOnSynth
 
-    late, swap = ladders(["audio-late", "identity-swap"])
+    late, swap = chosen_corruptions(["audio-late", "identity-swap"])
     assert why_blind_to(Flicker.spec, swap)
     assert why_blind_to(Flicker.spec, late)
     assert why_blind_to(BeatAlignment.spec, late)
