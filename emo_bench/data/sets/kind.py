@@ -63,6 +63,7 @@ dataset_kinds: Registry[type[DatasetKind]] = Registry("data set kind", entry_poi
 for _kind, _target in {
     "manifest": "emo_bench.data.sets.manifest_set:ManifestSet",
     "hdtf-synth": "emo_bench.data.sets.synth_set:SynthSet",
+    "reenacted": "emo_bench.data.sets.reenacted_set:ReenactedSet",
 }.items():
     dataset_kinds.add(_kind, _target)
 

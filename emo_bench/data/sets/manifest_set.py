@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from emo_bench.config.schema import Frozen
-from emo_bench.data.manifest import read_manifest
+from emo_bench.data.manifest import Manifest, read_manifest
 from emo_bench.data.sets.kind import DatasetKind, OpenedDataset, Progress
 
 
@@ -30,5 +30,11 @@ class ManifestSet(DatasetKind):
         del progress
         path = base / self.options.manifest
         manifest = read_manifest(path).select(split=self.options.split, max_clips=self.options.max_clips)
-        synthetic = any(entry.truth is not None for entry in manifest.entries)
-        return OpenedDataset(manifest, path.parent.resolve().name, synthetic)
+        return opened(manifest, path.parent.resolve().name)
+
+
+def opened(manifest: Manifest, name: str) -> OpenedDataset:
+    """A set; its name says so when clips are re-enacted, and it is synthetic when any clip is."""
+    reenacted = any(entry.meta.get("reenacted") for entry in manifest.entries)
+    synthetic = reenacted or any(entry.truth is not None for entry in manifest.entries)
+    return OpenedDataset(manifest, f"{name} (re-enacted)" if reenacted else name, synthetic)

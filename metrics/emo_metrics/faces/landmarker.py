@@ -25,11 +25,13 @@ class Face:
         landmarks: ``float32 [478, 2]``, pixels, x to the right and y down.
         blendshapes: ``float32 [52]`` in [0, 1], in the order of ``landmark_sets.BLENDSHAPE_NAMES``.
         transform: ``float64 [4, 4]``, canonical face (centimetres) to camera; x right, y up, z towards the camera.
+        depth: ``float32 [478]``, in the unit of the landmarks, smaller is nearer; None where it is not known.
     """
 
     landmarks: NDArray[np.float32]
     blendshapes: NDArray[np.float32]
     transform: NDArray[np.float64]
+    depth: NDArray[np.float32] | None = None
 
     @property
     def box(self) -> NDArray[np.float32]:
@@ -38,7 +40,7 @@ class Face:
 
     def moved(self, x: float, y: float) -> Face:
         """The face in a frame of which this one's was the part that begins at (x, y)."""
-        return Face(self.landmarks + np.array([x, y], dtype=np.float32), self.blendshapes, self.transform)
+        return Face(self.landmarks + np.array([x, y], dtype=np.float32), self.blendshapes, self.transform, self.depth)
 
 
 def _close(network: Any) -> None:
@@ -88,5 +90,6 @@ class Landmarker:
         for points, shapes, matrix in rows:
             xy = np.array([(point.x * width, point.y * height) for point in points], dtype=np.float32)
             scores = np.array([shape.score for shape in shapes], dtype=np.float32)
-            faces.append(Face(xy, scores, np.array(matrix, dtype=np.float64)))
+            depth = np.array([point.z * width for point in points], dtype=np.float32)
+            faces.append(Face(xy, scores, np.array(matrix, dtype=np.float64), depth))
         return faces

@@ -1,0 +1,178 @@
+"""The talking clips whose motion and sound portraits get: from a manifest, or from a table with ready face points."""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emo_bench.data.manifest import read_manifest
+from emo_bench.data.naming import clip_id
+from emo_bench.data.reenacted.faces import FaceReader, Tracks, held
+from emo_bench.data.reenacted.motion import DriverMotion, driver_motion
+from emo_bench.media.types import FrameArray
+from emo_core.errors import ClipError, DataError, NoFaceError
+from emo_core.hashing import sha256_file
+
+FPS = Fraction(25)
+RATE = 16000
+LEAST_FACES = 0.95
+"""Share of a driver's frames that must show a face."""
+_LATE_PICTURES = re.compile(r"pictures lag the sound by (\d+) frames?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriverClip:
+    """One talking clip.
+
+    Attributes:
+        id: Its name.
+        video: Its video.
+        audio: The audio beside it, if it is not inside.
+        tracks: Ready face points (``landmarks [T, 478, 3]`` over the side of the square picture, ``valid [T]``).
+        person: Who speaks.
+        licence: As the source says.
+        late: Frames by which the pictures come after their sound, as the source says; the sound is delayed by them.
+    """
+
+    id: str
+    video: Path
+    audio: Path | None
+    tracks: Path | None
+    person: str
+    licence: str
+    late: int = 0
+
+    def digest(self) -> str:
+        """SHA-256 of the video."""
+        return sha256_file(self.video)
+
+
+@dataclass(frozen=True, eq=False)
+class Driver:
+    """A clip ready to drive portraits.
+
+    Attributes:
+        clip: The clip.
+        frames: ``uint8 RGB [T, h, w, 3]`` at 25 frames a second.
+        samples: ``float32``, 16 kHz, as long as the frames.
+        tracks: Face points in pixels.
+        motion: Pose and expression told apart.
+    """
+
+    clip: DriverClip
+    frames: FrameArray
+    samples: NDArray[np.float32]
+    tracks: Tracks
+    motion: DriverMotion
+
+
+def read_drivers(motion: Path) -> tuple[DriverClip, ...]:
+    """The clips of a manifest (``.jsonl``) or of a table.
+
+    A table is a ``.csv`` with the columns ``file``, ``audio`` (below the table's folder) and, if it has them,
+    ``tracks``, ``speaker``, ``licence``, ``note``.
+
+    Raises:
+        DataError: when there is no such file, it lists nothing, or a path leaves its folder.
+    """
+    if motion.suffix.lower() != ".csv":
+        manifest = read_manifest(motion)
+        clips = tuple(
+            DriverClip(
+                id=entry.id,
+                video=manifest.path(entry.video),
+                audio=manifest.path(entry.audio) if entry.audio else None,
+                tracks=None,
+                person=entry.identity,
+                licence=str(entry.meta.get("licence", "")),
+                late=-int(entry.meta.get("audio_offset_frames", 0)),
+            )
+            for entry in manifest.entries
+        )
+    else:
+        clips = tuple(_row_clips(motion))
+    if not clips:
+        raise DataError(f"{motion} lists no talking clips", expected="at least one")
+    return clips
+
+
+def _row_clips(table: Path) -> list[DriverClip]:
+    if not table.is_file():
+        raise DataError(f"no table {table}", expected="a manifest (.jsonl) or a table of clips (.csv)")
+    root = table.parent.resolve()
+    clips = []
+    with table.open(encoding="utf-8-sig", newline="") as stream:
+        rows = csv.DictReader(stream)
+        if "file" not in (rows.fieldnames or ()):
+            raise DataError(f"{table} has no column 'file'", found=", ".join(rows.fieldnames or ()))
+        for row in rows:
+            late = _LATE_PICTURES.search(row.get("note") or "")
+            clips.append(
+                DriverClip(
+                    id=clip_id(Path(row["file"])),
+                    video=_inside(root, row["file"]),
+                    audio=_inside(root, row["audio"]) if row.get("audio") else None,
+                    tracks=_inside(root, row["tracks"]) if row.get("tracks") else None,
+                    person=row.get("speaker") or Path(row["file"]).stem,
+                    licence=row.get("licence") or "",
+                    late=int(late.group(1)) if late else 0,
+                )
+            )
+    return clips
+
+
+def _inside(root: Path, text: str) -> Path:
+    path = (root / text).resolve()
+    if not path.is_relative_to(root):
+        raise DataError(f"the path {text!r} leaves the folder of the table", expected=f"a file below {root}")
+    return path
+
+
+def open_driver(clip: DriverClip, faces: FaceReader) -> Driver:
+    """Decodes a clip and finds (or reads) its face points.
+
+    Raises:
+        DecodeError: when it cannot be decoded.
+        NoFaceError: when too few of its frames show a face.
+    """
+    from emo_bench.media.decode import load_pair
+
+    pair = load_pair(clip.video, clip.audio, fps=FPS, rate=RATE)
+    frames = pair.video.read_all()
+    own_rate = pair.video_info is not None and pair.video_info.average_fps == FPS
+    tracks = _ready_tracks(clip.tracks, frames) if clip.tracks is not None and own_rate else None
+    if tracks is None:
+        tracks = faces.tracks(frames, digest=clip.digest())
+    if tracks.share < LEAST_FACES:
+        raise NoFaceError(
+            f"driver {clip.id} shows no face on many frames", expected=f"{LEAST_FACES:.0%}", found=f"{tracks.share:.0%}"
+        )
+    delay = clip.late * int(RATE / FPS)
+    samples = np.roll(pair.audio.samples, delay).astype(np.float32, copy=False)
+    if delay > 0:
+        samples[:delay] = 0
+    elif delay < 0:
+        samples[delay:] = 0
+    return Driver(clip, frames, samples, tracks, driver_motion(tracks.points, tracks.valid))
+
+
+def _ready_tracks(path: Path, frames: FrameArray) -> Tracks | None:
+    """Ready points in pixels; None when they do not go with the frames."""
+    n, height, width = frames.shape[:3]
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            points = np.asarray(stored["landmarks"], np.float64)
+            valid = np.asarray(stored["valid"], bool)
+    except (OSError, ValueError, KeyError) as error:
+        raise ClipError(f"the face points {path.name} cannot be read", found=str(error)) from None
+    if points.shape[1:] != (478, 3) or not n <= len(points) <= n + 1 or height != width:
+        return None
+    points, valid = points[:n] * width, valid[:n]
+    turn, seen = np.tile(np.eye(3), (n, 1, 1)), valid.astype(np.int64)
+    return Tracks(held(points, valid), valid, turn, np.zeros((n, 3)), seen)

@@ -1,0 +1,134 @@
+"""Whole sets: made on real stills and clips where they lie at hand, refused in words otherwise."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emo_bench.data.manifest import ManifestEntry, read_manifest
+from emo_bench.data.reenacted.clip import ReenactOptions
+from emo_bench.data.reenacted.drivers import read_drivers
+from emo_bench.data.reenacted.labels import TEXT
+from emo_bench.data.reenacted.make import make_reenacted
+from emo_bench.data.reenacted.portraits import read_stills
+from emo_bench.data.sets.kind import open_dataset
+from emo_bench.data.sets.manifest_set import opened
+from emo_bench.runner.suite import suite_from_values
+from emo_core.errors import ConfigError, DataError
+
+SHARED = Path(__file__).resolve().parents[4].parent / "shared"
+WEIGHTS = SHARED / "assets" / "weights"
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> tuple[Path, Path]:
+    """Four real portraits and two real clips in folders of their own."""
+    if not (SHARED / "data" / "motion.csv").is_file() or not WEIGHTS.is_dir():
+        pytest.skip("needs ../shared/data and ../shared/assets/weights")
+    portraits = tmp_path / "portraits"
+    portraits.mkdir()
+    for path in sorted((SHARED / "data" / "portraits" / "uk").glob("*.jpg"))[:3]:
+        shutil.copy(path, portraits)
+    (portraits / "broken.png").write_bytes(b"x")
+    with (SHARED / "data" / "motion.csv").open(encoding="utf-8", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["file"].startswith("motion/grid/s1_")][:2]
+    motion = tmp_path / "motion"
+    for row in rows:
+        for column in ("file", "audio", "tracks"):
+            (motion / row[column]).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(SHARED / "data" / row[column], motion / row[column])
+    with (motion / "motion.csv").open("w", encoding="utf-8", newline="") as stream:
+        table = csv.DictWriter(stream, ["file", "audio", "tracks", "speaker", "licence"], extrasaction="ignore")
+        table.writeheader()
+        table.writerows(rows)
+    return portraits, motion / "motion.csv"
+
+
+def test_a_set_is_made_resumed_and_called_re_enacted(sources: tuple[Path, Path], tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+
+    portraits, motion = sources
+    options = ReenactOptions(seconds=0.6, size=64)
+    made = make_reenacted(
+        portraits, motion, target=tmp_path / "set", clips=3, options=options, workers=1, weights=(WEIGHTS,)
+    )
+    assert (made.made, made.kept, len(made.entries)) == (3, 0, 3)
+    assert {problem.code for problem in made.problems} <= {"decode_error"}
+    manifest = read_manifest(made.manifest)
+    assert manifest.entries == made.entries
+    for entry in manifest.entries:
+        labels = load_file(manifest.path(str(entry.meta["labels"])))
+        assert set(labels) == set(TEXT)
+        assert {len(labels[name]) for name in TEXT if name != "log_mel"} == {15}
+        assert np.isfinite(labels["landmarks68"]).all()
+        assert entry.meta["reenacted"] is True
+        assert manifest.path(str(entry.meta["portrait"])).is_file()
+    files = {path: path.read_bytes() for path in sorted((tmp_path / "set").rglob("*.mkv"))}
+    files |= {path: path.read_bytes() for path in sorted((tmp_path / "set").rglob("*.safetensors"))}
+    lost, kept = next(iter(files)), made.entries[1]
+    lost.unlink()
+    again = make_reenacted(
+        portraits, motion, target=tmp_path / "set", clips=3, options=options, workers=1, weights=(WEIGHTS,)
+    )
+    assert (again.made, again.kept) == (1, 2)
+    assert again.entries == made.entries
+    assert {path: path.read_bytes() for path in files} == files
+    assert kept in again.entries
+    text = (tmp_path / "set" / "README.md").read_text(encoding="utf-8")
+    assert "not real videos" in text
+    assert (tmp_path / "set" / "contact_sheet.png").stat().st_size > 1000
+    for dataset in ({"kind": "reenacted", "folder": "set"}, {"kind": "manifest", "manifest": "set/manifest.jsonl"}):
+        values = {"name": "a", "metrics": ["flicker/luma@1"], "dataset": dataset}
+        found = open_dataset(suite_from_values(values, base=tmp_path).config, tmp_path)
+        assert (found.name, found.synthetic) == ("set (re-enacted)", True)
+
+
+def entry(**meta: object) -> ManifestEntry:
+    return ManifestEntry(id="a", video="a.mkv", identity="p", sha256={"video": "0" * 64}, meta=meta)
+
+
+def test_only_re_enacted_clips_are_called_so(tmp_path: Path) -> None:
+    from emo_bench.data.manifest import Manifest
+
+    assert opened(Manifest(tmp_path, [entry()]), "x").name == "x"
+    assert opened(Manifest(tmp_path, [entry(reenacted=True)]), "x").synthetic
+
+
+def test_tables_and_folders_are_read(tmp_path: Path) -> None:
+    for name in ("a.jpg", "sub/b.PNG", ".hidden.png", "c.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert list(read_stills(tmp_path)) == ["a", "sub__b"]
+    (tmp_path / "t.csv").write_text("file,medium\na.jpg,painting\n", encoding="utf-8-sig")
+    assert read_stills(tmp_path / "t.csv")["a"].style == "painting"
+    (tmp_path / "m.csv").write_text(
+        'file,audio,speaker,note\nv.mp4,v.wav,eve,"pictures lag the sound by 2 frames"\n', encoding="utf-8"
+    )
+    clip = read_drivers(tmp_path / "m.csv")[0]
+    assert (clip.id, clip.person, clip.late, clip.tracks) == ("v", "eve", 2, None)
+
+
+@pytest.mark.parametrize("text", ["file\n../outside.jpg\n", "name\na.jpg\n", "file\n"])
+def test_wrong_tables_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError):
+        read_stills(tmp_path / "t.csv")
+    with pytest.raises(DataError):
+        read_drivers(tmp_path / "t.csv")
+
+
+def test_wrong_calls_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    (tmp_path / "m.csv").write_text("file\nv.mp4\n", encoding="utf-8")
+    with pytest.raises(DataError, match="lies inside"):
+        make_reenacted(tmp_path, tmp_path / "m.csv", target=tmp_path / "set", clips=1)
+    with pytest.raises(ConfigError):
+        make_reenacted(
+            tmp_path, tmp_path / "m.csv", target=tmp_path.parent / "s", clips=1, options=ReenactOptions(size=63)
+        )
+    with pytest.raises(DataError, match="nothing is left"):
+        make_reenacted(tmp_path, tmp_path / "m.csv", target=tmp_path.parent / "s", clips=1, leave_out=["v"])
