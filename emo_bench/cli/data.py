@@ -136,6 +136,7 @@ def make_reenacted(
     from emo_bench.data.reenacted.clip import ReenactOptions
     from emo_bench.data.reenacted.make import make_reenacted as make
     from emo_bench.data.reenacted.portraits import PortraitRules
+    from emo_core.errors import ExitCode
     from emo_core.progress import display
 
     options = ReenactOptions(
@@ -144,6 +145,110 @@ def make_reenacted(
         seed=seed,
         quality="lossless" if lossless else "near-lossless",
         portraits=PortraitRules(widest_mouth=widest_mouth),
+    )
+    held = leave_out.read_text(encoding="utf-8-sig").split("\n") if leave_out else []
+    with display(quiet=quiet) as shown:
+        report = make(
+            portraits,
+            motion,
+            target=target,
+            clips=clips,
+            options=options,
+            split=split,
+            leave_out=[line.strip() for line in held if line.strip()],
+            workers=workers,
+            weights=tuple(weights or ()),
+            display=shown,
+        )
+    _say_prepared(report)
+    return ExitCode.OK if len(report.entries) == clips else ExitCode.INCOMPLETE
+
+
+prepare_app = typer.Typer(help="Prepare videos that you have: HDTF, or any folder.", no_args_is_help=True)
+app.add_typer(prepare_app, name="prepare")
+
+
+@prepare_app.callback()
+def _prepare() -> None:
+    pass
+
+
+@prepare_app.command("hdtf")
+def prepare_hdtf(
+    raw: Annotated[Path, typer.Option("--raw", help="Folder of HDTF's videos (named as published, or by id).")],
+    target: Annotated[Path, typer.Option("--output", "-o", help="Folder.")] = Path("data/hdtf"),
+    annotations: Annotated[
+        Path | None, typer.Option("--annotations", help="Folder of the published text files; RAW when absent.")
+    ] = None,
+    fps: Annotated[int, typer.Option("--fps", help="25 or 30 frames a second.")] = 25,
+    size: Annotated[int, typer.Option("--size", help="Width and height in pixels.")] = 512,
+    clip_seconds: Annotated[
+        float | None, typer.Option("--clip-seconds", help="Divide intervals into clips of this length.")
+    ] = None,
+    clips_per_video: Annotated[
+        int | None, typer.Option("--clips-per-video", help="The first so many clips of each video.")
+    ] = None,
+    lossless: Annotated[bool, typer.Option("--lossless", help="Keep every pixel; about three times the size.")] = False,
+    test_identities: Annotated[
+        Path | None, typer.Option("--test-identities", help="Another list of test identities, one a line.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> int:
+    """Cut, crop and resize HDTF out of videos that you have; never downloads, resumes, reports what is missing."""
+    from emo_bench.data.hdtf.prepare import prepare_hdtf as prepare
+    from emo_core.errors import ConfigError
+    from emo_core.progress import display
+
+    if fps != 25 and fps != 30:
+        raise ConfigError("--fps is out of range", expected="25 or 30", found=f"{fps}")
+    with display(quiet=quiet) as shown:
+        report = prepare(
+            raw,
+            annotations=annotations,
+            target=target,
+            fps=25 if fps == 25 else 30,
+            size=size,
+            clip_seconds=clip_seconds,
+            clips_per_video=clips_per_video,
+            quality="lossless" if lossless else "near-lossless",
+            test_identities=test_identities,
+            display=shown,
+        )
+    return _say_prepared(report)
+
+
+@prepare_app.command("folder")
+def prepare_folder(
+    folder: Annotated[Path, typer.Argument(help="Folder of videos.")],
+    target: Annotated[Path, typer.Option("--output", "-o", help="Folder, not inside the videos' folder.")],
+    fps: Annotated[int, typer.Option("--fps", help="Frames a second; EMO was trained on 30.")] = 25,
+    size: Annotated[int, typer.Option("--size", help="Width and height in pixels.")] = 512,
+    identity: Annotated[str, typer.Option("--identity", help="'stem', 'folder' or a regex, as for import.")] = "stem",
+    split: Annotated[str, typer.Option("--split", help="Split of all clips.")] = "train",
+    shortest: Annotated[float, typer.Option("--shortest", help="Seconds of the shortest clip.")] = 3.0,
+    longest: Annotated[float, typer.Option("--longest", help="Seconds of the longest clip.")] = 12.0,
+    expansion: Annotated[float, typer.Option("--expansion", help="Side of the crop relative to the face.")] = 2.0,
+    min_face: Annotated[float, typer.Option("--min-face", help="Smallest width of a face, source pixels.")] = 80.0,
+    threshold: Annotated[float, typer.Option("--cut-threshold", help="Change of colours that is a scene cut.")] = 0.22,
+    lossless: Annotated[bool, typer.Option("--lossless", help="Keep every pixel; about three times the size.")] = False,
+    weights: Annotated[list[Path] | None, typer.Option("--weights", help="Folder of weight files.")] = None,
+    quiet: QuietOption = False,
+) -> int:
+    """Cut videos of talking people into face-centred clips with per-frame labels; resumes, counts what is refused."""
+    from emo_bench.data.prepare.face_crop import FaceFilter
+    from emo_bench.data.prepare.folder import FolderOptions
+    from emo_bench.data.prepare.folder import prepare_folder as prepare
+    from emo_core.progress import display
+
+    options = FolderOptions(
+        fps=fps,
+        size=size,
+        shortest=shortest,
+        longest=longest,
+        expansion=expansion,
+        threshold=threshold,
+        faces=FaceFilter(least_width=min_face),
+        quality="lossless" if lossless else "near-lossless",
     )
     places = tuple(weights or ())
     with display(quiet=quiet) as shown:

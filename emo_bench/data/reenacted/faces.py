@@ -52,7 +52,7 @@ class FaceReader:
     """
 
     def __init__(self, weights: WeightsFinder, folder: Path | None = None) -> None:
-        from emo_metrics.faces.analysis import FACE_FILES
+        from emo_metrics.faces.finder import FACE_FILES
 
         self._paths = {name: weights.require(name) for name in FACE_FILES}
         self._folder = folder
@@ -70,7 +70,7 @@ class FaceReader:
         return made
 
     def _look(self, frames: FrameArray) -> Tracks:
-        from emo_metrics.faces.analysis import make_finder
+        from emo_metrics.faces.finder import make_finder
         from emo_metrics.faces.rotation import nearest_rotation
 
         if self._finder is None:

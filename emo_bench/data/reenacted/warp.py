@@ -73,7 +73,7 @@ class Warp:
 
 def _distances(a: Points, b: Points) -> Points:
     squares = np.square(a).sum(1)[:, None] + np.square(b).sum(1)[None] - 2 * a @ b.T
-    return np.sqrt(np.maximum(squares, 0))
+    return np.asarray(np.sqrt(np.maximum(squares, 0)), np.float64)
 
 
 def full_flow(flow: Pixels, size: int) -> Pixels:

@@ -57,7 +57,7 @@ def test_a_set_is_made_resumed_and_called_re_enacted(sources: tuple[Path, Path],
         portraits, motion, target=tmp_path / "set", clips=3, options=options, workers=1, weights=(WEIGHTS,)
     )
     assert (made.made, made.kept, len(made.entries)) == (3, 0, 3)
-    assert {problem.code for problem in made.problems} <= {"decode_error"}
+    assert {problem.code for problem in made.problems} <= {"decode_error", "unfit_portrait"}
     manifest = read_manifest(made.manifest)
     assert manifest.entries == made.entries
     for entry in manifest.entries:
