@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +85,19 @@ class RunResult:
         return f"RunResult({record.name!r}, {record.status}, {counts.done}/{counts.planned} clips, {self.folder})"
 
 
-def run(config: str | Path | Mapping[str, Any], *, overrides: Sequence[str] = (), quiet: bool = False) -> RunResult:
+def run(
+    config: str | Path | Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    allow_systems: Collection[str] = (),
+    quiet: bool = False,
+) -> RunResult:
     """Runs a suite.
 
     Args:
         config: A suite file, or its values as a mapping (relative paths then start in the working folder).
         overrides: ``key.path=value`` texts.
+        allow_systems: Names of systems that may start the programs that their cards or options name.
         quiet: Show no progress.
 
     Raises:
@@ -102,7 +109,7 @@ def run(config: str | Path | Mapping[str, Any], *, overrides: Sequence[str] = ()
         if isinstance(config, Mapping)
         else load_suite(Path(config), overrides)
     )
-    return _run(suite, quiet=quiet)
+    return _run(suite, quiet=quiet, allow_systems=allow_systems)
 
 
 def score(
@@ -174,7 +181,7 @@ def _label(name: str) -> str:
     return cleaned.strip("-._+")[:64] or "generated"
 
 
-def _run(suite: Suite, *, quiet: bool) -> RunResult:
+def _run(suite: Suite, *, quiet: bool, allow_systems: Collection[str] = ()) -> RunResult:
     with display(quiet=quiet) as shown:
-        record = run_suite(suite, display=shown)
+        record = run_suite(suite, display=shown, allow_systems=allow_systems)
     return RunResult(record, run_folder(suite))

@@ -21,6 +21,16 @@ def printable(text: str) -> str:
     )
 
 
+def file_name(text: str) -> str:
+    """A name for a file or folder, whatever the text: at most 80 of letters, digits, '.', '_', '+' and '-'.
+
+    >>> file_name("../../x"), file_name("a b"), file_name("..")
+    ('_.._x', 'a_b', '_')
+    """
+    plain = re.sub(r"[^A-Za-z0-9._+-]+", "_", text).lstrip(".-")[:80]
+    return plain or "_"
+
+
 def csv_cell(value: str | float | int | bool | None) -> str | float | int:
     r"""A cell that no spreadsheet takes for a formula; numbers stay numbers.
 

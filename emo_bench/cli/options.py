@@ -13,6 +13,14 @@ SetOption = Annotated[
     typer.Option("--set", help="Override a key of the suite, e.g. --set execution.workers=4.", metavar="KEY=VALUE"),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+AllowOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-system",
+        help="Let this system start the program that its card or options name; repeat for several.",
+        metavar="NAME",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import typer
 
-from emo_bench.cli.options import ConfigOption, JsonOption, SetOption, say
+from emo_bench.cli.options import AllowOption, ConfigOption, JsonOption, SetOption, say
 
 
-def plan(config: ConfigOption, overrides: SetOption = None, as_json: JsonOption = False) -> int:
+def plan(
+    config: ConfigOption, overrides: SetOption = None, allow_system: AllowOption = None, as_json: JsonOption = False
+) -> int:
     """Show units of work, what is done already, rough time and disk space, and what cannot be computed here."""
     from emo_bench.cli.options import print_json
     from emo_bench.data.sets.kind import open_dataset
     from emo_bench.engine.context import RunContext
     from emo_bench.engine.loading import check_before_work
     from emo_bench.engine.plan import forecast
+    from emo_bench.runner.permission import check_programs
     from emo_bench.runner.run import spec_of
     from emo_bench.runner.suite import load_suite
     from emo_core.errors import ExitCode
 
     suite = load_suite(config, overrides or [])
+    check_programs(suite, allow_system or ())
     dataset = open_dataset(suite.config, suite.base)
     context = RunContext(spec_of(suite, dataset.manifest))
     missing = check_before_work(context.loader)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from emo_bench.cli.options import JsonOption, QuietOption
+from emo_bench.cli.options import AllowOption, JsonOption, QuietOption
 
 
 def reproduce(
@@ -25,6 +25,7 @@ def reproduce(
         int | None, typer.Option("--workers", help="Worker processes; as recorded when absent.", min=1, max=256)
     ] = None,
     device: Annotated[str | None, typer.Option("--device", help="cpu or cuda[:N]; as recorded when absent.")] = None,
+    allow_system: AllowOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> int:
@@ -50,6 +51,7 @@ def reproduce(
             tolerance=tolerance,
             workers=workers,
             device=device,
+            allow_systems=allow_system or (),
             display=shown,
         )
     if as_json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emo_bench.cli.options import ConfigOption, JsonOption, QuietOption, SetOption
+from emo_bench.cli.options import AllowOption, ConfigOption, JsonOption, QuietOption, SetOption
 from emo_core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ def run(
     config: ConfigOption,
     overrides: SetOption = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the run.")] = None,
+    allow_system: AllowOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> int:
@@ -32,7 +33,7 @@ def run(
     changes = [*(overrides or []), *([f"output={output}"] if output else [])]
     suite = load_suite(config, changes)
     with display(quiet=quiet) as shown:
-        record = run_suite(suite, display=shown)
+        record = run_suite(suite, display=shown, allow_systems=allow_system or ())
     finish(record, run_folder(suite), as_json=as_json)
     return exit_code(record)
 

@@ -33,13 +33,32 @@ PACKAGES = (
 
 
 def git_state(folder: Path) -> GitState | None:
-    """Commit and cleanliness of the working tree around ``folder``; None outside of one or without git."""
+    """Commit and cleanliness of the working tree around ``folder``; None outside of one or without git.
+
+    Also None where the tree's own settings name programs that git would start: the folder may be anyone's.
+    """
     try:
         commit = _git(folder, "rev-parse", "HEAD")
+        if _names_programs(_git(folder, "config", "--local", "--includes", "--name-only", "--list")):
+            return None
         dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.SubprocessError):
         return None
     return GitState(commit=commit, dirty=dirty)
+
+
+def _names_programs(settings: str) -> bool:
+    risky = (
+        "filter.",
+        "core.fsmonitor",
+        "core.hookspath",
+        "core.sshcommand",
+        "core.pager",
+        "alias.",
+        "diff.",
+        "include",
+    )
+    return any(name.lower().startswith(risky) for name in settings.splitlines())
 
 
 def _git(folder: Path, *arguments: str) -> str:

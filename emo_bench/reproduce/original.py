@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from emo_bench.engine.spec import RunSpec
 from emo_bench.engine.unit import one_line
 from emo_bench.record.schema import RunRecord
 from emo_bench.record.seal import config_digest
+from emo_bench.runner.permission import refused_programs
 from emo_bench.runner.suite import Suite, suite_from_values
 from emo_core.errors import EmoBenchError, WeightsError
 from emo_core.hashing import sha256_file
@@ -32,12 +33,13 @@ class Original:
     problems: tuple[str, ...]
 
 
-def open_original(record: RunRecord, *, bases: Sequence[Path]) -> Original:
+def open_original(record: RunRecord, *, bases: Sequence[Path], allow_systems: Collection[str] = ()) -> Original:
     """Checks everything that can be known before any work: the record itself, its config, data, systems, weights.
 
     Args:
         record: What is to be made again.
         bases: Folders that the suite's relative paths may start from; the first in which the data set is found counts.
+        allow_systems: Names of systems that may start the program that the record names.
     """
     problems = list(_inner_contradictions(record))
     if problems:
@@ -46,6 +48,10 @@ def open_original(record: RunRecord, *, bases: Sequence[Path]) -> Original:
         suite = suite_from_values(_values(record), base=_base(record, bases))
     except EmoBenchError as error:
         return Original(None, (f"This version does not take the config of the record: {one_line(error)}",))
+    # Before anything else: even to look at a program's version is to start it.
+    problems += refused_programs(suite, allow_systems, received=True)
+    if problems:
+        return Original(suite, tuple(problems))
     try:
         manifest = open_dataset(suite.config, suite.base).manifest
     except EmoBenchError as error:
@@ -61,7 +67,17 @@ def open_original(record: RunRecord, *, bases: Sequence[Path]) -> Original:
 
 def _values(record: RunRecord) -> dict[str, Any]:
     """The config of the record without places that belong to the run that made it."""
-    return {key: value for key, value in record.config.items() if key not in ("output", "store")}
+    values = {key: value for key, value in record.config.items() if key not in ("output", "store")}
+    dataset = values.get("dataset")
+    if isinstance(dataset, dict) and "folder" in dataset and not _is_made(dataset):
+        # A set that has to be made is made in this version's place, not wherever the record says.
+        values["dataset"] = {key: value for key, value in dataset.items() if key != "folder"}
+    return values
+
+
+def _is_made(dataset: dict[str, Any]) -> bool:
+    """Whether a set that a program makes lies already where the record says."""
+    return (Path(str(dataset["folder"])) / str(dataset.get("slice", "")) / "manifest.jsonl").is_file()
 
 
 def _inner_contradictions(record: RunRecord) -> Iterator[str]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from emo_bench.record.provenance import provenance
-from emo_bench.record.run_data import RunData, load_run
+from emo_bench.record.run_data import UNSEALED, RunData, load_run
 from emo_bench.record.store import record_path
 from emo_bench.reproduce.agreement import DEFAULT_TOLERANCE, compare_records
 from emo_bench.reproduce.environment import environment_changes
-from emo_bench.reproduce.original import open_original
+from emo_bench.reproduce.original import Original, open_original
 from emo_bench.reproduce.outcome import JSON_FILE, Reproduction, write_reproduction
 from emo_bench.runner.run import run_suite
 from emo_bench.runner.suite import Suite
@@ -20,6 +20,7 @@ from emo_core.atomic import write_json
 from emo_core.errors import ConfigError
 from emo_core.hashing import sha256_file
 from emo_core.progress import Display
+from emo_core.text import file_name
 
 SOURCE_FILE = "source.json"
 
@@ -32,6 +33,7 @@ def reproduce(
     tolerance: float = DEFAULT_TOLERANCE,
     workers: int | None = None,
     device: str | None = None,
+    allow_systems: Collection[str] = (),
     display: Display | None = None,
 ) -> Reproduction:
     """Makes a run again from its record and says how far the numbers agree.
@@ -47,6 +49,7 @@ def reproduce(
         tolerance: Relative difference that still counts as equal; 0 asks for equality to the bit.
         workers: Worker processes; as recorded when absent.
         device: Device of the networks; as recorded when absent.
+        allow_systems: Names of systems that may start the program that the record names; a record may be anyone's.
         display: Where progress is shown.
 
     Raises:
@@ -56,7 +59,7 @@ def reproduce(
     before = load_run(run)
     path = record_path(run)
     digest = sha256_file(path)
-    folder = output or Path("runs/reproduced") / f"{before.record.name}-{digest[:8]}"
+    folder = output or Path("runs/reproduced") / f"{file_name(before.record.name)}-{digest[:8]}"
     _claim(folder, digest)
     blank = Reproduction(
         outcome="cannot",
@@ -66,13 +69,19 @@ def reproduce(
         folder=None,
         tolerance=tolerance,
     )
-    original = open_original(before.record, bases=bases or default_bases(path.parent))
+    original = Original(None, before.damage)
+    if not before.damage:
+        original = open_original(before.record, bases=bases or default_bases(path.parent), allow_systems=allow_systems)
     if original.suite is None or original.problems:
         here = provenance(device=before.record.provenance.device, folder=Path())
         changes = environment_changes(before.record.provenance, here)
         found = replace(blank, problems=original.problems, environment=changes)
     else:
-        record = run_suite(_fresh(original.suite, folder, workers=workers, device=device), display=display)
+        record = run_suite(
+            _fresh(original.suite, folder, workers=workers, device=device),
+            display=display,
+            allow_systems=allow_systems,
+        )
         found = _compared(blank, before, load_run(folder / "run"), tolerance, folder)
         found = replace(found, seconds=record.timings.seconds)
     write_reproduction(found, folder)
@@ -86,6 +95,8 @@ def default_bases(folder: Path) -> tuple[Path, ...]:
 
 def _compared(blank: Reproduction, before: RunData, after: RunData, tolerance: float, folder: Path) -> Reproduction:
     agreement = compare_records(before, after, tolerance=tolerance)
+    if before.unsealed:
+        agreement = replace(agreement, notes=(*agreement.notes, UNSEALED))
     return replace(
         blank,
         outcome="exact" if agreement.exact else "equal" if agreement.equal else "different",

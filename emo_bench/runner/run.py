@@ -6,7 +6,7 @@ import datetime
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from emo_bench.record.store import remove_record, write_record
 from emo_bench.record.unit_times import JOURNAL_FILE
 from emo_bench.runner.build_record import build_record
 from emo_bench.runner.clip_facts import facts_of
+from emo_bench.runner.permission import check_programs
 from emo_bench.runner.suite import Suite
 from emo_bench.scoring.evaluate import evaluate
 from emo_bench.scoring.series import write_series
@@ -56,12 +57,13 @@ def spec_of(suite: Suite, manifest: Manifest) -> RunSpec:
     )
 
 
-def run_suite(suite: Suite, *, display: Display | None = None) -> RunRecord:
+def run_suite(suite: Suite, *, display: Display | None = None, allow_systems: Collection[str] = ()) -> RunRecord:
     """Makes, scores and records everything in a suite.
 
     Args:
         suite: From ``load_suite``.
         display: Where progress is shown; nowhere when absent.
+        allow_systems: Names of systems that may start programs of the suite's own folder.
 
     Returns:
         The record, which also lies in the run's folder beside the per-clip rows and the report.
@@ -70,6 +72,7 @@ def run_suite(suite: Suite, *, display: Display | None = None) -> RunRecord:
         EmoBenchError: when the suite cannot be run at all; a clip that fails is a status in the record.
         KeyboardInterrupt: everything finished until then is kept.
     """
+    check_programs(suite, allow_systems)
     folder = run_folder(suite)
     with alone_in(folder):
         return _run(suite, folder, display or Silent())

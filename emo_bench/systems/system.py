@@ -94,6 +94,19 @@ class SystemContext:
     clip_ids: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Program:
+    """A program that a system starts.
+
+    Attributes:
+        text: What would be started, for the user to read before it is.
+        own: Whether card and place of the program are those of this installation, whatever the suite says.
+    """
+
+    text: str
+    own: bool
+
+
 class NoOptions(Frozen):
     """Options of a kind that has none."""
 
@@ -133,6 +146,11 @@ class SystemKind(ABC):
         """The same for one clip, for example the digest of an already generated video."""
         del clip_id, context
         return {}
+
+    def program(self, context: SystemContext) -> Program | None:
+        """The program of others that it starts; None when all of it is code of an installed package."""
+        del context
+        return None
 
     def notices(self, context: SystemContext) -> tuple[str, ...]:
         """What the user should be told before any work, in sentences."""

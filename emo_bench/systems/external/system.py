@@ -13,7 +13,7 @@ from pydantic import Field
 
 from emo_bench.config.schema import Frozen
 from emo_bench.media.types import FrameArray, Video
-from emo_bench.systems.external.card import SystemCard, find_card, load_card
+from emo_bench.systems.external.card import SystemCard, card_folders, find_card, load_card
 from emo_bench.systems.external.doctor import (
     Finding,
     Installation,
@@ -31,11 +31,15 @@ from emo_bench.systems.external.process import (
     run_limited,
 )
 from emo_bench.systems.external.workspace import TemporaryFolder
-from emo_bench.systems.system import GeneratedClip, GenerationRequest, SystemContext, SystemKind
+from emo_bench.systems.system import GeneratedClip, GenerationRequest, Program, SystemContext, SystemKind
 from emo_core.errors import ConfigError, GenerationError, LimitError
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
 """Set for every program: a measurement must not depend on what a hub serves today."""
+
+
+HARMLESS = frozenset({"timeout_s", "memory_gb", "check_face"})
+"""Options that decide neither what is started nor where anything is written."""
 
 
 class ExternalOptions(Frozen):
@@ -80,6 +84,16 @@ class External(SystemKind):
             "commit": checked_out_commit(installation.repository),
             "weights": {item.path: file_digest(installation.repository / item.path) for item in files},
         }
+
+    def program(self, context: SystemContext) -> Program:
+        """What its card starts; nothing is started or asked for here."""
+        options = self.options
+        path = find_card(options.card, base=context.base)
+        chosen = options.model_dump(exclude={"card", *HARMLESS}, exclude_defaults=True)
+        parts = [f"card {path}", f"command {' '.join(load_card(path).command)}"]
+        parts += [f"{name} {value}" for name, value in chosen.items()]
+        own = path.resolve().parent in {folder.resolve() for folder in card_folders(None)} and not chosen
+        return Program("; ".join(parts), own=own)
 
     def load(self, context: SystemContext) -> None:
         """Reads the card and finds the program's environment; the program itself is started for each clip."""
