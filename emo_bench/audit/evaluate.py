@@ -78,8 +78,8 @@ def _of_sets(
     identities = {clip: entry.identity for clip, entry in context.entries.items()}
     samples, reasons = {}, {}
     for system in systems:
-        samples[system], missing = set_samples(reader, metric, reader.units(system))
-        reasons[system] = _first(list(missing.values()))
+        taken = set_samples(reader, metric, reader.units(system))
+        samples[system], reasons[system] = taken.samples, _first(list(taken.missing.values()))
     memory: dict[object, Mapping[str, float]] = {}
     found = []
     for value in metric.spec.values:

@@ -8,6 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emo_bench.record.columns import columns_of
+from emo_bench.record.coverage import WHOLE, uneven_coverage
 from emo_core.text import printable
 
 if TYPE_CHECKING:
@@ -66,10 +68,14 @@ def _print_table(console: Console, record: RunRecord, columns: list[tuple[str, V
 
 def _cell(entry: ValueEntry | None, value: ValueDescription) -> str:
     if entry is None or entry.value is None:
-        return "–"
+        return "–" if entry is None or entry.status == "skipped" else f"–\n0/{entry.n_planned} clips"
     text = f"{entry.value:.{value.decimals}f}"
     if entry.interval is not None:
         text += f"\n±{(entry.interval.high - entry.interval.low) / 2:.{value.decimals}f}"
+    if entry.n_scored < entry.n_planned:
+        text += f"\n{entry.n_scored}/{entry.n_planned} clips"
+    if entry.frame_coverage is not None and entry.frame_coverage < WHOLE:
+        text += f"\n{100 * entry.frame_coverage:.0f} % frames"
     return text
 
 
@@ -79,8 +85,14 @@ def _print_notes(console: Console, record: RunRecord) -> None:
     counts = record.counts
     name = escape(printable(record.dataset_name))
     console.print(f"clips: {counts.done} of {counts.planned} made; the set has {len(record.clips)} ({name})")
-    for (stage, code), count in sorted(Counter((entry.stage, entry.code) for entry in record.failures).items()):
-        console.print(f"[red]{stage}: {count} x {escape(code)}[/red]")
+    for (stage, code, system, part), count in sorted(
+        Counter((entry.stage, entry.code, entry.system, entry.part) for entry in record.failures).items()
+    ):
+        where = f", {part}" if part else ""
+        console.print(f"[red]{stage}: {count} x {escape(printable(f'{code} ({system}{where})'))}[/red]")
+    for column in columns_of(record):
+        if column.value.primary and column.protocol.status == "ok" and (uneven := uneven_coverage(record, column)):
+            console.print(f"[yellow]not comparable: {escape(printable(f'{column.value.label}: {uneven}'))}[/yellow]")
     for protocol in record.protocols:
         if protocol.status != "ok":
             console.print(f"[red]{escape(protocol.name)}: {escape(printable(protocol.reason))}[/red]")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from emo_bench.cli.options import say
+
+if TYPE_CHECKING:
+    from emo_bench.record.run_data import RunData
 
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a run, or its record.json.", metavar="RUN")]
 
@@ -43,28 +46,50 @@ def report(
     separate: Annotated[
         bool, typer.Option("--separate", help="With several runs: one report for each instead of one for all.")
     ] = False,
+    common: Annotated[
+        bool,
+        typer.Option(
+            "--common", help="Take values anew over the clips and frames that all systems have (to RUN/report-common)."
+        ),
+    ] = False,
 ) -> int:
     """Write the report of finished runs again, from their records alone.
 
     Several runs make one report. Their systems share a table when data set, list of clips, seeds and protocols agree;
     else they stand in tables of their own, with the reason.
     """
-    from emo_bench.compare.join_runs import joint_folder_name
+    from emo_bench.compare.common_clips import on_common_clips
+    from emo_bench.compare.join_runs import join_runs, joint_folder_name
+    from emo_bench.record.run_data import load_run
     from emo_bench.report import write_joint_report, write_report
     from emo_bench.report.write import DEFAULT_FORMATS
 
     chosen = formats or DEFAULT_FORMATS
     tables = [name for name in published if name != "none"] if published else None
+    prepare = on_common_clips if common else _unchanged
     if separate or len(runs) == 1:
         for run in runs:
+            data = prepare(load_run(run))
             target = output / joint_folder_name([run]) if output and len(runs) > 1 else output
-            for path in write_report(run, formats=chosen, output=target, published=tables):
+            if common and target is None and data.folder is not None:
+                target = data.folder / "report-common"
+            for path in write_report(data, formats=chosen, output=target, published=tables):
                 say(str(path))
         return 0
-    target = output or Path("reports") / joint_folder_name(runs)
-    for path in write_joint_report(runs, formats=chosen, output=target, published=tables):
+    target = output or Path("reports") / (joint_folder_name(runs) + ("-common" if common else ""))
+    if common:
+        blocks = join_runs([load_run(run) for run in runs])
+        joined = [prepare(block.run) for block in blocks]
+        paths = write_joint_report(joined, formats=chosen, output=target, published=tables)
+    else:
+        paths = write_joint_report(runs, formats=chosen, output=target, published=tables)
+    for path in paths:
         say(str(path))
     return 0
+
+
+def _unchanged(run: RunData) -> RunData:
+    return run
 
 
 def compare(

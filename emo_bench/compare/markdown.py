@@ -39,7 +39,8 @@ def _line(change: Change) -> str:
     seen = f" ±{text(change.detectable)}" if change.verdict == "tie" and change.detectable is not None else ""
     p = "–" if change.p_corrected is None else "< 0.001" if change.p_corrected < 0.001 else f"{change.p_corrected:.3f}"
     lost = f" ({len(change.lost)} lost)" if change.lost else ""
-    why = f": {safe(change.reason)}" if change.reason else ""
+    said = "; ".join(text for text in (change.reason, change.coverage_lost) if text)
+    why = f": {safe(said)}" if said else ""
     cells = (
         f"{safe(change.label)} <sub>{safe(change.protocol)}</sub>",
         text(change.value_a),

@@ -9,6 +9,7 @@ from typing import Literal
 
 from emo_bench.compare.terms import other_media
 from emo_bench.record.columns import Column, columns_of
+from emo_bench.record.coverage import lost_coverage
 from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import IntervalEntry, RunRecord, ValueEntry
 from emo_core.rng import numpy_generator
@@ -46,6 +47,9 @@ class Change:
         n_units: Independent people or clips among them.
         lost: Clips that have a value in A and none in B.
         gained: Clips that have a value in B and none in A.
+        coverage_a: Mean share of frames behind the value in run A, or None when unknown.
+        coverage_b: The same in run B.
+        coverage_lost: What the value of run B no longer rests on, in a sentence; empty when nothing is lost.
         detectable: Smallest change that would be found with 80 % power, or None.
         verdict: Of B against A.
         reason: Why there is no verdict.
@@ -72,6 +76,9 @@ class Change:
     n_units: int = 0
     lost: tuple[str, ...] = ()
     gained: tuple[str, ...] = ()
+    coverage_a: float | None = None
+    coverage_b: float | None = None
+    coverage_lost: str = ""
     detectable: float | None = None
     verdict: Verdict = "undefined"
     reason: str = ""
@@ -231,6 +238,9 @@ def measure_change(
         value_a=_number(entries[0]),
         value_b=_number(entries[1]),
         level=level,
+        coverage_a=entries[0].frame_coverage if entries[0] is not None else None,
+        coverage_b=entries[1].frame_coverage if entries[1] is not None else None,
+        coverage_lost=lost_coverage(*entries),
     )
     if column.protocol.granularity == "set":
         return _of_sets(blank, entries, detectable_alpha=detectable_alpha)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 CLIPS_FILE = "clips.parquet"
 TEXT_COLUMNS = ("system", "clip", "identity", "protocol", "key", "status", "reason")
-CLIP_COLUMNS = ("system", "clip", "identity", "seed", "protocol", "key", "value", "status", "reason")
+CLIP_COLUMNS = ("system", "clip", "identity", "seed", "protocol", "key", "value", "status", "reason", "coverage")
+LATER_COLUMNS = ("coverage",)
+"""Columns that older runs do not have."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True, slots=True)
@@ -33,6 +35,8 @@ class ClipRow:
         value: The number; None unless ``status`` is ``ok``.
         status: ``ok`` or a status word such as ``no_face``.
         reason: One sentence when there is no number.
+        coverage: Share of the clip's frames that the number rests on, in [0, 1]; None when there is no number or the
+            run did not record it.
     """
 
     system: str
@@ -44,6 +48,7 @@ class ClipRow:
     value: float | None
     status: str
     reason: str = ""
+    coverage: float | None = None
 
 
 def write_rows(folder: Path, rows: Sequence[ClipRow]) -> Path:
@@ -54,6 +59,7 @@ def write_rows(folder: Path, rows: Sequence[ClipRow]) -> Path:
     table = pd.DataFrame([{name: getattr(row, name) for name in columns} for row in rows], columns=columns)
     table["value"] = table["value"].astype("float64")
     table["seed"] = table["seed"].astype("int64")
+    table["coverage"] = table["coverage"].astype("float64")
     path = folder / CLIPS_FILE
     with atomic_path(path) as temporary:
         table.to_parquet(temporary, index=False)
@@ -62,11 +68,17 @@ def write_rows(folder: Path, rows: Sequence[ClipRow]) -> Path:
 
 def read_rows(path: Path) -> Iterator[ClipRow]:
     """Reads what ``write_rows`` wrote; a row that claims ``ok`` without a finite number becomes ``undefined``."""
-    for fields in table_rows(path, CLIP_COLUMNS, texts=TEXT_COLUMNS):
-        row = dict(zip(CLIP_COLUMNS, fields, strict=True))
+    import pyarrow.parquet as pq
+
+    present = set(pq.read_schema(path).names)
+    names = [name for name in CLIP_COLUMNS if name in present or name not in LATER_COLUMNS]
+    for fields in table_rows(path, names, texts=TEXT_COLUMNS):
+        row = dict(zip(names, fields, strict=True))
         known = row["value"] is not None and math.isfinite(row["value"])
         status = row["status"] if known or row["status"] != "ok" else "undefined"
+        share = row.get("coverage")
         row |= {"value": row["value"] if known else None, "status": status, "reason": row["reason"] or ""}
+        row["coverage"] = share if share is not None and 0 <= share <= 1 else None
         yield ClipRow(**row)
 
 

@@ -46,6 +46,9 @@ class ValueEntry(RecordModel):
     n_planned: int = Field(description="Clips (times seeds) that the suite asked for")
     n_scored: int = Field(description="Clips that the value rests on")
     n_identities: int = 0
+    frame_coverage: float | None = Field(
+        default=None, description="Mean share of frames that the value rests on, over its clips; None when unknown"
+    )
     watermark: str = Field(default="", description="Set when N is too small to quote the value without saying so")
 
 

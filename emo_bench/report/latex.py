@@ -184,8 +184,8 @@ def _cell(cell: Cell) -> str:
     text = _MARKS[cell.mark].format(escape_latex(cell.text))
     if cell.interval_text:
         text += rf" {{\scriptsize {cell.interval_text.replace('−', '$-$')}}}"
-    if cell.n_scored < cell.n_planned:
-        text += rf" {{\scriptsize ({cell.n_scored}/{cell.n_planned})}}"
+    if cell.coverage_text:
+        text += rf" {{\scriptsize ({escape_latex(cell.coverage_text)})}}"
     return text + (r"\textsuperscript{\textdagger}" if cell.watermark else "")
 
 

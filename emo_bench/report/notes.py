@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from emo_bench.record.columns import Column
+from emo_bench.record.coverage import uneven_coverage
 from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import RunRecord
 from emo_bench.report.tables import Table, unavailable_protocols
@@ -74,10 +77,23 @@ def table_notes(record: RunRecord, table: Table) -> tuple[str, ...]:
         )
     elif sum(not system.anchor for system in record.systems) > 1:
         notes.append("Nothing is marked as best: no paired difference could be tested.")
+    notes += uneven_notes(record, table.columns)
     watermarks = sorted({cell.watermark for cell in cells if cell.watermark})
     if watermarks:
         notes.append(f"† Small sample ({', '.join(watermarks)}): do not quote such a value without saying so.")
     return tuple(notes)
+
+
+def uneven_notes(record: RunRecord, columns: Sequence[Column]) -> list[str]:
+    """Which values are not ranked because systems were scored on unequal clips or frames, and what to do."""
+    uneven = {column.value.label: text for column in columns if (text := uneven_coverage(record, column))}
+    if not uneven:
+        return []
+    shown = next(iter(uneven.values()))
+    return [
+        f"Not ranked: {', '.join(uneven)}. The systems' numbers rest on unequal shares ({shown}), and what is missing "
+        "is seldom an ordinary clip; `emo-bench report --common` compares on what all systems have."
+    ]
 
 
 def run_warnings(run: RunData) -> tuple[str, ...]:

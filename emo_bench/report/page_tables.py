@@ -144,7 +144,7 @@ def _cell_view(
         mark=cell.mark,
         interval_text=cell.interval_text,
         bar=_bar(cell, span, truth),
-        partial=f"{cell.n_scored} of {cell.n_planned} clips" if cell.n_scored < cell.n_planned else "",
+        partial=cell.coverage_text,
         watermark=cell.watermark,
     )
 
@@ -155,7 +155,8 @@ def _cell_tip(system: str, column: Column, cell: Cell) -> str:
     if cell.interval_text and cell.level is not None:
         lines.append(f"{100 * cell.level:g} % interval {cell.interval_text}, {cell.method}")
     people = f", {cell.n_identities} people" if cell.n_identities else ""
-    lines.append(f"{cell.n_scored} of {cell.n_planned} clips{people}")
+    frames = f", {100 * cell.frame_coverage:.0f} % of their frames" if cell.frame_coverage is not None else ""
+    lines.append(f"{cell.n_scored} of {cell.n_planned} clips{frames}{people}")
     if cell.gap is not None:
         lines.append(f"distance to ground truth {format_number(cell.gap, column.value.decimals)}")
     lines += [text for text in (cell.watermark and f"small sample: {cell.watermark}", cell.reason) if text]

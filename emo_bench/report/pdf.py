@@ -241,7 +241,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "missing": cell.value is None,
         "mark": cell.mark,
         "interval": cell.interval_text,
-        "partial": f"{cell.n_scored} of {cell.n_planned} clips" if cell.n_scored < cell.n_planned else "",
+        "partial": cell.coverage_text,
         "dagger": bool(cell.watermark),
     }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from emo_bench.record.columns import Column, columns_of, ordered_systems
+from emo_bench.record.coverage import WHOLE, uneven_coverage
 from emo_bench.record.schema import ComparisonEntry, ProtocolEntry, RunRecord, SystemEntry, ValueEntry
 from emo_core.text import format_number
 
@@ -33,6 +34,7 @@ class Cell:
         mark: Whether it is best or second best beyond doubt, or tied with the best.
         n_scored: Clips behind it.
         n_planned: Clips asked for.
+        frame_coverage: Mean share of frames behind it, or None when unknown.
         n_identities: People behind it.
         watermark: Set when N is too small to quote the number without saying so.
         gap: Distance to the ground truth's value, or None.
@@ -53,6 +55,15 @@ class Cell:
     n_identities: int = 0
     watermark: str = ""
     gap: float | None = None
+    frame_coverage: float | None = None
+
+    @property
+    def coverage_text(self) -> str:
+        """What the number rests on where that is not everything: ``2/3 clips, 85 % of frames``; else empty."""
+        clips = f"{self.n_scored}/{self.n_planned} clips" if self.n_scored < self.n_planned else ""
+        lost = self.frame_coverage is not None and self.frame_coverage < WHOLE
+        frames = f"{100 * (self.frame_coverage or 0):.0f} % of frames" if lost else ""
+        return ", ".join(part for part in (clips, frames) if part) if self.value is not None else ""
 
 
 @dataclass(frozen=True)
@@ -152,6 +163,7 @@ def _cell(column: Column, entry: ValueEntry | None, mark: Mark) -> Cell:
         mark=mark,
         watermark=entry.watermark,
         gap=entry.gap_to_ground_truth,
+        frame_coverage=entry.frame_coverage,
         n_scored=entry.n_scored,
         n_planned=entry.n_planned,
         n_identities=entry.n_identities,
@@ -163,8 +175,11 @@ def rank_marks(record: RunRecord, column: Column) -> dict[str, Mark]:
 
     Only systems under test are ranked, never anchors. The best is marked when its paired difference to each of the
     others is significant after correction; the second best when it then beats each of the rest. Where the best cannot
-    be told from others, all of those carry the mark of a tie.
+    be told from others, all of those carry the mark of a tie. Nothing is marked where the systems' numbers rest on
+    unequal shares of clips or frames.
     """
+    if uneven_coverage(record, column):
+        return {}
     scores = _scores(record, column)
     order = sorted(scores, key=lambda name: (scores[name], name))
     if len(order) < 2:

@@ -217,6 +217,6 @@ def _markdown_cell(cell: Cell) -> str:
     text = _MARKS[cell.mark].format(cell.text)
     if cell.interval_text:
         text += f" <sub>{cell.interval_text}</sub>"
-    if cell.n_scored < cell.n_planned:
-        text += f" <sub>{cell.n_scored}/{cell.n_planned}</sub>"
+    if cell.coverage_text:
+        text += f" <sub>{cell.coverage_text}</sub>"
     return text + (" †" if cell.watermark else "")

@@ -47,6 +47,7 @@ def build_record(
     config = context.config
     values = config.model_dump(mode="json")
     failures = _failures(context, by_unit)
+    failures += _losses(context, failures, evaluation.losses)
     unavailable = any(not entry.ok for entry in context.loader.availability.values())
     status: RunStatus = "cancelled" if cancelled else "incomplete" if failures or unavailable else "complete"
     return RunRecord(
@@ -157,6 +158,19 @@ def _clips(context: RunContext, by_unit: Mapping[Unit, Outcome]) -> list[ClipEnt
             )
         )
     return entries
+
+
+def _losses(context: RunContext, known: Sequence[FailureEntry], losses: Sequence[FailureEntry]) -> list[FailureEntry]:
+    """What scoring lost, without what follows from a clip or an extractor that failed already."""
+    causes = {(entry.system, entry.clip, entry.seed, entry.part) for entry in known}
+    failed_clips = {entry.clip for entry in known if entry.system == GROUND_TRUTH and not entry.part}
+    kept = []
+    for entry in losses:
+        parts = {"", *needed_extractors([context.loader.protocols[entry.part]])}
+        follows = any((entry.system, entry.clip, entry.seed, part) in causes for part in parts)
+        if not follows and entry.clip not in failed_clips:
+            kept.append(entry)
+    return kept
 
 
 def _failures(context: RunContext, by_unit: Mapping[Unit, Outcome]) -> list[FailureEntry]:

@@ -74,7 +74,7 @@ def compare_on_clips(scores: Scores, pair: tuple[str, str], statistics: Statisti
     from emo_metrics.statistics.paired import compare_paired
 
     first, second = cost_by_clip(scores, pair[0]), cost_by_clip(scores, pair[1])
-    shared = sorted(set(first) & set(second))
+    shared, either = sorted(set(first) & set(second)), set(first) | set(second)
     first, second = {clip: first[clip] for clip in shared}, {clip: second[clip] for clip in shared}
     generator = numpy_generator(0, f"paired {scores.protocol} {scores.value.key} {pair[0]} {pair[1]}")
     try:
@@ -99,6 +99,7 @@ def compare_on_clips(scores: Scores, pair: tuple[str, str], statistics: Statisti
         probability_a_better=_probability(first, second, scores.identities, generator),
         n_pairs=got.n_clips,
         verdict=_verdict(got.interval.low, got.interval.high),
+        reason=_only_shared(len(shared), len(either)),
     )
 
 
@@ -184,9 +185,15 @@ def compare_sets(
             interval=as_entry(intervals[key]),
             n_pairs=len(shared),
             verdict=_verdict(intervals[key].low, intervals[key].high),
+            reason=_only_shared(len(shared), len({*first, *second})),
         )
         for key in keys
     ]
+
+
+def _only_shared(shared: int, either: int) -> str:
+    """What a comparison leaves out, in words; empty when both systems have the same clips."""
+    return "" if shared == either else f"on the {shared} clips that both have, of {either} that either has"
 
 
 def _undefined(protocol: str, key: str, pair: tuple[str, str], n_pairs: int, reason: str) -> ComparisonEntry:
@@ -222,6 +229,7 @@ def corrected(entries: Sequence[ComparisonEntry], statistics: Statistics) -> lis
         weak = p is not None and p > 1 - statistics.level and entry.verdict in ("a_better", "b_better")
         update: dict[str, object] = {"p_corrected": p}
         if weak:
-            update |= {"verdict": "tie", "reason": "not significant after correction for many comparisons"}
+            reasons = ("not significant after correction for many comparisons", entry.reason)
+            update |= {"verdict": "tie", "reason": "; ".join(reason for reason in reasons if reason)}
         result.append(entry.model_copy(update=update))
     return result

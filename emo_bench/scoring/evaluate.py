@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from emo_bench.engine.context import RunContext
 from emo_bench.engine.unit import GROUND_TRUTH, Outcome
 from emo_bench.record.rows import ClipRow
-from emo_bench.record.schema import AnchorCheck, ComparisonEntry, ValueEntry
+from emo_bench.record.schema import AnchorCheck, ComparisonEntry, FailureEntry, ValueEntry
 from emo_bench.scoring.anchor_checks import check, pairs_to_check
 from emo_bench.scoring.comparisons import all_pairs, compare_on_clips, compare_sets, corrected, gather
+from emo_bench.scoring.coverage import clip_losses, set_losses
 from emo_bench.scoring.rows import FeatureReader, clip_rows
 from emo_bench.scoring.values import ScoringRequest, clip_metric_values, set_metric_values, set_samples, with_gaps
 
@@ -29,6 +30,7 @@ class Evaluation:
     values: list[ValueEntry] = field(default_factory=list)
     comparisons: list[ComparisonEntry] = field(default_factory=list)
     checks: list[AnchorCheck] = field(default_factory=list)
+    losses: list[FailureEntry] = field(default_factory=list)
 
 
 def evaluate(context: RunContext, outcomes: Sequence[Outcome], *, step: Callable[[str], None]) -> Evaluation:
@@ -83,7 +85,7 @@ def _evaluate_protocol(context: RunContext, reader: FeatureReader, metric: Metri
         values, comparisons = _clip_protocol(context, reader, metric, result, [*judged, *checked])
     else:
         assert isinstance(metric, SetMetric)  # noqa: S101 - there are two kinds of metric
-        values, comparisons = _set_protocol(context, reader, metric, [*judged, *checked])
+        values, comparisons = _set_protocol(context, reader, metric, result, [*judged, *checked])
     result.values += values
     result.comparisons += [entry for entry in comparisons if (entry.system_a, entry.system_b) in judged]
     by_name = {(entry.system, entry.protocol, entry.key): entry for entry in values}
@@ -108,6 +110,7 @@ def _clip_protocol(
         )
         rows += own
     result.rows += rows
+    result.losses += clip_losses(rows, {name for name, kind in context.loader.systems.items() if kind.anchor})
     comparisons = [
         compare_on_clips(gather(rows, value, metric.spec.name), pair, statistics)
         for value in metric.spec.values
@@ -117,17 +120,20 @@ def _clip_protocol(
 
 
 def _set_protocol(
-    context: RunContext, reader: FeatureReader, metric: SetMetric, pairs: Sequence[Pair]
+    context: RunContext, reader: FeatureReader, metric: SetMetric, result: Evaluation, pairs: Sequence[Pair]
 ) -> tuple[list[ValueEntry], list[ComparisonEntry]]:
     identities = {clip: entry.identity for clip, entry in context.entries.items()}
     statistics = context.config.statistics
-    truth, _ = set_samples(reader, metric, reader.units(GROUND_TRUTH))
+    truth = set_samples(reader, metric, reader.units(GROUND_TRUTH)).samples
     values: list[ValueEntry] = []
     samples = {}
     for system in context.loader.suite_systems:
-        own, missing = set_samples(reader, metric, reader.units(system))
+        own = set_samples(reader, metric, reader.units(system))
         request = ScoringRequest(system=system, n_planned=_planned(context, system), statistics=statistics)
-        values += set_metric_values(metric, own, truth, missing, identities, request)
-        samples[system] = own
+        entries = set_metric_values(metric, own.samples, truth, own.missing, identities, request, coverage=own.coverage)
+        anchor = context.loader.systems[system].anchor
+        result.losses += set_losses(metric.spec.name, system, own.missing, entries, anchor=anchor)
+        values += entries
+        samples[system] = own.samples
     comparisons = [entry for pair in pairs for entry in compare_sets(metric, samples, identities, pair, statistics)]
     return values, comparisons

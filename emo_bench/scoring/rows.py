@@ -11,6 +11,7 @@ from emo_bench.engine.context import RunContext
 from emo_bench.engine.unit import GROUND_TRUTH, Outcome, Unit
 from emo_bench.extract.feature_store import FeatureResult
 from emo_bench.record.rows import ClipRow
+from emo_bench.scoring.coverage import frame_share
 from emo_core.errors import DataError
 from emo_core.hashing import sha256_bytes
 
@@ -111,10 +112,11 @@ def _rows_of(reader: FeatureReader, metric: ClipMetric, unit: Unit, identity: st
 
     spec = metric.spec
     values: Mapping[str, float] = {}
+    coverage: float | None = None
     status, reason = "ok", ""
     try:
         generated = reader.features(unit, spec.extractors, with_truth=False)
-        truth = None
+        coverage, truth = frame_share(generated), None
         if spec.needs & {Need.GROUND_TRUTH, Need.TRUTH}:
             truth = reader.features(reader.truth_unit(unit.clip), spec.extractors, with_truth=Need.TRUTH in spec.needs)
         values = metric.score_clip(generated, truth)
@@ -135,4 +137,5 @@ def _rows_of(reader: FeatureReader, metric: ClipMetric, unit: Unit, identity: st
             value=float(number) if status == "ok" and not lost and number is not None else None,
             status="undefined" if lost else status,
             reason="the metric gave no finite number" if lost else reason,
+            coverage=coverage if status == "ok" and not lost else None,
         )

@@ -14,6 +14,7 @@ from emo_bench.config.schema import Statistics
 from emo_bench.engine.unit import GROUND_TRUTH, Unit
 from emo_bench.record.rows import ClipRow
 from emo_bench.record.schema import IntervalEntry, ValueEntry
+from emo_bench.scoring.coverage import frame_share, mean_coverage
 from emo_bench.scoring.rows import FeatureReader
 from emo_core.rng import numpy_generator
 
@@ -74,7 +75,13 @@ def clip_metric_values(metric: ClipMetric, rows: Sequence[ClipRow], request: Sco
         except Unscored:
             interval = None  # one identity: a value without an interval, and the watermark says so
         units = {identities[name] for name in scored}
-        entries.append(_value(metric.spec.name, key, value, interval, request, n_scored=len(scored), units=len(units)))
+        coverage = mean_coverage(row.coverage for row in rows if row.key == key and row_id(row) in scored)
+        entries.append(
+            _value(
+                metric.spec.name, key, value, interval, request, n_scored=len(scored), units=len(units),
+                coverage=coverage,
+            )
+        )  # fmt: skip
     return entries
 
 
@@ -94,21 +101,39 @@ def _statistic(metric: ClipMetric, keys: Sequence[str], key: str) -> Callable[[N
     return summarise
 
 
-def set_samples(reader: FeatureReader, metric: SetMetric, units: Sequence[Unit]) -> tuple[Samples, dict[str, str]]:
-    """Samples of each clip by ``clip#seed``, and the reasons of those that have none."""
+@dataclass(frozen=True)
+class SetSamples:
+    """What a set protocol takes from the clips of a system.
+
+    Attributes:
+        samples: ``clip#seed`` -> samples.
+        missing: ``clip#seed`` -> ``status: reason`` of those that have none.
+        coverage: Mean share of frames over the clips with samples; None without any.
+    """
+
+    samples: Samples
+    missing: Mapping[str, str]
+    coverage: float | None = None
+
+
+def set_samples(reader: FeatureReader, metric: SetMetric, units: Sequence[Unit]) -> SetSamples:
+    """Takes the samples of each clip, and the reasons of those that have none."""
     from emo_metrics.contract import Unscored
 
     samples: Samples = {}
     missing: dict[str, str] = {}
+    shares: list[float] = []
     for unit in units:
         name = f"{unit.clip}#{unit.seed}"
         try:
-            samples[name] = metric.samples(reader.features(unit, metric.spec.extractors, with_truth=False))
+            features = reader.features(unit, metric.spec.extractors, with_truth=False)
+            samples[name] = metric.samples(features)
+            shares.append(frame_share(features))
         except Unscored as outcome:
             missing[name] = f"{outcome.status}: {outcome.reason}"
         except Exception as error:  # a bug in one metric must not take the others' numbers with it
             missing[name] = f"error: {type(error).__name__}: {error}"
-    return samples, missing
+    return SetSamples(samples, missing, mean_coverage(shares))
 
 
 def set_metric_values(
@@ -118,6 +143,8 @@ def set_metric_values(
     missing: Mapping[str, str],
     identities: Mapping[str, str],
     request: ScoringRequest,
+    *,
+    coverage: float | None = None,
 ) -> list[ValueEntry]:
     """Values of a set protocol; the ground truth against itself is 0 by definition and has no interval."""
     from emo_metrics.contract import Unscored
@@ -149,7 +176,17 @@ def set_metric_values(
     units = len({clusters[clip] for clip in generated})
     few = _few_samples(generated)
     return [
-        _value(name, key, values[key], intervals.get(key), request, n_scored=len(generated), units=units, mark=few)
+        _value(
+            name,
+            key,
+            values[key],
+            intervals.get(key),
+            request,
+            n_scored=len(generated),
+            units=units,
+            mark=few,
+            coverage=coverage,
+        )
         for key in keys
     ]
 
@@ -171,6 +208,7 @@ def _value(
     n_scored: int,
     units: int,
     mark: str = "",
+    coverage: float | None = None,
 ) -> ValueEntry:
     finite = math.isfinite(value)
     few_units = f"only {units} identities" if units < FEW_UNITS else ""
@@ -185,6 +223,7 @@ def _value(
         n_planned=request.n_planned,
         n_scored=n_scored,
         n_identities=units,
+        frame_coverage=coverage,
         watermark="; ".join(part for part in (mark, few_units) if part),
     )
 

@@ -370,7 +370,7 @@ def test_a_metric_with_bugs_leaves_the_others_alone(tiny, tiny_set, tmp_path, mo
     load_catalogues()
     monkeypatch.setitem(metrics._targets, "test/buggy@1", Buggy)
     suite = load_suite(tiny.suite(tiny_set, tmp_path, anchors=[], metrics=["test/buggy@1", "flicker/luma@1"]))
-    monkeypatch.setattr("emo_bench.runner.run._write_report", lambda *_: None)
+    monkeypatch.setattr("emo_bench.report.write_report", lambda *_: None)
     record = run_suite(suite)
     rows = rows_table(tmp_path / "run")
     found = {r["clip"]: (r["status"], r["reason"]) for _, r in rows[rows["protocol"] == "test/buggy@1"].iterrows()}
@@ -379,6 +379,8 @@ def test_a_metric_with_bugs_leaves_the_others_alone(tiny, tiny_set, tmp_path, mo
     by_name = {entry.protocol: entry for entry in record.values}
     assert by_name["test/buggy@1"].value is None
     assert by_name["flicker/luma@1"].n_scored == 3
+    assert record.status == "incomplete"
+    assert ("score", "test/buggy@1", "error", "clip-02") in {(f.stage, f.part, f.code, f.clip) for f in record.failures}
 
 
 def test_evaluation_knows_no_order_of_outcomes(tiny, tiny_set, tmp_path) -> None:
