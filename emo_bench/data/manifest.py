@@ -16,6 +16,8 @@ from emo_core.errors import DataError
 from emo_core.hashing import digest_of, sha256_file
 
 MAX_ID_LENGTH = 120
+MAX_BYTES = 256 << 20
+"""Of a manifest."""
 FORBIDDEN_IN_ID = frozenset('/\\:*?"<>|')
 
 
@@ -81,6 +83,13 @@ class ManifestEntry(Frozen):
             raise ValueError("expected a relative POSIX path that stays inside the manifest's folder")
         return value
 
+    @property
+    def listed(self) -> dict[str, str]:
+        """The digests of the files that are listed; one without its file has no effect on anything."""
+        return {
+            kind: self.sha256[kind] for kind in ("video", "audio", "truth") if getattr(self, kind, None) is not None
+        }
+
     @model_validator(mode="after")
     def _every_file_has_a_digest(self) -> ManifestEntry:
         # Clips are kept under these digests: a file without one could change and go unnoticed.
@@ -104,18 +113,11 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over ids, identities, splits, reference frames and the hashes of all files; not over paths."""
-        rows = [
-            {
-                "id": entry.id,
-                "identity": entry.identity,
-                "split": entry.split,
-                "reference_frame": entry.reference_frame,
-                "sha256": entry.sha256,
-            }
-            for entry in self.entries
-        ]
-        return digest_of(rows)
+        """SHA-256 over all that can change a result; not over paths, nor over ``meta``, which is for people.
+
+        That is: ids, identities, splits, reference frames, face boxes and the hashes of all listed files.
+        """
+        return digest_of([_identity_of(entry) for entry in self.entries])
 
     def path(self, relative: str) -> Path:
         """The real file behind a manifest path.
@@ -146,6 +148,19 @@ class Manifest:
         return Manifest(self.root, chosen[:max_clips])
 
 
+def _identity_of(entry: ManifestEntry) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "id": entry.id,
+        "identity": entry.identity,
+        "split": entry.split,
+        "reference_frame": entry.reference_frame,
+        "sha256": entry.listed,
+    }
+    if entry.face_box is not None:
+        values["face_box"] = entry.face_box
+    return values
+
+
 def read_manifest(path: Path) -> Manifest:
     """Reads and checks a manifest.
 
@@ -154,8 +169,12 @@ def read_manifest(path: Path) -> Manifest:
     """
     if not path.is_file():
         raise DataError(f"no manifest at {path}", expected="a JSONL file", fix="make one: emo-bench data import FOLDER")
+    with path.open("rb") as stream:
+        data = stream.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise DataError(f"{path} is too large for a manifest", expected=f"at most {MAX_BYTES} bytes", found="more")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is no manifest", expected="JSON lines in UTF-8", found=str(error)) from None
     entries, problems = [], []

@@ -32,7 +32,7 @@ class Keys:
             {
                 "what": "ground truth",
                 "version": PREPARATION_VERSION,
-                "source": {name: entry.sha256.get(name) for name in ("video", "audio")},
+                "source": {name: entry.listed.get(name) for name in ("video", "audio")},
                 "media": self._config.media.model_dump(mode="json"),
             }
         )

@@ -47,6 +47,7 @@ class Outcome:
         seconds: Seconds spent, by stage.
         computed: Parts (clip and features) that were made now.
         reused: Parts that were there already.
+        damaged: Names of stored files that were found damaged and made again.
     """
 
     unit: Unit
@@ -58,6 +59,7 @@ class Outcome:
     seconds: Mapping[str, float] | None = None
     computed: int = 0
     reused: int = 0
+    damaged: tuple[str, ...] = ()
 
 
 def one_line(error: BaseException) -> str:

@@ -42,10 +42,14 @@ def work(context: RunContext, unit: Unit) -> Outcome:
     Raises:
         OSError: when the disk is full or not writable; that stops the run, since every later unit would fail too.
     """
+    stores = (context.clips.damaged, context.features.damaged)
+    for found in stores:
+        found.clear()
     try:
-        return _attempt(context, unit)
+        outcome = _attempt(context, unit)
     except DamagedClipError:
-        return _attempt(context, unit, last=True)
+        outcome = _attempt(context, unit, last=True)
+    return replace(outcome, damaged=tuple(sorted({name for found in stores for name in found})))
 
 
 def _attempt(context: RunContext, unit: Unit, *, last: bool = False) -> Outcome:
@@ -82,6 +86,9 @@ def _concerns_all(context: RunContext, error: BaseException) -> bool:
 
 
 def _ensure_clip(context: RunContext, unit: Unit) -> tuple[StoredClip, bool]:
+    if unit.system == GROUND_TRUTH:
+        # Before the store is asked: it would hide that the source is another one by now.
+        _sources(context, unit.clip)
     known = context.stored_clip(unit)
     if known is not None:
         return known, False
@@ -95,9 +102,7 @@ def _prepare(context: RunContext, unit: Unit, key: str) -> StoredClip:
     from emo_bench.media.decode import load_pair
 
     started = time.perf_counter()
-    entry = context.entries[unit.clip]
-    video_path = _verified(context, entry.video, entry.sha256.get("video"))
-    audio_path = _verified(context, entry.audio, entry.sha256.get("audio")) if entry.audio else None
+    video_path, audio_path = _sources(context, unit.clip)
     media = context.config.media
     pair = load_pair(video_path, audio_path, fps=media.rate, rate=media.sample_rate)
     video = pair.video
@@ -114,6 +119,13 @@ def _prepare(context: RunContext, unit: Unit, key: str) -> StoredClip:
         seconds=time.perf_counter() - started,
         source_size=(pair.video.spec.width, pair.video.spec.height),
     )
+
+
+def _sources(context: RunContext, clip: str) -> tuple[Path, Path | None]:
+    """Video and separate sound of a clip, whose bytes were just found to be those of the manifest."""
+    entry = context.entries[clip]
+    video = _verified(context, entry.video, entry.sha256.get("video"))
+    return video, _verified(context, entry.audio, entry.sha256.get("audio")) if entry.audio else None
 
 
 def _verified(context: RunContext, relative: str, expected: str | None) -> Path:

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from emo_core.atomic import write_bytes
 
+NOTE_VERSION = 2
+"""Of what stands beside the arrays."""
+
 
 @dataclass(frozen=True, eq=False)
 class FeatureResult:
@@ -34,6 +37,8 @@ class FeatureStore:
 
     def __init__(self, root: Path) -> None:
         self.folder = root / "features"
+        self.damaged: list[str] = []
+        """Names of files that this process found damaged or under another key, and removed."""
 
     def path(self, extractor: str, key: str) -> Path:
         """Where the features of that key lie or would lie."""
@@ -44,7 +49,7 @@ class FeatureStore:
         return self.path(extractor, key).is_file()
 
     def get(self, extractor: str, key: str) -> FeatureResult | None:
-        """The stored result; None when it is missing or its bytes are not what was written (it is removed then)."""
+        """The stored result; None when it is missing, or not what was written under this key (it is removed then)."""
         from safetensors import SafetensorError, safe_open
 
         path = self.path(extractor, key)
@@ -54,26 +59,34 @@ class FeatureStore:
             with safe_open(path, framework="numpy") as stream:
                 note = json.loads((stream.metadata() or {})["emo_bench"])
                 arrays = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - no mapping
-        except (SafetensorError, KeyError, ValueError, OSError):
-            path.unlink(missing_ok=True)
-            return None
-        result = FeatureResult(arrays, note.get("status", ""), note.get("reason", ""))
-        if note.get("digest") != _digest(result):
-            path.unlink(missing_ok=True)
-            return None
-        return result
+            result = FeatureResult(arrays, str(note["status"]), str(note["reason"]))
+            whole, known = note["digest"] == _digest(extractor, key, result), "version" in note
+        except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OSError):
+            whole, known = False, True
+        if whole:
+            return result
+        path.unlink(missing_ok=True)
+        if known:  # else it is of an earlier version
+            self.damaged.append(path.name)
+        return None
 
     def put(self, extractor: str, key: str, result: FeatureResult) -> None:
         """Writes a result atomically."""
         from safetensors.numpy import save
 
-        note = {"status": result.status, "reason": result.reason, "digest": _digest(result)}
+        note = {
+            "version": NOTE_VERSION,
+            "status": result.status,
+            "reason": result.reason,
+            "digest": _digest(extractor, key, result),
+        }
         arrays = {name: np.ascontiguousarray(array) for name, array in sorted(result.arrays.items())}
         write_bytes(self.path(extractor, key), save(arrays, metadata={"emo_bench": json.dumps(note, sort_keys=True)}))
 
 
-def _digest(result: FeatureResult) -> str:
-    digest = hashlib.sha256(f"{result.status}\x1f{result.reason}".encode())
+def _digest(extractor: str, key: str, result: FeatureResult) -> str:
+    # Extractor and key go in, so that a file under another name is not taken for what it is not.
+    digest = hashlib.sha256("\x1f".join((extractor, key, result.status, result.reason)).encode())
     for name in sorted(result.arrays):
         array = np.ascontiguousarray(result.arrays[name])
         digest.update(f"\x1f{name}\x1f{array.dtype.str}\x1f{array.shape}".encode())

@@ -7,10 +7,10 @@ import io
 import json
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from statistics import median
 from typing import Any
 
+from emo_bench.config.schema import rate_from_text
 from emo_bench.record.columns import ordered_systems
 from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import RunRecord, SystemEntry
@@ -43,7 +43,7 @@ class SpeedRow:
 def frame_rate(record: RunRecord) -> float:
     """Frames per second of the run; 25 when its settings cannot be read."""
     try:
-        return float(Fraction(str(record.config.get("media", {}).get("fps", "25"))))
+        return float(rate_from_text(str(record.config.get("media", {}).get("fps", "25"))))
     except (ValueError, ZeroDivisionError, AttributeError):
         return 25.0
 

@@ -190,6 +190,8 @@ def _stage(context: RunContext, name: str, units: Sequence[Unit], folder: Path, 
             journal.write(_journal_line(outcome))
             journal.flush()
             display.step(f"{outcome.unit.system} {outcome.unit.clip}")
+            if outcome.damaged:
+                display.say(f"stored files were damaged and made again: {', '.join(outcome.damaged)}")
             if outcome.code != "ok":
                 display.say(f"{outcome.unit.system} / {outcome.unit.clip}: {outcome.code}: {outcome.reason}")
     order = {unit: position for position, unit in enumerate(units)}
@@ -207,6 +209,7 @@ def _journal_line(outcome: Outcome) -> str:
         "clip_key": outcome.clip.key if outcome.clip else None,
         "computed": outcome.computed,
         "reused": outcome.reused,
+        "damaged": list(outcome.damaged),
         "seconds": {name: round(value, 3) for name, value in (outcome.seconds or {}).items()},
     }
     return json.dumps(entry, ensure_ascii=True) + "\n"

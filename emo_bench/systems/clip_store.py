@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator
 
-from emo_bench.config.schema import Frozen
+from emo_bench.config.schema import Frozen, rate_from_text
 from emo_bench.media.types import Audio, FrameArray, Video, VideoSpec
 from emo_core.atomic import write_text
 from emo_core.errors import ClipError, DecodeError
-from emo_core.hashing import sha256_file
+from emo_core.hashing import digest_of, sha256_file
+
+_KEY = re.compile(r"[0-9A-Za-z_-]{1,128}")
 
 
 class DamagedClipError(DecodeError):
@@ -38,6 +41,7 @@ class Sidecar(Frozen):
         source_height: Height before that.
         notes: What the reader of a report should know.
         seconds: How long it took to make.
+        digest: Over all other fields.
     """
 
     key: str
@@ -52,6 +56,18 @@ class Sidecar(Frozen):
     source_height: int = 0
     notes: tuple[str, ...]
     seconds: float
+    digest: str = ""
+
+    @field_validator("fps")
+    @classmethod
+    def _is_a_rate(cls, value: str) -> str:
+        if rate_from_text(value) == 0:
+            raise ValueError("expected frames per second")
+        return value
+
+    def own_digest(self) -> str:
+        """What ``digest`` must be."""
+        return digest_of(self.model_dump(mode="json", exclude={"digest"}))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,17 +97,33 @@ class ClipStore:
 
     def __init__(self, root: Path) -> None:
         self.folder = root / "clips"
+        self.damaged: list[str] = []
+        """Names of files that this process found damaged or under another key."""
 
     def path(self, key: str) -> Path:
-        """Where a clip of that key lies or would lie."""
+        """Where a clip of that key lies or would lie.
+
+        Raises:
+            ValueError: for what is no key; it could name a file outside the store.
+        """
+        if _KEY.fullmatch(key) is None:
+            raise ValueError(f"expected letters and digits, found {key[:80]!r}")
         return self.folder / key[:2] / f"{key}.mkv"
 
     def get(self, key: str) -> StoredClip | None:
-        """The clip of that key; None when it is not there as a whole."""
+        """The clip of that key; None when it is not there as a whole, or its sidecar is that of another clip."""
         path = self.path(key)
         try:
             sidecar = Sidecar.model_validate_json(path.with_suffix(".json").read_bytes(), strict=True)
+        except FileNotFoundError:
+            return None
         except (OSError, ValidationError):
+            self.damaged.append(path.with_suffix(".json").name)
+            return None
+        if not sidecar.digest:
+            return None  # of an earlier version
+        if sidecar.key != key or sidecar.digest != sidecar.own_digest():
+            self.damaged.append(path.with_suffix(".json").name)
             return None
         return StoredClip(path, sidecar) if path.is_file() else None
 
@@ -131,6 +163,7 @@ class ClipStore:
             notes=notes,
             seconds=seconds,
         )
+        sidecar = sidecar.model_copy(update={"digest": sidecar.own_digest()})
         write_text(path.with_suffix(".json"), sidecar.model_dump_json(indent=2) + "\n")
         return StoredClip(path, sidecar)
 
@@ -148,15 +181,23 @@ class ClipStore:
         from emo_bench.media.lossless import open_clip
 
         if verify and sha256_file(clip.path) != clip.sidecar.file_sha256:
-            self.remove(clip.sidecar.key)
-            raise DamagedClipError(
-                f"the stored clip {clip.path.name} was damaged and has been removed",
-                expected=f"SHA-256 {clip.sidecar.file_sha256}",
-                found="other bytes",
-                fix="run the same command again",
-            )
+            raise self._discarded(clip, expected=f"SHA-256 {clip.sidecar.file_sha256}", found="other bytes")
         opened = open_clip(clip.path)
+        if opened.video.spec != clip.spec:
+            raise self._discarded(clip, expected=f"{clip.spec}", found=f"{opened.video.spec}")
         return opened.video, opened.audio
+
+    def _discarded(self, clip: StoredClip, *, expected: str, found: str) -> DamagedClipError:
+        # By the place where it was found, never by what its sidecar says.
+        if clip.path == self.path(clip.path.stem):
+            self.remove(clip.path.stem)
+        self.damaged.append(clip.path.name)
+        return DamagedClipError(
+            f"the stored clip {clip.path.name} was damaged and has been removed",
+            expected=expected,
+            found=found,
+            fix="run the same command again",
+        )
 
     def remove(self, key: str) -> None:
         """Removes a clip, sidecar first."""

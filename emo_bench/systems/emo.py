@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 
 from emo_bench.config.schema import Frozen
 from emo_bench.media.types import FrameArray, Video, VideoSpec
+from emo_bench.systems.shipped import check_shipped
 from emo_bench.systems.system import GeneratedClip, GenerationRequest, SystemContext, SystemKind
 from emo_core.errors import GenerationError, WeightsError
 from emo_core.hashing import digest_of, sha256_file
@@ -100,9 +101,11 @@ class Emo(SystemKind):
         """The digest of every file of the pipeline.
 
         Raises:
-            WeightsError: when the folder is missing.
+            WeightsError: when the folder is missing, or shipped weights are not those of this release.
         """
         folder = weights_folder(self.options.weights, context.base)
+        if self.options.weights == EMBEDDED:
+            check_shipped(EMBEDDED)
         parts = {str(path.relative_to(folder)): sha256_file(path) for path in _files(folder)}
         return {"weights": digest_of(parts)}
 
@@ -111,6 +114,8 @@ class Emo(SystemKind):
         from emo_models.emo.pipeline import EMOPipeline
 
         folder = weights_folder(self.options.weights, context.base)
+        if self.options.weights == EMBEDDED:
+            check_shipped(EMBEDDED)
         try:
             self._pipeline: EMOPipeline = EMOPipeline.from_pretrained(folder).to(context.device)
         except Exception as error:

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from emo_bench.config.schema import Frozen
 from emo_bench.media.types import FrameArray, Video, VideoSpec
+from emo_bench.systems.shipped import check_shipped
 from emo_bench.systems.system import DrivingClip, GeneratedClip, GenerationRequest, SystemContext, SystemKind
 from emo_core.errors import GenerationError, NoFaceError, WeightsError
 from emo_core.hashing import sha256_file
@@ -199,7 +200,7 @@ def embedded_weights() -> Path:
     """The weights that ship with the project.
 
     Raises:
-        WeightsError: when this installation has none.
+        WeightsError: when this installation has none, or others than those of this release.
     """
     from emo_models.baselines.wav2lip.checkpoints import SYNTH_WEIGHTS
 
@@ -209,4 +210,5 @@ def embedded_weights() -> Path:
             expected=str(SYNTH_WEIGHTS),
             fix="train them with configs/train/wav2lip_synth.yaml, or choose other weights",
         )
+    check_shipped(EMBEDDED)
     return SYNTH_WEIGHTS

@@ -1,0 +1,80 @@
+"""Stored clips are bound to their keys: no sidecar is believed about another clip, another size or another place."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emo_bench.media.types import Audio, VideoSpec
+from emo_bench.systems.clip_store import ClipStore, DamagedClipError, StoredClip
+from emo_core.hashing import digest_of
+
+SPEC = VideoSpec(width=16, height=16, fps=Fraction(25), n_frames=5)
+
+
+def put(store: ClipStore, key: str, value: int) -> StoredClip:
+    frames = np.full((5, 16, 16, 3), value, np.uint8)
+    return store.put(key, spec=SPEC, pieces=[frames], audio=Audio(np.zeros(3200, np.float32), 16000), notes=("a note",))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ClipStore:
+    return ClipStore(tmp_path / "store")
+
+
+A, B = digest_of("a"), digest_of("b")
+
+
+def test_what_was_put_comes_back(store: ClipStore) -> None:
+    put(store, A, 7)
+    found = store.get(A)
+    assert found is not None
+    assert found.sidecar.notes == ("a note",)
+    assert store.open(found)[0].spec == SPEC
+    assert store.damaged == []
+
+
+def test_a_pair_under_another_key_is_not_taken(store: ClipStore) -> None:
+    a, b = put(store, A, 7), put(store, B, 9)
+    for suffix in (".mkv", ".json"):
+        a.path.with_suffix(suffix).write_bytes(b.path.with_suffix(suffix).read_bytes())
+    assert store.get(A) is None
+    assert store.damaged == [f"{A}.json"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("n_frames", 50), ("width", 64), ("fps", "1/0"), ("fps", "1e999999999"), ("notes", []), ("key", "../../x"),
+     ("video_sha256", "0" * 64), ("seconds", 1e9)],
+)  # fmt: skip
+def test_a_sidecar_that_was_changed_is_not_believed(store: ClipStore, field: str, value: Any) -> None:
+    path = put(store, A, 7).path.with_suffix(".json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: value}), encoding="utf-8")
+    assert store.get(A) is None
+    assert store.damaged == [f"{A}.json"]
+
+
+def test_a_damaged_clip_deletes_nothing_outside_the_store(store: ClipStore, tmp_path: Path) -> None:
+    clip = put(store, A, 7)
+    outside = tmp_path / "x.json"
+    outside.write_text("{}", encoding="utf-8")
+    clip.path.write_bytes(b"damaged")
+    forged = StoredClip(clip.path, clip.sidecar.model_copy(update={"key": "../../../x"}))
+    with pytest.raises(DamagedClipError):
+        store.open(forged)
+    assert outside.exists()
+    assert not clip.path.exists()
+    with pytest.raises(ValueError, match="letters and digits"):
+        store.remove("../../../x")
+
+
+def test_a_sidecar_about_other_frames_is_told_when_the_clip_is_opened(store: ClipStore) -> None:
+    clip = put(store, A, 7)
+    longer = clip.sidecar.model_copy(update={"n_frames": 6})
+    with pytest.raises(DamagedClipError, match="removed"):
+        store.open(StoredClip(clip.path, longer))

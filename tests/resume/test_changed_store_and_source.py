@@ -1,0 +1,74 @@
+"""A warm store hides nothing: a changed source fails as with a cold one, mixed-up files are made again and told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emo_bench.record.store import read_record
+from emo_bench.runner.run import run_suite
+from emo_bench.runner.suite import load_suite
+from emo_core.progress import Silent
+
+
+class Told(Silent):
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.texts.append(text)
+
+
+@pytest.fixture
+def suite(tiny: Any, tmp_path: Path) -> Any:
+    manifest = tiny.set(tmp_path / "set", n_clips=3)
+    return load_suite(tiny.suite(manifest, tmp_path, anchors=["frozen"], metrics=["psnr/rgb@1", "flicker/luma@1"]))
+
+
+def values(folder: Path) -> list[tuple[str, str, str, float | None]]:
+    return [(entry.system, entry.protocol, entry.key, entry.value) for entry in read_record(folder).values]
+
+
+def test_a_source_that_was_replaced_fails_its_clip_in_a_warm_store_too(suite: Any, tmp_path: Path, tiny: Any) -> None:
+    assert run_suite(suite).status == "complete"
+    tiny.clip(tmp_path / "set" / "clip-01.mkv", person=7)
+    record = run_suite(suite)
+    assert record.status == "incomplete"
+    failed = {clip.id: clip.reason for clip in record.clips if clip.status == "failed"}
+    assert failed.keys() == {"clip-01"}
+    assert "not the one of the manifest" in failed["clip-01"]
+
+
+def test_features_and_clips_under_each_others_names_are_made_again_and_told(suite: Any, tmp_path: Path) -> None:
+    run_suite(suite)
+    before = values(tmp_path / "run")
+    for pattern in ("features/pixels+*/*/*.safetensors", "clips/*/*.json"):
+        files = sorted((tmp_path / "store").glob(pattern))
+        assert len(files) > 2
+        contents = [path.read_bytes() for path in files]
+        for path, data in zip(files, [*contents[1:], contents[0]], strict=True):
+            path.write_bytes(data)
+            if path.suffix == ".json":
+                path.with_suffix(".mkv").touch()
+    told = Told()
+    run_suite(suite, display=told)
+    assert values(tmp_path / "run") == before
+    assert any("damaged and made again" in text for text in told.texts)
+    journal = (tmp_path / "run" / "journal.jsonl").read_text(encoding="utf-8").splitlines()
+    assert any(json.loads(line)["damaged"] for line in journal)
+
+
+def test_an_unfinished_run_leaves_no_record_of_an_earlier_one(suite: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    run_suite(suite)
+    assert (tmp_path / "run" / "record.json").is_file()
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("emo_bench.runner.run.evaluate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_suite(suite)
+    assert not (tmp_path / "run" / "record.json").exists()
