@@ -12,7 +12,8 @@ from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest
 from emo_core.errors import DataError
 
 ENTRY: dict[str, Any] = {
-    "id": "a", "video": "a.mp4", "audio": "a.wav", "truth": "a.safetensors", "identity": "p", "face_box": (1.0, 2.0, 3.0, 4.0),
+    "id": "a", "video": "a.mp4", "audio": "a.wav", "truth": "a.safetensors", "identity": "p",
+    "face_box": (1.0, 2.0, 3.0, 4.0),
     "sha256": {"video": "0" * 64, "audio": "1" * 64, "truth": "2" * 64},
 }  # fmt: skip
 
