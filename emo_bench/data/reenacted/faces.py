@@ -97,7 +97,7 @@ def held(points: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.fl
     if len(known) == 0:
         return points
     nearest = known[np.abs(np.arange(len(points))[:, None] - known[None]).argmin(1)]
-    return points[nearest]
+    return np.asarray(points[nearest], np.float64)
 
 
 def _write(path: Path, tracks: Tracks) -> None:

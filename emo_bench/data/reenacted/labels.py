@@ -22,7 +22,7 @@ TEXT = {
     "head_velocity": "rotation since the frame before, degrees per frame, f32 [T]; frame 0 repeats frame 1",
     "mouth_opening": "gap between the inner lips over twice the distance from nose bridge to chin, f32 [T]",
     "blink": "how far each eye is closed, 0 to 1, the eye on the image's left first, f32 [T, 2]",
-    "flow": "frame(x) = portrait(x + flow(x)) in pixels outside of the open mouth, on a 32x32 grid, f16 [T, 32, 32, 2]",
+    "flow": "frame(x) = portrait(x + flow(x)) in pixels outside of the open mouth, on a 64x64 grid, f16 [T, 64, 64, 2]",
     "found": "1 on every frame, u8 [T]",
     "log_mel": "80 mel bands every 10 ms at 16 kHz, natural logarithm, f32 [M, 80]",
 }
@@ -46,7 +46,7 @@ def reenacted_labels(
 
     Args:
         moved: Points of every frame in pixels of the clip.
-        flow: ``[T, 32, 32, 2]``.
+        flow: ``[T, 64, 64, 2]``.
         samples: Sound, 16 kHz.
         rotation: Of the portrait's head, ``[3, 3]``, MediaPipe's axes.
         translation: Of the portrait's head, ``[3]`` centimetres.

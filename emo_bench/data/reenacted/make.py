@@ -20,7 +20,7 @@ from emo_bench.data.prepare.state import FinishedWork
 from emo_bench.data.reenacted.clip import Assignment, ReenactOptions, make_clip
 from emo_bench.data.reenacted.drivers import FPS, DriverClip, open_driver, read_drivers
 from emo_bench.data.reenacted.faces import FaceReader
-from emo_bench.data.reenacted.portraits import Still, open_portrait, read_stills
+from emo_bench.data.reenacted.portraits import Still, crop_side, open_portrait, read_stills
 from emo_bench.extract.weights import WeightsFinder
 from emo_core.atomic import sweep_temporary
 from emo_core.errors import ClipError, ConfigError, DataError
@@ -142,7 +142,8 @@ def _usable(
             break
         name = names[int(place)]
         try:
-            open_portrait(name, stills[name].path, faces, options.portraits)
+            portrait = open_portrait(name, stills[name].path, faces, options.portraits)
+            crop_side(portrait, size=options.size, framing=options.framing[0], rules=options.portraits)
         except ClipError as error:
             problems.append(problem_of(error, name))
             continue

@@ -176,6 +176,22 @@ def face_height(points: Points) -> float:
     return float(np.linalg.norm(points[10, :2] - points[152, :2]))
 
 
+def crop_side(portrait: Portrait, *, size: int, framing: float, rules: PortraitRules) -> int:
+    """Side of the square around the face in pixels of the source, at most the picture's shorter side.
+
+    Raises:
+        UnfitPortraitError: when it would have to be enlarged too much.
+    """
+    side = min(round(framing * face_height(portrait.points)), *portrait.image.shape[:2])
+    if side < rules.least_scale * size:
+        raise UnfitPortraitError(
+            f"portrait {portrait.id} is too small",
+            expected=f"a square of at least {rules.least_scale * size:.0f} pixels around the face",
+            found=f"{side}",
+        )
+    return side
+
+
 def crop_portrait(
     portrait: Portrait, *, size: int, framing: float, offset: tuple[float, float], rules: PortraitRules
 ) -> Crop:
@@ -195,13 +211,7 @@ def crop_portrait(
 
     height, width = portrait.image.shape[:2]
     face = face_height(portrait.points)
-    side = min(round(framing * face), height, width)
-    if side < rules.least_scale * size:
-        raise UnfitPortraitError(
-            f"portrait {portrait.id} is too small",
-            expected=f"a square of at least {rules.least_scale * size:.0f} pixels around the face",
-            found=f"{side}",
-        )
+    side = crop_side(portrait, size=size, framing=framing, rules=rules)
     middle = (portrait.points[10, :2] + portrait.points[152, :2]) / 2 + np.array([0.0, -0.04 * face])
     corner = middle + np.array(offset) * face - side / 2
     left = int(np.clip(round(float(corner[0])), 0, width - side))

@@ -12,9 +12,9 @@ from emo_bench.data.reenacted.points import CONTROL, INNER_LIPS, OVAL, SKIN
 
 Image = NDArray[np.uint8]
 Pixels = NDArray[np.float32]
-FLOW_SIDE = 32
-"""Rows and columns of the flow that is kept."""
-_SMOOTHING = 0.3
+FLOW_SIDE = 64
+"""Rows and columns of the flow; with 32 eyelids of a small picture do not close."""
+_SMOOTHING = 0.1
 _HAIR = 1.25
 """How far outside of the face's oval the ring lies that carries the hair."""
 _HAIR_MOVES = 0.8
@@ -27,7 +27,7 @@ class Rendered:
 
     Attributes:
         frames: ``uint8 RGB [T, S, S, 3]``.
-        flow: ``float32 [T, 32, 32, 2]``: frame(x) = portrait(x + flow(x)), in pixels, outside of the open mouth.
+        flow: ``float32 [T, 64, 64, 2]``: frame(x) = portrait(x + flow(x)), in pixels, outside of the open mouth.
     """
 
     frames: Image
@@ -58,7 +58,7 @@ class Warp:
         self._grid = np.stack([x.ravel(), y.ravel()], 1)
 
     def flow(self, points: Points, rigid: Points) -> Pixels:
-        """``float32 [32, 32, 2]`` for the points ``[478, 3]`` of one frame."""
+        """``float32 [64, 64, 2]`` for the points ``[478, 3]`` of one frame."""
         ring = self._ring + _HAIR_MOVES * (rigid[list(OVAL), :2] - self._oval)[self._kept]
         target = np.concatenate([points[list(CONTROL), :2], points[list(OVAL), :2], ring, self._fixed])
         n = len(target)
@@ -72,8 +72,11 @@ class Warp:
 
 
 def _distances(a: Points, b: Points) -> Points:
-    squares = np.square(a).sum(1)[:, None] + np.square(b).sum(1)[None] - 2 * a @ b.T
-    return np.asarray(np.sqrt(np.maximum(squares, 0)), np.float64)
+    squares: Points = (-2 * a) @ b.T  # large: the rest is done in place
+    squares += np.square(a).sum(1)[:, None]
+    squares += np.square(b).sum(1)
+    np.maximum(squares, 0, out=squares)
+    return np.sqrt(squares, out=squares)
 
 
 def full_flow(flow: Pixels, size: int) -> Pixels:

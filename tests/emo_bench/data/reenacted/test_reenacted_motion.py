@@ -142,7 +142,7 @@ def test_the_open_mouth_is_the_drivers_in_the_colours_of_the_portrait() -> None:
     inside = found.points[widest][[13, 14], :2].mean(0).round().astype(int)
     assert drawn.frames[widest][inside[1], inside[0]].max() < 70
     assert drawn.frames[0][inside[1], inside[0]].min() > 80
-    assert drawn.flow.shape == (len(points), 32, 32, 2)
+    assert drawn.flow.shape == (len(points), 64, 64, 2)
 
 
 def test_teeth_do_not_glow() -> None:
