@@ -55,8 +55,8 @@ class BlinkWindow:
 
 def blink_window(pipeline: EMOPipeline, clip: TrainingClip) -> BlinkWindow:
     """The window of one clip's length with the frame in its middle in which the eyes are closed most."""
-    config = pipeline.model.config
-    f, n, window = config.frames, config.motion_frames, config.window
+    segment = pipeline.model.architecture.segment
+    f, n, window = segment.frames, segment.motion_frames, segment.window
     closure = clip.truth["blink"].mean(1).astype(np.float64)
     first = int(np.clip(closure.argmax() - f // 2, n, len(clip.frames) - f))
     latents = encode_images(pipeline.vae, to_signed(torch.from_numpy(np.array(clip.frames[first - n : first + f]))))

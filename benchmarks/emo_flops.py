@@ -50,13 +50,13 @@ def passes_in_all(name: str, guidance: Guidance, steps: int) -> int:
 
 def clip_inputs(model: EMOModel, *, device: str) -> dict[str, Tensor]:
     """Everything that steers one clip."""
-    c = model.config
-    size, around = c.latent_size, c.frames + 2 * c.window
+    latents, segment, audio = model.architecture.latents, model.architecture.segment, model.architecture.audio
+    size, around = latents.size, segment.frames + 2 * segment.window
     shapes = {
-        "reference": (1, c.in_channels, size, size),
-        "motion": (1, c.motion_frames, c.in_channels, size, size),
-        "audio": (1, around, c.audio_blocks, c.audio_width),
-        "mask": (1, 1, size * c.downsample, size * c.downsample),
+        "reference": (1, latents.channels, size, size),
+        "motion": (1, segment.motion_frames, latents.channels, size, size),
+        "audio": (1, around, audio.blocks, audio.width),
+        "mask": (1, 1, size * latents.downsample, size * latents.downsample),
         "speed": (1, around),
     }
     g = torch.Generator().manual_seed(0)
@@ -68,7 +68,7 @@ def naive_conditions(model: EMOModel, inputs: dict[str, Tensor], *, reference: b
     conditions = model.prepare(**(inputs if audio else {**inputs, "audio": None}))
     features = tuple(kv.key.transpose(1, 2).flatten(2) for kv in conditions.reference)
     # What a repeated reference costs beyond the one projection above; its values are the same and not needed.
-    model.backbone.project_reference(tuple(f.repeat(model.config.frames - 1, 1, 1) for f in features))
+    model.backbone.project_reference(tuple(f.repeat(model.architecture.segment.frames - 1, 1, 1) for f in features))
     device = inputs["reference"].device
     return (
         conditions
@@ -108,16 +108,16 @@ def gflops(function: object, *arguments: object, **options: object) -> float:
 def count(name: str, steps: int) -> None:
     """One table row per guidance: work for one clip."""
     with torch.device("meta"):
-        model = EMOModel(**preset_named(name).model)
-    c = model.config
+        model = EMOModel.from_parts(preset_named(name).model)
+    frames, sizes = model.architecture.segment.frames, model.architecture.latents
     inputs = clip_inputs(model, device="meta")
     once = gflops(model.prepare, **inputs)
     prepared = model.prepare(**inputs)
-    latents = torch.zeros(1, c.frames, c.in_channels, c.latent_size, c.latent_size, device="meta")
+    latents = torch.zeros(1, frames, sizes.channels, sizes.size, sizes.size, device="meta")
     backbone = gflops(model.backbone, latents, torch.zeros(1, device="meta"), prepared)
     again = gflops(naive_conditions, model, inputs, reference=True, audio=True)
     print(
-        f"\n{name}: one clip of {c.frames} frames, {steps} steps; Backbone {backbone:.2f} GFLOP, once {once:.2f} GFLOP"
+        f"\n{name}: one segment of {frames} frames, {steps} steps; Backbone {backbone:.2f} GFLOP, once {once:.2f} GFLOP"
     )
     print(f"{'guidance':48} {'naive GFLOP':>12} {'ours GFLOP':>12} {'ours/naive':>10}")
     for guidance in guidances_of(name):

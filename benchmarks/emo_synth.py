@@ -362,7 +362,7 @@ def measure(pipeline: EMOPipeline, studio: Studio, arguments: argparse.Namespace
         "sampling",
         f"{base.sampler}, {base.steps} steps, shift {base.shift:g}, {guided}, {base.segment_noise} noise per clip",
     )
-    text += speech_rows(clips, made, wrong, reader, pipeline.model.config.frames)
+    text += speech_rows(clips, made, wrong, reader, pipeline.model.architecture.segment.frames)
     text += heard_row(pipeline, clips)
     if arguments.control_clips:
         text += control_rows(studio, spread(clips, arguments.control_clips), reader, base)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
+
+from emo_models.configured_module import ConfiguredModule, register_to_config
 
 
 class PlainBlock(nn.Module):
@@ -26,7 +24,7 @@ class PlainBlock(nn.Module):
         return out
 
 
-class SmallAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class SmallAutoencoder(ConfiguredModule):
     """Deterministic convolutional autoencoder with latents of zero mean and unit variance.
 
     Args:
@@ -39,10 +37,7 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
             diffusion model settles colours and places first and detail after.
     """
 
-    # diffusers gives attribute access to the arguments below; its own annotation says a plain dict.
-    config: Any
-
-    @register_to_config  # type: ignore[misc, untyped-decorator, unused-ignore]
+    @register_to_config
     def __init__(
         self,
         latent_channels: int = 8,
@@ -51,7 +46,7 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         decoder_blocks: tuple[int, int, int] = (2, 2, 3),
         thumbnail: bool = False,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
+        super().__init__()
         half, quarter, eighth = widths
         self.encoder = nn.Sequential(
             nn.PixelUnshuffle(2),  # type: ignore[no-untyped-call, unused-ignore]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -10,7 +9,7 @@ import torch.nn.functional as F
 from diffusers.models.attention import FeedForward
 from torch import Tensor, nn
 
-__all__ = ["Attention", "DistanceBias", "FeedForward", "KeyValue", "ScoreBias"]
+__all__ = ["Attention", "FeedForward", "KeyValue", "ScoreBias"]
 
 
 class KeyValue(NamedTuple):
@@ -52,8 +51,8 @@ class Attention(nn.Module):
         self.to_v = nn.Linear(width, query_dim, bias=False)
         self.to_out = nn.ModuleList([nn.Linear(query_dim, query_dim)])
         if zero_out:
-            nn.init.zeros_(self.to_out[0].weight)  # type: ignore[arg-type]
-            nn.init.zeros_(self.to_out[0].bias)  # type: ignore[arg-type]
+            for parameter in self.to_out.parameters():
+                nn.init.zeros_(parameter)
 
     def _split(self, x: Tensor) -> Tensor:
         return torch.unflatten(x, -1, (self.heads, -1)).transpose(-3, -2)
@@ -93,11 +92,11 @@ class ScoreBias(NamedTuple):
         """The same keys seen from the queries of several frames, one after the other."""
         return ScoreBias(self.query.repeat(frames, 1), self.key)
 
-    def closed(self, gate: Tensor | None) -> ScoreBias:
-        """The same where ``gate [b]`` is 1; no attention at all where it is 0."""
-        if gate is None:
+    def closed(self, mask: Tensor | None) -> ScoreBias:
+        """The same where ``mask [b]`` is 1; no attention at all where it is 0."""
+        if mask is None:
             return self
-        shut = (1 - gate.float())[:, None, None, None] * torch.tensor([0.0, 0.0, CLOSED], device=gate.device)
+        shut = (1 - mask.float())[:, None, None, None] * torch.tensor([0.0, 0.0, CLOSED], device=mask.device)
         return ScoreBias(self.query, self.key + shut)
 
     def channels(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -118,39 +117,6 @@ def no_bias(queries: int, keys: int, *, device: torch.device) -> ScoreBias:
     """A bias of 0, to be `ScoreBias.closed`."""
     query = torch.tensor([0.0, 0.0, 1.0], device=device).expand(queries, 3)
     return ScoreBias(query, torch.zeros(1, 1, keys, 3, device=device))
-
-
-class DistanceBias(nn.Module):
-    """What attention on a square grid loses with distance: ``-slope * d^2`` in cells, one learned slope per head.
-
-    A network without a prior has to find out that a face stands in about the same place in portrait and frame; with
-    this it starts from there. Slopes begin between 2 (first head) and 1/32 (last head).
-
-    Args:
-        heads: Number of heads.
-    """
-
-    def __init__(self, heads: int) -> None:
-        super().__init__()
-        self.log_slope = nn.Parameter(torch.linspace(math.log(2.0), math.log(1 / 32), heads))
-
-    def forward(self, tokens: int) -> ScoreBias:
-        """For a grid of ``tokens`` cells, row by row.
-
-        ``-d^2 = 2 q.k - |k|^2 - |q|^2``, and the last term is the same for all keys of a query, so softmax drops it.
-
-        Raises:
-            ValueError: The number of cells is no square.
-        """
-        side = math.isqrt(tokens)
-        if side * side != tokens:
-            raise ValueError(f"expected a square grid, found {tokens} cells")
-        # Halves are exact in bfloat16, and a grid around zero keeps the products small.
-        line = torch.arange(side, device=self.log_slope.device, dtype=torch.float32) - (side - 1) / 2
-        cells = torch.cartesian_prod(line, line)
-        query = torch.cat([cells, torch.ones(tokens, 1, device=cells.device)], 1)
-        key = torch.cat([2 * cells, -cells.square().sum(1, keepdim=True)], 1)
-        return ScoreBias(query, (self.log_slope.float().exp()[:, None, None] * key)[None])
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: ScoreBias | None = None) -> Tensor:

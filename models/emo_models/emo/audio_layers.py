@@ -6,68 +6,51 @@ blocks at frame f. The tokens made here are what audio-attention reads; frame f 
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LayerMix = Literal["weighted", "concat"]
-Projection = Literal["per_neighbour", "joint"]
+from emo_models.emo.architecture import AudioConfig
 
 
 class AudioLayers(nn.Module):
     """Audio features to tokens.
 
+    ``mix`` is one learned weight per block (``"weighted"``) or all blocks side by side (``"concat"``). With the
+    projection ``"per_neighbour"`` each neighbour makes its own tokens; with ``"joint"`` an MLP over the whole window
+    makes all of them, for features that no network has processed yet, such as log-mel. To ``normalise`` each block's
+    output per frame is right for hidden states of a network and wrong for log-mel, where it would remove loudness.
+
     Args:
-        layers: Blocks of the speech encoder whose outputs are given.
-        width: Width of one block's output.
-        token_dim: Width of a token.
-        window: m, neighbours on each side.
-        tokens: Tokens per neighbour; a frame gets ``(2m + 1) * tokens``.
-        mix: One learned weight per block (``"weighted"``) or all blocks side by side (``"concat"``).
-        projection: Each neighbour makes its own tokens (``"per_neighbour"``), or an MLP over the whole window makes
-            all of them (``"joint"``; for features that no network has worked on yet, such as log-mel).
-        hidden: Width of the joint MLP.
-        normalise: Normalise each block's output per frame. Right for hidden states of a network; wrong for log-mel,
-            where it would remove the loudness.
+        config: The audio part of the architecture.
+        window: m, neighbours on each side; a frame gets ``(2m + 1) * config.tokens`` tokens.
     """
 
-    def __init__(
-        self,
-        layers: int,
-        width: int,
-        *,
-        token_dim: int,
-        window: int = 2,
-        tokens: int = 1,
-        mix: LayerMix = "weighted",
-        projection: Projection = "per_neighbour",
-        hidden: int = 256,
-        normalise: bool = True,
-    ) -> None:
+    def __init__(self, config: AudioConfig, *, window: int = 2) -> None:
         super().__init__()
-        self.window, self.tokens, self.token_dim = window, tokens, token_dim
-        self.mix, self.projection = mix, projection
-        self.norms = nn.ModuleList(nn.LayerNorm(width) if normalise else nn.Identity() for _ in range(layers))
+        self.window, self.tokens, self.token_dim = window, config.tokens, config.token_dim
+        self.mix, self.projection = config.mix, config.projection
+        self.norms = nn.ModuleList(
+            nn.LayerNorm(config.width) if config.normalise else nn.Identity() for _ in range(config.blocks)
+        )
         neighbours = 2 * window + 1
-        features = width
-        if mix == "weighted":
-            self.layer_logits = nn.Parameter(torch.zeros(layers))
+        features = config.width
+        if config.mix == "weighted":
+            self.layer_logits = nn.Parameter(torch.zeros(config.blocks))
         else:
-            features = width * layers
-        if projection == "joint":
+            features = config.width * config.blocks
+        if config.projection == "joint":
             self.project: nn.Module = nn.Sequential(
-                nn.Linear(neighbours * features, hidden),
+                nn.Linear(neighbours * features, config.hidden),
                 nn.SiLU(),
-                nn.Linear(hidden, hidden),
+                nn.Linear(config.hidden, config.hidden),
                 nn.SiLU(),
-                nn.Linear(hidden, neighbours * tokens * token_dim),
+                nn.Linear(config.hidden, neighbours * config.tokens * config.token_dim),
             )
         else:
-            self.project = nn.Linear(features, tokens * token_dim)
-        self.neighbour_positions = nn.Parameter(torch.randn(neighbours * tokens, token_dim) * 0.02)
-        self.norm_out = nn.LayerNorm(token_dim)
+            self.project = nn.Linear(features, config.tokens * config.token_dim)
+        self.neighbour_positions = nn.Parameter(torch.randn(neighbours * config.tokens, config.token_dim) * 0.02)
+        self.norm_out = nn.LayerNorm(config.token_dim)
 
     def forward(self, features: Tensor) -> Tensor:
         """Tokens ``[b, f, k, token_dim]``.

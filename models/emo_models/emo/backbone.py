@@ -1,101 +1,84 @@
-"""Backbone: the denoising UNet over the frames of a clip, steered by reference, audio, motion frames, region, speed."""
+"""Backbone: the denoising UNet over a segment's frames, steered by reference, audio, motion frames, region, speed."""
 
 from __future__ import annotations
-
-from dataclasses import replace
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from emo_models.emo.architecture import EMOArchitecture
 from emo_models.emo.attention import KeyValue
-from emo_models.emo.conditions import SegmentConditions
-from emo_models.emo.reference_attention import BackboneBlock, ReferenceVariant, Site
-from emo_models.emo.temporal_modules import TemporalModule, TemporalNorm
-from emo_models.emo.unet import UNet, UNetShape
-
-LocatorPlace = Literal["latent", "first_map"]
+from emo_models.emo.conditions import BackboneContext, SegmentConditions
+from emo_models.emo.reference_attention import REFERENCE_VARIANTS, BackboneBlock
+from emo_models.emo.temporal_modules import TemporalModule
+from emo_models.emo.unet import UNet
 
 
 class Backbone(UNet):
-    """Predicts noise, clean latents or velocity (the scheduler says which) for all frames of a clip at once.
+    """Predicts noise, clean latents or velocity (the scheduler says which) for all frames of a segment at once.
 
     Args:
-        shape: Size of the network.
-        audio_dim: Width of an audio token.
-        variant: How the reference enters; see `reference_attention`.
-        speed_dim: Width of the speed features.
-        motion_frames: n.
-        max_frames: Longest n + f.
-        temporal_heads: Heads of the temporal modules.
-        temporal_norm: See `TemporalModule`.
-        locator_place: Where the face region is added: to the noisy latent (the paper) or to the first feature map.
+        architecture: The model's.
         zero_init: Start with every new branch switched off.
-        distance_bias: Prefer near places in self- and reference-attention; for networks that start without a prior.
-        beside_portrait: The first convolution reads the portrait's latents beside the noisy input.
-        beside_motion: It reads the motion frames too, their channels side by side.
     """
 
-    def __init__(
-        self,
-        shape: UNetShape,
-        *,
-        audio_dim: int,
-        variant: ReferenceVariant = "cross",
-        speed_dim: int = 64,
-        motion_frames: int = 4,
-        max_frames: int = 32,
-        temporal_heads: int = 8,
-        temporal_norm: TemporalNorm = "frame",
-        locator_place: LocatorPlace = "latent",
-        zero_init: bool = True,
-        distance_bias: bool = False,
-        beside_portrait: bool = False,
-        beside_motion: bool = False,
-    ) -> None:
-        def make_site(width: int) -> nn.Module:
-            return BackboneBlock(
+    def __init__(self, architecture: EMOArchitecture, *, zero_init: bool = True) -> None:
+        unet, extensions = architecture.unet, architecture.extensions
+        channels, n = architecture.latents.channels, architecture.segment.motion_frames
+
+        def make_block(width: int, index: int) -> BackboneBlock:
+            return REFERENCE_VARIANTS[architecture.reference.variant](
                 width,
-                heads=shape.heads,
-                audio_dim=audio_dim,
-                variant=variant,
+                index,
+                heads=unet.heads,
+                audio_dim=architecture.audio.token_dim,
                 zero_init=zero_init,
-                distance_bias=distance_bias,
+                distance_bias=extensions.distance_bias,
             )
 
-        def make_temporal(width: int) -> nn.Module:
+        def make_temporal(width: int, index: int) -> TemporalModule:
             return TemporalModule(
                 width,
-                heads=temporal_heads,
-                groups=shape.groups,
-                max_frames=max_frames,
-                motion_frames=motion_frames,
-                speed_dim=speed_dim,
-                norm=temporal_norm,
+                index,
+                architecture.temporal,
+                groups=unet.groups,
+                motion_frames=n,
+                speed_dim=architecture.speed.width,
                 zero_init=zero_init,
             )
 
-        inputs = 1 + int(beside_portrait) + (motion_frames if beside_motion else 0)
-        super().__init__(replace(shape, in_channels=inputs * shape.in_channels), make_site, make_temporal)
-        self.locator_place = locator_place
-        self.beside_channels = motion_frames * shape.in_channels if beside_motion else 0
-        self.conv_norm_out = nn.GroupNorm(shape.groups, shape.block_out_channels[0], eps=1e-5)
-        self.conv_out = nn.Conv2d(shape.block_out_channels[0], shape.out_channels, 3, padding=1)
+        inputs = 1 + bool(extensions.residual_std) + n * extensions.concat_motion_frames
+        super().__init__(
+            unet,
+            in_channels=inputs * channels,
+            make_block=make_block,
+            make_temporal=make_temporal,
+            temporal_mid=architecture.temporal.mid_block,
+            spatial_positions=extensions.spatial_positions,
+        )
+        self.locator_place = architecture.locator.place
+        self.motion_channels = n * channels * extensions.concat_motion_frames
+        self.conv_norm_out = nn.GroupNorm(unet.groups, unet.block_out_channels[0], eps=1e-5)
+        self.conv_out = nn.Conv2d(unet.block_out_channels[0], channels, 3, padding=1)
+
+    def blocks(self) -> list[BackboneBlock]:
+        """All transformer blocks in the order of the forward pass."""
+        return [module for module in self.modules() if isinstance(module, BackboneBlock)]
+
+    def temporal_modules(self) -> list[TemporalModule]:
+        """All temporal modules in the order of the forward pass."""
+        return [module for module in self.modules() if isinstance(module, TemporalModule)]
 
     def project_reference(self, features: tuple[Tensor, ...]) -> tuple[KeyValue, ...]:
-        """Per site keys and values of the reference's tokens; once per clip."""
-        return tuple(
-            site.block.project_reference(feature)  # type: ignore[operator]
-            for site, feature in zip(self.sites(), features, strict=True)
-        )
+        """Per transformer block keys and values of the reference's tokens; once per segment."""
+        return tuple(block.project_reference(feature) for block, feature in zip(self.blocks(), features, strict=True))
 
     def project_audio(self, tokens: Tensor) -> tuple[KeyValue, ...]:
-        """Per site keys and values of audio tokens ``[b, f, k, audio_dim]``; once per clip."""
-        return tuple(site.block.project_audio(tokens) for site in self.sites())  # type: ignore[operator]
+        """Per transformer block keys and values of audio tokens ``[b, f, k, audio_dim]``; once per segment."""
+        return tuple(block.project_audio(tokens) for block in self.blocks())
 
     def project_speed(self, features: Tensor) -> tuple[KeyValue, ...]:
-        """Per temporal module keys and values of speed features ``[b, f, speed_dim]``; once per clip."""
-        return tuple(module.project_speed(features) for module in self.temporal_modules())  # type: ignore[operator]
+        """Per temporal module keys and values of speed features ``[b, f, speed_dim]``; once per segment."""
+        return tuple(module.project_speed(features) for module in self.temporal_modules())
 
     def forward(
         self, latents: Tensor, timesteps: Tensor, conditions: SegmentConditions, *, temporal: bool = True
@@ -105,39 +88,17 @@ class Backbone(UNet):
         Args:
             latents: Noisy latents ``[b, f, c, h, w]``.
             timesteps: ``[b]``, or ``[b, f]`` when frames are independent images.
-            conditions: What steers the clip.
+            conditions: What steers the segment.
             temporal: Whether temporal modules act; without them the frames are independent images.
 
         Returns:
-            The prediction, ``[b, f, c_out, h, w]``.
+            The prediction, ``[b, f, c, h, w]``.
         """
         b, f = latents.shape[:2]
         x = self._first_map(latents, conditions)
         times = timesteps if timesteps.dim() == 2 else timesteps[:, None].expand(b, f)
         temb = self.embed_time(times.reshape(-1), x.dtype)
-
-        def attend(index: int, site: Site, x: Tensor) -> tuple[Tensor, Tensor | None]:
-            tokens = site.block(
-                site.tokens(x),
-                frames=f,
-                reference=conditions.reference[index] if conditions.reference else None,
-                audio=conditions.audio[index] if conditions.audio else None,
-                condition_mask=conditions.condition_mask,
-            )
-            return site.image(tokens, x), None
-
-        def settle(index: int, module: nn.Module | None, x: Tensor) -> tuple[Tensor, Tensor | None]:
-            if not temporal or module is None:
-                return x, None
-            mixed: Tensor = module(
-                torch.unflatten(x, 0, (b, f)),
-                motion=conditions.motion[index] if conditions.motion else None,
-                speed=conditions.speed[index] if conditions.speed else None,
-                condition_mask=conditions.condition_mask,
-            )
-            return mixed.flatten(0, 1), None
-
-        x, _, _ = self.run(x, temb, attend, settle)
+        x = self.run(x, temb, BackboneContext(conditions=conditions, frames=f, temporal=temporal)).map
         out: Tensor = self.conv_out(nn.functional.silu(self.conv_norm_out(x)))
         return torch.unflatten(out, 0, (b, f))
 
@@ -145,29 +106,22 @@ class Backbone(UNet):
         region = conditions.locator
         if region is not None and self.locator_place == "latent":
             latents = latents + region[:, None].to(latents.dtype)
-        if conditions.portrait is not None:
-            portrait = conditions.condition_mask.apply(
-                conditions.portrait.to(latents.dtype), conditions.condition_mask.reference
-            )
-            latents = torch.cat([latents, portrait[:, None].expand(-1, latents.shape[1], -1, -1, -1)], 2)
-        if self.beside_channels:
-            latents = torch.cat([latents, self._beside(latents, conditions)], 2)
-        first = self.first_map(latents.flatten(0, 1))
+        first = self.first_map(self._with_extra_channels(latents, conditions).flatten(0, 1))
         if region is None or self.locator_place == "latent":
             return first
         placed = torch.unflatten(first, 0, latents.shape[:2]) + region[:, None].to(first.dtype)
         return placed.flatten(0, 1)
 
-    def _beside(self, latents: Tensor, conditions: SegmentConditions) -> Tensor:
-        b, f, _, h, w = latents.shape
-        if conditions.before is None:
-            return latents.new_zeros(b, f, self.beside_channels, h, w)
-        before = conditions.condition_mask.apply(
-            conditions.before.to(latents.dtype), conditions.condition_mask.motion
-        ).flatten(1, 2)
-        return before[:, None].expand(-1, f, -1, -1, -1)
-
-
-def count_parameters(module: torch.nn.Module) -> int:
-    """Number of trainable and frozen parameters."""
-    return sum(p.numel() for p in module.parameters())
+    def _with_extra_channels(self, latents: Tensor, conditions: SegmentConditions) -> Tensor:
+        """The latents with the portrait's and the motion frames' beside them on the channels (extensions)."""
+        mask, (b, f, _, h, w) = conditions.condition_mask, latents.shape
+        parts = [latents]
+        if conditions.portrait is not None:
+            portrait = mask.apply(conditions.portrait.to(latents.dtype), mask.reference)
+            parts.append(portrait[:, None].expand(-1, f, -1, -1, -1))
+        if self.motion_channels and conditions.motion_channels is None:
+            parts.append(latents.new_zeros(b, f, self.motion_channels, h, w))
+        elif self.motion_channels and conditions.motion_channels is not None:
+            motion = mask.apply(conditions.motion_channels.to(latents.dtype), mask.motion).flatten(1, 2)
+            parts.append(motion[:, None].expand(-1, f, -1, -1, -1))
+        return torch.cat(parts, 2) if len(parts) > 1 else latents

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder
+from emo_models.emo.architecture import merge_parts
 from emo_models.emo.audio_encoders import AudioEncoder
 from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
@@ -28,11 +30,11 @@ def preset_named(name: str) -> Preset:
     return PRESETS[name]
 
 
-def build_model(preset: Preset, *, seed: int = 0, **changes: Any) -> EMOModel:
-    """An `EMOModel` with fresh weights that depend on the seed only; ``changes`` override the preset."""
+def build_model(preset: Preset, *, seed: int = 0, **changes: Mapping[str, Any]) -> EMOModel:
+    """An `EMOModel` with fresh weights that depend on the seed only; ``changes`` are fields per part, as in presets."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: EMOModel = EMOModel(**{**preset.model, **changes})
+        model = EMOModel.from_parts(merge_parts(preset.model, changes))
     return model
 
 

@@ -1,9 +1,9 @@
-"""What steers one clip, prepared once and used at every denoising step and in every guidance pass."""
+"""What steers one segment, prepared once and used at every denoising step and in every guidance pass."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,13 +11,15 @@ from torch import Tensor
 if TYPE_CHECKING:
     from emo_models.emo.attention import KeyValue
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ConditionMask:
     """Which samples of the batch have a condition: 1 or 0 per sample, ``float [b]``; ``None`` means all have it.
 
-    A closed gate removes the condition's contribution; it is how conditions are dropped in training and left out in
-    the passes of guidance. For motion frames a closed gate means zero maps, as for a first clip.
+    A masked condition contributes nothing; it is how conditions are dropped in training and left out in the passes of
+    guidance. Masked motion frames are zero maps, as for a first segment.
     """
 
     reference: Tensor | None = None
@@ -26,9 +28,9 @@ class ConditionMask:
     speed: Tensor | None = None
 
     @staticmethod
-    def apply(x: Tensor, gate: Tensor | None) -> Tensor:
-        """``x [b, ...]`` times the gate."""
-        return x if gate is None else x * gate.to(x.dtype).view(-1, *[1] * (x.dim() - 1))
+    def apply(x: Tensor, mask: Tensor | None) -> Tensor:
+        """``x [b, ...]`` times the mask ``[b]``."""
+        return x if mask is None else x * mask.to(x.dtype).view(-1, *[1] * (x.dim() - 1))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -36,11 +38,11 @@ class ReferenceFeatures:
     """What one pass of the ReferenceNet over [reference; n motion frames] gives.
 
     Attributes:
-        sites: Per attention site the reference's tokens, ``[b, h*w, c]``.
+        tokens: Per transformer the reference's tokens, ``[b, h*w, c]``.
         motion: Per temporal module the maps of the motion frames, ``[b, n, c, h, w]``; empty without motion frames.
     """
 
-    sites: tuple[Tensor, ...]
+    tokens: tuple[Tensor, ...]
     motion: tuple[Tensor, ...] = ()
 
 
@@ -49,14 +51,14 @@ class SegmentConditions:
     """Everything the Backbone needs besides the noisy latents and the time.
 
     Attributes:
-        reference: Per attention site keys and values of the reference.
-        audio: Per attention site keys and values of the audio, frames in the batch.
+        reference: Per transformer block keys and values of the reference.
+        audio: Per transformer block keys and values of the audio, frames in the batch.
         motion: Per temporal module the motion maps; empty means zero maps.
         speed: Per temporal module keys and values of the speed features; empty means no speed control.
         locator: Encoded face region, ``[b, c, h, w]``, or ``None``.
         portrait: Latents of the reference image, ``[b, c, h, w]``, where the Backbone sees them beside its input.
-        before: Motion frames as `EMOModel.to_residual` gives them, ``[b, n, c, h, w]``, where the Backbone sees them
-            beside its input.
+        motion_channels: Motion frames as `EMOModel.to_residual` gives them, ``[b, n, c, h, w]``, where the Backbone
+            sees them beside its input.
         condition_mask: Which samples have which condition.
     """
 
@@ -66,15 +68,31 @@ class SegmentConditions:
     speed: tuple[KeyValue, ...] = ()
     locator: Tensor | None = None
     portrait: Tensor | None = None
-    before: Tensor | None = None
+    motion_channels: Tensor | None = None
     condition_mask: ConditionMask = ConditionMask()
 
+    def reference_at(self, block: int) -> KeyValue | None:
+        """The reference's keys and values for one transformer block."""
+        return _at(self.reference, block)
+
+    def audio_at(self, block: int) -> KeyValue | None:
+        """The audio's keys and values for one transformer block."""
+        return _at(self.audio, block)
+
+    def motion_at(self, module: int) -> Tensor | None:
+        """The motion maps for one temporal module."""
+        return _at(self.motion, module)
+
+    def speed_at(self, module: int) -> KeyValue | None:
+        """The speed's keys and values for one temporal module."""
+        return _at(self.speed, module)
+
     def without_audio(self) -> SegmentConditions:
-        """The same without sound."""
+        """The same without audio."""
         return replace(self, audio=())
 
     def for_passes(self, passes: tuple[tuple[bool, bool, bool], ...]) -> SegmentConditions:
-        """The conditions of one clip repeated for guidance passes ``(with reference, audio, speed)``, batched.
+        """The conditions of one segment repeated for guidance passes ``(with reference, audio, speed)``, batched.
 
         Motion and face region stay in every pass.
         """
@@ -83,24 +101,47 @@ class SegmentConditions:
         times = len(passes)
         size = self._batch()
         device = self.reference[0].key.device if self.reference else torch.device("cpu")
-        gate = [torch.tensor(column, dtype=torch.float32, device=device) for column in zip(*passes, strict=True)]
-        reference, audio, speed = (g.repeat_interleave(size) for g in gate)
+        columns = [torch.tensor(column, dtype=torch.float32, device=device) for column in zip(*passes, strict=True)]
+        reference, audio, speed = (column.repeat_interleave(size) for column in columns)
         return replace(
             self,
             reference=tuple(kv.repeat(times) for kv in self.reference),
             audio=tuple(kv.repeat(times) for kv in self.audio),
             motion=tuple(m.repeat(times, 1, 1, 1, 1) for m in self.motion),
             speed=tuple(kv.repeat(times) for kv in self.speed),
-            locator=None if self.locator is None else self.locator.repeat(times, 1, 1, 1),
-            portrait=None if self.portrait is None else self.portrait.repeat(times, 1, 1, 1),
-            before=None if self.before is None else self.before.repeat(times, 1, 1, 1, 1),
+            locator=_repeated(self.locator, times),
+            portrait=_repeated(self.portrait, times),
+            motion_channels=_repeated(self.motion_channels, times),
             condition_mask=ConditionMask(
                 reference=reference,
                 audio=audio,
-                motion=None if self.condition_mask.motion is None else self.condition_mask.motion.repeat(times),
+                motion=_repeated(self.condition_mask.motion, times),
                 speed=speed if self.condition_mask.speed is None else speed * self.condition_mask.speed.repeat(times),
             ),
         )
 
     def _batch(self) -> int:
         return len(self.reference[0].key) if self.reference else 1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BackboneContext:
+    """What every transformer and temporal module of the Backbone is given in one denoising step.
+
+    Attributes:
+        conditions: What steers the segment.
+        frames: f.
+        temporal: Whether temporal modules act.
+    """
+
+    conditions: SegmentConditions
+    frames: int
+    temporal: bool = True
+
+
+def _at(values: tuple[T, ...], index: int) -> T | None:
+    return values[index] if values else None
+
+
+def _repeated(x: Tensor | None, times: int) -> Tensor | None:
+    return None if x is None else x.repeat(times, *[1] * (x.dim() - 1))

@@ -1,4 +1,4 @@
-"""From one image and one sound to a video exactly as long as the sound: sampling and chaining of clips."""
+"""From one image and one audio file to a video exactly as long: sampling and chaining of segments."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class EMOPipelineOutput:
-    """Attributes: ``frames`` is ``uint8 [N, H, W, 3]``, N = ceil(seconds of sound * fps)."""
+    """Attributes: ``frames`` is ``uint8 [N, H, W, 3]``, N = ceil(seconds of audio * fps)."""
 
     frames: NDArray[np.uint8]
 
@@ -48,12 +48,12 @@ class SamplingOptions:
         steps: Denoising steps; the paper uses 40 with DDIM.
         sampler: ``"ddim"``, or ``"dpmsolver++"`` / ``"unipc"`` for few steps.
         guidance: Scales of audio, reference and speed.
-        speed: Head rotation speed in degrees per frame, constant over the video; ``None`` leaves it to the sound.
-        motion_from: The last frames enter the next clip re-encoded from ``"pixels"`` (as in the paper: ReferenceNet
+        speed: Head rotation speed in degrees per frame, constant over the video; ``None`` leaves it to the audio.
+        motion_from: The last frames enter the next segment re-encoded from ``"pixels"`` (as in the paper: ReferenceNet
             sees images) or as the sampled ``"latents"``.
         segment_noise: ``"independent"`` noise for every segment as in the paper, or ``"shared"`` or ``"reflected"``
             at segment boundaries; see `segment_noise.segment_noise`.
-        shift: Above 1 more of the steps go where noise is strong, where it is decided how far a head turns; see
+        shift: Above 1 more of the steps go where noise is strong, which decides how far a head turns; see
             `schedulers.shifted_times`. For ``"dpmsolver++"``.
     """
 
@@ -112,7 +112,7 @@ class EMOPipeline:
         model: The trained parts.
         vae: `SmallAutoencoder` or a diffusers autoencoder.
         scheduler: A diffusers scheduler; gives the noise schedule.
-        audio_encoder: Sound to features.
+        audio_encoder: Audio to features.
         refiner: Gives decoded frames the portrait's detail back; ``None`` (the paper) leaves them as they are.
         facts: What is known about the weights (preset, what they were trained on); saved beside them.
     """
@@ -130,16 +130,16 @@ class EMOPipeline:
         self.model, self.vae, self.scheduler, self.audio_encoder = model.eval(), vae.eval(), scheduler, audio_encoder
         self.refiner = None if refiner is None else refiner.eval()
         self.facts = dict(facts or {})
-        config = model.config
-        if (audio_encoder.layers, audio_encoder.width) != (config.audio_blocks, config.audio_width):
+        audio, segment, latents = model.architecture.audio, model.architecture.segment, model.architecture.latents
+        if (audio_encoder.layers, audio_encoder.width) != (audio.blocks, audio.width):
             raise ValueError(
-                f"expected a speech encoder with {config.audio_blocks} blocks of width {config.audio_width}, "
+                f"expected a speech encoder with {audio.blocks} blocks of width {audio.width}, "
                 f"found {audio_encoder.layers} of {audio_encoder.width}"
             )
-        if config.motion_frames > config.frames:
-            raise ValueError(f"expected at most {config.frames} motion frames, found {config.motion_frames}")
-        self.fps = float(config.fps)
-        self.size = int(config.latent_size * config.downsample)
+        if segment.motion_frames > segment.frames:
+            raise ValueError(f"expected at most {segment.frames} motion frames, found {segment.motion_frames}")
+        self.fps = segment.fps
+        self.size = latents.size * latents.downsample
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> EMOPipeline:
@@ -193,7 +193,7 @@ class EMOPipeline:
         (folder / INDEX_NAME).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", "utf-8")
 
     def to(self, device: torch.device | str) -> EMOPipeline:
-        """Moves the networks; sound stays on the CPU."""
+        """Moves the networks; speech features are made on the CPU."""
         torch.nn.Module.to(self.model, device)
         self.vae.to(device)
         if self.refiner is not None:
@@ -233,50 +233,50 @@ class EMOPipeline:
 
         Args:
             image: Portrait, ``uint8 [H, W, 3]``; the middle square is taken and resized.
-            audio: Mono sound, ``float32 [n]`` in [-1, 1], at least one sample.
+            audio: Mono audio, ``float32 [n]`` in [-1, 1], at least one sample.
             rate: Samples per second of ``audio``.
             seed: Decides all noise; nothing else does.
             options: How to sample; by default as the weights recommend.
-            face_region: Where the face may be: a box (left, top, right, bottom) as fractions of the picture, a mask
+            face_region: Where the face may be: a box (left, top, right, bottom) as fractions of the image, a mask
                 ``[h, w]`` in [0, 1], or ``None`` for everywhere.
-            progress: Called after each clip.
+            progress: Called after each segment.
 
         Yields:
             ``uint8 [t, size, size, 3]``; ``ceil(len(audio) / rate * fps)`` frames in total.
 
         Raises:
-            ValueError: The image or the sound cannot be used.
+            ValueError: The image or the audio cannot be used.
         """
         options = options or recommended_sampling(self.facts)
-        picture = _square(image, self.size)
+        image = _square(image, self.size)
         samples = prepare_audio(audio, rate)
         total = frame_count(len(audio), fps=self.fps, rate=rate)
-        portrait = to_signed(torch.from_numpy(picture.copy())[None]).to(self._device)
+        portrait = to_signed(torch.from_numpy(image.copy())[None]).to(self._device)
         reference = encode_images(self.vae, portrait)
         mask = region_mask(face_region, self.size).to(self._device)
         motion = self._first_motion(reference)
-        done, clip = 0, 0
+        done, segment = 0, 0
         while done < total:
-            conditions = self._conditions(samples, clip, reference, mask, motion, options)
-            noise = self.noise([seed], clip, kind=options.segment_noise)
+            conditions = self._conditions(samples, segment, reference, mask, motion, options)
+            noise = self.noise([seed], segment, kind=options.segment_noise)
             latents = self.model.from_residual(self.denoise(noise, conditions, options), reference)
-            frames = to_bytes(self._pictures(latents.flatten(0, 1), portrait)).cpu()
+            frames = to_bytes(self._decode(latents.flatten(0, 1), portrait)).cpu()
             motion = self._motion(frames, latents, options)
             piece = frames[: total - done].numpy()
-            done, clip = done + len(piece), clip + 1
+            done, segment = done + len(piece), segment + 1
             yield piece
             if progress is not None:
                 progress(done, total)
 
-    def noise(self, seeds: list[int], clip: int, *, kind: SegmentNoise = "independent") -> Tensor:
-        """The first latents of a clip for each seed, ``[b, f, c, h, w]``; sample i depends on ``seeds[i]`` only."""
-        config = self.model.config
-        shape = (config.frames, config.in_channels, config.latent_size, config.latent_size)
-        return torch.stack([segment_noise(seed, clip, shape=shape, kind=kind) for seed in seeds])
+    def noise(self, seeds: list[int], segment: int, *, kind: SegmentNoise = "independent") -> Tensor:
+        """The first latents of a segment for each seed, ``[b, f, c, h, w]``; sample i depends on ``seeds[i]`` only."""
+        latents = self.model.architecture.latents
+        shape = (self.model.architecture.segment.frames, latents.channels, latents.size, latents.size)
+        return torch.stack([segment_noise(seed, segment, shape=shape, kind=kind) for seed in seeds])
 
     @torch.no_grad()
     def denoise(self, noise: Tensor, conditions: SegmentConditions, options: SamplingOptions) -> Tensor:
-        """From noise to a clip as `EMOModel.to_residual` gives it; all guidance passes of a step run as one batch."""
+        """From noise to a segment of `EMOModel.to_residual`; all guidance passes of a step run as one batch."""
         scheduler = make_scheduler(schedule_of(self.scheduler), sampler=options.sampler)
         set_steps(scheduler, options.steps, shift=options.shift)
         # Without a speed to follow there is nothing to strengthen, and no pass is spent on it.
@@ -297,24 +297,24 @@ class EMOPipeline:
     def _conditions(
         self,
         samples: NDArray[np.float32],
-        clip: int,
+        segment: int,
         reference: Tensor,
         mask: Tensor,
         motion: Tensor | None,
         options: SamplingOptions,
     ) -> SegmentConditions:
-        config = self.model.config
-        first = clip * config.frames
-        audio = self.audio_encoder.window(samples, first - config.window, first + config.frames + config.window)
+        f, m = self.model.architecture.segment.frames, self.model.architecture.segment.window
+        first = segment * f
+        audio = self.audio_encoder.window(samples, first - m, first + f + m)
         speed = None
         if options.speed is not None:
-            speed = torch.full((1, config.frames + 2 * config.window), options.speed, device=self._device)
+            speed = torch.full((1, f + 2 * m), options.speed, device=self._device)
         conditions: SegmentConditions = self.model.prepare(
             reference=reference, motion=motion, audio=audio[None].to(self._device), mask=mask, speed=speed
         )
         return conditions
 
-    def _pictures(self, latents: Tensor, portrait: Tensor) -> Tensor:
+    def _decode(self, latents: Tensor, portrait: Tensor) -> Tensor:
         images = decode_latents(self.vae, latents)
         if self.refiner is None:
             return images
@@ -322,13 +322,13 @@ class EMOPipeline:
         return refined
 
     def _first_motion(self, reference: Tensor) -> Tensor | None:
-        n = self.model.config.motion_frames
-        if n == 0 or self.model.config.first_motion == "zeros":
+        n = self.model.architecture.segment.motion_frames
+        if n == 0 or self.model.architecture.extensions.first_motion == "zeros":
             return None
         return reference[:, None].expand(-1, n, -1, -1, -1)
 
     def _motion(self, frames: Tensor, latents: Tensor, options: SamplingOptions) -> Tensor | None:
-        n = self.model.config.motion_frames
+        n = self.model.architecture.segment.motion_frames
         if n == 0:
             return None
         if options.motion_from == "latents":

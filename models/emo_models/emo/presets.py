@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from emo_models.emo.architecture import EMOArchitecture
 from emo_models.emo.schedulers import COSINE, ScheduleConfig
 
 
@@ -14,7 +15,7 @@ class Preset:
 
     Attributes:
         name: As users write it.
-        model: Arguments of `EMOModel`.
+        model: Arguments of `EMOModel`, one group of fields per part.
         schedule: Noise schedule.
         audio_encoder: Kind and arguments of the speech encoder.
         autoencoder: ``"small"`` or ``"sd"`` (Stable Diffusion's, from a local folder).
@@ -24,13 +25,18 @@ class Preset:
     """
 
     name: str
-    model: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, dict[str, Any]] = field(default_factory=dict)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     audio_encoder: dict[str, Any] = field(default_factory=dict)
     autoencoder: str = "small"
     autoencoder_config: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
     trained_on: str = "nothing: random weights"
+
+    @property
+    def architecture(self) -> EMOArchitecture:
+        """The model's parts, complete."""
+        return EMOArchitecture.from_parts(self.model)
 
 
 EMO_SD15 = Preset(
@@ -45,33 +51,27 @@ EMO_SD15 = Preset(
 EMO_SYNTH = Preset(
     name="emo-synth",
     model={
-        "in_channels": 12,
-        "block_out_channels": (64, 96),
-        "layers_per_block": 1,
-        "attention_levels": (True, True),
-        "heads": 2,
-        "distance_bias": True,
-        "groups": 16,
-        "spatial_positions": True,
-        "latent_size": 16,
-        "frames": 12,
-        "motion_frames": 4,
-        "first_motion": "portrait",
-        "motion_beside": True,
-        "diffused": "changes",
-        "change_scale": (1.0,) * 12,
-        "fps": 25.0,
-        "temporal_heads": 4,
-        "temporal_max_frames": 24,
-        "reference_variant": "concat",
-        "reference_feature": "input",
-        "audio_blocks": 1,
-        "audio_width": 128,
-        "audio_token_dim": 96,
-        "audio_projection": "joint",
-        "audio_normalise": False,
-        "locator_channels": (8, 16, 32),
-        "speed_width": 64,
+        "latents": {"channels": 12, "size": 16},
+        "segment": {"frames": 12, "motion_frames": 4, "fps": 25.0},
+        "unet": {
+            "block_out_channels": (64, 96),
+            "layers_per_block": 1,
+            "attention_levels": (True, True),
+            "heads": 2,
+            "groups": 16,
+        },
+        "reference": {"variant": "concat", "feature": "input"},
+        "audio": {"blocks": 1, "width": 128, "token_dim": 96, "projection": "joint", "normalise": False},
+        "locator": {"channels": (8, 16, 32)},
+        "temporal": {"heads": 4, "max_frames": 24},
+        "speed": {"width": 64},
+        "extensions": {
+            "residual_std": (1.0,) * 12,
+            "concat_motion_frames": True,
+            "first_motion": "portrait",
+            "spatial_positions": True,
+            "distance_bias": True,
+        },
     },
     schedule=COSINE,
     audio_encoder={"kind": "speech-net", "fps": 25.0, "bands": 48, "steps": 4},
@@ -97,29 +97,19 @@ EMO_SYNTH = Preset(
 TINY = Preset(
     name="tiny",
     model={
-        "in_channels": 4,
-        "block_out_channels": (16, 32),
-        "layers_per_block": 1,
-        "attention_levels": (True, False),
-        "heads": 2,
-        "groups": 4,
-        "latent_size": 8,
-        "frames": 4,
-        "motion_frames": 2,
-        "window": 1,
-        "fps": 25.0,
-        "temporal_heads": 2,
-        "temporal_max_frames": 8,
-        "audio_blocks": 1,
-        "audio_width": 16,
-        "audio_token_dim": 16,
-        "audio_hidden": 16,
-        "audio_projection": "joint",
-        "audio_normalise": False,
-        "locator_channels": (4, 4, 4),
-        "speed_centres": (0.5, 1.0, 1.5),
-        "speed_radii": (0.5, 0.5, 0.5),
-        "speed_width": 16,
+        "latents": {"channels": 4, "size": 8},
+        "segment": {"frames": 4, "motion_frames": 2, "window": 1, "fps": 25.0},
+        "unet": {
+            "block_out_channels": (16, 32),
+            "layers_per_block": 1,
+            "attention_levels": (True, False),
+            "heads": 2,
+            "groups": 4,
+        },
+        "audio": {"blocks": 1, "width": 16, "token_dim": 16, "hidden": 16, "projection": "joint", "normalise": False},
+        "locator": {"channels": (4, 4, 4)},
+        "temporal": {"heads": 2, "max_frames": 8},
+        "speed": {"centres": (0.5, 1.0, 1.5), "radii": (0.5, 0.5, 0.5), "width": 16},
     },
     schedule=COSINE,
     audio_encoder={"kind": "log-mel", "fps": 25.0, "bands": 8, "steps": 2},

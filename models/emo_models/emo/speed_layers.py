@@ -6,13 +6,12 @@ and radii open; they are taken from the training labels (`bucket_layout`). Units
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from emo_models.emo.architecture import SpeedConfig
 from emo_models.emo.attention import sinusoid
 
 
@@ -20,33 +19,25 @@ class SpeedEncoder(nn.Module):
     """Speeds to features for the cross-attention along time.
 
     Args:
-        centres: Bucket centres, degrees per frame, ascending.
-        radii: One radius per centre.
+        config: Bucket centres and radii, width of the features (l).
         window: m, neighbours on each side.
-        width: l, width of the features.
-        max_frames: Longest clip.
+        max_frames: Longest segment.
     """
 
     centres: Tensor
     radii: Tensor
     positions: Tensor
 
-    def __init__(
-        self,
-        centres: Sequence[float],
-        radii: Sequence[float],
-        *,
-        window: int = 2,
-        width: int = 64,
-        max_frames: int = 32,
-    ) -> None:
+    def __init__(self, config: SpeedConfig, *, window: int = 2, max_frames: int = 32) -> None:
         super().__init__()
+        centres, radii, width = config.centres, config.radii, config.width
         if len(centres) != len(radii) or not len(centres) or min(radii) <= 0:
             raise ValueError(f"expected one positive radius per bucket centre, found {len(centres)} and {list(radii)}")
         self.window = window
-        self.register_buffer("centres", torch.tensor(list(centres), dtype=torch.float32))
-        self.register_buffer("radii", torch.tensor(list(radii), dtype=torch.float32))
-        self.mlp = nn.Sequential(nn.Linear((2 * window + 1) * len(centres), width), nn.SiLU(), nn.Linear(width, width))
+        self.register_buffer("centres", torch.tensor(centres, dtype=torch.float32))
+        self.register_buffer("radii", torch.tensor(radii, dtype=torch.float32))
+        first = nn.Linear((2 * window + 1) * len(centres), width)
+        self.mlp = nn.Sequential(first, nn.SiLU(), nn.Linear(width, width))
         # Keys carry the time they belong to, as the queries do.
         self.register_buffer("positions", sinusoid(max_frames, width), persistent=False)
 
@@ -57,7 +48,8 @@ class SpeedEncoder(nn.Module):
     def forward(self, speed: Tensor) -> Tensor:
         """``speed [b, f + 2m]``, with m neighbours on each side, -> features ``[b, f, width]``."""
         windows = self.buckets(speed).unfold(1, 2 * self.window + 1, 1)
-        features: Tensor = self.mlp(windows.transpose(2, 3).flatten(2).to(self.mlp[0].weight.dtype))  # type: ignore[arg-type]
+        dtype = next(self.mlp.parameters()).dtype
+        features: Tensor = self.mlp(windows.transpose(2, 3).flatten(2).to(dtype))
         return features + self.positions[: features.shape[1]].to(features.dtype)
 
 

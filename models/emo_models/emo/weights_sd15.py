@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from emo_models.emo.architecture import merge_parts
 from emo_models.emo.audio_encoders import load_transformer_encoder
 from emo_models.emo.backbone import Backbone
 from emo_models.emo.model import EMOModel
@@ -121,9 +122,9 @@ def start_from_sd15(
     vae: Path,
     audio_encoder: Path,
     motion_module: Path | None = None,
-    model_arguments: Mapping[str, Any] | None = None,
+    model_changes: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, dict[str, str]]:
-    """Writes an untrained EMO pipeline that starts from public weights in local folders; training goes on from it.
+    """Writes an untrained EMO pipeline that starts from public weights in local folders; training continues from it.
 
     Args:
         out: Folder of the pipeline.
@@ -131,16 +132,16 @@ def start_from_sd15(
         vae: Folder of its autoencoder.
         audio_encoder: Folder of wav2vec 2.0 (transformers' layout, safetensors).
         motion_module: Safetensors file of AnimateDiff's motion module; ``None`` starts as the identity.
-        model_arguments: Arguments of `EMOModel` that differ from the preset ``emo-sd15``.
+        model_changes: Fields per part that differ from the preset ``emo-sd15``.
 
     Returns:
         Per part the names that were not taken, with the reason.
     """
     from diffusers import AutoencoderKL
 
-    model: EMOModel = EMOModel(**{**EMO_SD15.model, **(model_arguments or {})})
+    model = EMOModel.from_parts(merge_parts(EMO_SD15.model, model_changes or {}))
     report = load_sd15_folder(model, unet=unet, motion_module=motion_module)
-    encoder = load_transformer_encoder(audio_encoder, kind="wav2vec2", fps=float(model.config.fps))
+    encoder = load_transformer_encoder(audio_encoder, kind="wav2vec2", fps=model.architecture.segment.fps)
     pipeline = EMOPipeline(
         model,
         AutoencoderKL.from_pretrained(vae, local_files_only=True, use_safetensors=True),
@@ -155,7 +156,7 @@ def start_from_sd15(
 def sd15_model_on_meta() -> EMOModel:
     """The full-size model without memory for its weights."""
     with torch.device("meta"):
-        model: EMOModel = EMOModel(**EMO_SD15.model)
+        model = EMOModel.from_parts(EMO_SD15.model)
     return model
 
 

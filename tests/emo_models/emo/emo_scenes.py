@@ -14,7 +14,7 @@ TINY = preset_named("tiny")
 SMALL_REFINER = {"width": 16, "match_width": 8, "blocks": 1, "fine_width": 8, "fine_blocks": 1}
 
 
-def awake_model(seed: int = 0, **changes: object) -> EMOModel:
+def awake_model(seed: int = 0, **changes: dict[str, object]) -> EMOModel:
     """A tiny model in eval mode whose zero-initialised branches have been given random weights."""
     model = build_model(TINY, seed=seed, **changes)
     generator = torch.Generator().manual_seed(seed + 1)

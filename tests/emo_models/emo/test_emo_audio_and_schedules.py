@@ -11,6 +11,7 @@ from emo_scenes import TINY, MovingSquares, speech_like
 
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_bytes, to_signed
 from emo_models.autoencoder.training import AutoencoderTraining, region_psnr, train_autoencoder
+from emo_models.emo.architecture import AudioConfig
 from emo_models.emo.audio import frame_count
 from emo_models.emo.audio_encoders import TransformerEncoder, load_audio_encoder, load_transformer_encoder
 from emo_models.emo.audio_layers import AudioLayers
@@ -117,7 +118,9 @@ def test_frame_count_is_exact() -> None:
 @pytest.mark.parametrize("projection", ["joint", "per_neighbour"])
 @pytest.mark.parametrize("mix", ["weighted", "concat"])
 def test_audio_tokens_have_one_group_per_neighbour(projection: str, mix: str) -> None:
-    layers = AudioLayers(3, 8, token_dim=6, window=2, tokens=2, projection=projection, mix=mix)
+    layers = AudioLayers(
+        AudioConfig(blocks=3, width=8, token_dim=6, tokens=2, projection=projection, mix=mix), window=2
+    )
     features = torch.randn(2, 4 + 4, 3, 8)
     tokens = layers(features)
     assert tokens.shape == (2, 4, 10, 6)

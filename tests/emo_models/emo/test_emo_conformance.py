@@ -6,17 +6,17 @@ import pytest
 import torch
 from emo_scenes import awake_model, random_inputs
 
+from emo_models.emo.architecture import SpeedConfig, TemporalConfig
 from emo_models.emo.conditions import ConditionMask
 from emo_models.emo.face_locator import FaceLocator, union_mask
 from emo_models.emo.model import EMOModel
-from emo_models.emo.reference_attention import BackboneBlock
 from emo_models.emo.speed_layers import SpeedEncoder
 from emo_models.emo.temporal_modules import TemporalModule
 
 
 @pytest.fixture(scope="module", params=["cross", "concat"])
 def model(request: pytest.FixtureRequest) -> EMOModel:
-    return awake_model(reference_variant=request.param)
+    return awake_model(reference={"variant": request.param})
 
 
 def change(model: EMOModel, **changed: object) -> float:
@@ -43,10 +43,9 @@ def test_one_reference_pass_sees_reference_and_motion_frames_together(model: EMO
     assert seen == [1 + 2]
 
 
-def test_every_site_has_reference_then_audio_attention_in_this_order() -> None:
+def test_every_block_has_reference_then_audio_attention_in_this_order() -> None:
     model = awake_model()
-    block = model.backbone.sites()[0].block
-    assert isinstance(block, BackboneBlock)
+    block = model.backbone.blocks()[0]
     order: list[str] = []
     handles = [
         getattr(block, name).register_forward_hook(lambda _m, _i, _o, name=name: order.append(name))
@@ -57,7 +56,8 @@ def test_every_site_has_reference_then_audio_attention_in_this_order() -> None:
     for handle in handles:
         handle.remove()
     assert order == ["attn1", "attn2", "audio_attn", "ff"]
-    assert all(isinstance(site.block, BackboneBlock) for site in model.backbone.sites())
+    assert len(model.backbone.blocks()) == len(model.backbone.transformers())
+    assert [block.index for block in model.backbone.blocks()] == list(range(len(model.backbone.blocks())))
 
 
 def test_output_depends_on_the_reference(model: EMOModel) -> None:
@@ -87,28 +87,33 @@ def test_temporal_modules_stand_at_every_resolution(model: EMOModel) -> None:
     assert all(isinstance(module, TemporalModule) for module in model.backbone.temporal_modules())
 
 
-def test_first_clip_gets_zero_maps(model: EMOModel) -> None:
+def test_first_segment_gets_zero_maps(model: EMOModel) -> None:
     closed = ConditionMask(motion=torch.zeros(2))
     inputs = random_inputs()
     with torch.no_grad():
         torch.testing.assert_close(model(**{**inputs, "motion": None}), model(**inputs, condition_mask=closed))
 
 
-def test_motion_maps_are_joined_before_the_frames_and_dropped_after() -> None:
-    module = TemporalModule(8, heads=2, groups=2, max_frames=8, motion_frames=2, speed_dim=4, zero_init=False).eval()
+def temporal_module(*, max_frames: int) -> TemporalModule:
+    config = TemporalConfig(heads=2, max_frames=max_frames)
+    return TemporalModule(8, 0, config, groups=2, motion_frames=2, speed_dim=4, zero_init=False)
+
+
+def test_motion_maps_are_concatenated_before_the_frames_and_dropped_after() -> None:
+    module = temporal_module(max_frames=8).eval()
     seen: list[int] = []
     module.transformer_blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[1]))
-    out = module(
-        torch.randn(1, 3, 8, 4, 4), motion=torch.randn(1, 2, 8, 4, 4), speed=None, condition_mask=ConditionMask()
+    out = module.mix_frames(
+        torch.randn(1, 3, 8, 4, 4), motion=torch.randn(1, 2, 8, 4, 4), speed=None, mask=ConditionMask()
     )
     assert seen == [5]
     assert out.shape == (1, 3, 8, 4, 4)
 
 
 def test_too_many_frames_are_refused() -> None:
-    module = TemporalModule(8, heads=2, groups=2, max_frames=4, motion_frames=2, speed_dim=4)
+    module = temporal_module(max_frames=4)
     with pytest.raises(ValueError, match="at most 4 frames"):
-        module(torch.randn(1, 3, 8, 4, 4), motion=None, speed=None, condition_mask=ConditionMask())
+        module.mix_frames(torch.randn(1, 3, 8, 4, 4), motion=None, speed=None, mask=ConditionMask())
 
 
 def test_face_locator_starts_at_zero_and_is_added_to_the_noisy_latent() -> None:
@@ -134,7 +139,7 @@ def test_region_is_one_mask_for_all_frames(model: EMOModel) -> None:
 
 
 def test_speed_buckets_are_the_papers_thermometer() -> None:
-    encoder = SpeedEncoder([0.1, 0.4, 0.7, 1.0, 1.3, 1.6, 1.9], [0.3] * 7)
+    encoder = SpeedEncoder(SpeedConfig(centres=(0.1, 0.4, 0.7, 1.0, 1.3, 1.6, 1.9), radii=(0.3,) * 7))
     expected = torch.tanh((0.7 - encoder.centres) / 0.3 * 3)
     torch.testing.assert_close(encoder.buckets(torch.tensor([0.7]))[0], expected)
     torch.testing.assert_close(expected, torch.tensor([1.0, 0.995, 0.0, -0.995, -1.0, -1.0, -1.0]), atol=1e-3, rtol=0)

@@ -6,7 +6,9 @@ import pytest
 import torch
 from emo_scenes import awake_model, random_inputs
 
-from emo_models.emo.attention import Attention, DistanceBias, ScoreBias, no_bias
+from emo_models.emo.attention import Attention, ScoreBias, no_bias
+from emo_models.emo.conditions import BackboneContext, SegmentConditions
+from emo_models.emo.extensions.distance_bias import DistanceBias
 
 
 def scores(bias: ScoreBias) -> torch.Tensor:
@@ -70,8 +72,8 @@ def test_a_closed_gate_hides_keys_exactly() -> None:
 
 @pytest.mark.parametrize("variant", ["cross", "concat"])
 def test_a_near_change_of_the_reference_matters_more_than_a_far_one(variant: str) -> None:
-    model = awake_model(reference_variant=variant, distance_bias=True)
-    block = next(site.block for site in model.backbone.sites())
+    model = awake_model(reference={"variant": variant}, extensions={"distance_bias": True})
+    block = model.backbone.blocks()[0]
     torch.manual_seed(0)
     width = block.norm1.normalized_shape[0]
     x, feature = torch.randn(2, 64, width), torch.randn(1, 64, width)
@@ -81,24 +83,17 @@ def test_a_near_change_of_the_reference_matters_more_than_a_far_one(variant: str
 
     def answer(tokens: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
-            out: torch.Tensor = block(
-                x, frames=2, reference=block.project_reference(tokens), audio=None, condition_mask=model_gates()
-            )
-        return out[:, 9]
+            conditions = SegmentConditions(reference=(block.project_reference(tokens),))
+            out, _ = block(x, BackboneContext(conditions=conditions, frames=2))
+        return torch.as_tensor(out)[:, 9]
 
     base = answer(feature)
     near, far = ((answer(tokens) - base).norm() for tokens in changed)
     assert near > 10 * far
 
 
-def model_gates() -> object:
-    from emo_models.emo.conditions import ConditionMask
-
-    return ConditionMask()
-
-
 def test_gradients_reach_the_slopes() -> None:
-    model = awake_model(reference_variant="concat", distance_bias=True)
+    model = awake_model(reference={"variant": "concat"}, extensions={"distance_bias": True})
     model(**random_inputs()).square().mean().backward()
     slopes = [p.grad for name, p in model.named_parameters() if name.endswith("log_slope")]
     assert slopes

@@ -9,11 +9,11 @@ import pytest
 import torch
 from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
 
+from emo_models.emo.architecture import EMOArchitecture
 from emo_models.emo.backbone import Backbone
 from emo_models.emo.conditions import ConditionMask, SegmentConditions
 from emo_models.emo.pipeline import EMOPipeline
 from emo_models.emo.temporal_modules import TemporalModule
-from emo_models.emo.unet import UNetShape
 from emo_models.emo.weights_sd15 import (
     expected_reasons,
     load_motion_module,
@@ -24,9 +24,13 @@ from emo_models.emo.weights_sd15 import (
 )
 
 WIDTHS = (32, 64, 64)
-SHAPE = UNetShape(
-    block_out_channels=WIDTHS, layers_per_block=2, attention_levels=(True, True, False), heads=4, groups=8
-)
+PARTS = {
+    "segment": {"motion_frames": 2},
+    "unet": {"block_out_channels": WIDTHS, "attention_levels": (True, True, False), "heads": 4, "groups": 8},
+    "audio": {"token_dim": 16},
+    "temporal": {"heads": 4},
+    "speed": {"width": 64},
+}
 
 
 def tiny_unet() -> UNet2DConditionModel:
@@ -43,9 +47,9 @@ def tiny_unet() -> UNet2DConditionModel:
     ).eval()
 
 
-def backbone(**options: object) -> Backbone:
+def backbone(*, norm: str = "frame") -> Backbone:
     torch.manual_seed(1)
-    return Backbone(SHAPE, audio_dim=16, motion_frames=2, max_frames=32, temporal_heads=4, **options).eval()
+    return Backbone(EMOArchitecture.from_parts({**PARTS, "temporal": {"heads": 4, "norm": norm}})).eval()
 
 
 def test_backbone_equals_stable_diffusion_without_text_attention() -> None:
@@ -85,7 +89,7 @@ def test_temporal_modules_equal_animatediff(layout: str) -> None:
             if ".attn2.to_out." in name:
                 parameter.zero_()
     theirs = UNetMotionModel.from_unet2d(unet, adapter).eval()
-    ours = backbone(temporal_norm="clip")
+    ours = backbone(norm="clip")
     load_stable_diffusion(ours, unet.state_dict())
     tensors = dict(adapter.state_dict())
     load_motion_module(ours, tensors if layout == "diffusers" else original_names(tensors))
@@ -155,14 +159,13 @@ def test_a_pipeline_starts_from_public_weights_in_folders(tmp_path: Path) -> Non
             num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2,
         )
     ).save_pretrained(tmp_path / "speech")  # fmt: skip
-    arguments = {
-        "block_out_channels": WIDTHS, "attention_levels": (True, True, False), "heads": 4, "groups": 8,
-        "latent_size": 8, "downsample": 2, "frames": 2, "motion_frames": 1, "audio_blocks": 2, "audio_width": 16,
-        "audio_token_dim": 16, "temporal_heads": 4, "speed_width": 8,
+    changes = {
+        "latents": {"size": 8, "downsample": 2}, "segment": {"frames": 2, "motion_frames": 1}, "unet": PARTS["unet"],
+        "audio": {"blocks": 2, "width": 16, "token_dim": 16}, "temporal": {"heads": 4}, "speed": {"width": 8},
     }  # fmt: skip
     report = start_from_sd15(
         tmp_path / "start", unet=tmp_path / "unet", vae=tmp_path / "vae", audio_encoder=tmp_path / "speech",
-        model_arguments=arguments,
+        model_changes=changes,
     )  # fmt: skip
     assert set(report) == {"backbone", "reference_net"}
     pipeline = EMOPipeline.from_pretrained(tmp_path / "start")

@@ -38,7 +38,7 @@ def test_video_is_as_long_as_the_sound(pipeline: EMOPipeline, portrait: np.ndarr
     frames = np.concatenate(pieces)
     assert frames.shape == (ceil(samples * 25 / rate), 64, 64, 3)
     assert frames.dtype == np.uint8
-    assert all(len(piece) <= pipeline.model.config.frames for piece in pieces)
+    assert all(len(piece) <= pipeline.model.architecture.segment.frames for piece in pieces)
 
 
 def test_the_seed_decides_everything(pipeline: EMOPipeline, portrait: np.ndarray) -> None:
@@ -50,7 +50,7 @@ def test_the_seed_decides_everything(pipeline: EMOPipeline, portrait: np.ndarray
 
 def test_a_video_can_start_from_the_still_portrait(portrait: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = build_pipeline(TINY)
-    pipeline.model = awake_model(first_motion="portrait")
+    pipeline.model = awake_model(extensions={"first_motion": "portrait"})
     given: list[dict[str, torch.Tensor]] = []
     prepare = pipeline.model.prepare
 
@@ -60,26 +60,28 @@ def test_a_video_can_start_from_the_still_portrait(portrait: np.ndarray, monkeyp
 
     monkeypatch.setattr(pipeline.model, "prepare", spy)
     pipeline(portrait, speech_like(0.4), options=QUICK)
-    n = pipeline.model.config.motion_frames
+    n = pipeline.model.architecture.segment.motion_frames
     assert torch.equal(given[0]["motion"], given[0]["reference"][:, None].expand(-1, n, -1, -1, -1))
     assert not torch.equal(given[1]["motion"], given[0]["motion"])
 
 
 def test_unknown_ways_to_start_are_refused() -> None:
-    with pytest.raises(ValueError, match="expected first_motion to be one of zeros, portrait, found 'nothing'"):
-        awake_model(first_motion="nothing")
+    with pytest.raises(
+        ValueError, match=r"expected extensions\.first_motion to be one of zeros, portrait, found 'nothing'"
+    ):
+        awake_model(extensions={"first_motion": "nothing"})
 
 
 def test_a_clips_noise_does_not_depend_on_its_batch(pipeline: EMOPipeline) -> None:
-    together = pipeline.noise([5, 9], clip=1)
-    torch.testing.assert_close(together[1], pipeline.noise([9], clip=1)[0], atol=0, rtol=0)
-    assert (pipeline.noise([9], clip=2)[0] != together[1]).any()
+    together = pipeline.noise([5, 9], segment=1)
+    torch.testing.assert_close(together[1], pipeline.noise([9], segment=1)[0], atol=0, rtol=0)
+    assert (pipeline.noise([9], segment=2)[0] != together[1]).any()
 
 
 def test_videos_from_reflected_noise_differ_from_the_second_segment_on(
     pipeline: EMOPipeline, portrait: np.ndarray
 ) -> None:
-    sound, n = speech_like(0.4), pipeline.model.config.frames
+    sound, n = speech_like(0.4), pipeline.model.architecture.segment.frames
     own = pipeline(portrait, sound, options=QUICK).frames
     reflected = pipeline(portrait, sound, options=QUICK, segment_noise="reflected").frames
     assert np.array_equal(own[:n], reflected[:n])
@@ -181,7 +183,7 @@ def test_reference_audio_and_region_are_worked_on_once_per_clip(
     pipeline: EMOPipeline, portrait: np.ndarray, guidance: Guidance
 ) -> None:
     calls: Counter[str] = Counter()
-    block = pipeline.model.backbone.sites()[0].block
+    block = pipeline.model.backbone.blocks()[0]
     watched = {
         "reference_net": pipeline.model.reference_net,
         "face_locator": pipeline.model.face_locator,

@@ -164,7 +164,7 @@ def test_drawings_of_other_clips_or_another_network_are_others(clips: LatentClip
     assert len(list(tmp_path.iterdir())) == 3
     # The same weights, used in another way.
     vae, schedule = build_autoencoder(TINY).eval(), NoiseSchedule(TINY.schedule)
-    model = awake_model(first_motion="portrait")
+    model = awake_model(extensions={"first_motion": "portrait"})
     draw_clips(model, vae, clips, schedule, SETTINGS, tmp_path, report=lambda line: None, together=2)
     assert len(list(tmp_path.iterdir())) == 4
 

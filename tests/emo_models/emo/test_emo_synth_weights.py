@@ -41,7 +41,7 @@ def test_a_person_never_seen_speaks_what_is_heard_without_seams(pipeline: EMOPip
     spoken = made(first.samples)
     assert agreement(spoken) > 0.75
     assert agreement(made(other.samples)) < 0.5
-    assert seam_score(spoken, clip_frames=pipeline.model.config.frames) < 1.3
+    assert seam_score(spoken, clip_frames=pipeline.model.architecture.segment.frames) < 1.3
 
 
 def test_a_fast_head_moves_more_than_a_slow_one(pipeline: EMOPipeline) -> None:

@@ -1,46 +1,41 @@
-"""Gives generated frames back the detail of their portrait: find where each place comes from, bring it over, blend.
+"""Gives generated frames the detail of their portrait: match, warp the portrait by the flow found, blend.
 
-Not part of the paper, whose autoencoder is large enough to need no such help. A small one and a small Backbone lose
-fine lines and colours, a little with every clip, because each clip goes on from the frames of the one before; what is
-lost is still in the portrait. The refiner changes frames after the decoder and before they become motion frames.
+An extension; the paper's autoencoder is large enough to need no such help. A small one and a small Backbone lose fine
+lines and colours, a little with every segment, because each segment continues from the frames of the one before; what
+is lost is still in the portrait. The refiner changes frames after the decoder and before they become motion frames.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from emo_models.autoencoder.small_autoencoder import PlainBlock
-from emo_models.emo.attention import DistanceBias, attend
+from emo_models.configured_module import ConfiguredModule, register_to_config
+from emo_models.emo.attention import attend
+from emo_models.emo.extensions.distance_bias import DistanceBias
 
 CELL = 4
 """Pixels a side of the cells between which frame and portrait are matched."""
 
 
-class PortraitRefiner(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class PortraitRefiner(ConfiguredModule):
     """Frames and their portrait to frames with the portrait's detail; a fresh one changes nothing.
 
     Args:
         width: Channels at a quarter of the size, where places are matched.
         match_width: Channels of queries and keys.
         blocks: Residual blocks at a quarter of the size, for frame and portrait each.
-        fine_width: Channels at half the size, where pictures are blended.
+        fine_width: Channels at half the size, where images are blended.
         fine_blocks: Residual blocks there.
     """
 
-    # diffusers gives attribute access to the arguments below; its own annotation says a plain dict.
-    config: Any
-
-    @register_to_config  # type: ignore[misc, untyped-decorator, unused-ignore]
+    @register_to_config
     def __init__(
         self, width: int = 48, match_width: int = 32, blocks: int = 2, fine_width: int = 32, fine_blocks: int = 3
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
+        super().__init__()
         pixels = 3 * CELL**2
         self.look = nn.Sequential(
             nn.PixelUnshuffle(CELL),  # type: ignore[no-untyped-call, unused-ignore]
@@ -65,8 +60,8 @@ class PortraitRefiner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         )
         last = self.blend[-2]
         for layer in (self.to_shift, last):
-            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, frames: Tensor, portrait: Tensor) -> Tensor:
         """Refines frames.
@@ -82,12 +77,12 @@ class PortraitRefiner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         flow, found = self._match(seen, known)
         shape = self.settle(torch.cat([seen, found, flow], 1))
         flow = flow + self.to_shift(shape)
-        brought = warp(portrait.expand_as(frames), F.interpolate(flow, scale_factor=CELL, mode="bilinear"))
-        halves = [F.pixel_unshuffle(picture, 2) for picture in (frames, brought)]
+        warped = warp(portrait.expand_as(frames), F.interpolate(flow, scale_factor=CELL, mode="bilinear"))
+        halves = [F.pixel_unshuffle(image, 2) for image in (frames, warped)]
         mixed = self.blend(torch.cat([*halves, F.pixel_shuffle(self.to_fine(shape), 2)], 1))
         change, share = mixed[:, :3], mixed[:, 3:]
         # No sigmoid around the share: it is zero at the start, and only so is a fresh refiner the identity.
-        refined: Tensor = frames + share * (brought - frames) + change
+        refined: Tensor = frames + share * (warped - frames) + change
         return refined
 
     def _match(self, seen: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,9 +108,9 @@ def cells(height: int, width: int) -> Tensor:
     return torch.stack([x, y])[None]
 
 
-def warp(pictures: Tensor, flow: Tensor) -> Tensor:
-    """``pictures [b, c, h, w]`` read at each place plus ``flow [b, 2, h, w]`` (x, y in cells of `CELL` pixels)."""
-    height, width = pictures.shape[2:]
+def warp(images: Tensor, flow: Tensor) -> Tensor:
+    """``images [b, c, h, w]`` read at each place plus ``flow [b, 2, h, w]`` (x, y in cells of `CELL` pixels)."""
+    height, width = images.shape[2:]
     size = torch.tensor([width, height], device=flow.device, dtype=flow.dtype)
     place = (cells(height, width).to(flow) + flow * CELL).movedim(1, -1)
-    return F.grid_sample(pictures, (2 * place + 1) / size - 1, padding_mode="border", align_corners=False)
+    return F.grid_sample(images, (2 * place + 1) / size - 1, padding_mode="border", align_corners=False)

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from emo_models.configured_module import ConfiguredModule, register_to_config
 from emo_models.emo.audio import write_encoder_config
 from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.weights import load_module, save_module
@@ -24,7 +23,7 @@ SHAPES = 3
 """What the network is trained to predict: mouth opening, and width and height of the mouth's box."""
 
 
-class SpeechNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class SpeechNet(ConfiguredModule):
     """Residual convolutions along time, without padding.
 
     Args:
@@ -35,11 +34,11 @@ class SpeechNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         dropout: In training.
     """
 
-    @register_to_config  # type: ignore[misc, untyped-decorator, unused-ignore]
+    @register_to_config
     def __init__(
         self, in_width: int = 192, width: int = 128, blocks: int = 4, kernel: int = 5, dropout: float = 0.1
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
+        super().__init__()
         if kernel % 2 == 0:
             raise ValueError(f"expected an odd kernel, found {kernel}")
         self.reach = kernel // 2

@@ -195,8 +195,8 @@ def check_speech(
         truth.append(clip.mouth_opening[:count].astype(np.float64))
         own.append(correlation(read_opening(reader, np.asarray(clip.frames[:count]), middle), truth[-1]))
         videos.append(frames)
-        if count > pipeline.model.config.frames:
-            seams.append(seam_score(frames, clip_frames=pipeline.model.config.frames))
+        if count > pipeline.model.architecture.segment.frames:
+            seams.append(seam_score(frames, clip_frames=pipeline.model.architecture.segment.frames))
     per_clip = tuple(correlation(a, b) for a, b in zip(made, truth, strict=True))
     curve = lag_curve(made, truth)
     return SpeechCheck(
@@ -245,8 +245,8 @@ def probe_batch(clips: LatentClips, stage: StageConfig, model: Any, *, seed: int
     """A fixed batch for diagnostics, no step's own, with every condition given; each ``number`` is another."""
     return clips.batch(
         stage,
-        frames=stage.frames or model.config.frames,
-        motion_frames=model.config.motion_frames,
+        frames=stage.frames or model.architecture.segment.frames,
+        motion_frames=model.architecture.segment.motion_frames,
         seed=seed,
         step=-1 - number,
     )

@@ -14,12 +14,14 @@ from accelerate import Accelerator
 
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_signed
 from emo_models.autoencoder.training import reconstruct, region_psnr, train_autoencoder, write_facts
+from emo_models.emo.architecture import merge_parts
 from emo_models.emo.audio_encoders import load_audio_encoder
 from emo_models.emo.building import build_autoencoder, build_model, build_refiner, preset_named
 from emo_models.emo.codec import encode_in_pieces
 from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
 from emo_models.emo.extensions.speech_net import SpeechNetEncoder
+from emo_models.emo.migration import migrate_model_config
 from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import INDEX_NAME, EMOPipeline
 from emo_models.emo.presets import Preset
@@ -144,7 +146,7 @@ def _prepared(
     out: Path,
     accelerator: Accelerator,
 ) -> LatentClips:
-    window, downsample = model.config.window, model.config.downsample
+    window, downsample = model.architecture.segment.window, model.architecture.latents.downsample
     store = ClipStore(out / "prepared", vae=vae, encoder=encoder, settings=(window, config.voices))
     options: dict[str, Any] = {"window": window, "downsample": downsample, "voices": config.voices, "store": store}
     if accelerator.num_processes > 1:
@@ -306,20 +308,20 @@ def _model(config: TrainConfig, preset: Preset, data: TrainingClips, vae: Any) -
     if config.start_from:
         started: EMOModel = load_module(EMOModel, Path(config.start_from) / "model")
         return started
-    changes = dict(config.model_changes)
-    if "speed_centres" not in changes:
+    changes = merge_parts({}, migrate_model_config(config.model_changes))
+    if "centres" not in changes.get("speed", {}):
         labels = np.concatenate([data[i].head_speed for i in range(len(data))])
         # As many buckets as the preset has: the number is part of the network's shape.
-        buckets = len(preset.model.get("speed_centres", range(9)))
-        changes["speed_centres"], changes["speed_radii"] = bucket_layout(labels, buckets=buckets)
-    if preset.model.get("diffused") == "changes" and "change_scale" not in changes:
-        changes["change_scale"] = change_scale(data, vae)
+        centres, radii = bucket_layout(labels, buckets=len(preset.architecture.speed.centres))
+        changes = merge_parts(changes, {"speed": {"centres": centres, "radii": radii}})
+    if preset.architecture.extensions.residual_std and "residual_std" not in changes.get("extensions", {}):
+        changes = merge_parts(changes, {"extensions": {"residual_std": residual_std(data, vae)}})
     model: EMOModel = build_model(preset, seed=config.seed, **changes)
     return model
 
 
 @torch.no_grad()
-def change_scale(data: TrainingClips, vae: Any, *, clips: int = 64, frames: int = 6) -> tuple[float, ...]:
+def residual_std(data: TrainingClips, vae: Any, *, clips: int = 64, frames: int = 6) -> tuple[float, ...]:
     """Per channel the root mean square difference of two frames' latents, over clips spread evenly over a set."""
     squares = []
     for clip in spread_clips(data, clips):

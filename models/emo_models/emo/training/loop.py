@@ -133,7 +133,7 @@ class Trainer:
             self._after_step(stage, prepared, began, first)
 
     def _loss(self, model: Any, stage: StageConfig, step: int) -> Tensor:
-        config = self.model.config
+        config = self.model.architecture.segment
         frames = stage.frames or config.frames
         batch = self.clips.batch(
             stage,

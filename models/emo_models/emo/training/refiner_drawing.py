@@ -140,7 +140,7 @@ def _draw_group(
 ) -> dict[str, Tensor]:
     """What a `DrawnClip` holds besides the record, for each clip of a group, stacked."""
     device = next(model.parameters()).device
-    f, n = model.config.frames, model.config.motion_frames
+    f, n = model.architecture.segment.frames, model.architecture.segment.motion_frames
     length = min(len(clip.latents) for clip in group)
     rounds = min(config.rounds, (length - n) // f)
     if rounds < 1:
