@@ -34,8 +34,7 @@ def build_model(preset: Preset, *, seed: int = 0, **changes: Mapping[str, Any]) 
     """An `EMOModel` with fresh weights that depend on the seed only; ``changes`` are fields per part, as in presets."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = EMOModel.from_parts(merge_parts(preset.model, changes))
-    return model
+        return EMOModel.from_parts(merge_parts(preset.model, changes))
 
 
 def build_autoencoder(preset: Preset, *, seed: int = 0) -> SmallAutoencoder:

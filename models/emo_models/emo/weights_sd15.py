@@ -156,8 +156,7 @@ def start_from_sd15(
 def sd15_model_on_meta() -> EMOModel:
     """The full-size model without memory for its weights."""
     with torch.device("meta"):
-        model = EMOModel.from_parts(EMO_SD15.model)
-    return model
+        return EMOModel.from_parts(EMO_SD15.model)
 
 
 def sd15_unet_keys() -> dict[str, tuple[int, ...]]:

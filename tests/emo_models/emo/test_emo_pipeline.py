@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from math import ceil
@@ -250,7 +251,8 @@ def test_broken_weights_are_named(pipeline: EMOPipeline, tmp_path: Path) -> None
 def test_weights_of_another_shape_are_refused(pipeline: EMOPipeline, tmp_path: Path) -> None:
     pipeline.save_pretrained(tmp_path)
     config = tmp_path / "model" / "config.json"
-    config.write_text(config.read_text("utf-8").replace('"speed_width": 16', '"speed_width": 8'), "utf-8")
+    saved = json.loads(config.read_text("utf-8"))
+    config.write_text(json.dumps({**saved, "speed": {**saved["speed"], "width": 8}}), "utf-8")
     with pytest.raises(WeightsError, match="do not belong together"):
         EMOPipeline.from_pretrained(tmp_path)
 
