@@ -55,6 +55,7 @@ class FeatureStore:
         path = self.path(extractor, key)
         if not path.is_file():
             return None
+        result = FeatureResult()
         try:
             with safe_open(path, framework="numpy") as stream:
                 note = json.loads((stream.metadata() or {})["emo_bench"])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
+import threading
+import time
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from pydantic import Field
 
@@ -21,6 +25,7 @@ from emo_core.hashing import sha256_file
 
 LicencePolicy = Literal["any", "no-non-commercial"]
 FOLDERS_VARIABLE = "EMO_BENCH_WEIGHTS"
+LONGEST_DOWNLOAD_S = 3600.0
 LARGEST_FILE = 3 << 30
 """Bytes that are received at most where the registry knows no size."""
 
@@ -155,13 +160,16 @@ def _cached_sha256(path: str, size: int, modified_ns: int) -> str:
     return sha256_file(Path(path))
 
 
-def fetch(name: str, *, target: Path | None = None, timeout_s: float = 60.0) -> Path:
+def fetch(
+    name: str, *, target: Path | None = None, timeout_s: float = 60.0, total_s: float = LONGEST_DOWNLOAD_S
+) -> Path:
     """Downloads one file into the cache; only ever called because the user asked.
 
     Args:
         name: Registry name.
         target: Folder; the user's cache when absent.
-        timeout_s: For each connection.
+        timeout_s: Without a byte, for each connection.
+        total_s: For the whole of one download, however steadily it drips.
 
     Raises:
         WeightsError: when no mirror gives the pinned bytes; nothing is left behind then.
@@ -184,9 +192,20 @@ def fetch(name: str, *, target: Path | None = None, timeout_s: float = 60.0) -> 
             raise WeightsError(f"weights {name} have no published SHA-256; a download could not be checked")
         for url in entry.urls:
             try:
-                _download(url, path, entry, timeout_s=timeout_s)
+                _download(url, path, entry, limits=_Limits(timeout_s, time.monotonic() + total_s))
                 return path
-            except (OSError, ValueError, HTTPException, BadZipFile, KeyError, WeightsError) as error:
+            # Also what zip archives raise: RuntimeError when encrypted, NotImplementedError for odd compression.
+            except (
+                OSError,
+                ValueError,
+                HTTPException,
+                BadZipFile,
+                KeyError,
+                RuntimeError,
+                EOFError,
+                zlib.error,
+                WeightsError,
+            ) as error:
                 problems.append(f"{url}: {(str(error) or type(error).__name__).splitlines()[0]}")
     raise WeightsError(
         f"weights {name} could not be fetched",
@@ -195,44 +214,87 @@ def fetch(name: str, *, target: Path | None = None, timeout_s: float = 60.0) -> 
     )
 
 
-def _download(url: str, path: Path, entry: WeightsFile, *, timeout_s: float) -> None:
+@dataclass(frozen=True)
+class _Limits:
+    """Seconds without a byte, and the moment by which everything must be there."""
+
+    timeout_s: float
+    deadline: float
+
+
+def _download(url: str, path: Path, entry: WeightsFile, *, limits: _Limits) -> None:
     from urllib.parse import unquote, urldefrag
 
     address, member = urldefrag(url)
     with atomic_path(path) as temporary:
         if not member:
-            _receive(address, temporary, limit=entry.bytes or LARGEST_FILE, timeout_s=timeout_s)
+            _receive(address, temporary, size=entry.bytes or LARGEST_FILE, limits=limits)
         else:
             with TemporaryDirectory(dir=path.parent, prefix=".archive-") as folder:
                 archive = Path(folder) / "archive.zip"
-                _receive(address, archive, limit=LARGEST_FILE, timeout_s=timeout_s)
-                _take_member(archive, unquote(member), temporary, limit=entry.bytes or LARGEST_FILE)
+                _receive(address, archive, size=LARGEST_FILE, limits=limits)
+                _take_member(archive, unquote(member), temporary, size=entry.bytes or LARGEST_FILE)
         check_file(temporary, entry)
 
 
-def _receive(address: str, target: Path, *, limit: int, timeout_s: float) -> None:
+def _receive(address: str, target: Path, *, size: int, limits: _Limits) -> None:
+    """Receives a file in a thread of its own, since even headers may drip for hours."""
+    failed: list[BaseException] = []
+
+    def receive() -> None:
+        try:
+            _receive_now(address, target, size=size, limits=limits)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=receive, daemon=True)
+    thread.start()
+    thread.join(max(0.0, limits.deadline - time.monotonic()) + 1.0)
+    if thread.is_alive():
+        raise TimeoutError("took too long and was given up")
+    if failed:
+        raise failed[0]
+
+
+def _receive_now(address: str, target: Path, *, size: int, limits: _Limits) -> None:
+    from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+    class WebOnly(HTTPRedirectHandler):
+        """Follows redirects to http and https only; the library would go to ftp as well."""
+
+        def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+            _check_scheme(newurl)
+            return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    _check_scheme(address)
+    with build_opener(WebOnly).open(address, timeout=limits.timeout_s) as response, target.open("wb") as stream:
+        _copy(response, stream, size=size, deadline=limits.deadline)
+
+
+def _check_scheme(address: str) -> None:
     from urllib.parse import urlsplit
-    from urllib.request import urlopen
 
     if urlsplit(address).scheme not in ("https", "http"):
         raise ValueError("only http and https addresses are fetched")
-    with urlopen(address, timeout=timeout_s) as response, target.open("wb") as stream:  # noqa: S310 - scheme checked
-        _copy(response, stream, limit=limit)
 
 
-def _take_member(archive: Path, name: str, target: Path, *, limit: int) -> None:
+def _take_member(archive: Path, name: str, target: Path, *, size: int) -> None:
     from zipfile import ZipFile
 
     with ZipFile(archive) as packed, packed.open(name) as source, target.open("wb") as stream:
-        _copy(source, stream, limit=limit)
+        _copy(source, stream, size=size, deadline=math.inf)
 
 
-def _copy(source: IO[bytes], target: IO[bytes], *, limit: int) -> None:
+def _copy(source: IO[bytes], target: IO[bytes], *, size: int, deadline: float) -> None:
     received = 0
-    while piece := source.read(1 << 20):
+    # What has arrived, not a whole piece: a slow drip would fill one for hours.
+    read = getattr(source, "read1", source.read)
+    while piece := read(1 << 18):
         received += len(piece)
-        if received > limit:
-            raise ValueError(f"more than the expected {limit} bytes")
+        if received > size:
+            raise ValueError(f"more than the expected {size} bytes")
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"took too long: {received} bytes until the deadline")
         target.write(piece)
 
 

@@ -63,6 +63,15 @@ def contradicted_value(run: RunData, entry: ValueEntry) -> str:
     return f"it is {entry.value:.9g}, and its rows give {follows:.9g}"
 
 
+def frame_share(run: RunData, entry: ValueEntry | None) -> float | None:
+    """The share of frames that a value rests on: from its rows where it has some, else as the record says."""
+    if entry is None:
+        return None
+    rows = run.rows_of(entry.system, entry.protocol, entry.key)
+    shares = [row.coverage for row in rows if row.status == "ok" and row.coverage is not None]
+    return math.fsum(shares) / len(shares) if shares else None if rows else entry.frame_coverage
+
+
 def _value_from(rows: Sequence[ClipRow], entry: ValueEntry) -> float | None:
     """The value of a set of rows, by the protocol's own rule where this version knows the protocol."""
     import numpy as np

@@ -10,7 +10,7 @@ from typing import Literal
 
 from emo_bench.compare.runs import Change, match_systems, measure_change, seeds_of
 from emo_bench.compare.terms import other_media, other_protocol
-from emo_bench.gate.contradictions import contradicted_value, contradictions
+from emo_bench.gate.contradictions import contradicted_value, contradictions, frame_share
 from emo_bench.gate.rules import GateRules, Rule
 from emo_bench.gate.verdict import RuleOutcome, Verdict
 from emo_bench.record.columns import Column, columns_of
@@ -155,10 +155,11 @@ def _protocol_problem(protocol: ProtocolEntry, other: ProtocolEntry | None, rule
 
 @dataclass(frozen=True)
 class _Test:
-    """Chance of any false alarm, and how many values share it."""
+    """Chance of any false alarm, how many values share it, and the share of frames that may be lost."""
 
     alpha: float
     count: int
+    coverage_loss: float
 
 
 def _judge(
@@ -169,7 +170,7 @@ def _judge(
     rules: GateRules,
 ) -> list[RuleOutcome]:
     tasks = [(pair, column, rule) for pair in pairs for column, rule in judged]
-    test = _Test(alpha=rules.alpha, count=max(1, len(tasks)))
+    test = _Test(alpha=rules.alpha, count=max(1, len(tasks)), coverage_loss=rules.coverage_loss)
     measured = [
         measure_change(
             baseline,
@@ -206,7 +207,7 @@ def _outcome(
 ) -> RuleOutcome:
     threshold = rule.threshold(change.value_a)
     result = RuleOutcome(change=change, severity=rule.severity, threshold=threshold, outcome="pass", p=p, reason="")
-    lost = _lost(*runs, column, change)
+    lost = _lost(*runs, column, change, test.coverage_loss)
     if lost:
         return replace(result, outcome="lost", reason=lost)
     contradicted = _contradicted(*runs, column, change)
@@ -230,7 +231,7 @@ def _blindness(column: Column, rule: Rule, change: Change, test: _Test) -> str:
     return ""
 
 
-def _lost(baseline: RunData, candidate: RunData, column: Column, change: Change) -> str:
+def _lost(baseline: RunData, candidate: RunData, column: Column, change: Change, allowed: float) -> str:
     """What the candidate has no value for although the baseline has, in a sentence; empty when nothing is lost."""
     if change.value_a is not None and change.value_b is None:
         entry = _entry(candidate.record, change.system_b, column)
@@ -246,6 +247,10 @@ def _lost(baseline: RunData, candidate: RunData, column: Column, change: Change)
     missing = missing or list(change.lost)
     if missing:
         return f"{len(missing)} clips have no value any more, for example {missing[0]!r}"
+    shares = frame_share(baseline, entries[0]), frame_share(candidate, entries[1])
+    if shares[0] is not None and (shares[1] is None or shares[1] < shares[0] - allowed):
+        seen = "an unknown share" if shares[1] is None else f"{100 * shares[1]:.1f} %"
+        return f"the candidate's value rests on {seen} of the frames, the baseline's on {100 * shares[0]:.1f} %"
     return ""
 
 

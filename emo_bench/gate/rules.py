@@ -62,6 +62,9 @@ class GateRules(Frozen):
     version: Literal[1] = Field(default=1, description="Version of this file format")
     alpha: float = Field(default=0.05, gt=0, lt=0.5, description="Chance of any false alarm over all rules")
     resamples: int = Field(default=2000, ge=100, le=100_000, description="Bootstrap resamples")
+    coverage_loss: float = Field(
+        default=0.01, ge=0, le=1, description="Share of frames that a value may lose before that counts as worse"
+    )
     require: Requirements = Requirements()
     systems: tuple[SystemPair, ...] = Field(
         default=(), description="Which systems are compared; those of the same name when absent"

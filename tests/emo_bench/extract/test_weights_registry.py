@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import os
@@ -218,6 +219,61 @@ class TestFetching:
             fetch("net.pt", target=tmp_path)
         assert words in caught.value.found
         assert left_in(tmp_path) == []
+
+    def test_a_steady_drip_ends_at_the_deadline(self, table, tmp_path: Path) -> None:
+        import socket
+        import time
+
+        listener = socket.create_server(("127.0.0.1", 0))
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                for letter in b"HTTP/1.0 200 OK\r\n\r\n" + CONTENT:
+                    connection.sendall(bytes([letter]))
+                    time.sleep(0.2)
+
+        threading.Thread(target=drip, daemon=True).start()
+        table("net.pt", urls=(f"http://127.0.0.1:{listener.getsockname()[1]}/net.pt",))
+        started = time.monotonic()
+        with pytest.raises(WeightsError, match="took too long"):
+            fetch("net.pt", target=tmp_path, total_s=1.0)
+        assert time.monotonic() - started < 30
+        listener.close()
+
+    @pytest.mark.parametrize("target", ["ftp://127.0.0.1/net.pt", "file:///etc/passwd"])
+    def test_a_redirect_to_another_scheme_is_not_followed(self, table, tmp_path: Path, target: str) -> None:
+        class Redirect(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(302)
+                self.send_header("Location", target)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        with http.server.HTTPServer(("127.0.0.1", 0), Redirect) as redirecting:
+            threading.Thread(target=redirecting.serve_forever, daemon=True).start()
+            table("net.pt", urls=(f"http://127.0.0.1:{redirecting.server_port}/net.pt",))
+            with pytest.raises(WeightsError, match=r"only http and https|not allowed"):
+                fetch("net.pt", target=tmp_path)
+            redirecting.shutdown()
+
+    def test_an_encrypted_archive_is_refused(self, table, server: Server, tmp_path: Path) -> None:
+        import io
+        import zipfile
+
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("net.pt", CONTENT)
+        data = bytearray(packed.getvalue())
+        for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+            data[data.index(mark) + place] |= 1  # the flag that says so
+        server.content["/net.zip"] = bytes(data)
+        table("net.pt", urls=(server.url("/net.zip") + "#net.pt",))
+        with pytest.raises(WeightsError, match="encrypted"):
+            fetch("net.pt", target=tmp_path)
+        assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
 
     def test_a_connection_that_ends_early(self, table, server: Server, tmp_path: Path) -> None:
         server.content["/net.pt"] = CONTENT[:1000]

@@ -183,6 +183,19 @@ def test_lost_coverage_is_worse_even_when_the_value_is_better(baseline: RunData)
     assert "lost" in {rule.outcome for rule in verdict.rules}
 
 
+def test_frames_lost_behind_an_equal_value_are_worse(baseline: RunData) -> None:
+    def covered(run: RunData, share: float) -> RunData:
+        return dataclasses.replace(run, rows=tuple(dataclasses.replace(row, coverage=share) for row in run.rows))
+
+    whole = covered(baseline, 1.0)
+    assert evaluate_gate(whole, covered(baseline, 0.995), RULES).outcome == "pass"
+    for candidate in (covered(baseline, 0.9), baseline):
+        verdict = evaluate_gate(whole, candidate, RULES)
+        assert (verdict.outcome, verdict.exit_code) == ("fail", 1)
+    lenient = RULES.model_copy(update={"coverage_loss": 0.2})
+    assert evaluate_gate(whole, covered(baseline, 0.9), lenient).outcome == "pass"
+
+
 def flip(path: Path, position: int) -> None:
     data = bytearray(path.read_bytes())
     data[position % len(data)] ^= 1 << (position % 8)
