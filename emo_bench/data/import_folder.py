@@ -139,6 +139,7 @@ class _Import:
                 )
             )
         except ClipError as error:
+            self.used |= self._audio.near(path)  # the refusal speaks of them already
             self.refused.append(Refused(str(relative), error.code, "; ".join(str(error).split("\n  "))))
         except DataError as error:
             self.refused.append(Refused(str(relative), "outside", error.message))

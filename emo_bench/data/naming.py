@@ -129,6 +129,11 @@ class AudioFiles:
         for path in sorted(paths):
             self._by_name.setdefault((path.parent, name_key(path.stem)), []).append(path)
 
+    def near(self, video: Path) -> set[Path]:
+        """All audio files that ``beside`` looks at for a video."""
+        stems = (video.stem, video.stem.removesuffix(SILENT_SUFFIX))
+        return {path for stem in stems for path in self._by_name.get((video.parent, name_key(stem)), [])}
+
     def beside(self, video: Path) -> Path | None:
         """The audio file named like a video, or like it without a trailing '_silent'; None when there is none.
 

@@ -95,6 +95,17 @@ def test_what_is_not_used_is_told(tiny, tmp_path: Path) -> None:
     )
 
 
+def test_two_audio_files_for_one_video_are_refused_by_name(tiny, tmp_path: Path) -> None:
+    tiny.clip(tmp_path / "a.mkv", person=0)
+    tiny.clip(tmp_path / "b.mkv", person=1)
+    for name in ("b.wav", "b.WAV"):
+        write_wave(tmp_path / name, tiny.speech(seconds=0.4))
+    report = import_videos(tmp_path)
+    assert [(item.file, item.code) for item in report.refused] == [("b.mkv", "ambiguous_name")]
+    assert "b.WAV, b.wav" in report.refused[0].reason
+    assert report.notices == ()
+
+
 def test_two_videos_of_one_name_are_both_refused(tiny, tmp_path: Path) -> None:
     tiny.clip(tmp_path / "a.mkv", person=0)
     tiny.clip(tmp_path / "a.avi.mkv", person=1)
