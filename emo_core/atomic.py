@@ -6,11 +6,17 @@ interrupted write ends in ``.tmp`` and may be deleted (``sweep_temporary``).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import platform
+import re
 import secrets
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +37,7 @@ def atomic_path(target: Path, *, durable: bool = True) -> Iterator[Path]:
         OSError: as the file system reports it, a full disk for example.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem[:80]}.{os.getpid()}-{secrets.token_hex(4)}.tmp{target.suffix}")
+    temporary = target.with_name(f".{target.stem[:80]}.{owner()}-{secrets.token_hex(4)}.tmp{target.suffix}")
     try:
         yield temporary
         if durable:
@@ -68,6 +74,62 @@ def sweep_temporary(folder: Path) -> int:
     for path in leftovers:
         path.unlink(missing_ok=True)
     return len(leftovers)
+
+
+@cache
+def _host() -> str:
+    """A short mark of this machine; a number of a process means nothing on another one."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+
+
+def owner() -> str:
+    """The mark of this process in names of temporary files and folders; see ``sweep_orphans``."""
+    return f"{_host()}.{os.getpid()}"
+
+
+def sweep_orphans(folder: Path, *, deep: bool = True) -> int:
+    """Deletes temporary files and folders whose process has died; those of other machines after a day.
+
+    Others may write below the folder meanwhile.
+
+    Args:
+        folder: Where they lie.
+        deep: Look into all folders below it, too.
+
+    Returns:
+        How many files and folders that were.
+    """
+    swept = 0
+    for place, folders, files in os.walk(folder):
+        for name in [*folders, *files]:
+            marked = _MARKED.match(name)
+            path = Path(place) / name
+            if marked is None or path.is_symlink() or not _is_orphan(path, marked["host"], int(marked["process"])):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+            swept += 1
+        if not deep:
+            break
+    return swept
+
+
+_MARKED = re.compile(r"(?:\..*\.|emo-bench-)(?P<host>[0-9a-f]{6})\.(?P<process>[0-9]{1,9})-.*")
+_DAY_S = 86_400.0
+
+
+def _is_orphan(path: Path, host: str, process: int) -> bool:
+    try:
+        if host != _host():
+            return time.time() - path.stat().st_mtime > _DAY_S
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False  # it lives and is another user's, or the file is gone
+    return False
 
 
 def _sync(path: Path) -> None:

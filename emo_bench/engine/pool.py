@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import connection, get_context
@@ -79,7 +80,7 @@ def run_jobs(
         spec: The run.
         jobs: What to do; their order never changes a number.
         job_kind: How a job is done.
-        workers: Number of processes; with 1 the work is done in this process.
+        workers: Number of processes; with 1 the work is done in this process, where only Python can be stopped.
         timeout_s: A job that takes longer has its worker killed and fails with the code 'timeout'.
 
     Raises:
@@ -90,7 +91,7 @@ def run_jobs(
     if not waiting:
         return
     if workers == 1:
-        yield from _in_this_process(spec, waiting, job_kind)
+        yield from _in_this_process(spec, waiting, job_kind, timeout_s)
         return
     pool = _Pool(spec, job_kind, timeout_s)
     try:
@@ -99,13 +100,46 @@ def run_jobs(
         pool.stop()
 
 
-def _in_this_process(spec: RunSpec, jobs: list[Job], job_kind: JobKind[Job, Answer]) -> Iterator[Answer]:
+def _in_this_process(
+    spec: RunSpec, jobs: list[Job], job_kind: JobKind[Job, Answer], timeout_s: float
+) -> Iterator[Answer]:
     execute = job_kind.init(spec)
     for job in jobs:
         try:
-            yield execute(job)
+            with _limited(timeout_s):
+                answer = execute(job)
+        except _OverdueError:
+            answer = job_kind.fail(job, "timeout", f"took longer than {timeout_s:g} s and was stopped")
         except OSError as error:
             raise WorkStoppedError(explain(error)) from None
+        yield answer
+
+
+class _OverdueError(BaseException):
+    """A job in this process took too long; no Exception, so that nothing in the job catches it."""
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Interrupts what takes longer, between two instructions of Python; only a worker process can be stopped anywhere.
+
+    Without effect outside the main thread, and on systems without such a timer.
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(number: int, frame: object) -> None:
+        del number, frame
+        raise _OverdueError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again each second, should a destructor swallow the first
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class _Pool(Generic[Job, Answer]):

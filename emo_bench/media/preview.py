@@ -18,7 +18,7 @@ import numpy as np
 
 from emo_bench.media.decode import frames_per_piece
 from emo_bench.media.types import Audio, FrameArray, Video, VideoSpec
-from emo_core.atomic import atomic_path
+from emo_core.atomic import atomic_path, owner
 from emo_core.errors import GenerationError
 
 _AAC_SAMPLES = 1024
@@ -76,7 +76,7 @@ def encode_roundtrip(video: Video, *, crf: int = 23, preset: str = "medium", fol
         ClipError: as reading ``video`` raises.
         OSError: as the file system reports it.
     """
-    holder = tempfile.TemporaryDirectory(prefix="emo-bench-roundtrip-", dir=folder)
+    holder = tempfile.TemporaryDirectory(prefix=f"emo-bench-{owner()}-roundtrip-", dir=folder)
     path = Path(holder.name) / "roundtrip.mp4"
     _encode(path, video.open(), None, fps=video.spec.fps, crf=crf, preset=preset)
     spec = video.spec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -31,6 +32,7 @@ from emo_bench.runner.permission import check_programs
 from emo_bench.runner.suite import Suite
 from emo_bench.scoring.evaluate import evaluate
 from emo_bench.scoring.series import write_series
+from emo_core.atomic import sweep_orphans, sweep_temporary
 from emo_core.errors import EmoBenchError
 from emo_core.progress import Display, Silent
 
@@ -115,6 +117,7 @@ def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
         for notice in kind.notices(context.loader.system_context):
             display.say(f"{name}: {notice}")
     remove_record(folder)
+    _sweep(suite, folder)
     outcomes, planned = execute(context, folder, display)
     display.stage("score", len(context.loader.protocols))
     evaluation = evaluate(context, outcomes, step=display.step)
@@ -134,6 +137,7 @@ def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
     write_clip_facts(folder, _clip_facts(context, outcomes))
     if suite.config.report.previews:
         write_previews(context, outcomes, folder, display)
+    _sweep(suite, folder)  # of workers that were stopped
     # The record comes last: it lists everything else, and where it lies the run is finished.
     record = sealed(record, folder)
     write_record(folder, record)
@@ -141,6 +145,13 @@ def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
     write_report(folder)
     display.step()
     return record
+
+
+def _sweep(suite: Suite, folder: Path) -> None:
+    """Deletes what killed runs and stopped workers left half-written."""
+    sweep_temporary(folder)  # nobody else works here
+    sweep_orphans(Path(suite.config.store))
+    sweep_orphans(Path(tempfile.gettempdir()), deep=False)
 
 
 def _open(suite: Suite, display: Display) -> OpenedDataset:

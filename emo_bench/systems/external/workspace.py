@@ -17,6 +17,7 @@ import numpy as np
 from emo_bench.media.types import Audio, FrameArray, Video, VideoSpec
 from emo_bench.systems.external.card import PLACEHOLDER, ImageInput, SystemCard
 from emo_bench.systems.system import GenerationRequest
+from emo_core.atomic import owner
 from emo_core.errors import GenerationError
 
 OUTPUT_NAME = "result.mp4"
@@ -31,7 +32,7 @@ class TemporaryFolder:
 
     def __init__(self, parent: Path | None) -> None:
         try:
-            self.path = Path(tempfile.mkdtemp(prefix="emo-bench-", dir=parent)).resolve()
+            self.path = Path(tempfile.mkdtemp(prefix=f"emo-bench-{owner()}-", dir=parent)).resolve()
         except PermissionError as error:
             raise GenerationError(
                 f"no working folder can be made in {parent or tempfile.gettempdir()}",
