@@ -183,7 +183,7 @@ def crop_side(portrait: Portrait, *, size: int, framing: float, rules: PortraitR
         UnfitPortraitError: when it would have to be enlarged too much.
     """
     height, width = portrait.image.shape[:2]
-    side = min(round(framing * face_height(portrait.points)), height, width)
+    side: int = min(round(framing * face_height(portrait.points)), height, width)
     if side < rules.least_scale * size:
         raise UnfitPortraitError(
             f"portrait {portrait.id} is too small",
