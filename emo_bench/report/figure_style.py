@@ -58,6 +58,11 @@ class NamedFigure:
     full: bool = True
     photo: bool = False
 
+    @property
+    def picture_kind(self) -> Literal["svg", "png"]:
+        """``png`` for video frames, ``svg`` for drawings."""
+        return "png" if self.photo else "svg"
+
 
 def system_styles(record: RunRecord) -> tuple[SystemStyle, ...]:
     """The systems in table order with their colours and marks."""

@@ -10,7 +10,7 @@ from emo_bench.report.figure_style import FigureKind, NamedFigure, figure_bytes,
 from emo_bench.report.figures_clips import lag_curves, traces
 from emo_bench.report.figures_frames import face_regions, method_grid, steps_strip, style_grid
 from emo_bench.report.figures_values import checks, frontier, intervals, profile, scatter
-from emo_bench.report.html import PageFigure
+from emo_bench.report.html import PageFigure, page_figure
 from emo_core.atomic import write_bytes
 
 FIGURES: Mapping[str, Callable[[RunData], NamedFigure | None]] = {
@@ -47,24 +47,14 @@ def make_figures(run: RunData, names: Collection[str] = tuple(FIGURES)) -> list[
 
 def page_figures(figures: Sequence[NamedFigure]) -> list[PageFigure]:
     """Figures as the HTML page takes them; the audit of the metrics is there as a table already."""
-    return [
-        PageFigure(
-            figure_bytes(item.figure, "png" if item.photo else "svg"),
-            "png" if item.photo else "svg",
-            item.caption,
-            item.full,
-            item.photo,
-        )
-        for item in figures
-        if item.name != "anchor-checks"
-    ]
+    return [page_figure(item) for item in figures if item.name != "anchor-checks"]
 
 
 def write_figures(figures: Sequence[NamedFigure], folder: Path) -> list[Path]:
     """Writes each figure as SVG and PDF, pictures of frames as PNG and PDF."""
     paths = []
     for item in figures:
-        kinds: tuple[FigureKind, ...] = ("png" if item.photo else "svg", "pdf")
+        kinds: tuple[FigureKind, ...] = (item.picture_kind, "pdf")
         for kind in kinds:
             path = folder / f"{item.name}.{kind}"
             write_bytes(path, figure_bytes(item.figure, kind))

@@ -15,10 +15,13 @@ from emo_bench.record.columns import DIRECTION_WORDS
 from emo_bench.record.published import PublishedTable
 from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import RunRecord
+from emo_bench.report.content import Material, Notes, Section, Table, Text
+from emo_bench.report.figure_style import NamedFigure, figure_bytes
 from emo_bench.report.notes import MARK_LEGEND, SYNTHETIC_NOTICE, coverage_sentence, failure_groups, run_warnings
 from emo_bench.report.page_clips import extremes, per_clip, players
-from emo_bench.report.page_tables import check_matrix, column_view, comparison_views, table_views
-from emo_bench.report.speed import speed_view
+from emo_bench.report.page_tables import check_matrix, comparison_views, table_views
+from emo_bench.report.results import head_of, results_tables
+from emo_bench.report.sections import make_sections
 
 MAX_FAILURE_LINES = 500
 
@@ -65,6 +68,7 @@ def html_report(
     template = environment.from_string(_template("report.html.j2"))
     record = run.record
     shown = players(run)
+    sections = make_sections(Material(run, others, published))
     context = _context(run, shown_clips=[clip["name"] for clip in shown["clips"]] if shown else [])
     return template.render(
         **context,
@@ -75,10 +79,8 @@ def html_report(
         players=shown,
         players_json=Markup(_script_json({"clips": shown["clips"], "fps": shown["fps"]})) if shown else "",  # noqa: S704
         figures=[_figure(figure) for figure in figures],
-        published=[table.view() for table in published],
-        speed=speed_view(run),
-        others=[_other(block) for block in others],
-        sections=_sections(context, figures=bool(figures), clips=bool(shown), others=bool(others)),
+        sections=[_section(section) for section in sections],
+        nav=_nav(context, figures=bool(figures), clips=bool(shown), others=bool(others)),
         record=record,
     )
 
@@ -110,20 +112,33 @@ def _figure(figure: PageFigure) -> dict[str, Any]:
     return {"src": source, "caption": figure.caption, "full": figure.full, "photo": figure.photo}
 
 
-def _other(block: Block) -> dict[str, Any]:
-    record = block.run.record
-    return {
-        "title": record.title or record.name,
-        "why": block.why,
-        "coverage": coverage_sentence(record),
-        "tables": table_views(record),
-    }
+def _section(section: Section) -> dict[str, Any]:
+    """A section as the template takes it: each part with its kind."""
+    views = iter(table_views(section.tables))
+    parts: list[dict[str, Any]] = []
+    for part in section.parts:
+        if isinstance(part, Table):
+            parts.append({"kind": "table", "view": next(views)})
+        elif isinstance(part, Text):
+            parts.append({"kind": "text", "text": part.text})
+        elif isinstance(part, Notes):
+            parts.append({"kind": "notes", "lines": part.items})
+        else:
+            parts.append({"kind": "figure", "figure": _figure(page_figure(part))})
+    quiet = any(table.quiet for table in section.tables)
+    return {"name": section.name, "title": section.title, "quiet": quiet, "parts": parts}
 
 
-def _sections(context: dict[str, Any], *, figures: bool, clips: bool, others: bool) -> list[tuple[str, str]]:
+def page_figure(figure: NamedFigure) -> PageFigure:
+    """A figure as the page takes it."""
+    kind = figure.picture_kind
+    return PageFigure(figure_bytes(figure.figure, kind), kind, figure.caption, figure.full, figure.photo)
+
+
+def _nav(context: dict[str, Any], *, figures: bool, clips: bool, others: bool) -> list[tuple[str, str]]:
     present = (
         ("results", "Results", True),
-        ("others", "Other runs", others),
+        ("section-others-2", "Other runs", others),
         ("comparisons", "Comparisons", bool(context["comparisons"])),
         ("checks", "Anchor checks", bool(context["checks"]["rows"])),
         ("clips", "Clips", clips),
@@ -140,12 +155,12 @@ def _sections(context: dict[str, Any], *, figures: bool, clips: bool, others: bo
 def _context(run: RunData, *, shown_clips: Sequence[str]) -> dict[str, Any]:
     record = run.record
     comparisons = comparison_views(record)
-    tables = table_views(record)
-    marks = {cell.mark for table in tables for row in table.rows for cell in row.cells}
+    tables = table_views(results_tables(record))
+    marks = {cell.mark for view in tables for row in view.table.rows for cell in row.cells}
     planned = max(record.counts.planned, 1)
     good, bad = (round(1000 * count / planned) for count in (record.counts.done, record.counts.failed))
     clips = per_clip(run, shown_clips)
-    clips["columns"] = [column_view(column) for column in clips["columns"]]
+    clips["columns"] = [head_of(column) for column in clips["columns"]]
     beyond = len(record.failures) - MAX_FAILURE_LINES
     return {
         "title": record.title or record.name,

@@ -3,15 +3,14 @@ r"""Tables as LaTeX with booktabs, ready for a paper: each file compiles as it i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from emo_bench.compare.join_runs import Block
-from emo_bench.record.columns import Column
 from emo_bench.record.published import PublishedTable
 from emo_bench.record.run_data import RunData
-from emo_bench.report.notes import MARK_LEGEND, SYNTHETIC_NOTICE, table_notes
-from emo_bench.report.speed import speed_view
-from emo_bench.report.tables import Cell, Table, build_tables
+from emo_bench.report.content import Cell, Material, Notes, Section, Table, Text
+from emo_bench.report.notes import MARK_LEGEND
+from emo_bench.report.results import results_tables
+from emo_bench.report.sections import make_sections
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -73,15 +72,11 @@ def _character(letter: str) -> str:
 
 
 def latex_document(run: RunData, *, published: Sequence[PublishedTable] = (), others: Sequence[Block] = ()) -> str:
-    """A document of all tables; compiles with pdfLaTeX, XeLaTeX and LuaLaTeX."""
-    own = [latex_table(run, table) for table in build_tables(run.record)]
-    if view := speed_view(run):
-        own.append(_speed(view))
-    for number, block in enumerate(others, start=2):
-        why = f"Not comparable with the first table: {block.why}."
-        own += [latex_table(block.run, table, why=why, suffix=f"-{number}") for table in build_tables(block.run.record)]
-    tables = "\n\n".join([*own, *(_published(block.view()) for block in published)])
-    body = tables or "The run holds no values."
+    """A document of all tables and sections; compiles with pdfLaTeX, XeLaTeX and LuaLaTeX."""
+    parts = [latex_table(table) for table in results_tables(run.record)]
+    for section in make_sections(Material(run, others, published)):
+        parts += _section(section)
+    body = "\n\n".join(parts) or "The run holds no values."
     return "\n".join(
         (
             r"% The tables need booktabs, graphicx, xcolor and textcomp; copy any of them into a paper.",
@@ -98,75 +93,63 @@ def latex_document(run: RunData, *, published: Sequence[PublishedTable] = (), ot
     )
 
 
-def latex_table(run: RunData, table: Table, *, why: str = "", suffix: str = "") -> str:
+def _section(section: Section) -> list[str]:
+    """Tables and figures float, so texts of a section with tables stand in their captions."""
+    title = f"{section.title}{'' if section.title.endswith(('.', '!', '?')) else '.'}"
+    words = " ".join(section.texts)
+    found = (
+        [] if section.tables or not words else [rf"\paragraph{{{escape_latex(section.title)}}} {escape_latex(words)}"]
+    )
+    for part in section.parts:
+        if isinstance(part, Table):
+            found.append(latex_table(part, before=" ".join(filter(None, ("" if part.about else title, words)))))
+        elif isinstance(part, Notes):
+            items = "\n".join(rf"\item {escape_latex(item)}" for item in part.items)
+            heading = "" if found else rf"\paragraph{{{escape_latex(section.title)}}}"
+            found.append(f"{heading}\n" + r"\begin{itemize}" + f"\n{items}\n" + r"\end{itemize}")
+        elif not isinstance(part, Text):
+            width = r"\linewidth" if part.full else r"0.6\linewidth"
+            found.append(
+                "\n".join(
+                    (
+                        r"\begin{figure}[htb]",
+                        r"\centering",
+                        rf"\includegraphics[width={width}]{{figures/{part.name}.pdf}}",
+                        rf"\caption{{{escape_latex(part.caption)}}}",
+                        r"\end{figure}",
+                    )
+                )
+            )
+    return found
+
+
+def latex_table(table: Table, *, before: str = "") -> str:
     """One floating table.
 
     Args:
-        run: The run.
-        table: One of its tables.
-        why: Why it must not be compared with other tables of the document.
-        suffix: Put behind the label, which must be unique in a document.
+        table: The table.
+        before: What stands first in its caption.
     """
     lines = [
         r"\begin{table}[htb]",
-        r"\centering\small",
-        rf"\caption{{{escape_latex(why)}{' ' if why else ''}{_caption(run, table)}}}",
-        rf"\label{{tab:{table.name}{suffix}}}\vspace{{1.5ex}}",
+        r"\centering\small\color{gray}" if table.quiet else r"\centering\small",
+        rf"\caption{{{_caption(table, before)}}}",
+        rf"\label{{tab:{table.name}}}\vspace{{1.5ex}}",
         # A wide table shrinks to the text width, a narrow one keeps its size.
         r"\sbox0{%",
-        r"\begin{tabular}{@{}l" + "r" * len(table.columns) + "@{}}",
+        r"\begin{tabular}{@{}l" + "r" * len(table.heads) + "@{}}",
         r"\toprule",
-        "System & " + " & ".join(_head(column) for column in table.columns) + r" \\",
+        " & ".join(escape_latex(text) for text in (table.first, *(head.text for head in table.heads))) + r" \\",
         r"\midrule",
     ]
     previous_anchor = None
     for row in table.rows:
-        if previous_anchor and not row.system.anchor:
+        if previous_anchor and not row.anchor:
             lines.append(r"\midrule")
-        previous_anchor = row.system.anchor
-        name = escape_latex(_shortened(row.system.name))
-        label = rf"\textit{{{name}}}" if row.system.anchor else name
+        previous_anchor = row.anchor
+        name = escape_latex(_shortened(row.label))
+        label = rf"\textit{{{name}}}" if row.anchor and not table.quiet else name
         lines.append(f"{label} & " + " & ".join(_cell(cell) for cell in row.cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", _FIT, r"\end{table}"])
-
-
-def _speed(view: dict[str, Any]) -> str:
-    """What generation cost; narrow, so it keeps its size."""
-    lines = [
-        r"\begin{table}[htb]",
-        r"\centering\small",
-        rf"\caption{{Speed. {escape_latex(' '.join(view['notes']))}}}",
-        r"\label{tab:speed}\vspace{1.5ex}",
-        r"\begin{tabular}{@{}l" + "r" * (len(view["heads"]) - 1) + "@{}}",
-        r"\toprule",
-        " & ".join(escape_latex(head) for head in view["heads"]) + r" \\",
-        r"\midrule",
-    ]
-    for row in view["rows"]:
-        name = escape_latex(_shortened(row["name"]))
-        label = rf"\textit{{{name}}}" if row["anchor"] else name
-        lines.append(" & ".join((label, *map(escape_latex, row["texts"]))) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"])
-
-
-def _published(view: dict[str, Any]) -> str:
-    """A paper's table in grey."""
-    source = escape_latex(f"{view['source']}, {view['table']}")
-    caption = f"Published numbers, protocol {view['protocol']}, not comparable with this run: {source}."
-    lines = [
-        r"\begin{table}[htb]",
-        r"\centering\small\color{gray}",
-        rf"\caption{{{caption} {escape_latex(view['note'])}}}\vspace{{1.5ex}}",
-        r"\sbox0{%",
-        r"\begin{tabular}{@{}l" + "r" * len(view["labels"]) + "@{}}",
-        r"\toprule",
-        "System & " + " & ".join(escape_latex(label) for label in view["labels"]) + r" \\",
-        r"\midrule",
-        *(
-            " & ".join(escape_latex(text) for text in (_shortened(row["system"]), *row["texts"])) + r" \\"
-            for row in view["rows"]
-        ),
-    ]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", _FIT, r"\end{table}"])
 
 
@@ -174,12 +157,8 @@ def _shortened(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
 
 
-def _head(column: Column) -> str:
-    return f"{escape_latex(column.value.label)} {escape_latex(column.arrow)}"
-
-
 def _cell(cell: Cell) -> str:
-    if cell.value is None:
+    if cell.is_missing:
         return rf"\textcolor{{gray}}{{\textit{{{escape_latex(cell.text)}}}}}"
     text = _MARKS[cell.mark].format(escape_latex(cell.text))
     if cell.interval_text:
@@ -189,20 +168,14 @@ def _cell(cell: Cell) -> str:
     return text + (r"\textsuperscript{\textdagger}" if cell.watermark else "")
 
 
-def _caption(run: RunData, table: Table) -> str:
-    record = run.record
-    identities = len({clip.identity for clip in record.clips})
-    sentences = [f"{table.title} on {record.dataset_name}: {len(record.clips)} clips of {identities} people."]
-    if record.synthetic:
-        sentences.append(SYNTHETIC_NOTICE)
-    sentences += table_notes(record, table)
+def _caption(table: Table, before: str) -> str:
     marks = {cell.mark for row in table.rows for cell in row.cells}
     legend = [f"{_MARKS[mark].format(word)}: {MARK_LEGEND[mark]}" for mark, word in _LEGEND_WORDS if mark in marks]
-    protocols = ", ".join(dict.fromkeys(column.protocol.name for column in table.columns))
-    text = escape_latex(" ".join(sentences))
+    about = table.about or (f"{table.title}." if table.title else "")
+    text = escape_latex(" ".join(part for part in (before, about, *table.notes) if part))
     if legend:
         text += " " + "; ".join(legend) + "."
-    return text + f" Protocols: {escape_latex(protocols)}."
+    return text + (f" Protocols: {escape_latex(', '.join(table.protocols))}." if table.protocols else "")
 
 
 _LONGEST_NAME = 40

@@ -70,14 +70,15 @@ def table_notes(record: RunRecord, table: Table) -> tuple[str, ...]:
     else:
         notes.append("There are too few clips for confidence intervals.")
     marks = {cell.mark for cell in cells}
+    uneven = uneven_notes(record, table.columns)
     if "best" in marks or "tie" in marks:
         notes.append(
             "Marks rank systems under test only, within one protocol, by paired differences on the same clips, "
             "corrected for the number of comparisons."
         )
-    elif sum(not system.anchor for system in record.systems) > 1:
+    elif sum(not system.anchor for system in record.systems) > 1 and not uneven:
         notes.append("Nothing is marked as best: no paired difference could be tested.")
-    notes += uneven_notes(record, table.columns)
+    notes += uneven
     watermarks = sorted({cell.watermark for cell in cells if cell.watermark})
     if watermarks:
         notes.append(f"† Small sample ({', '.join(watermarks)}): do not quote such a value without saying so.")

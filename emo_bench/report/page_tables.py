@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from emo_bench.record.columns import DIRECTION_WORDS, Column, columns_of
-from emo_bench.record.schema import AnchorCheck, ComparisonEntry, RunRecord, SystemEntry
-from emo_bench.report.notes import table_notes
-from emo_bench.report.tables import Cell, Table, build_tables
+from emo_bench.record.columns import Column, columns_of
+from emo_bench.record.schema import AnchorCheck, ComparisonEntry, RunRecord
+from emo_bench.report.content import Cell, Row, Table
 from emo_core.text import format_number
 
 CHECK_SIGNS = {"pass": "✓", "fail": "✕", "tie": "≈", "cannot": "○", "no_value": "–"}
@@ -28,139 +28,60 @@ class Bar:
 
 @dataclass(frozen=True)
 class CellView:
-    """A cell of the page."""
+    """A cell of the page: what it says, and its interval as a bar."""
 
-    text: str
-    value: float | None
-    sort: float | None = None
-    tip: str = ""
-    mark: str = ""
-    interval_text: str = ""
-    bar: Bar | None = None
-    partial: str = ""
-    watermark: str = ""
-
-
-@dataclass(frozen=True)
-class ColumnView:
-    """A column head of the page."""
-
-    label: str
-    arrow: str
-    direction: str
-    unit: str
-    protocol: str
-    tip: str
-    first: str
+    cell: Cell
+    bar: Bar | None
 
 
 @dataclass(frozen=True)
 class RowView:
-    """A line of a results table."""
+    """A line of a table; the first system under test has a line above it."""
 
-    name: str
-    anchor: bool
+    row: Row
     first_system: bool
-    tip: str
     cells: tuple[CellView, ...]
 
 
 @dataclass(frozen=True)
 class TableView:
-    """A results table of the page."""
+    """A table of the page."""
 
-    name: str
-    title: str
-    columns: tuple[ColumnView, ...]
+    table: Table
     rows: tuple[RowView, ...]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...]
 
 
-def table_views(record: RunRecord) -> tuple[TableView, ...]:
-    """All tables of the run."""
-    truth = next((system.name for system in record.systems if system.kind == "ground_truth"), None)
+def table_views(tables: Sequence[Table]) -> tuple[TableView, ...]:
+    """Tables that stand together on the page; what an earlier one has said already is not said again."""
     views: list[TableView] = []
-    for table in build_tables(record):
-        view = _table_view(record, table, truth)
-        # What an earlier table has said already is not said again.
+    for table in tables:
         said = {note for earlier in views for note in earlier.notes}
-        views.append(replace(view, notes=tuple(note for note in view.notes if note not in said)))
+        views.append(_table_view(table, tuple(note for note in table.notes if note not in said)))
     return tuple(views)
 
 
-def _table_view(record: RunRecord, table: Table, truth: str | None) -> TableView:
+def _table_view(table: Table, notes: tuple[str, ...]) -> TableView:
     columns = list(zip(*(row.cells for row in table.rows), strict=True)) if table.rows else []
-    truth_cells = next((row.cells for row in table.rows if row.system.name == truth), None)
+    truth = next((row.cells for row in table.rows if row.truth), None)
     spans = [_span(cells) for cells in columns]
     rows = []
     seen_system = False
     for row in table.rows:
         views = tuple(
-            _cell_view(row.system.name, column, cell, span, truth_cells[i].value if truth_cells else None)
-            for i, (column, cell, span) in enumerate(zip(table.columns, row.cells, spans, strict=True))
+            CellView(cell, _bar(cell, span, truth[i].value if truth else None))
+            for i, (cell, span) in enumerate(zip(row.cells, spans, strict=True))
         )
-        first = not row.system.anchor and not seen_system
-        seen_system = seen_system or not row.system.anchor
-        rows.append(RowView(row.system.name, row.system.anchor, first, system_tip(row.system), views))
-    heads = tuple(column_view(column) for column in table.columns)
-    return TableView(table.name, table.title, heads, tuple(rows), table_notes(record, table))
-
-
-def column_view(column: Column) -> ColumnView:
-    """The head of a column, with its protocol on hover."""
-    value, protocol = column.value, column.protocol
-    weights = "".join(f"\nweights {entry.file} ({entry.sha256[:12]})" for entry in protocol.weights)
-    source = f"\n{protocol.source}" if protocol.source else ""
-    tip = f"{protocol.title}\n{DIRECTION_WORDS[value.direction]}\nprotocol {protocol.name}{weights}{source}"
-    first = "descending" if value.direction == "higher" else "ascending"
-    return ColumnView(
-        value.label, column.arrow, DIRECTION_WORDS[value.direction], value.unit, protocol.name, tip, first
-    )
-
-
-def system_tip(system: SystemEntry) -> str:
-    """What a system is, for hovering."""
-    options = "".join(f"\n{key}: {str(value)[:80]}" for key, value in list(system.options.items())[:8])
-    return f"{system.name[:80]}\nkind {system.kind}{options}\ndigest {system.digest[:16]}"
+        first = not row.anchor and not seen_system
+        seen_system = seen_system or not row.anchor
+        rows.append(RowView(row, first, views))
+    return TableView(table, tuple(rows), notes)
 
 
 def _span(cells: tuple[Cell, ...]) -> tuple[float, float] | None:
     ends = [end for cell in cells if cell.value is not None for end in (cell.low, cell.high, cell.value)]
     finite = [end for end in ends if end is not None and math.isfinite(end)]
     return (min(finite), max(finite)) if finite and max(finite) > min(finite) else None
-
-
-def _cell_view(
-    system: str, column: Column, cell: Cell, span: tuple[float, float] | None, truth: float | None
-) -> CellView:
-    if cell.value is None:
-        return CellView(cell.text, None, tip=f"{column.value.label} of {system[:60]}\n{cell.status}: {cell.reason}")
-    by_gap = column.value.direction == "closer_to_gt" and cell.gap is not None
-    return CellView(
-        text=cell.text,
-        value=cell.value,
-        sort=cell.gap if by_gap else cell.value,
-        tip=_cell_tip(system, column, cell),
-        mark=cell.mark,
-        interval_text=cell.interval_text,
-        bar=_bar(cell, span, truth),
-        partial=cell.coverage_text,
-        watermark=cell.watermark,
-    )
-
-
-def _cell_tip(system: str, column: Column, cell: Cell) -> str:
-    unit = f" {column.value.unit}" if column.value.unit else ""
-    lines = [f"{column.value.label} of {system[:60]}: {cell.text}{unit}"]
-    if cell.interval_text and cell.level is not None:
-        lines.append(f"{100 * cell.level:g} % interval {cell.interval_text}, {cell.method}")
-    people = f", {cell.n_identities} people" if cell.n_identities else ""
-    frames = f", {100 * cell.frame_coverage:.0f} % of their frames" if cell.frame_coverage is not None else ""
-    lines.append(f"{cell.n_scored} of {cell.n_planned} clips{frames}{people}")
-    if cell.gap is not None:
-        lines.append(f"distance to ground truth {format_number(cell.gap, column.value.decimals)}")
-    lines += [text for text in (cell.watermark and f"small sample: {cell.watermark}", cell.reason) if text]
-    return "\n".join([*lines, f"protocol {column.protocol.name}"])
 
 
 def _bar(cell: Cell, span: tuple[float, float] | None, truth: float | None) -> Bar | None:

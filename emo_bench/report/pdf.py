@@ -6,6 +6,7 @@ import json
 import math
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from emo_bench.compare.join_runs import Block
 from emo_bench.record.columns import DIRECTION_WORDS
 from emo_bench.record.published import PublishedTable
 from emo_bench.record.run_data import RunData
-from emo_bench.record.schema import ProtocolEntry, RunRecord
+from emo_bench.record.schema import ProtocolEntry
+from emo_bench.report.content import Cell, Material, Notes, Section, Table, Text
 from emo_bench.report.figure_style import NamedFigure, figure_bytes
 from emo_bench.report.html import provenance_facts, run_stats
-from emo_bench.report.notes import SYNTHETIC_NOTICE, coverage_sentence, failure_groups, run_warnings, table_notes
+from emo_bench.report.notes import SYNTHETIC_NOTICE, coverage_sentence, failure_groups, run_warnings
 from emo_bench.report.page_tables import comparison_views
-from emo_bench.report.speed import speed_view
-from emo_bench.report.tables import Cell, Row, Table, build_tables
+from emo_bench.report.results import results_tables
+from emo_bench.report.sections import make_sections
+from emo_bench.report.tables import build_tables
 from emo_core.errors import EmoBenchError
 
 COLUMNS_ACROSS = 6
@@ -60,19 +63,17 @@ def pdf_report(
 
     with tempfile.TemporaryDirectory(prefix="emo-bench-pdf-") as name:
         folder = Path(name)
+        data = pdf_data(run, published=published, others=others)
+        sections = make_sections(Material(run, others, published))
+        drawn = [*(part for section in sections for part in section.figures), *figures]
         pictures = []
-        for index, item in enumerate(figures):
-            kind = "png" if item.photo else "svg"
+        for index, item in enumerate(drawn):
             # File names are numbers: nothing of a run becomes part of a path.
-            file = f"figure-{index}.{kind}"
-            (folder / file).write_bytes(figure_bytes(item.figure, "png" if item.photo else "svg"))
+            file = f"figure-{index}.{item.picture_kind}"
+            (folder / file).write_bytes(figure_bytes(item.figure, item.picture_kind))
             pictures.append({"file": file, "caption": item.caption, "width": _width(item)})
-        data = {
-            **pdf_data(run),
-            "figures": pictures,
-            "published": [table.view() for table in published],
-            "others": [_other(block) for block in others],
-        }
+        # Figures of sections stand where the sections name them by number, the others by themselves.
+        data |= {"pictures": pictures, "n_section_figures": len(drawn) - len(figures)}
         (folder / "data.json").write_text(json.dumps(_printable(data), ensure_ascii=False), encoding="utf-8")
         source = folder / "report.typ"
         source.write_text((files("emo_bench.report") / "templates" / "report.typ").read_text(encoding="utf-8"))
@@ -104,8 +105,8 @@ def _printable(value: Any) -> Any:
     return value
 
 
-def pdf_data(run: RunData) -> dict[str, Any]:
-    """Everything that the PDF says, as plain values."""
+def pdf_data(run: RunData, *, published: Sequence[PublishedTable] = (), others: Sequence[Block] = ()) -> dict[str, Any]:
+    """Everything that the PDF says but its figures, as plain values."""
     record = run.record
     comparisons = [row for row in comparison_views(record) if row["kind"] != "none"]
     beyond = len(comparisons) - MAX_COMPARISONS
@@ -120,9 +121,9 @@ def pdf_data(run: RunData) -> dict[str, Any]:
         "abstract": _abstract(run),
         "stats": run_stats(record),
         "warnings": run_warnings(run),
-        "tables": [part for table in _merged(build_tables(record)) for part in _parts(record, table)],
+        "tables": _table_parts(results_tables(record)),
         "legend": LEGEND,
-        "speed": speed_view(run),
+        "sections": _sections(make_sections(Material(run, others, published))),
         "comparisons": [
             [row["label"], _short(row["a"]), _short(row["b"]), row["difference"], row["interval"], row["p"],
              _short(row["verdict"])]
@@ -139,14 +140,35 @@ def pdf_data(run: RunData) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _other(block: Block) -> dict[str, Any]:
-    record = block.run.record
-    return {
-        "title": _short(record.title or record.name, 120),
-        "why": _short(block.why, 300),
-        "coverage": coverage_sentence(record),
-        "tables": [part for table in build_tables(record) for part in _parts(record, table)],
-    }
+def _sections(sections: Sequence[Section]) -> list[dict[str, Any]]:
+    """Sections as typst takes them; a figure is the number of its picture."""
+    found = []
+    number = 0
+    for section in sections:
+        parts: list[dict[str, Any]] = []
+        for part in section.parts:
+            if isinstance(part, Table):
+                parts += [{"kind": "table", **piece} for piece in _table_parts([part])]
+            elif isinstance(part, Text):
+                parts.append({"kind": "text", "text": _short(part.text, 900)})
+            elif isinstance(part, Notes):
+                parts.append({"kind": "notes", "lines": list(part.items)})
+            else:
+                parts.append({"kind": "figure", "number": number})
+                number += 1
+        quiet = any(table.quiet for table in section.tables)
+        found.append({"title": _short(section.title, 160), "quiet": quiet, "parts": parts})
+    return found
+
+
+def _table_parts(tables: Sequence[Table]) -> list[dict[str, Any]]:
+    """Tables cut to the width of a page; what an earlier one has said already is not said again."""
+    said: set[str] = set()
+    found = []
+    for table in _merged(tables):
+        found += _parts(replace(table, notes=tuple(note for note in table.notes if note not in said)))
+        said |= set(table.notes)
+    return found
 
 
 def _short(text: str, longest: int = LONGEST_NAME) -> str:
@@ -193,52 +215,54 @@ def _count(number: int, one: str, many: str = "") -> str:
 def _merged(tables: Sequence[Table]) -> list[Table]:
     """The smaller tables as one where they fit side by side, to save paper."""
     main, rest = list(tables[:1]), tables[1:]
-    columns = tuple(column for table in rest for column in table.columns)
-    if len(rest) < 2 or len(columns) > COLUMNS_ACROSS:
+    heads = tuple(head for table in rest for head in table.heads)
+    if len(rest) < 2 or len(heads) > COLUMNS_ACROSS:
         return [*main, *rest]
     rows = tuple(
-        Row(lines[0].system, tuple(cell for line in lines for cell in line.cells))
+        replace(lines[0], cells=tuple(cell for line in lines for cell in line.cells))
         for lines in zip(*(table.rows for table in rest), strict=True)
     )
     title = " and ".join([rest[0].title, *(table.title.lower() for table in rest[1:])])
-    return [*main, Table("rest", title, columns, rows)]
+    notes = tuple(dict.fromkeys(note for table in rest for note in table.notes))
+    return [*main, Table("rest", title, heads, rows, notes=notes)]
 
 
-def _parts(record: RunRecord, table: Table) -> list[dict[str, Any]]:
+def _parts(table: Table) -> list[dict[str, Any]]:
     # Parts of equal width: a last part of one column would waste half a page.
-    across = max(1, math.ceil(len(table.columns) / max(1, math.ceil(len(table.columns) / COLUMNS_ACROSS))))
-    starts = range(0, len(table.columns), across)
+    across = max(1, math.ceil(len(table.heads) / max(1, math.ceil(len(table.heads) / COLUMNS_ACROSS))))
+    starts = range(0, len(table.heads), across)
+    continued = f"{table.title}, continued" if table.title else ""
     return [
         {
-            "title": table.title if start == 0 else f"{table.title}, continued",
+            "title": table.title if start == 0 else continued,
+            "first": table.first,
+            "quiet": table.quiet,
             "columns": [
-                {"label": column.value.label, "arrow": column.arrow, "unit": column.value.unit}
-                for column in table.columns[start : start + across]
+                {"label": head.label, "arrow": head.arrow, "unit": head.unit}
+                for head in table.heads[start : start + across]
             ],
-            "rows": _rows(table.rows, start, across),
-            "notes": table_notes(record, table) if table.name == "main" and start == starts[-1] else (),
+            "rows": _rows(table, start, across),
+            "notes": list(table.notes) if start == starts[-1] else [],
         }
         for start in starts
     ]
 
 
-def _rows(rows: Sequence[Row], start: int, across: int) -> list[dict[str, Any]]:
+def _rows(table: Table, start: int, across: int) -> list[dict[str, Any]]:
     found = []
     seen = False
-    for row in rows:
-        first = not row.system.anchor and not seen
-        seen = seen or not row.system.anchor
+    for row in table.rows:
+        first = not row.anchor and not seen
+        seen = seen or not row.anchor
         cells = [_cell(cell) for cell in row.cells[start : start + across]]
-        found.append(
-            {"name": _short(row.system.name), "anchor": row.system.anchor, "first_system": first, "cells": cells}
-        )
+        found.append({"name": _short(row.label), "anchor": row.anchor, "first_system": first, "cells": cells})
     return found
 
 
 def _cell(cell: Cell) -> dict[str, Any]:
     return {
         "text": cell.text,
-        "missing": cell.value is None,
+        "missing": cell.is_missing,
         "mark": cell.mark,
         "interval": cell.interval_text,
         "partial": cell.coverage_text,

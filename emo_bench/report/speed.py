@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 from emo_bench.config.schema import rate_from_text
 from emo_bench.record.columns import ordered_systems
@@ -16,7 +13,6 @@ from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import RunRecord, SystemEntry
 from emo_core.text import format_number
 
-SPEED_HEADS = ("System", "s per s of video", "frames/s", "mean, with loading", "clips")
 STEP_OPTIONS = ("steps", "sampling_steps", "inference_steps", "num_inference_steps")
 """Options that say in how many steps a system denoises."""
 
@@ -89,37 +85,6 @@ def significant(value: float) -> str:
     if value == 0 or not math.isfinite(value):
         return format_number(value, 0)
     return format_number(value, min(max(0, 2 - math.floor(math.log10(abs(value)))), 6))
-
-
-def speed_view(run: RunData) -> dict[str, Any] | None:
-    """The table as texts for all formats; None when nothing was timed."""
-    rows = speed_rows(run)
-    if not rows:
-        return None
-    lines = [
-        {
-            "name": row.system.name,
-            "anchor": row.system.anchor,
-            "numbers": (row.median, row.frames_per_second, row.mean, row.n_clips),
-            "texts": (*map(significant, (row.median, row.frames_per_second, row.mean)), str(row.n_clips)),
-        }
-        for row in rows
-    ]
-    return {"heads": SPEED_HEADS, "rows": lines, "notes": speed_notes(run)}
-
-
-def speed_csv(run: RunData) -> str:
-    """The table with full precision."""
-    from emo_core.text import csv_cell
-
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    heads = ("system", "anchor", "median_seconds_per_second", "frames_per_second", "mean_seconds_per_second", "n_clips")
-    writer.writerow(heads)
-    for row in speed_rows(run):
-        cells = (row.system.name, row.system.anchor, row.median, row.frames_per_second, row.mean, row.n_clips)
-        writer.writerow([csv_cell(cell) for cell in cells])
-    return stream.getvalue()
 
 
 @dataclass(frozen=True)

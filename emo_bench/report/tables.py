@@ -5,65 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from emo_bench.record.columns import Column, columns_of, ordered_systems
-from emo_bench.record.coverage import WHOLE, uneven_coverage
+from emo_bench.record.coverage import uneven_coverage
 from emo_bench.record.schema import ComparisonEntry, ProtocolEntry, RunRecord, SystemEntry, ValueEntry
+from emo_bench.report.content import Cell, Mark
 from emo_core.text import format_number
 
-Mark = Literal["", "best", "second", "tie"]
-
 MAIN = "main"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One number in a table.
-
-    Attributes:
-        text: The number with the column's digits, or the status word.
-        value: The number, or None.
-        low: Lower end of the interval, or None.
-        high: Upper end of the interval, or None.
-        interval_text: ``[low, high]`` with the column's digits, or empty.
-        level: Confidence level, or None.
-        method: How the interval was made.
-        status: ``ok`` or why there is no number.
-        reason: In a sentence.
-        mark: Whether it is best or second best beyond doubt, or tied with the best.
-        n_scored: Clips behind it.
-        n_planned: Clips asked for.
-        frame_coverage: Mean share of frames behind it, or None when unknown.
-        n_identities: People behind it.
-        watermark: Set when N is too small to quote the number without saying so.
-        gap: Distance to the ground truth's value, or None.
-    """
-
-    text: str
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    interval_text: str = ""
-    level: float | None = None
-    method: str = ""
-    status: str = "ok"
-    reason: str = ""
-    mark: Mark = ""
-    n_scored: int = 0
-    n_planned: int = 0
-    n_identities: int = 0
-    watermark: str = ""
-    gap: float | None = None
-    frame_coverage: float | None = None
-
-    @property
-    def coverage_text(self) -> str:
-        """What the number rests on where that is not everything: ``2/3 clips, 85 % of frames``; else empty."""
-        clips = f"{self.n_scored}/{self.n_planned} clips" if self.n_scored < self.n_planned else ""
-        lost = self.frame_coverage is not None and self.frame_coverage < WHOLE
-        frames = f"{100 * (self.frame_coverage or 0):.0f} % of frames" if lost else ""
-        return ", ".join(part for part in (clips, frames) if part) if self.value is not None else ""
 
 
 @dataclass(frozen=True)

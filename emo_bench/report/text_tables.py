@@ -13,16 +13,17 @@ from emo_bench.compare.join_runs import Block
 from emo_bench.record.columns import DIRECTION_WORDS
 from emo_bench.record.published import PublishedTable
 from emo_bench.record.run_data import RunData
+from emo_bench.report.content import Cell, Head, Material, Notes, Section, Table, Text
 from emo_bench.report.notes import (
     MARK_LEGEND,
     SYNTHETIC_NOTICE,
     coverage_sentence,
     failure_groups,
     run_warnings,
-    table_notes,
 )
-from emo_bench.report.speed import speed_rows, speed_view
-from emo_bench.report.tables import Cell, Table, build_tables
+from emo_bench.report.results import results_tables
+from emo_bench.report.sections import make_sections, section_kinds
+from emo_bench.report.tables import build_tables
 from emo_core.text import csv_cell, escape_markdown
 
 
@@ -79,23 +80,32 @@ def tables_json(run: RunData, *, others: Sequence[Block] = ()) -> str:
     return json.dumps(_json_value(run, others), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _speed(run: RunData) -> list[dict[str, Any]]:
-    return [
-        {
-            "system": row.system.name,
-            "anchor": row.system.anchor,
-            "median_seconds_per_second": row.median,
-            "mean_seconds_per_second": row.mean,
-            "frames_per_second": row.frames_per_second,
-            "n_clips": row.n_clips,
-        }
-        for row in speed_rows(run)
-    ]
+def section_csv(table: Table) -> str:
+    """A section's table with full precision, columns named by their keys."""
+    heads = ["system", "anchor", *(head.key or head.label for head in table.heads)]
+    return _csv([heads, *([row.label, row.anchor, *(cell.value for cell in row.cells)] for row in table.rows)])
+
+
+def section_data(material: Material) -> dict[str, list[dict[str, Any]]]:
+    """The tables of all sections that are data, by the section's name."""
+    found = {}
+    for kind in section_kinds():
+        made = kind.build(material) if kind.data else ()
+        for table in [table for one in made for table in one.tables][:1]:
+            names = [head.key or head.label for head in table.heads]
+            found[kind.name] = [
+                {
+                    "system": row.label,
+                    "anchor": row.anchor,
+                    **{name: cell.value for name, cell in zip(names, row.cells, strict=True)},
+                }
+                for row in table.rows
+            ]
+    return found
 
 
 def _json_value(run: RunData, others: Sequence[Block] = ()) -> dict[str, Any]:
     record = run.record
-    speed = _speed(run)
     return {
         "name": record.name,
         "title": record.title,
@@ -111,7 +121,7 @@ def _json_value(run: RunData, others: Sequence[Block] = ()) -> dict[str, Any]:
         "values": [_finite(row) for row in long_rows(run)],
         "comparisons": [_finite(entry.model_dump()) for entry in record.comparisons],
         "anchor_checks": [check.model_dump() for check in record.checks],
-        **({"speed": speed} if speed else {}),
+        **section_data(Material(run)),
         **({"other_runs": [{"why_apart": b.why, **_json_value(b.run)} for b in others]} if others else {}),
     }
 
@@ -135,19 +145,10 @@ def markdown_report(run: RunData, *, published: Sequence[PublishedTable] = (), o
     parts += [f"- {escape_markdown(warning)}" for warning in run_warnings(run)]
     if parts[-1].startswith("- "):
         parts.append("")
-    parts += _table_lines(run, "##")
-    if view := speed_view(run):
-        parts += _speed_lines(view)
-    for other in others:
-        title = escape_markdown(other.run.record.title or other.run.record.name)
-        parts += [
-            f"## Another table: {title}",
-            "",
-            f"Not comparable with the table above: {escape_markdown(other.why)}.",
-        ]
-        parts += ["", coverage_sentence(other.run.record), "", *_table_lines(other.run, "###")]
-    for block in published:
-        parts += _published_lines(block.view())
+    for table in results_tables(record):
+        parts += table_lines(table, "##")
+    for section in make_sections(Material(run, others, published)):
+        parts += section_lines(section)
     legend = "; ".join(f"{_MARKS[mark].format('1.0')} {words}" for mark, words in MARK_LEGEND.items())
     parts.append(
         f"{legend}. ↑ {DIRECTION_WORDS['higher']}, ↓ {DIRECTION_WORDS['lower']}, →GT {DIRECTION_WORDS['closer_to_gt']}."
@@ -155,66 +156,49 @@ def markdown_report(run: RunData, *, published: Sequence[PublishedTable] = (), o
     return "\n".join(parts) + "\n"
 
 
-def _table_lines(run: RunData, level: str) -> list[str]:
-    parts: list[str] = []
-    for table in build_tables(run.record):
-        parts += [f"{level} {table.title}", "", *markdown_table(table), ""]
-        parts += [f"- {escape_markdown(note)}" for note in table_notes(run.record, table)]
-        protocols = dict.fromkeys(column.protocol.name for column in table.columns)
-        parts += [f"- Protocols: {', '.join(f'`{name}`' for name in protocols)}.", ""]
-    return parts
-
-
-def _speed_lines(view: dict[str, Any]) -> list[str]:
-    return [
-        "## Speed",
-        "",
-        "| " + " | ".join(view["heads"]) + " |",
-        "| :-- |" + " --: |" * (len(view["heads"]) - 1),
-        *(
-            f"| {'*' if row['anchor'] else ''}{escape_markdown(row['name'])}{'*' if row['anchor'] else ''} | "
-            + " | ".join(row["texts"])
-            + " |"
-            for row in view["rows"]
-        ),
-        "",
-        *(f"- {escape_markdown(note)}" for note in view["notes"]),
-        "",
-    ]
-
-
-def _published_lines(view: dict[str, Any]) -> list[str]:
-    source = ", ".join(escape_markdown(view[key]) for key in ("source", "table"))
-    return [
-        "## Published numbers, not comparable",
-        "",
-        f"{source}. Protocol {view['protocol']}; never ranked with this run. {escape_markdown(view['note'])}",
-        "",
-        "| System | " + " | ".join(escape_markdown(label) for label in view["labels"]) + " |",
-        "| :-- |" + " --: |" * len(view["labels"]),
-        *(f"| *{escape_markdown(row['system'])}* | " + " | ".join(row["texts"]) + " |" for row in view["rows"]),
-        "",
-    ]
-
-
 _MARKS = {"": "{}", "best": "**{}**", "second": "<u>{}</u>", "tie": "{} ≈"}
+
+
+def section_lines(section: Section) -> list[str]:
+    """A section as lines of Markdown; figures are files beside it."""
+    lines = [f"## {escape_markdown(section.title)}", ""]
+    for part in section.parts:
+        if isinstance(part, Table):
+            lines += table_lines(part, "###")
+        elif isinstance(part, Text):
+            lines += [escape_markdown(part.text), ""]
+        elif isinstance(part, Notes):
+            lines += [*(f"- {escape_markdown(item)}" for item in part.items), ""]
+        else:
+            lines += [f"![{escape_markdown(part.caption)}](figures/{part.name}.{part.picture_kind})", ""]
+            lines += [f"*{escape_markdown(part.caption)}*", ""]
+    return lines
+
+
+def table_lines(table: Table, level: str) -> list[str]:
+    """A table with its headline and notes as lines of Markdown."""
+    notes = [f"- {escape_markdown(note)}" for note in table.notes]
+    if table.protocols:
+        notes.append(f"- Protocols: {', '.join(f'`{name}`' for name in table.protocols)}.")
+    title = [f"{level} {escape_markdown(table.title)}", ""] if table.title else []
+    return [*title, *markdown_table(table), "", *([*notes, ""] if notes else [])]
 
 
 def markdown_table(table: Table) -> list[str]:
     """One table as lines of Markdown."""
-    heads = [f"{escape_markdown(column.value.label)} {column.arrow}" for column in table.columns]
-    lines = ["| System | " + " | ".join(heads) + " |", "| :-- |" + " --: |" * len(heads)]
+    heads = [escape_markdown(head.text) for head in (Head(table.first), *table.heads)]
+    lines = ["| " + " | ".join(heads) + " |", "| :-- |" + " --: |" * len(table.heads)]
     for row in table.rows:
-        name = escape_markdown(row.system.name)
-        label = f"*{name}*" if row.system.anchor else name
+        name = escape_markdown(row.label)
+        label = f"*{name}*" if row.anchor else name
         lines.append(f"| {label} | " + " | ".join(_markdown_cell(cell) for cell in row.cells) + " |")
     return lines
 
 
 def _markdown_cell(cell: Cell) -> str:
-    if cell.value is None:
+    if cell.is_missing:
         return f"*{escape_markdown(cell.text)}*"
-    text = _MARKS[cell.mark].format(cell.text)
+    text = _MARKS[cell.mark].format(escape_markdown(cell.text))
     if cell.interval_text:
         text += f" <sub>{cell.interval_text}</sub>"
     if cell.coverage_text:

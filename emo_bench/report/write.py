@@ -14,6 +14,7 @@ from emo_core.errors import ConfigError
 if TYPE_CHECKING:
     from emo_bench.compare.join_runs import Block
     from emo_bench.record.published import PublishedTable
+    from emo_bench.report.content import Material
     from emo_bench.report.figure_style import NamedFigure
 
 FORMATS = ("csv", "json", "md", "html", "latex", "pdf", "figures")
@@ -131,18 +132,37 @@ class _Report:
 
         return chosen_tables(self._run.record, self._wanted)
 
+    @cached_property
+    def _material(self) -> Material:
+        from emo_bench.report.content import Material
+
+        return Material(self._run, self._others, self.published)
+
+    def _section_figures(self) -> None:
+        """Markdown and LaTeX name the figures of sections as files beside them."""
+        from emo_bench.report.figures import write_figures
+        from emo_bench.report.sections import make_sections
+
+        drawn = [figure for section in make_sections(self._material) for figure in section.figures]
+        write_figures(drawn, self._folder / "figures")
+
     def csv(self) -> list[Path]:
-        from emo_bench.report.speed import speed_csv, speed_rows
-        from emo_bench.report.text_tables import long_csv, wide_csv
+        from emo_bench.report.sections import section_kinds
+        from emo_bench.report.text_tables import long_csv, section_csv, wide_csv
 
         paths = []
         for number, run in enumerate((self._run, *(block.run for block in self._others)), start=1):
             suffix = f"-{number}" if number > 1 else ""
             paths += self._text(f"table{suffix}.csv", wide_csv(run))
             paths += self._text(f"values{suffix}.csv", long_csv(run))
-        if speed_rows(self._run):
-            return paths + self._text("speed.csv", speed_csv(self._run))
-        (self._folder / "speed.csv").unlink(missing_ok=True)
+        for kind in section_kinds():
+            name = f"{kind.name}.csv"
+            tables = [table for one in kind.build(self._material) for table in one.tables] if kind.data else []
+            if tables:
+                paths += self._text(name, section_csv(tables[0]))
+            elif kind.data:
+                # What an earlier report said of this run holds no longer.
+                (self._folder / name).unlink(missing_ok=True)
         return paths
 
     def json(self) -> list[Path]:
@@ -153,6 +173,7 @@ class _Report:
     def markdown(self) -> list[Path]:
         from emo_bench.report.text_tables import markdown_report
 
+        self._section_figures()
         return self._text("table.md", markdown_report(self._run, published=self.published, others=self._others))
 
     def html(self, *, figures: bool) -> list[Path]:
@@ -169,6 +190,7 @@ class _Report:
     def latex(self) -> list[Path]:
         from emo_bench.report.latex import latex_document
 
+        self._section_figures()
         return self._text("tables.tex", latex_document(self._run, published=self.published, others=self._others))
 
     def pdf(self) -> list[Path]:

@@ -137,7 +137,7 @@ def test_other_terms_keep_runs_apart_and_say_why(pair: tuple[RunData, RunData], 
     assert [len(blocks), blocks[0].run.record.name] == [2, "a + c"]
     assert word in blocks[1].why
     page = html_report(blocks[0].run, others=blocks[1:])
-    assert "Not comparable with the results above" in page
+    assert "Not comparable with the first table" in page
     assert word in page
 
 
@@ -190,7 +190,7 @@ def test_files_of_a_joint_report(pair: tuple[RunData, RunData], tmp_path: Path) 
     other = json.loads((tmp_path / "table.json").read_text())["other_runs"][0]
     assert "another data set" in other["why_apart"]
     assert {row["system"] for row in other["values"]} >= {"two", "three"}
-    assert "Not comparable with the table above: another data set" in (tmp_path / "table.md").read_text()
+    assert "Not comparable with the first table: another data set" in (tmp_path / "table.md").read_text()
     tex = (tmp_path / "tables.tex").read_text()
     assert tex.count(r"\label{tab:main}") == tex.count(r"\label{tab:main-2}") == 1
 

@@ -14,7 +14,7 @@ from emo_bench.record.published import load_published
 from emo_bench.report import load_run, write_report
 from emo_bench.report.html import PageFigure, html_report
 
-VOID = {"meta", "br", "img", "input", "rect", "circle", "path", "link", "hr"}
+VOID = {"meta", "br", "img", "input", "rect", "circle", "path", "link", "hr", "wbr"}
 
 
 class Page(HTMLParser):

@@ -172,7 +172,9 @@ def test_a_joint_page_with_speed_and_other_runs_works(browser: Browser, tmp_path
     other = record_factory.make_run(name="b", n_clips=3, systems=("three",), anchors=names, failing=0)
     browser.open(write_joint_report([folder, other], formats=("html",), output=tmp_path / "out", figures=False)[0])
     browser.wait("return document.querySelectorAll('#stage video').length")
-    assert browser.run("return document.querySelector('#others').textContent.includes('another list of clips')")
+    assert browser.run(
+        "return document.querySelector('#section-others-2').textContent.includes('another list of clips')"
+    )
     assert browser.run("return document.querySelectorAll('#speed-table tbody tr').length") == 2
     browser.run("const s = document.getElementById('speed'); s.value = '0.5'; s.dispatchEvent(new Event('input'))")
     assert browser.run("return [...document.querySelectorAll('#stage video')].every(v => v.playbackRate === 0.5)")

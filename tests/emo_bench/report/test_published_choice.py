@@ -63,7 +63,7 @@ def test_a_run_on_hdtf_has_the_papers_table_in_grey_in_every_format(tmp_path: Pa
         assert "67.66" in text
         assert "never ranked" in text or "not comparable" in text
     assert r"\color{gray}" in tex
-    block = page[page.index('id="published-1"') :].split("</section>")[0]
+    block = page[page.index('id="section-published-1"') :].split("</section>")[0]
     assert "67.66" in block
     assert 'class="best"' not in block
 

@@ -15,11 +15,13 @@ from record_factory import dataclasses
 from emo_bench.record.run_data import RunData
 from emo_bench.record.unit_times import UnitTime, read_unit_times
 from emo_bench.report import load_run, write_report
+from emo_bench.report.content import Material
 from emo_bench.report.figures import make_figures
 from emo_bench.report.figures_values import frontier_of
 from emo_bench.report.html import html_report
 from emo_bench.report.pdf import pdf_data
-from emo_bench.report.speed import significant, speed_rows, speed_view, step_groups
+from emo_bench.report.sections.speed import speed
+from emo_bench.report.speed import significant, speed_rows, step_groups
 
 
 def line(system: str, clip: str, seconds: float, **other: Any) -> str:
@@ -81,8 +83,8 @@ def test_seconds_are_for_one_second_of_video(run: RunData) -> None:
 
 def test_anchors_alone_make_no_table(run: RunData) -> None:
     fewer = tuple(item for item in run.unit_times if item.system == "frozen")
-    assert speed_view(dataclasses.replace(run, unit_times=fewer)) is None
-    assert speed_view(dataclasses.replace(run, unit_times=())) is None
+    assert speed(Material(dataclasses.replace(run, unit_times=fewer))) == ()
+    assert speed(Material(dataclasses.replace(run, unit_times=()))) == ()
 
 
 def test_three_digits_are_enough() -> None:
@@ -106,9 +108,9 @@ def test_the_table_is_in_every_format(run: RunData, tmp_path: Path) -> None:
     for name in ("table.md", "tables.tex"):
         assert "frames/s" in paths[name].read_text()
     page = html_report(load_run(folder))
-    assert 'id="speed-table"' in page
+    assert 'id="section-speed"' in page
     assert "Peak memory is not recorded" in page
-    assert pdf_data(load_run(folder))["speed"]["rows"][0]["name"] == "frozen"
+    assert pdf_data(load_run(folder))["sections"][0]["parts"][0]["rows"][0]["name"] == "frozen"
 
 
 def test_runs_without_times_have_no_trace_of_the_table(tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_runs_without_times_have_no_trace_of_the_table(tmp_path: Path) -> None:
     paths = write_report(folder, formats=("csv", "json", "md"))
     assert "speed.csv" not in {path.name for path in paths}
     assert not any("frames/s" in path.read_text() for path in paths)
-    assert 'id="speed-table"' not in html_report(run)
+    assert 'id="section-speed"' not in html_report(run)
 
 
 def test_a_table_that_no_longer_holds_is_taken_away(run: RunData, tmp_path: Path) -> None:
@@ -150,6 +152,6 @@ def test_every_id_of_the_page_is_there_once(run: RunData, tmp_path: Path) -> Non
     record_factory.write_run(run, tmp_path)
     page = html_report(dataclasses.replace(load_run(tmp_path), unit_times=run.unit_times))
     ids = re.findall(r'\sid="([^"]+)"', page)
-    assert "speed-table" in ids
+    assert "section-speed" in ids
     assert "speed" in ids
     assert sorted(ids) == sorted(set(ids))

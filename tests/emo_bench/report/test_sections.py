@@ -1,0 +1,79 @@
+"""A section is written once and stands in every format."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import record_factory
+
+from emo_bench.report import sections, write_report
+from emo_bench.report.content import Cell, Head, Material, Notes, Row, Section, Table, Text
+from emo_bench.report.figure_style import NamedFigure, new_figure
+from emo_bench.report.pdf import pdf_data
+
+HOSTILE = "<script>alert(1)</script> \\input{x} | #panic"
+
+
+def everything(material: Material) -> Sequence[Section]:
+    """One of each kind of part."""
+    figure, axes = new_figure(3, 2)
+    axes[0].plot([0, 1], [1, 0])
+    rows = (
+        Row("anchor", (Cell("1.5", 1.5), Cell("undefined", status="undefined", reason="nothing there")), anchor=True),
+        Row(HOSTILE, (Cell("2.5", 2.5, mark="best", n_scored=2, n_planned=3), Cell("0.25", 0.25))),
+    )
+    heads = (Head("Weight", "↓", "kg", key="weight"), Head("Share", key="share"))
+    parts = (
+        Text("A paragraph of its own."),
+        Table("probe", "", heads, rows, first="Thing", notes=("A note below.",)),
+        NamedFigure("probe-figure", "What the probe shows.", figure),
+        Notes(("One point.", "Another point.")),
+    )
+    return (Section("probe", f"Probe of {len(material.run.record.clips)} clips", parts),)
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    sections.section_kinds()
+    monkeypatch.setattr(sections, "_kinds", dict(sections._kinds))
+    sections.section("probe", place=35, data=True)(everything)
+    return
+
+
+@pytest.mark.usefixtures("registered")
+def test_every_part_is_in_every_format(tmp_path: Path) -> None:
+    run = record_factory.make_run(n_clips=2, anchors=("ground_truth",))
+    paths = write_report(run, output=tmp_path, formats=("csv", "json", "md", "html", "latex", "pdf"), figures=False)
+    texts = {path.name: path.read_text() for path in paths if path.suffix != ".pdf"}
+    for name in ("table.md", "tables.tex", "report.html"):
+        for words in ("A paragraph of its own.", "A note below.", "Another point.", "What the probe shows.", "Thing"):
+            assert words in texts[name], (name, words)
+        assert "2/3 clips" in texts[name]
+        assert "<script>alert" not in texts[name]
+    assert (tmp_path / "figures" / "probe-figure.svg").is_file()
+    assert "(figures/probe-figure.svg)" in texts["table.md"]
+    assert "{figures/probe-figure.pdf}" in texts["tables.tex"]
+    assert next(iter(csv.DictReader(texts["probe.csv"].splitlines()))) == {
+        "system": "anchor", "anchor": "true", "weight": "1.5", "share": "",
+    }  # fmt: skip
+    assert json.loads(texts["table.json"])["probe"][1]["share"] == 0.25
+    parts = next(s for s in pdf_data(run)["sections"] if s["title"] == "Probe of 2 clips")["parts"]
+    assert [part["kind"] for part in parts] == ["text", "table", "figure", "notes"]
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_sections_have_an_order_and_each_name_is_there_once() -> None:
+    kinds = sections.section_kinds()
+    assert [kind.name for kind in kinds] == ["speed", "others", "published"]
+    assert [kind.place for kind in kinds] == sorted(kind.place for kind in kinds)
+
+
+def test_two_sections_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    sections.section_kinds()
+    monkeypatch.setattr(sections, "_kinds", dict(sections._kinds))
+    with pytest.raises(ValueError, match="speed"):
+        sections.section("speed", place=1)(everything)
