@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from diffusers.configuration_utils import ConfigMixin
@@ -23,6 +23,17 @@ class ConfiguredModule(ModelMixin, ConfigMixin):  # type: ignore[misc] # diffuse
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
+
+    @classmethod
+    def migrate_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """A saved config in today's form; a class that has saved others overrides this."""
+        return dict(config)
+
+    @classmethod
+    def from_config(cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any) -> Any:
+        """See diffusers' ``ConfigMixin.from_config``; configs of earlier versions are migrated first."""
+        migrated = cls.migrate_config(config) if isinstance(config, Mapping) else config
+        return super().from_config(migrated, return_unused_kwargs, **kwargs)
 
     def replace_config(self, **values: Any) -> None:
         """Puts ``values`` in the place of the constructor's arguments of those names, for defaults to be filled in."""

@@ -96,10 +96,9 @@ class EMOModel(ConfiguredModule):
         return model
 
     @classmethod
-    def from_config(cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any) -> Any:
-        """See diffusers' ``ConfigMixin.from_config``; configs of earlier versions are migrated first."""
-        migrated = migrate_model_config(config) if isinstance(config, Mapping) else config
-        return super().from_config(migrated, return_unused_kwargs, **kwargs)
+    def migrate_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """See `ConfiguredModule.migrate_config`."""
+        return migrate_model_config(config)
 
     def enable_gradient_checkpointing(self, gradient_checkpointing_func: Any = None) -> None:
         """Trades time for memory in training: activations of each layer are computed again on the way back.

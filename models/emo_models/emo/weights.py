@@ -1,46 +1,50 @@
-"""Modules on disk: ``config.json`` beside ``diffusion_pytorch_model.safetensors``, diffusers' layout, no pickles."""
+"""Modules on disk: ``config.json`` beside ``diffusion_pytorch_model.safetensors``, diffusers' layout, no pickles.
+
+Why not diffusers' own ``from_pretrained``: it only warns when tensors are missing or unknown and drops config entries
+that it does not know.
+"""
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import Tensor
+
+from emo_core.atomic import atomic_path
+from emo_models.configured_module import ConfiguredModule
+from emo_models.strict_loading import WeightsError, load_state, read_tensors
+
+__all__ = ["CONFIG_NAME", "WEIGHTS_NAME", "WeightsError", "load_module", "read_tensors", "save_module"]
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
 
-Module = TypeVar("Module", bound=nn.Module)
-
-
-class WeightsError(ValueError):
-    """Weights are missing, broken, of another shape, or not safetensors."""
+Module = TypeVar("Module", bound=ConfiguredModule)
 
 
 def save_module(
-    module: Any, folder: Path, *, dtype: torch.dtype | None = None, state: dict[str, Tensor] | None = None
+    module: ConfiguredModule, folder: Path, *, dtype: torch.dtype | None = None, state: dict[str, Tensor] | None = None
 ) -> None:
-    """Writes weights, then the config: where there is one, the weights are whole.
+    """Writes weights, then the config: where there is one, the weights are complete.
 
     Args:
-        module: A diffusers-style module (``ConfigMixin``).
+        module: Saved with its config.
         folder: Is made if needed.
         dtype: Store floating point weights in this type; ``None`` keeps theirs.
         state: Write these weights (the average of training, say) instead of the module's own.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = module.state_dict() if state is None else state
     stored = {
         name: (t.to(dtype) if dtype is not None and t.is_floating_point() else t).detach().cpu().contiguous()
         for name, t in tensors.items()
     }
-    aside = folder / f"{WEIGHTS_NAME}.writing"
-    save_file(stored, aside, metadata={"format": "pt"})
-    aside.replace(folder / WEIGHTS_NAME)
+    with atomic_path(folder / WEIGHTS_NAME) as temporary:
+        save_file(stored, temporary, metadata={"format": "pt"})
     module.save_config(folder)
 
 
@@ -50,56 +54,21 @@ def load_module(kind: type[Module], folder: Path) -> Module:
     Raises:
         WeightsError: What is wrong with which file and what to do.
     """
-    config_path = folder / CONFIG_NAME
-    if not config_path.is_file():
-        raise WeightsError(
-            f"expected {config_path}, found no such file; is this the folder of a saved {kind.__name__}?"
-        )
+    path = folder / CONFIG_NAME
+    if not path.is_file():
+        raise WeightsError(f"expected {path}, found no such file; is this the folder of a saved {kind.__name__}?")
     try:
-        config = json.loads(config_path.read_text("utf-8"))
+        config = json.loads(path.read_text("utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise WeightsError(f"expected JSON in {config_path}, found {error}; copy the file again") from error
-    module: Module = kind.from_config(config)  # type: ignore[attr-defined]
+        raise WeightsError(f"expected JSON in {path}, found {error}; copy the file again") from error
+    try:
+        config = kind.migrate_config(config)
+        known = set(inspect.signature(kind.__init__).parameters)
+        unknown = sorted(name for name in config if name not in known and not name.startswith("_"))
+        if unknown:
+            raise ValueError(f"expected the arguments of {kind.__name__}, found {', '.join(unknown)}")
+        module: Module = kind.from_config(config)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{path} does not describe a {kind.__name__}: {error}") from error
     load_state(module, read_tensors(folder / WEIGHTS_NAME), source=folder / WEIGHTS_NAME)
     return module.eval()
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file.
-
-    Raises:
-        WeightsError: The file is missing, broken, or of another format such as a pickle.
-    """
-    if not path.is_file():
-        raise WeightsError(f"expected weights at {path}, found no such file")
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"expected a safetensors file at {path}, found {error}; the file is damaged or another format "
-            "(pickles such as .bin, .pt and .ckpt are not read); fetch it again or convert it"
-        ) from error
-
-
-def load_state(module: nn.Module, tensors: dict[str, Tensor], *, source: Path) -> None:
-    """Loads exactly the module's weights.
-
-    Raises:
-        WeightsError: Names are missing or too many, or shapes differ.
-    """
-    own = module.state_dict()
-    missing = sorted(own.keys() - tensors.keys())
-    extra = sorted(tensors.keys() - own.keys())
-    if missing or extra:
-        raise WeightsError(
-            f"expected the {len(own)} tensors of {type(module).__name__} in {source}, found {len(missing)} missing "
-            f"(first: {missing[:3]}) and {len(extra)} unknown (first: {extra[:3]}); "
-            "config and weights do not belong together"
-        )
-    for name, tensor in own.items():
-        if tensor.shape != tensors[name].shape:
-            raise WeightsError(
-                f"expected {name} of shape {tuple(tensor.shape)} in {source}, found {tuple(tensors[name].shape)}; "
-                "config and weights do not belong together"
-            )
-    module.load_state_dict({name: t.to(own[name].dtype) for name, t in tensors.items()})

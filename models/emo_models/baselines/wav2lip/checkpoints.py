@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +11,10 @@ from typing import Any, Final, TypeVar
 import torch
 from torch import Tensor, nn
 
+from emo_core.atomic import write_bytes
 from emo_models.baselines.wav2lip.config import Wav2LipConfig
 from emo_models.baselines.wav2lip.generator import Generator
+from emo_models.strict_loading import load_state
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -52,39 +53,14 @@ def published_state(path: Path) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): value for name, value in content.items()}
 
 
-def fill(network: N, state: Mapping[str, Tensor], *, name: str) -> N:
-    """Puts tensors into a network whose names and shapes must be exactly these.
-
-    Raises:
-        ValueError: naming the first difference in names, shapes, or a value that is not finite.
-    """
-    wanted = network.state_dict()
-    missing, extra = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted))
-    if missing or extra:
-        raise ValueError(
-            f"{name} does not fit {type(network).__name__}: {len(missing)} names missing ({', '.join(missing[:2])}), "
-            f"{len(extra)} unknown ({', '.join(extra[:2])})"
-        )
-    for key, tensor in state.items():
-        if tensor.shape != wanted[key].shape:
-            raise ValueError(
-                f"{name}: {key} has shape {tuple(tensor.shape)}, expected {tuple(wanted[key].shape)}; "
-                "is it a checkpoint of another width?"
-            )
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"{name}: {key} holds NaN or infinite values")
-    network.load_state_dict(dict(state))
-    return network
-
-
 def load_published(network: N, path: Path) -> N:
     """Fills a network from ``wav2lip.pth``, ``wav2lip_gan.pth`` or ``lipsync_expert.pth`` and sets it to evaluation.
 
     Raises:
-        ValueError: see ``published_state`` and ``fill``.
+        ValueError: see ``published_state`` and ``load_state``.
     """
-    fill(network, published_state(path), name=path.name).eval()
-    return network
+    load_state(network, published_state(path), source=path.name)
+    return network.eval()
 
 
 def save_generator(generator: Generator, path: Path, *, dtype: torch.dtype = torch.float16) -> None:
@@ -96,7 +72,7 @@ def save_generator(generator: Generator, path: Path, *, dtype: torch.dtype = tor
         small = tensor.is_floating_point() and "running_" not in name
         tensors[name] = tensor.detach().cpu().to(dtype if small else tensor.dtype).contiguous()
     metadata = {"config": json.dumps(generator.config.to_dict(), sort_keys=True)}
-    write_atomically(path, save(tensors, metadata=metadata))
+    write_bytes(path, save(tensors, metadata=metadata))
 
 
 def load_generator(path: Path) -> Generator:
@@ -117,20 +93,5 @@ def load_generator(path: Path) -> Generator:
     if "config" not in metadata:
         raise ValueError(f"{path}: expected the key 'config' in its metadata; was it written by save_generator?")
     generator = Generator(Wav2LipConfig.from_dict(json.loads(metadata["config"])))
-    wanted = generator.state_dict()
-    state = {key: value.to(wanted[key].dtype) if key in wanted else value for key, value in state.items()}
-    return fill(generator, state, name=path.name).eval()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file that is whole or absent: beside its place, synced, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    load_state(generator, state, source=path.name)
+    return generator.eval()

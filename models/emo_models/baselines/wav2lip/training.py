@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from emo_models.baselines.wav2lip.checkpoints import write_atomically
+from emo_core.atomic import write_bytes
 from emo_models.baselines.wav2lip.config import SYNC_FRAMES, Wav2LipConfig
 from emo_models.baselines.wav2lip.discriminator import (
     QualityDiscriminator,
@@ -230,7 +230,7 @@ def save_checkpoint(trainer: Trainer, path: Path) -> None:
     """Writes a checkpoint that is whole or absent."""
     stream = io.BytesIO()
     torch.save({"identity": trainer.identity(), "step": trainer.step, "state": trainer.state()}, stream)
-    write_atomically(path, stream.getvalue())
+    write_bytes(path, stream.getvalue())
 
 
 def resume(trainer: Trainer, path: Path) -> bool:
