@@ -1,10 +1,12 @@
 """Untrusted videos and sound as typed frames and samples, by stated rules (docs/media.md says them in full).
 
 * **Time.** ``t = 0`` is the first video frame on the container's timeline. Output frame ``i`` shows the source frame
-  whose presentation time is nearest to ``i / fps``, the earlier one on ties; the last frame lasts its own duration.
-  Video that already has the wanted constant rate passes through untouched.
-* **Sound.** Mean of the channels, soxr at quality HQ, float32. Sound from inside the video is put in place by its own
-  start time (silence before, or cut); sound from its own file starts with the first frame.
+  whose presentation time is nearest to ``i / fps``, the earlier one on ties, but none early by more than half an output
+  interval; the last frame lasts its own duration. Video that already has the wanted constant rate passes through
+  untouched. What the presentation times are is decided in ``timeline``.
+* **Sound.** Mean of the channels (the first one where they cancel), soxr at quality HQ, float32. Sound from inside the
+  video is put in place by its own start time (silence before, or cut); sound from its own file starts with the first
+  frame.
 * **Common span.** ``floor((min(video, audio) + 0.5 ms) * fps)`` frames, and exactly as much sound.
 * **Pixels.** Display matrix applied, libswscale with pinned flags, matrix and range as tagged (untagged: BT.601 below a
   shorter side of 720, BT.709 from there on; limited range); resizing is swscale's bicubic, which widens its kernel
@@ -21,8 +23,11 @@ from pathlib import Path
 import numpy as np
 
 from emo_bench.media.child import DecodeChild, shown_name
+from emo_bench.media.colour import colour_notes
 from emo_bench.media.limits import DEFAULT_LIMITS, Limits
+from emo_bench.media.notes import Note, distinct
 from emo_bench.media.probe import MediaInfo, Scan, file_signature, scan
+from emo_bench.media.sound import sound_notes
 from emo_bench.media.timeline import TOLERANCE, Timeline, count_frames, source_indices
 from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec, samples_for_frames
 from emo_bench.media.wire import Kind
@@ -45,16 +50,56 @@ class MediaPair:
     Attributes:
         video: The frames.
         audio: The sound, exactly ``samples_for_frames(video.spec.n_frames)`` samples.
-        notes: What was done to the material, one sentence each; empty when nothing was.
+        notes: What was done to the material or assumed about it; empty when nothing was.
         video_info: Facts about the video's file; None for the project's own clips.
         audio_info: Facts about the file that the sound came from (the same object when it is inside the video).
     """
 
     video: Video
     audio: Audio
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     video_info: MediaInfo | None = None
     audio_info: MediaInfo | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoadedVideo:
+    """A video alone, with what is to be known of it.
+
+    Attributes:
+        video: The frames.
+        notes: What was done to the material or assumed about it, its own audio included; empty when nothing was.
+        info: Facts about the file.
+    """
+
+    video: Video
+    notes: tuple[Note, ...]
+    info: MediaInfo
+
+
+def load_video(path: Path, *, fps: Fraction = DEFAULT_FPS, limits: Limits = DEFAULT_LIMITS) -> LoadedVideo:
+    """A finished output of a system: as ``open_video``, with the notes that ``load_pair`` would give.
+
+    Its audio is decoded only to tell where the frames lie beside it.
+
+    Args:
+        path: A regular file; symbolic links are followed, so resolve and check them before.
+        fps: Frame rate of the result.
+        limits: What each pass may cost.
+
+    Raises:
+        DecodeError: not a readable video, damaged, or cut off.
+        LimitError: a limit is exceeded.
+    """
+    found = scan(path, limits=limits)
+    timeline = _require_video(path, found)
+    n_frames = max(1, count_frames(timeline.seconds, fps=fps))
+    video = _video(path, found, fps=fps, n_frames=n_frames, size=None, limits=limits)
+    notes = [*_rate_notes(found, fps), *_picture_notes(found, video.spec)]
+    offset = found.info.audio_start - found.info.video_start if found.info.has_audio else Fraction(0)
+    if abs(offset) > TOLERANCE:
+        notes.append(_offset_note(offset, "its own audio", "frames are counted from the first one"))
+    return LoadedVideo(video=video, notes=distinct((*notes, *found.info.notes)), info=found.info)
 
 
 def open_video(
@@ -246,36 +291,69 @@ def _read_frame(child: DecodeChild, target: FrameArray, path: Path) -> None:
 
 def _notes(
     found: Scan, heard: Scan, *, offset: Fraction, audio_end: Fraction, video: Video, rate: int
-) -> tuple[str, ...]:
+) -> tuple[Note, ...]:
     """What differs from 25 fps, upright, mono at the right rate, and equally long; in the order of the work."""
     info, sound = found.info, heard.info
-    own, fps = own_rate(found), video.spec.fps
+    fps = video.spec.fps
     span = Fraction(video.spec.n_frames) / fps
-    seconds = info.video_seconds
-    shape = {1: "mono", 2: "stereo"}.get(sound.channels, f"{sound.channels} channels")
-    checks = [
-        (info.is_vfr, f"variable frame rate ({float(own):.3f} fps on average) resampled to {float(fps):g} fps"),
-        (not info.is_vfr and own != fps, f"frame rate converted from {float(own):.3f} to {float(fps):g} fps"),
-        (found.orientation.degrees != 0, f"rotated by {found.orientation.degrees} degrees as the file asks"),
-        (found.orientation.mirror, "mirrored as the file asks"),
-        (info.pixel_aspect != 1, f"pixels are not square ({info.pixel_aspect}); left as stored"),
-        (
-            (video.spec.width, video.spec.height) != (info.width, info.height),
-            f"resized from {info.width}x{info.height} to {video.spec.width}x{video.spec.height}",
-        ),
-        (
-            sound.audio_rate != rate or sound.channels != 1,
-            f"audio converted from {sound.audio_rate} Hz {shape} to {rate} Hz mono",
-        ),
-        (offset > TOLERANCE, f"audio starts {float(offset):.3f} s after the video: silence put before it"),
-        (offset < -TOLERANCE, f"audio starts {float(-offset):.3f} s before the video: cut"),
-        (
-            audio_end - span > 1 / fps,
-            f"audio ends {float(audio_end - span):.3f} s after the last frame used: cut",
-        ),
-        (seconds - span >= 1 / fps, f"video ends {float(seconds - span):.3f} s after the last frame used: cut"),
-        (info.n_video_streams > 1, f"first of {info.n_video_streams} video streams used"),
-        (sound.n_audio_streams > 1, f"first of {sound.n_audio_streams} audio streams used"),
-    ]
-    notes = [text for holds, text in checks if holds]
-    return (*notes, *dict.fromkeys((*info.tolerated, *sound.tolerated)))
+    notes = [*_rate_notes(found, fps), *_picture_notes(found, video.spec)]
+    if sound.audio_rate != rate or sound.channels != 1:
+        shape = {1: "mono", 2: "stereo"}.get(sound.channels, f"{sound.channels} channels")
+        text = f"audio converted from {sound.audio_rate} Hz {shape} to {rate} Hz mono"
+        notes.append(Note("audio_converted", text, {"rate": sound.audio_rate, "channels": sound.channels}))
+    if abs(offset) > TOLERANCE:
+        notes.append(_offset_note(offset, "the video", "silence put before it" if offset > 0 else "cut"))
+    for what, left in (("audio", audio_end - span), ("video", info.video_seconds - span)):
+        if left >= 1 / fps and (what == "video" or left > 1 / fps):
+            text = f"{what} ends {float(left):.3f} s after the last frame used: cut"
+            notes.append(Note(f"{what}_longer", text, {"seconds": round(float(left), 6)}))
+    if sound.n_audio_streams > 1:
+        notes.append(Note("several_audio_streams", f"first of {sound.n_audio_streams} audio streams used"))
+    quality = sound_notes(heard.sound) if heard.sound is not None else ()
+    return distinct((*notes, *info.notes, *sound.notes, *quality))
+
+
+def _rate_notes(found: Scan, fps: Fraction) -> list[Note]:
+    own = own_rate(found)
+    # Frames that an AVI leaves out are repeats: its rate is constant, and a note of its own tells them.
+    repeats = any(note.code == "repeated_frames" for note in found.info.notes)
+    if found.info.is_vfr and not repeats:
+        text = f"variable frame rate ({float(own):.3f} fps on average) resampled to {float(fps):g} fps"
+        return [Note("variable_rate", text, {"average": round(float(own), 6), "fps": float(fps)})]
+    if found.timeline is not None and repeats:
+        own = 1 / (found.timeline.usual_step * found.timeline.unit)
+    if own == fps:
+        return []
+    text = f"frame rate converted from {float(own):.3f} to {float(fps):g} fps"
+    return [Note("frame_rate", text, {"source": round(float(own), 6), "fps": float(fps)})]
+
+
+def _picture_notes(found: Scan, spec: VideoSpec) -> list[Note]:
+    info = found.info
+    notes = []
+    if found.orientation.degrees:
+        text = f"rotated by {found.orientation.degrees} degrees as the file asks"
+        notes.append(Note("rotated", text, {"degrees": found.orientation.degrees}))
+    if found.orientation.mirror:
+        notes.append(Note("mirrored", "mirrored as the file asks"))
+    if info.pixel_aspect != 1:
+        notes.append(Note("pixel_aspect", f"pixels are not square ({info.pixel_aspect}); left as stored"))
+    if (spec.width, spec.height) != (info.width, info.height):
+        notes.append(Note("resized", f"resized from {info.width}x{info.height} to {spec.width}x{spec.height}"))
+    if info.is_interlaced:
+        notes.append(Note("interlaced", "interlaced pictures, not deinterlaced"))
+    size = (info.width, info.height)
+    notes += colour_notes(pixel_format=info.pixel_format, matrix=info.colour_matrix, transfer=info.transfer, size=size)
+    if info.n_video_streams > 1:
+        notes.append(Note("several_video_streams", f"first of {info.n_video_streams} video streams used"))
+    return notes
+
+
+def _offset_note(offset: Fraction, other: str, consequence: str) -> Note:
+    """Of audio that starts ``offset`` seconds after the video, or of a video that starts after its own audio."""
+    seconds = abs(float(offset))
+    if other == "the video":
+        what, side = "audio", "after" if offset > 0 else "before"
+    else:
+        what, side = "the video", "before" if offset > 0 else "after"
+    return Note("audio_offset", f"{what} starts {seconds:.3f} s {side} {other}: {consequence}", {"seconds": seconds})

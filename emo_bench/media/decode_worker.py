@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
+from emo_bench.media.container_end import examine_end
 from emo_bench.media.untrusted import Decoder, RefusedError, TooMuchError, open_container
 from emo_bench.media.wire import HEADER, Kind
 
@@ -60,7 +61,8 @@ def limit_process(limits: dict[str, Any]) -> None:
 
 
 def scan(request: dict[str, Any], stream: BinaryIO, sender: Sender) -> None:
-    """Decodes everything once: measures the timeline, and sends the sound along when asked."""
+    """Decodes everything once: collects the facts about time, and sends the sound along when asked."""
+    end = examine_end(stream)
     with open_container(stream) as container:
         decoder = Decoder(container, request["limits"], with_video=request["video"], with_audio=request["audio"])
         sender.send_json(Kind.INFO, decoder.describe())
@@ -72,20 +74,18 @@ def scan(request: dict[str, Any], stream: BinaryIO, sender: Sender) -> None:
             for frame in decoder.run():
                 if request["send_audio"] and hasattr(frame, "samples"):
                     send_sound(frame, sender)
-        sender.send_json(Kind.DONE, decoder.outcome())
+        sender.send_json(Kind.DONE, decoder.outcome() | {"end": end.as_json()})
 
 
 def send_sound(frame: Any, sender: Sender) -> None:
     """Sends the samples of an audio frame as they are, without padding."""
     fmt = frame.format
     per_plane = frame.samples * fmt.bytes * (1 if fmt.is_planar else frame.layout.nb_channels)
-    start = float(frame.pts * frame.time_base) if frame.pts is not None else None
     head = {
         "format": fmt.name,
         "channels": frame.layout.nb_channels,
         "rate": frame.sample_rate,
         "samples": frame.samples,
-        "start": start,
     }
     sender.send(
         Kind.AUDIO, json.dumps(head).encode() + b"\n", *(memoryview(plane)[:per_plane] for plane in frame.planes)
@@ -141,9 +141,9 @@ def serve(request: dict[str, Any], stream: BinaryIO, sender: Sender) -> None:
 def main() -> None:
     """Entry point of the child process: descriptor number and request come from the parent."""
     request = json.loads(sys.stdin.buffer.read())
-    import av
+    import av.logging
 
-    av.logging.set_level(None)
+    av.logging.set_level(av.logging.ERROR)
     limit_process(request["limits"])
     sender = Sender(sys.stdout.fileno())
     with open(request["descriptor"], "rb", buffering=0) as stream:  # noqa: PTH123 - a descriptor, not a path

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from emo_bench.media.decode import DEFAULT_FPS, DEFAULT_RATE
+import numpy as np
+from numpy.typing import NDArray
+
+from emo_bench.media.colour import colour_notes, is_gray
+from emo_bench.media.decode import DEFAULT_FPS, DEFAULT_RATE, open_video
 from emo_bench.media.limits import DEFAULT_LIMITS, Limits
-from emo_bench.media.probe import MediaInfo, probe
+from emo_bench.media.notes import Note
+from emo_bench.media.probe import MediaInfo, Scan, scan
+from emo_bench.media.sound import SILENCE, sound_notes
 from emo_core.errors import ClipError, NoAudioError
 
 Level = Literal["ok", "note", "warning", "error"]
@@ -23,6 +29,21 @@ SMALL_SIDE = 128
 
 HUGE_PIXELS = 1920 * 1080
 """More pixels than this make everything slow without helping any metric."""
+
+
+ORDINARY_NOTES = frozenset({"matrix_assumed", "no_stamps", "coding_order", "encoder_delay", "missing_stamps"})
+"""Notes about things that are handled without harm to the numbers; other notes are warnings."""
+
+SILENT_SECONDS = 0.5
+"""More samples at zero than this are told."""
+
+CONTENT_FPS = Fraction(5)
+CONTENT_SIZE = (64, 64)
+GRAY_LEVELS = 8
+"""Largest difference between red, green and blue, of 255, in pictures without colour."""
+
+STILL_LEVELS = 2
+"""Largest change of a pixel of the small picture, of 255, in pictures that stand still."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +73,17 @@ def inspect_media(video: Path, audio: Path | None = None, *, limits: Limits = DE
         The findings, worst first; a single ``ok`` when there is nothing to say.
     """
     try:
-        seen = probe(video, limits=limits)
-        heard = seen if audio is None else probe(audio, limits=limits)
+        found = scan(video, rate=DEFAULT_RATE, limits=limits)
+        other = found if audio is None else scan(audio, video=False, rate=DEFAULT_RATE, limits=limits)
+        seen, heard = found.info, other.info
+        findings = [*_picture_findings(seen), *_sound_findings(other)]
+        findings += _pair_findings(seen, heard, inside=audio is None)
+        if audio is not None:
+            findings += _noted(heard.notes)
+        if seen.has_video:
+            findings += _content_findings(video, seen, limits)
     except ClipError as error:
         return [Finding(level="error", code=error.code, text=str(error).replace("\n  ", "; "))]
-    findings = [*_picture_findings(seen), *_sound_findings(heard), *_pair_findings(seen, heard, inside=audio is None)]
     if not findings:
         text = f"{seen.width}x{seen.height}, {seen.n_frames} frames at 25 fps with {DEFAULT_RATE} Hz mono audio"
         return [Finding(level="ok", code="ok", text=text)]
@@ -98,11 +125,43 @@ def _picture_findings(info: MediaInfo) -> Iterator[Finding]:
     if info.n_video_streams > 1:
         text = f"{info.n_video_streams} video streams; the first is used"
         yield Finding(level="warning", code="several_video_streams", text=text)
-    for words in info.tolerated:
-        yield Finding(level="warning", code="damaged", text=words)
+    yield from _noted(info.notes)
+    size = (info.width, info.height)
+    yield from _noted(
+        colour_notes(pixel_format=info.pixel_format, matrix=info.colour_matrix, transfer=info.transfer, size=size)
+    )
+    if info.is_interlaced:
+        text = "interlaced pictures; they are not deinterlaced, so that moving edges look like combs"
+        yield Finding(level="warning", code="interlaced", text=text)
+    if is_gray(info.pixel_format):
+        yield Finding(level="note", code="gray", text=f"pictures without colour ({info.pixel_format})")
 
 
-def _sound_findings(info: MediaInfo) -> Iterator[Finding]:
+def _noted(notes: Iterable[Note]) -> Iterator[Finding]:
+    for note in notes:
+        level: Level = "note" if note.code in ORDINARY_NOTES else "warning"
+        yield Finding(level=level, code=note.code, text=note.text)
+
+
+def _content_findings(path: Path, info: MediaInfo, limits: Limits) -> Iterator[Finding]:
+    """What only the pixels tell: pictures without colour, and pictures that never change."""
+    chroma = change = 0
+    last: NDArray[np.int16] | None = None
+    # Small pictures suffice, and averaging them takes the noise of coding out.
+    for piece in open_video(path, fps=CONTENT_FPS, size=CONTENT_SIZE, limits=limits).open():
+        for frame in piece.astype(np.int16):
+            chroma = max(chroma, int(np.ptp(frame, axis=2).max()))
+            change = max(change, int(np.abs(frame - last).max())) if last is not None else 0
+            last = frame
+    if chroma <= GRAY_LEVELS and not is_gray(info.pixel_format):
+        yield Finding(level="note", code="gray", text="the pictures have no colour")
+    if change <= STILL_LEVELS and info.n_frames > 1:
+        text = "the pictures do not change: a still, whose motion metrics are undefined"
+        yield Finding(level="warning", code="still", text=text)
+
+
+def _sound_findings(found: Scan) -> Iterator[Finding]:
+    info = found.info
     if not info.has_audio:
         text = "there is no audio inside the video and none beside it"
         yield Finding(level="error", code=NoAudioError.code, text=text)
@@ -111,8 +170,14 @@ def _sound_findings(info: MediaInfo) -> Iterator[Finding]:
         text = f"audio at {info.audio_rate} Hz; resampled to {DEFAULT_RATE} Hz"
         level: Level = "warning" if info.audio_rate < DEFAULT_RATE else "note"
         yield Finding(level=level, code="sample_rate", text=text)
-    if info.channels > 1:
+    if info.channels > 1 and not (found.sound and found.sound.first_channel):
         yield Finding(level="note", code="channels", text=f"{info.channels} audio channels; their mean is used")
+    if found.sound is not None:
+        yield from _noted(sound_notes(found.sound))
+        silent = found.sound.silent_share * float(info.audio_seconds)
+        if found.sound.peak >= SILENCE and silent > SILENT_SECONDS:
+            text = f"{silent:.2f} s of the audio are digital silence"
+            yield Finding(level="note", code="digital_silence", text=text)
     if info.n_audio_streams > 1:
         text = f"{info.n_audio_streams} audio streams; the first is used"
         yield Finding(level="warning", code="several_audio_streams", text=text)

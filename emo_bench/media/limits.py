@@ -17,6 +17,7 @@ class Limits:
         max_frames: Frames of a video, declared in the header or decoded.
         max_pixels: Width times height of a frame.
         max_seconds: Duration of video or audio, declared or decoded.
+        max_gap_seconds: How long one frame may stand, or audio may be missing, in the middle of a file.
         open_files: File descriptors of the child process.
     """
 
@@ -26,6 +27,7 @@ class Limits:
     max_frames: int = 120_000
     max_pixels: int = 4096 * 4096
     max_seconds: float = 3600.0
+    max_gap_seconds: float = 60.0
     open_files: int = 16
 
     def as_json(self) -> dict[str, float]:

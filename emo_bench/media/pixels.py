@@ -7,6 +7,8 @@ from typing import Any
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
+from emo_bench.media.colour import HD_SHORTER_SIDE
+
 FLAGS = (
     Interpolation.BICUBIC
     | Interpolation.ACCURATE_RND
@@ -16,9 +18,6 @@ FLAGS = (
 )
 """Bicubic (its kernel widens when shrinking, so it does not alias), exact rounding, chroma at full resolution, and no
 arithmetic that depends on the processor."""
-
-HD_SHORTER_SIDE = 720
-"""From this length of the shorter side on, an untagged picture is taken for BT.709, below for BT.601."""
 
 # AVColorSpace of the stream -> matrix of swscale; everything else counts as untagged.
 _MATRIX = {

@@ -8,13 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from emo_bench.media.child import DecodeChild, shown_name
+from emo_bench.media.ending import EndsTooEarlyError, check_end
 from emo_bench.media.limits import DEFAULT_LIMITS, Limits
+from emo_bench.media.notes import Note, distinct
 from emo_bench.media.orientation import UPRIGHT, Orientation
-from emo_bench.media.sound import SoundBuilder
-from emo_bench.media.timeline import Timeline
+from emo_bench.media.sound import SoundBuilder, SoundFacts
+from emo_bench.media.timeline import (
+    DecodedFrames,
+    DecodedSound,
+    SoundTimeline,
+    Timeline,
+    sound_timeline,
+    video_timeline,
+)
 from emo_bench.media.types import Audio
 from emo_bench.media.wire import Kind
-from emo_core.errors import DecodeError
+from emo_core.errors import DecodeError, LimitError
+
+UNTAGGED = 2
+"""FFmpeg's number for colours of which a stream says nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +55,11 @@ class MediaInfo:
         audio_rate: Samples per second; 0 without audio.
         channels: Audio channels; 0 without audio.
         audio_start: Time of the first sample on the container's timeline, in seconds.
-        audio_seconds: Decoded samples divided by rate.
-        tolerated: Small damages that were passed over, in words.
+        audio_seconds: From the first sample to the end of the last one, gaps included.
+        colour_matrix: FFmpeg's number of the YUV matrix that the stream states; 2 when it states none.
+        transfer: FFmpeg's number of the transfer curve; 16 is PQ, 18 HLG.
+        is_interlaced: Whether most pictures say that they are.
+        notes: What was corrected in time, assumed, or passed over.
     """
 
     container: str
@@ -69,7 +84,10 @@ class MediaInfo:
     channels: int = 0
     audio_start: Fraction = Fraction(0)
     audio_seconds: Fraction = Fraction(0)
-    tolerated: tuple[str, ...] = ()
+    colour_matrix: int = UNTAGGED
+    transfer: int = UNTAGGED
+    is_interlaced: bool = False
+    notes: tuple[Note, ...] = ()
 
     @property
     def has_video(self) -> bool:
@@ -82,7 +100,7 @@ class MediaInfo:
         return self.audio_seconds > 0
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values; fractions as ``"n/d"``."""
+        """Plain values; fractions as ``"n/d"``, notes as their sentences."""
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
 
 
@@ -96,6 +114,7 @@ class Scan:
         stored_size: Width and height before rotation.
         orientation: How the stored pictures become upright.
         audio: The sound, mono and resampled, if it was asked for and exists.
+        sound: What its samples are like, if it was asked for and exists.
         signature: Tells whether the file is still the same, see ``file_signature``.
     """
 
@@ -104,6 +123,7 @@ class Scan:
     stored_size: tuple[int, int]
     orientation: Orientation
     audio: Audio | None
+    sound: SoundFacts | None
     signature: tuple[int, ...]
 
 
@@ -149,7 +169,8 @@ def scan(
             elif kind is Kind.AUDIO and sound is not None:
                 sound.add_message(child, length)
             elif kind is Kind.DONE:
-                return _assemble(declared, child.read_json(length), sound, signature)
+                facts = {**declared, **child.read_json(length)}
+                return _assemble(facts, sound, path=path, signature=signature, limits=limits)
             else:
                 raise DecodeError(f"decoding {shown_name(path)} failed: unexpected message {kind!r}")
 
@@ -168,50 +189,91 @@ def file_signature(path: Path) -> tuple[int, ...]:
 
 
 def _assemble(
-    declared: dict[str, Any], outcome: dict[str, Any], sound: SoundBuilder | None, signature: tuple[int, ...]
+    facts: dict[str, Any], builder: SoundBuilder | None, *, path: Path, signature: tuple[int, ...], limits: Limits
 ) -> Scan:
-    facts = {key: declared[key] for key in ("container", "n_video_streams", "n_audio_streams")}
-    facts["tolerated"] = tuple(outcome["tolerated"])
-    timeline, orientation, size = None, UPRIGHT, (0, 0)
-    if outcome["stamps"]:
-        unit = Fraction(*declared["time_base"])
-        timeline = Timeline(stamps=tuple(outcome["stamps"]), last_duration=outcome["last_duration"], unit=unit)
-        orientation = Orientation.from_matrix(outcome["matrix"])
-        size = (int(outcome["size"][0]), int(outcome["size"][1]))
-        facts |= _video_facts(declared, timeline, orientation, size)
-    if outcome["audio_samples"]:
-        rate = int(outcome["audio_rate"])
-        facts |= {
-            "audio_codec": declared["audio_codec"],
-            "audio_rate": rate,
-            "channels": int(declared["channels"]),
-            "audio_start": Fraction(*outcome["audio_start"]),
-            "audio_seconds": Fraction(int(outcome["audio_samples"]), rate),
+    try:
+        timeline, video_notes = _video_timeline(facts, limits) if facts["stamps"] else (None, ())
+        sound, sound_notes = _sound_timeline(facts, limits) if facts["audio_samples"] else (None, ())
+        ending = check_end(facts, timeline, sound)
+    except EndsTooEarlyError as error:
+        raise DecodeError(f"{shown_name(path)}: {error}", fix="check that the file plays to its end") from None
+    except LimitError as error:
+        raise LimitError(f"{shown_name(path)}: {error.message}", expected=error.expected, found=error.found) from None
+    tolerated = [Note(code, text) for code, text in facts["tolerated"]]
+    known = {key: facts[key] for key in ("container", "n_video_streams", "n_audio_streams")}
+    orientation, size = UPRIGHT, (0, 0)
+    if timeline is not None:
+        orientation = Orientation.from_matrix(facts["matrix"])
+        size = (int(facts["size"][0]), int(facts["size"][1]))
+        known |= _video_facts(facts, timeline, orientation, size)
+    if sound is not None:
+        known |= {
+            "audio_codec": facts["audio_codec"],
+            "audio_rate": sound.rate,
+            "channels": int(facts["channels"]),
+            "audio_start": sound.start,
+            "audio_seconds": sound.seconds,
         }
-    audio = sound.finish() if sound is not None and outcome["audio_samples"] else None
+    audio, heard = builder.finish(sound) if builder is not None and sound is not None else (None, None)
     return Scan(
-        info=MediaInfo(**facts),
+        info=MediaInfo(**known, notes=distinct((*tolerated, *video_notes, *sound_notes, *ending))),
         timeline=timeline,
         stored_size=size,
         orientation=orientation,
         audio=audio,
+        sound=heard,
         signature=signature,
     )
 
 
+def _video_timeline(facts: dict[str, Any], limits: Limits) -> tuple[Timeline, tuple[Note, ...]]:
+    unit = Fraction(*facts["time_base"])
+    rate, end = facts["nominal_fps"], facts["video_end"]
+    frames = DecodedFrames(
+        stamps=facts["stamps"],
+        durations=facts["durations"],
+        unit=unit,
+        nominal_fps=Fraction(*rate) if rate and rate[0] else None,
+        counts_chunks=facts["counts_chunks"],
+        # The end that a cut AVI declares is where its frames would have ended.
+        declared_end=int(Fraction(*end) / unit) if end and not facts["end"]["missing"] else None,
+    )
+    timeline, notes = video_timeline(frames)
+    if timeline.seconds > limits.max_seconds:
+        raise LimitError(f"the video is longer than {limits.max_seconds:g} s", found=f"{float(timeline.seconds):g} s")
+    longest = timeline.intervals()[1]
+    if longest > limits.max_gap_seconds:
+        expected = f"at most {limits.max_gap_seconds:g} s"
+        raise LimitError("a frame stands for too long", expected=expected, found=f"{float(longest):.1f} s")
+    return timeline, notes
+
+
+def _sound_timeline(facts: dict[str, Any], limits: Limits) -> tuple[SoundTimeline, tuple[Note, ...]]:
+    sound = DecodedSound(
+        start=Fraction(*facts["audio_start"]),
+        rate=int(facts["audio_rate"]),
+        n_samples=int(facts["audio_samples"]),
+        offsets=[(at, Fraction(number, divisor)) for at, number, divisor in facts["audio_offsets"]],
+    )
+    timeline, notes = sound_timeline(sound, max_gap=limits.max_gap_seconds)
+    if timeline.seconds > limits.max_seconds:
+        raise LimitError(f"the audio is longer than {limits.max_seconds:g} s", found=f"{float(timeline.seconds):g} s")
+    return timeline, notes
+
+
 def _video_facts(
-    declared: dict[str, Any], timeline: Timeline, orientation: Orientation, size: tuple[int, int]
+    facts: dict[str, Any], timeline: Timeline, orientation: Orientation, size: tuple[int, int]
 ) -> dict[str, Any]:
     width, height = orientation.upright_size(size)
     shortest, longest = timeline.intervals()
-    rate = declared["nominal_fps"]
+    rate = facts["nominal_fps"]
     return {
-        "video_codec": declared["video_codec"],
-        "pixel_format": declared["pixel_format"],
+        "video_codec": facts["video_codec"],
+        "pixel_format": facts["pixel_format"],
         "width": width,
         "height": height,
         "rotation": orientation.degrees,
-        "pixel_aspect": Fraction(*declared["pixel_aspect"]),
+        "pixel_aspect": Fraction(*facts["pixel_aspect"]),
         "nominal_fps": Fraction(*rate) if rate and rate[0] else None,
         "average_fps": timeline.average_fps,
         "is_vfr": timeline.is_variable,
@@ -220,10 +282,13 @@ def _video_facts(
         "n_frames": len(timeline),
         "video_start": timeline.start,
         "video_seconds": timeline.seconds,
+        "colour_matrix": facts["colour"]["matrix"],
+        "transfer": facts["colour"]["transfer"],
+        "is_interlaced": 2 * facts["interlaced"] > len(timeline),
     }
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Fraction):
         return f"{value.numerator}/{value.denominator}"
-    return list(value) if isinstance(value, tuple) else value
+    return [str(item) for item in value] if isinstance(value, tuple) else value

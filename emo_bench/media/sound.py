@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,14 +11,38 @@ from numpy.typing import NDArray
 
 from emo_bench.media.child import DecodeChild
 from emo_bench.media.limits import Limits
+from emo_bench.media.notes import Note
+from emo_bench.media.timeline import SoundTimeline
 from emo_bench.media.types import Audio
 from emo_core.errors import DecodeError, LimitError
 
 if TYPE_CHECKING:
     import soxr
 
-GAP_SECONDS = 0.1
-"""Missing sound longer than this is filled with silence; shorter differences are rounding of time stamps."""
+CANCELLING = 0.5
+"""Where the mean of the channels has less than this share of the energy it would have if they were unlike each other
+(a quarter of what equal channels give, for two), they cancel."""
+
+CANCELLED_SHARE = 0.5
+"""From this share of cancelled energy on, the first channel stands for the sound instead of the mean."""
+
+CANCELLED_NOTED = 0.1
+"""From this share on, cancelled energy is told."""
+
+BLOCK_SECONDS = 0.25
+"""Cancelling is judged in blocks of this length, so that it is found where it is a part of the sound only."""
+
+SILENCE = 1e-4
+"""Samples below this are silence (three steps of 16 bits)."""
+
+FULL_SCALE = 0.999
+"""Samples from here on count as full scale."""
+
+CLIPPED_NOTED = 0.001
+"""From this share of clipped samples on it is told."""
+
+OVER_SCALE = 1.01
+"""Float samples beyond this are told: lossy decoders overshoot by less."""
 
 _MESSAGE_LIMIT = 64 << 20
 
@@ -32,8 +57,29 @@ _FORMATS: dict[str, tuple[str, float, float]] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class SoundFacts:
+    """What the samples themselves are like.
+
+    Attributes:
+        peak: Largest absolute sample before clipping, over all channels; full scale is 1.
+        clipped_share: Share of the samples that lie in flat runs at full scale.
+        silent_share: Share of the samples that are (nearly) zero in all channels.
+        cancelled_share: Share of the energy that lies where the channels cancel in their mean.
+        first_channel: Whether the first channel was taken instead of the mean.
+    """
+
+    peak: float
+    clipped_share: float
+    silent_share: float
+    cancelled_share: float
+    first_channel: bool
+
+
 class SoundBuilder:
-    """Collects decoded audio: mean of the channels, gaps filled with silence, resampled by soxr at quality HQ.
+    """Collects decoded audio: one channel out of many, resampled by soxr at quality HQ, put where it is heard.
+
+    The mean of the channels is taken, unless they cancel in it: then the first channel.
 
     Args:
         rate: Samples per second of the result.
@@ -47,9 +93,11 @@ class SoundBuilder:
         self._name = name
         self._source_rate = 0
         self._taken = 0
-        self._start: float | None = None
-        self._resampler: soxr.ResampleStream | None = None
-        self._pieces: list[NDArray[np.float32]] = []
+        self._mean: _Track | None = None
+        self._first: _Track | None = None
+        self._meter = _Meter()
+        self._block: list[NDArray[np.float32]] = []
+        self._waiting = 0
 
     def add_message(self, child: DecodeChild, length: int) -> None:
         """Takes the content of one ``Kind.AUDIO`` message."""
@@ -62,62 +110,155 @@ class SoundBuilder:
         """Takes one audio frame as the decoder made it.
 
         Args:
-            head: ``format`` (FFmpeg's name), ``channels``, ``rate``, ``samples``, ``start`` in seconds or None.
+            head: ``format`` (FFmpeg's name), ``channels``, ``rate``, ``samples``.
             body: The planes one after another.
         """
-        mono = mono_samples(body, sample_format=head["format"], channels=int(head["channels"]))
-        rate = int(head["rate"])
+        table = channel_samples(body, sample_format=head["format"], channels=int(head["channels"]))
         if self._source_rate == 0:
-            self._begin(rate)
-        if head["start"] is not None:
-            if self._start is None:
-                self._start = float(head["start"]) - self._taken / rate
-            self._fill(float(head["start"]) - self._start)
-        self._push(mono)
+            self._begin(int(head["rate"]), len(table))
+        self._taken += table.shape[1]
+        if self._taken > self._limits.max_seconds * self._source_rate:
+            raise LimitError(f"the audio of {self._name} is longer than {self._limits.max_seconds:g} s")
+        self._block.append(table)
+        self._waiting += table.shape[1]
+        if self._waiting >= BLOCK_SECONDS * self._source_rate:
+            self._close_block()
 
-    def finish(self) -> Audio:
-        """The whole sound; values outside [-1, 1] are clipped."""
-        if self._resampler is not None:
-            self._pieces.append(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-        samples = np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.float32)
-        wanted = round(self._taken * self._rate / self._source_rate) if self._source_rate else 0
-        # The resampler may differ from the exact length by a sample at the end.
-        samples = np.pad(samples[:wanted], (0, max(0, wanted - len(samples))))
-        return Audio(np.clip(np.nan_to_num(samples), -1.0, 1.0).astype(np.float32, copy=False), self._rate)
+    def _close_block(self) -> None:
+        if not self._block or self._mean is None:
+            return
+        table = np.concatenate(self._block, axis=1)
+        self._block, self._waiting = [], 0
+        mean = table.mean(axis=0) if len(table) > 1 else table[0]
+        self._meter.add(table, mean)
+        self._mean.push(mean)
+        if self._first is not None:
+            self._first.push(table[0].copy())
 
-    def _begin(self, rate: int) -> None:
+    def finish(self, timeline: SoundTimeline) -> tuple[Audio, SoundFacts]:
+        """The whole sound as ``timeline`` places it; values outside [-1, 1] are clipped."""
+        self._close_block()
+        assert self._mean is not None  # noqa: S101 - callers checked that there was sound
+        facts = self._meter.facts()
+        track = self._first if facts.first_channel and self._first is not None else self._mean
+        samples = track.finish(round(self._taken * self._rate / self._source_rate))
+        result = np.zeros(self._at(timeline.n_samples), np.float32)
+        for first, end, position in timeline.segments:
+            source = samples[self._at(first) : self._at(end)]
+            start = self._at(position)
+            length = min(len(source), len(result) - start)
+            result[start : start + length] = source[:length]
+        return Audio(np.clip(np.nan_to_num(result), -1.0, 1.0), self._rate), facts
+
+    def _at(self, source_samples: int) -> int:
+        return round(source_samples * self._rate / self._source_rate)
+
+    def _begin(self, rate: int, channels: int) -> None:
         if not 1000 <= rate <= 768_000:
             raise DecodeError(f"{self._name} has an impossible sample rate", found=f"{rate} Hz")
         self._source_rate = rate
-        if rate != self._rate:
+        self._mean = _Track(rate, self._rate)
+        self._first = _Track(rate, self._rate) if channels > 1 else None
+
+
+class _Track:
+    """One channel on its way to the wanted rate."""
+
+    def __init__(self, source_rate: int, rate: int) -> None:
+        self._pieces: list[NDArray[np.float32]] = []
+        self._resampler: soxr.ResampleStream | None = None
+        if source_rate != rate:
             import soxr
 
-            self._resampler = soxr.ResampleStream(rate, self._rate, 1, dtype="float32", quality="HQ")
+            self._resampler = soxr.ResampleStream(source_rate, rate, 1, dtype="float32", quality="HQ")
 
-    def _fill(self, seconds: float) -> None:
-        missing = round(seconds * self._source_rate) - self._taken
-        if missing > GAP_SECONDS * self._source_rate:
-            self._push(np.zeros(self._checked(missing), np.float32))
+    def push(self, samples: NDArray[np.float32]) -> None:
+        self._pieces.append(self._resampler.resample_chunk(samples) if self._resampler is not None else samples)
 
-    def _push(self, mono: NDArray[np.float32]) -> None:
-        self._taken += self._checked(len(mono))
-        self._pieces.append(self._resampler.resample_chunk(mono) if self._resampler is not None else mono)
-
-    def _checked(self, count: int) -> int:
-        if self._taken + count > self._limits.max_seconds * self._source_rate:
-            raise LimitError(f"the audio of {self._name} is longer than {self._limits.max_seconds:g} s")
-        return count
+    def finish(self, wanted: int) -> NDArray[np.float32]:
+        if self._resampler is not None:
+            self._pieces.append(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        samples = np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.float32)
+        # The resampler may differ from the exact length by a sample at the end.
+        return np.pad(samples[:wanted], (0, max(0, wanted - len(samples))))
 
 
-def mono_samples(body: bytes, *, sample_format: str, channels: int) -> NDArray[np.float32]:
-    """Mean of the channels as ``float32 [n]``, full scale at 1.
+class _Meter:
+    """Sums over the samples, block by block."""
 
-    >>> mono_samples(np.array([16384, 0], "i2").tobytes(), sample_format="s16", channels=2)
-    array([0.25], dtype=float32)
+    def __init__(self) -> None:
+        self._peak = 0.0
+        self._count = self._clipped = self._silent = 0
+        self._energy = self._cancelled = 0.0
+
+    def add(self, table: NDArray[np.float32], mean: NDArray[np.float32]) -> None:
+        size = np.abs(np.nan_to_num(table))
+        peak = float(size.max(initial=0.0))
+        self._peak = max(self._peak, peak)
+        self._count += table.shape[1]
+        self._silent += int((size.max(axis=0) < SILENCE).sum())
+        if peak >= FULL_SCALE:
+            self._clipped += _flat(size)
+        if len(table) == 1:
+            return
+        energy = float(np.square(size).sum())
+        self._energy += energy
+        # The mean of n channels has 1/n of their energy when they are equal, 1/n^2 when they are unlike each other.
+        if float(np.square(mean).sum()) * len(table) ** 2 < CANCELLING * energy:
+            self._cancelled += energy
+
+    def facts(self) -> SoundFacts:
+        cancelled = self._cancelled / self._energy if self._energy else 0.0
+        return SoundFacts(
+            peak=self._peak,
+            clipped_share=self._clipped / max(1, self._count),
+            silent_share=self._silent / max(1, self._count),
+            cancelled_share=cancelled,
+            first_channel=cancelled > CANCELLED_SHARE,
+        )
+
+
+def _flat(size: NDArray[np.float32]) -> int:
+    """Samples in runs of at least three at full scale: what a clipped wave looks like and a lone peak does not."""
+    full = (size >= FULL_SCALE).any(axis=0)
+    inner = full[:-2] & full[1:-1] & full[2:]
+    run = np.zeros(len(full), bool)
+    for shift in range(3):
+        run[shift : len(full) - 2 + shift] |= inner
+    return int(run.sum())
+
+
+def sound_notes(facts: SoundFacts) -> tuple[Note, ...]:
+    """What the samples say that a reader of the numbers must know."""
+    notes = []
+    if facts.first_channel:
+        text = f"the channels cancel each other ({facts.cancelled_share:.0%} of the sound): the first one is used"
+        notes.append(Note("channels_cancel", text, {"share": round(facts.cancelled_share, 4)}))
+    elif facts.cancelled_share > CANCELLED_NOTED:
+        text = f"the channels cancel each other in {facts.cancelled_share:.0%} of the sound; their mean is used"
+        notes.append(Note("channels_cancel", text, {"share": round(facts.cancelled_share, 4)}))
+    if facts.peak < SILENCE:
+        notes.append(Note("silent", "the audio is silent from beginning to end"))
+    elif facts.clipped_share > CLIPPED_NOTED:
+        text = f"{facts.clipped_share:.1%} of the samples are clipped at full scale"
+        notes.append(Note("clipped", text, {"share": round(facts.clipped_share, 4)}))
+    if facts.peak > OVER_SCALE:
+        text = f"samples reach {facts.peak:.2f} of full scale: cut at 1"
+        notes.append(Note("over_scale", text, {"peak": round(facts.peak, 4)}))
+    return tuple(notes)
+
+
+def channel_samples(body: bytes, *, sample_format: str, channels: int) -> NDArray[np.float32]:
+    """All channels as ``float32 [channels, n]``, full scale at 1.
+
+    >>> channel_samples(np.array([16384, 0], "i2").tobytes(), sample_format="s16", channels=2)
+    array([[0.5],
+           [0. ]], dtype=float32)
     """
     planar = sample_format.endswith("p")
     kind, zero, scale = _FORMATS[sample_format.removesuffix("p")]
     flat = np.frombuffer(body, dtype=kind)
     table = flat.reshape(channels, -1) if planar else flat.reshape(-1, channels).T
-    mono: NDArray[np.float32] = ((table.astype(np.float64).mean(axis=0) - zero) / scale).astype(np.float32)
-    return mono
+    if kind == "f4":
+        return table
+    return ((table.astype(np.float64) - zero) / scale).astype(np.float32)

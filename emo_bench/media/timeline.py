@@ -1,13 +1,37 @@
-"""Pure arithmetic of time stamps: which source frame each output frame shows, and how regular a video is."""
+"""Time and length of media, decided here and nowhere else, for references and generated clips alike.
+
+The decoding process reports raw facts (time stamps in the order in which pictures and sound were decoded); pure
+arithmetic makes of them when each frame is shown and where each sample is heard. Every correction is a ``Note``.
+"""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from statistics import median_low
 
+from emo_bench.media.notes import Note
+from emo_core.errors import LimitError
+
 TOLERANCE = Fraction(1, 2000)
 """Half a millisecond: containers round time stamps, and a clip that misses its last frame by less has that frame."""
+
+REORDER_WINDOW = 16
+"""Pictures that a codec may hold back before it shows them: H.264's and HEVC's largest number."""
+
+JITTER_SECONDS = Fraction(15, 1000)
+"""Time stamps of audio may deviate that much from the count of its samples before it is moved."""
+
+LASTING_SECONDS = Fraction(1, 5)
+"""A deviation must last for most of this time; what is shorter is a stamp written late, not audio that is missing."""
+
+CLOCK_RESET_SECONDS = 1
+"""Stamps that jump back further are a new clock (joined recordings), not audio that overlaps."""
+
+MAX_START_DELAY = 3
+"""Empty chunks after the first frame of an AVI that are an encoder's delay (two for Xvid), not repeats."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,20 +68,26 @@ class Timeline:
 
     def intervals(self) -> tuple[Fraction, Fraction]:
         """Shortest and longest time between neighbouring frames in seconds; the duration twice for one frame."""
-        steps = self._steps()
+        steps = self.steps()
         return (min(steps) * self.unit, max(steps) * self.unit) if steps else (self.seconds, self.seconds)
 
     @property
     def is_variable(self) -> bool:
         """Whether any interval differs from the usual one by more than 10 % and 1 ms (coarser than any rounding)."""
-        steps = self._steps()
+        steps = self.steps()
         if not steps:
             return False
         usual = median_low(steps)
         allowed = usual / 10 + Fraction(1, 1000) / self.unit
         return max(steps) - usual > allowed or usual - min(steps) > allowed
 
-    def _steps(self) -> list[int]:
+    @property
+    def usual_step(self) -> int:
+        """The median time between neighbouring frames, in units."""
+        return median_low(self.steps() or [self.last_duration])
+
+    def steps(self) -> list[int]:
+        """Times between neighbouring frames, in units."""
         return [later - earlier for earlier, later in zip(self.stamps, self.stamps[1:], strict=False)]
 
 
@@ -71,17 +101,21 @@ def count_frames(seconds: Fraction, *, fps: Fraction) -> int:
 
 
 def source_indices(timeline: Timeline, *, fps: Fraction, n_frames: int) -> list[int]:
-    """For each output frame the source frame it shows: the one presented nearest to ``i / fps``, the earlier on ties.
+    """For each output frame the source frame it shows.
 
-    Times count from the first source frame, so a constant-rate video at ``fps`` passes through untouched.
+    That is the frame presented nearest to ``i / fps`` (the earlier on ties), but none more than half an output interval
+    before its time: while a slow or irregular source stands still, its last frame stands still too. Times count from
+    the first source frame, so a constant-rate video at ``fps`` passes through untouched.
 
     >>> timeline = Timeline(stamps=(0, 1, 2, 3), last_duration=1, unit=Fraction(1, 50))
     >>> source_indices(timeline, fps=Fraction(25), n_frames=2)
     [0, 2]
+    >>> source_indices(Timeline(stamps=(0, 10), last_duration=1, unit=Fraction(1, 25)), fps=Fraction(25), n_frames=11)
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
     """
     # Everything is multiplied by the denominators, so the comparison is exact.
-    scale = fps.numerator * timeline.unit.numerator
-    step = fps.denominator * timeline.unit.denominator
+    scale = 2 * fps.numerator * timeline.unit.numerator
+    step = 2 * fps.denominator * timeline.unit.denominator
     first = timeline.stamps[0]
     times = [(stamp - first) * scale for stamp in timeline.stamps]
     indices: list[int] = []
@@ -89,6 +123,269 @@ def source_indices(timeline: Timeline, *, fps: Fraction, n_frames: int) -> list[
     for output in range(n_frames):
         wanted = output * step
         while nearest + 1 < len(times) and abs(times[nearest + 1] - wanted) < abs(times[nearest] - wanted):
+            if times[nearest + 1] > wanted + step // 2:
+                break
             nearest += 1
         indices.append(nearest)
     return indices
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodedFrames:
+    """Raw facts about the pictures of a stream, in the order in which the decoder showed them.
+
+    Attributes:
+        stamps: Time stamp of each picture in units of ``unit``; None where there is none. For containers that count
+            chunks only (AVI), the position of the chunk that the picture was coded in.
+        durations: How long each stays, in the same units; 0 where it is not told.
+        unit: Seconds per unit.
+        nominal_fps: Frame rate as declared, or None.
+        counts_chunks: Whether ``stamps`` are positions of coded chunks.
+        declared_end: Where the header says that the stream ends, in units; None where it does not say or is not to be
+            believed.
+    """
+
+    stamps: Sequence[int | None]
+    durations: Sequence[int]
+    unit: Fraction
+    nominal_fps: Fraction | None = None
+    counts_chunks: bool = False
+    declared_end: int | None = None
+
+
+def video_timeline(frames: DecodedFrames) -> tuple[Timeline, tuple[Note, ...]]:
+    """When the frames of a video are shown, from whatever its recorder wrote down.
+
+    * The decoder's order is the order of the pictures. Stamps that are a local permutation of it were written in coding
+      order (AVI with B-frames, recorders that copy them): they are sorted.
+    * A missing stamp follows the one before by one frame. A single stamp out of line is replaced; after a lasting jump
+      backwards the clock goes on.
+    * AVI: chunks left out repeat the frame before them; those directly after the first picture of a stream with
+      B-frames are the encoder's start-up delay and are closed up.
+    * The last frame lasts its own duration, or as long as the frame before it, or to the declared end (AVI).
+
+    Args:
+        frames: At least one.
+
+    Returns:
+        Strictly increasing presentation times, and what was corrected.
+    """
+    notes: list[Note] = []
+    usual = _usual_step(frames)
+    stamps = _in_order(_filled(frames.stamps, usual, notes, frames), usual, notes)
+    end = frames.declared_end
+    if frames.counts_chunks:
+        stamps, delay = _without_start_delay(stamps, has_b_frames=any(note.code == "coding_order" for note in notes))
+        end = end - delay if end is not None else None
+        if delay:
+            text = f"{delay} empty chunks after the first frame are the encoder's start-up delay: closed up"
+            notes.append(Note("encoder_delay", text, {"chunks": delay}))
+    last = max(1, frames.durations[-1] or (stamps[-1] - stamps[-2] if len(stamps) > 1 else usual))
+    if frames.counts_chunks:
+        last = max(frames.durations[-1] or usual, end - stamps[-1] if end is not None else 0)
+    timeline = Timeline(stamps=tuple(stamps), last_duration=last, unit=frames.unit)
+    if frames.counts_chunks:
+        notes += _repeats(timeline)
+    return timeline, tuple(notes)
+
+
+def _usual_step(frames: DecodedFrames) -> int:
+    """The most ordinary time between two frames, in units."""
+    known = sorted({stamp for stamp in frames.stamps if stamp is not None})
+    steps = [later - earlier for earlier, later in itertools.pairwise(known)]
+    if steps:
+        return median_low(steps)
+    stated = [duration for duration in frames.durations if duration > 0]
+    return stated[0] if stated else max(1, round(1 / ((frames.nominal_fps or Fraction(25)) * frames.unit)))
+
+
+def _filled(stamps: Sequence[int | None], usual: int, notes: list[Note], frames: DecodedFrames) -> list[int]:
+    missing = sum(stamp is None for stamp in stamps)
+    if not missing:
+        return [stamp for stamp in stamps if stamp is not None]
+    if missing == len(stamps):
+        rate = float(1 / (usual * frames.unit))
+        notes.append(Note("no_stamps", f"the file has no time stamps: frames are counted at {rate:g} fps"))
+    else:
+        text = f"{missing} of {len(stamps)} frames have no time stamp: each follows the one before it"
+        notes.append(Note("missing_stamps", text, {"frames": missing}))
+    first = next((index for index, stamp in enumerate(stamps) if stamp is not None), 0)
+    at = (stamps[first] or 0) - first * usual
+    filled: list[int] = []
+    for stamp in stamps:
+        at = stamp if stamp is not None else at
+        filled.append(at)
+        at += usual
+    return filled
+
+
+def _in_order(stamps: list[int], usual: int, notes: list[Note]) -> list[int]:
+    if all(later > earlier for earlier, later in itertools.pairwise(stamps)):
+        return stamps
+    order = sorted(range(len(stamps)), key=stamps.__getitem__)
+    moved = [abs(rank - index) for rank, index in enumerate(order)]
+    if len(set(stamps)) == len(stamps) and max(moved) <= REORDER_WINDOW:
+        count = sum(distance > 0 for distance in moved)
+        text = f"time stamps are in coding order: {count} frames put at their time of display"
+        notes.append(Note("coding_order", text, {"frames": count}))
+        return sorted(stamps)
+    return _repaired(stamps, usual, notes)
+
+
+def _repaired(stamps: list[int], usual: int, notes: list[Note]) -> list[int]:
+    """Time stamps that jump: single ones are replaced, lasting jumps backwards are taken out."""
+    repaired = [stamps[0]]
+    shift = changed = 0
+    for index in range(1, len(stamps)):
+        stamp, before = stamps[index] + shift, repaired[-1]
+        after = stamps[index + 1] + shift if index + 1 < len(stamps) else None
+        spike = after is not None and before < after < stamp
+        if spike and after is not None and after - before > 1:
+            stamp = before + max(1, (after - before) // 2)
+            changed += 1
+        elif stamp <= before:
+            lasting = after is not None and after <= before
+            shift += before + usual - stamp if lasting else 0
+            stamp = before + usual if lasting or after is None else before + max(1, min(usual, (after - before) // 2))
+            changed += 1
+        repaired.append(max(stamp, before + 1))
+    text = f"{changed} time stamps do not increase: set one frame after the one before"
+    notes.append(Note("repaired_stamps", text, {"frames": changed}))
+    return repaired
+
+
+def _without_start_delay(stamps: list[int], *, has_b_frames: bool) -> tuple[list[int], int]:
+    steps = [later - earlier for earlier, later in itertools.pairwise(stamps)]
+    delay = steps[0] - median_low(steps) if steps else 0
+    if not has_b_frames or not 0 < delay <= MAX_START_DELAY:
+        return stamps, 0
+    return [stamps[0], *(stamp - delay for stamp in stamps[1:])], delay
+
+
+def _repeats(timeline: Timeline) -> list[Note]:
+    usual = timeline.usual_step
+    gaps = [round(step / usual) - 1 for step in (*timeline.steps(), timeline.last_duration)]
+    count = sum(gap for gap in gaps if gap > 0)
+    if not count:
+        return []
+    text = f"{count} frames that the file leaves out are repeats of the frame before them"
+    return [Note("repeated_frames", text, {"frames": count, "longest": max(gaps)})]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodedSound:
+    """Raw facts about the audio of a stream.
+
+    Attributes:
+        start: Time stamp of the first sample in seconds.
+        rate: Samples per second.
+        n_samples: Decoded samples.
+        offsets: Pairs (samples decoded before, seconds by which the time stamp is ahead of the count of samples from
+            ``start`` on); one wherever the second has changed noticeably.
+    """
+
+    start: Fraction
+    rate: int
+    n_samples: int
+    offsets: Sequence[tuple[int, Fraction]] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundTimeline:
+    """Where decoded samples are heard.
+
+    Attributes:
+        start: Time of the first sample on the container's timeline, in seconds.
+        rate: Samples per second of source and result.
+        segments: Triples (first sample, end sample, position in the result); what lies between two positions is
+            silence, samples in no segment are left out.
+    """
+
+    start: Fraction
+    rate: int
+    segments: tuple[tuple[int, int, int], ...]
+
+    @property
+    def n_samples(self) -> int:
+        """Length of the result."""
+        first, end, position = self.segments[-1]
+        return position + end - first
+
+    @property
+    def seconds(self) -> Fraction:
+        """From the first sample to the end of the last one, gaps included."""
+        return Fraction(self.n_samples, self.rate)
+
+
+def sound_timeline(sound: DecodedSound, *, max_gap: float) -> tuple[SoundTimeline, tuple[Note, ...]]:
+    """Where each sample is heard: at its time stamp, give or take ``JITTER_SECONDS``.
+
+    Stamps that are ahead of the samples for good are a gap, filled with silence; stamps that are behind for good are an
+    overlap, of which the later samples are left out. A jump backwards by more than ``CLOCK_RESET_SECONDS`` is another
+    clock and changes nothing.
+
+    Args:
+        sound: What was decoded.
+        max_gap: Seconds of silence that one gap may have.
+
+    Raises:
+        LimitError: a gap is longer.
+    """
+    segments: list[tuple[int, int, int]] = []
+    begin = position = applied = resets = 0
+    gaps: list[int] = []
+    overlaps: list[int] = []
+    for index, (at, seconds) in enumerate(sound.offsets):
+        change = round(seconds * sound.rate) - resets - applied
+        if at <= begin or abs(change) <= JITTER_SECONDS * sound.rate or not _lasts(sound, index):
+            continue
+        if change < -CLOCK_RESET_SECONDS * sound.rate:
+            resets += change
+            continue
+        if change > max_gap * sound.rate:
+            found = f"{change / sound.rate:.1f} s after {(position + at - begin) / sound.rate:.1f} s"
+            raise LimitError("a gap in the audio is too long", expected=f"at most {max_gap:g} s", found=found)
+        segments.append((begin, at, position))
+        position += at - begin + max(0, change)
+        begin = min(at - min(0, change), sound.n_samples)
+        applied += change
+        (gaps if change > 0 else overlaps).append(abs(change))
+    segments.append((begin, sound.n_samples, position))
+    timeline = SoundTimeline(start=sound.start, rate=sound.rate, segments=tuple(segments))
+    return timeline, _sound_notes(sound, gaps, overlaps, resets)
+
+
+def _lasts(sound: DecodedSound, index: int) -> bool:
+    """Whether time stamps stay where the one with this index has moved them, for most of ``LASTING_SECONDS``."""
+    points = sound.offsets
+    at, moved = points[index]
+    horizon = min(at + round(LASTING_SECONDS * sound.rate), sound.n_samples)
+    near = 0
+    for here, (start, seconds) in enumerate(points[index:], start=index):
+        if start >= horizon:
+            break
+        end = points[here + 1][0] if here + 1 < len(points) else sound.n_samples
+        if abs(seconds - moved) <= JITTER_SECONDS:
+            near += min(end, horizon) - start
+    return 2 * near >= horizon - at
+
+
+def _sound_notes(sound: DecodedSound, gaps: list[int], overlaps: list[int], resets: int) -> tuple[Note, ...]:
+    notes = []
+    if gaps:
+        total, places = sum(gaps) / sound.rate, _places(len(gaps))
+        text = f"{total:.3f} s of missing audio in {places} filled with silence"
+        notes.append(Note("audio_gap", text, {"seconds": round(total, 6), "places": len(gaps)}))
+    if overlaps:
+        total, places = sum(overlaps) / sound.rate, _places(len(overlaps))
+        text = f"{total:.3f} s of overlapping audio in {places} left out, as its time stamps ask"
+        notes.append(Note("audio_overlap", text, {"seconds": round(total, 6), "places": len(overlaps)}))
+    if resets:
+        seconds = -resets / sound.rate
+        text = f"the clock of the audio jumps back by {seconds:.3f} s: the audio goes on without a break"
+        notes.append(Note("audio_clock", text, {"seconds": round(seconds, 6)}))
+    return tuple(notes)
+
+
+def _places(count: int) -> str:
+    return "1 place" if count == 1 else f"{count} places"

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, BinaryIO
 
 DEMUXERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,wav,flac,mp3,ogg,aac,ivf,h264,hevc,obu,aiff,w64,caf"
 """Containers that are read; playlists, scripts, image sequences and devices are not among them."""
 
-DECLARES_DURATION = ("mov", "matroska", "avi", "wav", "flac")
-"""Containers whose header states the duration, so that a file that was cut off can be told."""
+NOTICEABLE_SECONDS = Fraction(3, 2000)
+"""Changes of an audio stream's offset below this are rounding (Matroska counts milliseconds)."""
 
-MISSING_SECONDS = Fraction(1, 4)
-"""A file may end this much before what its header says (a lost last packet, rounding); more is a truncated file."""
+MAX_OFFSETS = 200_000
+"""More changes of the offset than this are no clock at all."""
 
 
 class RefusedError(Exception):
@@ -53,8 +54,31 @@ def describe(error: BaseException) -> str:
     return str(words).strip().lower()
 
 
+@dataclass
+class PictureFacts:
+    """Of the decoded pictures: time stamps and durations in the stream's units, and what the first one says."""
+
+    stamps: list[int | None] = field(default_factory=list)
+    durations: list[int] = field(default_factory=list)
+    size: tuple[int, int] | None = None
+    matrix: list[int] | None = None
+    colour: dict[str, int] = field(default_factory=dict)
+    interlaced: int = 0
+
+
+@dataclass
+class SoundFacts:
+    """Of the decoded sound: see ``timeline.DecodedSound``."""
+
+    start: Fraction | None = None
+    rate: int = 0
+    n_samples: int = 0
+    offset: Fraction = Fraction(0)
+    offsets: list[list[int]] = field(default_factory=list)
+
+
 class Decoder:
-    """Decodes the chosen streams of one container and checks limits on the way.
+    """Decodes the chosen streams of one container, checks limits on the way and collects raw facts about time.
 
     Args:
         container: From ``open_container``.
@@ -71,21 +95,18 @@ class Decoder:
         self.n_video, self.n_audio = len(videos), len(container.streams.audio)
         self.video: Any = videos[0] if videos and with_video else None
         self.audio: Any = container.streams.audio[0] if self.n_audio and with_audio else None
-        self.stamps: list[int] = []
-        self.last_duration = 0
-        self.size: tuple[int, int] | None = None
-        self.matrix: list[int] | None = None
-        self.audio_start: Fraction | None = None
-        self.audio_end = Fraction(0)
-        self.audio_samples = 0
-        self.audio_rate = 0
-        self.tolerated: list[str] = []
+        self.pictures = PictureFacts()
+        self.sound = SoundFacts()
+        self.tolerated: list[tuple[str, str]] = []
+        self._counts_chunks = container.format.name == "avi"
         self._broken: dict[str, str] = {}
         for stream in (self.video, self.audio):
             if stream is not None:
                 stream.thread_count = 1
+                # Damaged data shall be an error, not a picture made up of its surroundings.
+                stream.codec_context.options = {"err_detect": "explode"}
         if self.video is not None:
-            self.video.codec_context.options = {"max_pixels": str(int(limits["max_pixels"]))}
+            self.video.codec_context.options |= {"max_pixels": str(int(limits["max_pixels"]))}
         self._check_declared()
 
     def describe(self) -> dict[str, Any]:
@@ -94,6 +115,7 @@ class Decoder:
             "container": self.container.format.name,
             "n_video_streams": self.n_video,
             "n_audio_streams": self.n_audio,
+            "duration": _pair(Fraction(self.container.duration, 1_000_000)) if self.container.duration else None,
         }
         if self.video is not None:
             context = self.video.codec_context
@@ -107,34 +129,48 @@ class Decoder:
                 "nominal_fps": _pair(rate),
                 "pixel_aspect": _pair(aspect) if aspect else [1, 1],
                 "time_base": _pair(self.video.time_base),
+                "counts_chunks": self._counts_chunks,
+                "video_end": _declared_end(self.video),
+                "video_frames": self.video.frames,
             }
         if self.audio is not None:
             context = self.audio.codec_context
             info |= {"audio_codec": context.name, "audio_rate": context.rate, "channels": context.channels}
+            info["audio_end"] = _declared_end(self.audio)
         return info
 
     def run(self) -> Iterator[Any]:
-        """Yields every decoded frame in the order of the file.
+        """Yields every decoded frame in the order in which it is shown.
 
         Raises:
-            RefusedError: the data are damaged or the file was cut off.
+            RefusedError: the data are damaged.
             TooMuchError: a limit is exceeded.
         """
         import av
+        import av.logging
 
         streams = [stream for stream in (self.video, self.audio) if stream is not None]
         packets = self.container.demux(*streams)
-        while True:
-            try:
-                packet = next(packets, None)
-            except (av.error.FFmpegError, ValueError) as error:
-                if _is_memory(error):
-                    raise MemoryError from error
-                raise RefusedError(f"{self._where()} the file cannot be read on ({describe(error)})") from error
-            if packet is None:
-                break
-            yield from self._decode(packet)
+        with av.logging.Capture(local=False) as messages:
+            while True:
+                try:
+                    packet = next(packets, None)
+                except (av.error.FFmpegError, ValueError) as error:
+                    if _is_memory(error):
+                        raise MemoryError from error
+                    raise RefusedError(f"{self._where()} the file cannot be read on ({describe(error)})") from error
+                if packet is None:
+                    break
+                yield from self._decode(packet)
+                self._check_messages(messages)
         self._check_end()
+
+    def _check_messages(self, messages: list[tuple[int, str, str]]) -> None:
+        # FFV1's decoder finds every flipped bit by its checksums, but says so in the log only.
+        for _, source, text in messages:
+            if source == "ffv1" and "CRC" in text:
+                raise RefusedError(f"{self._where()} the video data are damaged (a checksum is wrong)")
+        messages.clear()
 
     def _decode(self, packet: Any) -> Iterator[Any]:
         import av
@@ -142,70 +178,77 @@ class Decoder:
         kind = packet.stream.type
         if kind in self._broken and packet.size:
             raise RefusedError(f"{self._where()} the {kind} data are damaged ({self._broken[kind]})")
+        if kind == "video" and packet.dts is not None and (self._counts_chunks or packet.pts is None):
+            # An AVI knows positions of chunks only; what demuxers call presentation times there is guessed.
+            packet.pts = packet.dts
+        if packet.is_corrupt and packet.size:
+            self._note_broken(kind, "the container marks them so", whole=False)
         try:
             frames = packet.decode()
         except (av.error.FFmpegError, ValueError) as error:
             if _is_memory(error):
                 raise MemoryError from error
-            self._note_broken(kind, describe(error))
+            self._note_broken(kind, describe(error), whole=packet.is_keyframe)
             return
         for frame in frames:
             if kind == "video":
-                self._take_picture(frame)
+                if not self._take_picture(frame):
+                    continue
             else:
                 self._take_sound(frame)
             yield frame
 
-    def _note_broken(self, kind: str, reason: str) -> None:
-        started = self.stamps if kind == "video" else self.audio_samples
+    def _note_broken(self, kind: str, reason: str, *, whole: bool) -> None:
+        started = self.pictures.stamps if kind == "video" else self.sound.n_samples
+        if not started and kind == "video" and whole:
+            raise RefusedError(f"{self._where()} the video data are damaged ({reason})")
         if not started:
             # A recording cut in the middle of a stream begins with packets that refer to what came before.
-            text = f"unreadable {kind} data before the first decodable frame were skipped"
-            if text not in self.tolerated:
-                self.tolerated.append(text)
+            note = ("skipped_start", f"unreadable {kind} data before the first decodable frame were skipped")
+            if note not in self.tolerated:
+                self.tolerated.append(note)
         else:
             # Only the last packet of a stream may be damaged: the next one raises.
             self._broken.setdefault(kind, reason)
 
-    def _take_picture(self, frame: Any) -> None:
+    def _take_picture(self, frame: Any) -> bool:
+        facts = self.pictures
+        if frame.is_corrupt:
+            self._note_broken("video", "the decoder marks a picture so", whole=bool(frame.key_frame))
+            if not facts.stamps:
+                return False
         size = (frame.width, frame.height)
-        if self.size is None:
-            self.size = size
-            self.matrix = _display_matrix(frame)
+        if facts.size is None:
+            facts.size = size
+            facts.matrix = _display_matrix(frame)
+            facts.colour = _colour(frame)
         if size[0] * size[1] > self.limits["max_pixels"]:
             raise TooMuchError(f"a frame has {size[0]} x {size[1]} pixels, more than {self.limits['max_pixels']}")
-        if size != self.size:
-            raise RefusedError(f"{self._where()} the picture size changes from {_by(self.size)} to {_by(size)}")
-        if len(self.stamps) >= self.limits["max_frames"]:
+        if size != facts.size:
+            raise RefusedError(f"{self._where()} the picture size changes from {_by(facts.size)} to {_by(size)}")
+        if len(facts.stamps) >= self.limits["max_frames"]:
             raise TooMuchError(f"the video has more than {self.limits['max_frames']} frames")
-        unit = frame.time_base or self.video.time_base
-        step = frame.duration or self._usual_step(unit)
-        stamp = frame.pts
-        if self.stamps and (stamp is None or stamp <= self.stamps[-1]):
-            stamp = self.stamps[-1] + max(1, self.last_duration)
-        self.stamps.append(stamp or 0)
-        self.last_duration = max(1, step)
-        if (self.stamps[-1] - self.stamps[0]) * unit > self.limits["max_seconds"]:
-            raise TooMuchError(f"the video is longer than {self.limits['max_seconds']} s")
-
-    def _usual_step(self, unit: Fraction) -> int:
-        if len(self.stamps) > 1:
-            return self.stamps[-1] - self.stamps[-2]
-        rate = self.video.guessed_rate or self.video.average_rate or Fraction(25)
-        return max(1, round(1 / (rate * unit)))
+        facts.stamps.append(frame.pts)
+        facts.durations.append(frame.duration or 0)
+        facts.interlaced += bool(frame.interlaced_frame)
+        return True
 
     def _take_sound(self, frame: Any) -> None:
-        if self.audio_start is None:
-            self.audio_rate = frame.sample_rate
-            self.audio_start = (frame.pts or 0) * frame.time_base if frame.pts is not None else Fraction(0)
-            self.audio_end = self.audio_start
-        if frame.sample_rate != self.audio_rate:
-            raise RefusedError(f"the sample rate changes from {self.audio_rate} to {frame.sample_rate} Hz")
+        facts = self.sound
+        if facts.start is None:
+            facts.rate = frame.sample_rate
+            facts.start = frame.pts * frame.time_base if frame.pts is not None else Fraction(0)
+        if frame.sample_rate != facts.rate:
+            raise RefusedError(f"the sample rate changes from {facts.rate} to {frame.sample_rate} Hz")
         if frame.pts is not None:
-            self.audio_end = frame.pts * frame.time_base
-        self.audio_end += Fraction(frame.samples, self.audio_rate)
-        self.audio_samples += frame.samples
-        if self.audio_samples > self.limits["max_seconds"] * self.audio_rate:
+            offset = frame.pts * frame.time_base - facts.start - Fraction(facts.n_samples, facts.rate)
+            if abs(offset - facts.offset) > NOTICEABLE_SECONDS:
+                if len(facts.offsets) >= MAX_OFFSETS:
+                    raise RefusedError("the time stamps of the audio change without end")
+                facts.offsets.append([facts.n_samples, offset.numerator, offset.denominator])
+                facts.offset = offset
+        facts.n_samples += frame.samples
+        if facts.n_samples > self.limits["max_seconds"] * facts.rate:
             raise TooMuchError(f"the audio is longer than {self.limits['max_seconds']} s")
 
     def _check_declared(self) -> None:
@@ -223,65 +266,47 @@ class Decoder:
 
     def _check_end(self) -> None:
         for kind, reason in self._broken.items():
-            self.tolerated.append(f"the last packet of {kind} is damaged and was left out ({reason})")
-        if self.video is not None and not self.stamps:
+            self.tolerated.append(("damaged_end", f"the last packet of {kind} is damaged ({reason})"))
+        if self.video is not None and not self.pictures.stamps:
             promised = f"; the header promises {self.video.frames}" if self.video.frames else ""
             raise RefusedError(f"after 0 frames the video ends or cannot be decoded{promised}")
-        name = self.container.format.name.split(",")[0]
-        if name not in DECLARES_DURATION:
-            return
-        if name == "avi" and self.video is not None:
-            # The demuxer adapts the duration of a cut AVI to its size, but not the number of frames.
-            lost = self.video.frames - len(self.stamps)
-            if lost > MISSING_SECONDS * (self.video.average_rate or 25):
-                raise RefusedError(f"{self._where()} the video ends, but the header promises {self.video.frames}")
-        for kind, stream, decoded in self._ends():
-            if stream.duration is None or stream.time_base is None:
-                continue
-            promised = (stream.duration + (stream.start_time or 0)) * stream.time_base
-            if promised - decoded > MISSING_SECONDS:
-                raise RefusedError(
-                    f"{self._where()} the {kind} ends at {float(decoded):.2f} s, but the header promises "
-                    f"{float(promised):.2f} s: the file was cut off"
-                )
-        self._check_container_end()
-
-    def _check_container_end(self) -> None:
-        # Matroska states one duration for all streams; it is comparable only when all of them were decoded.
-        every = self.n_audio + self.n_video == len(self._ends())
-        if self.container.format.name != "matroska,webm" or not self.container.duration or not every:
-            return
-        promised = Fraction(self.container.duration, 1_000_000)
-        decoded = max((end for _, _, end in self._ends()), default=promised)
-        if promised - decoded > MISSING_SECONDS:
-            raise RefusedError(
-                f"{self._where()} the data end at {float(decoded):.2f} s, but the header promises "
-                f"{float(promised):.2f} s: the file was cut off"
-            )
-
-    def _ends(self) -> list[tuple[str, Any, Fraction]]:
-        ends: list[tuple[str, Any, Fraction]] = []
-        if self.video is not None:
-            ends.append(("video", self.video, (self.stamps[-1] + self.last_duration) * self.video.time_base))
-        if self.audio is not None:
-            ends.append(("audio", self.audio, self.audio_end))
-        return ends
 
     def _where(self) -> str:
-        return f"after {len(self.stamps)} frames" if self.video is not None else f"after {float(self.audio_end):.2f} s"
+        if self.video is not None:
+            return f"after {len(self.pictures.stamps)} frames"
+        return f"after {self.sound.n_samples / max(1, self.sound.rate):.2f} s"
 
     def outcome(self) -> dict[str, Any]:
         """What was decoded, as plain values; call it after ``run``."""
         return {
-            "stamps": self.stamps,
-            "last_duration": self.last_duration,
-            "size": self.size,
-            "matrix": self.matrix,
-            "audio_start": _pair(self.audio_start),
-            "audio_samples": self.audio_samples,
-            "audio_rate": self.audio_rate,
+            "stamps": self.pictures.stamps,
+            "durations": self.pictures.durations,
+            "size": self.pictures.size,
+            "matrix": self.pictures.matrix,
+            "colour": self.pictures.colour,
+            "interlaced": self.pictures.interlaced,
+            "audio_start": _pair(self.sound.start),
+            "audio_samples": self.sound.n_samples,
+            "audio_rate": self.sound.rate,
+            "audio_offsets": self.sound.offsets,
             "tolerated": self.tolerated,
         }
+
+
+def _declared_end(stream: Any) -> list[int] | None:
+    if stream.duration is None or stream.time_base is None:
+        return None
+    return _pair((stream.duration + (stream.start_time or 0)) * stream.time_base)
+
+
+def _colour(frame: Any) -> dict[str, int]:
+    """What a picture says of its colours, as FFmpeg's numbers."""
+    return {
+        "matrix": int(frame.colorspace),
+        "range": int(frame.color_range),
+        "transfer": int(frame.color_trc),
+        "primaries": int(frame.color_primaries),
+    }
 
 
 def _display_matrix(frame: Any) -> list[int] | None:

@@ -20,7 +20,7 @@ class Kind(IntEnum):
     FRAME = 2
     """One picture, ``height * width * 3`` bytes of RGB, before rotation."""
     AUDIO = 3
-    """A line of JSON (format, channels, rate, samples, start), a line feed, then the planes one after another."""
+    """A line of JSON (format, channels, rate, samples), a line feed, then the planes one after another."""
     DONE = 4
     """JSON: the outcome; the last message of a success."""
     ERROR = 5

@@ -83,8 +83,8 @@ def test_variable_rate_follows_the_real_time_stamps(media, tmp_path: Path, endin
     stamps = [0, 40, 80, 200, 300, 310, 320, 400, 1000, 1040]
     path = media.make(tmp_path / f"a.{ending}", media.Recipe(stamps_ms=stamps))
     shown = [media.index_of(frame) for frame in open_video(path).read_all()]
-    expected = [int(np.argmin([abs(stamp - 40 * i) for stamp in stamps])) for i in range(len(shown))]
-    assert shown == expected
+    due = [[stamp for stamp in stamps if stamp <= 40 * i + 20] for i in range(len(shown))]
+    assert shown == [int(np.argmin([abs(stamp - 40 * i) for stamp in known])) for i, known in enumerate(due)]
     assert len(shown) in (26, 27)  # the last frame's own duration differs between the containers
 
 

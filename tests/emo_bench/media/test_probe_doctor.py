@@ -21,7 +21,7 @@ def test_probe_measures_everything(talking: Path) -> None:
     assert abs(float(info.audio_seconds) - 2) < 0.1
     plain = json.loads(json.dumps(info.as_json()))
     assert plain["average_fps"] == "25/1"
-    assert plain["tolerated"] == []
+    assert plain["notes"] == []
 
 
 def test_probe_of_sound_only(media, tmp_path: Path) -> None:

@@ -1,0 +1,222 @@
+"""How many bytes a file lacks by what its own structure says; runs in the child process, imports nothing of weight.
+
+Demuxers read what is there and adapt the duration to it, so a WAV, MP3 or Ogg file that was cut in half looks whole.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from typing import BinaryIO
+
+TAIL = 1 << 17
+"""An Ogg page is at most 65,307 bytes long."""
+
+
+@dataclass(frozen=True)
+class FileEnd:
+    """What a file says about its own end.
+
+    Attributes:
+        missing: Bytes that are promised and not there.
+        total: Bytes of the file.
+        broken: The last unit (page, frame) is incomplete, and how much else is missing cannot be told.
+        open: The mark that ends such files is absent.
+    """
+
+    missing: int = 0
+    total: int = 0
+    broken: bool = False
+    open: bool = False
+
+    def as_json(self) -> dict[str, int | bool]:
+        """Plain values."""
+        return {"missing": self.missing, "total": self.total, "broken": self.broken, "open": self.open}
+
+
+def examine_end(stream: BinaryIO) -> FileEnd:
+    """Looks at the structure of a file and leaves the position at its beginning."""
+    total = os.fstat(stream.fileno()).st_size
+    try:
+        stream.seek(0)
+        head = stream.read(64)
+        found = _by_kind(stream, head, total)
+    except (struct.error, IndexError, OverflowError):
+        found = FileEnd()
+    finally:
+        stream.seek(0)
+    return FileEnd(missing=max(0, found.missing), total=total, broken=found.broken, open=found.open)
+
+
+def _by_kind(stream: BinaryIO, head: bytes, total: int) -> FileEnd:
+    if head[:4] in (b"RIFF", b"RF64"):
+        return _riff(stream, head, total)
+    if head[:4] == b"FORM":
+        return FileEnd(missing=struct.unpack(">I", head[4:8])[0] + 8 - total)
+    if head[:4] == b"caff":
+        return _chunks(stream, total, start=8, head=">4sq", unknown=(-1,))
+    if head[:4] == b"OggS":
+        return _ogg(stream, total)
+    if head[:4] == b"\x1aE\xdf\xa3":
+        return _matroska(stream, total)
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+        return _boxes(stream, total)
+    start = _after_id3(head)
+    stream.seek(start)
+    first = stream.read(4)
+    if len(first) == 4 and first[0] == 0xFF and first[1] & 0xE0 == 0xE0:
+        return _adts(stream, start, total) if first[1] & 0xF6 == 0xF0 else _mp3(stream, start, total)
+    return FileEnd()
+
+
+def _riff(stream: BinaryIO, head: bytes, total: int) -> FileEnd:
+    """The end of the last RIFF chunk (an AVI beyond 1 GB has several), or of a WAV's samples."""
+    if head[8:12] == b"WAVE" and head[:4] == b"RIFF":
+        return _wave(stream, total)
+    if head[:4] == b"RF64":
+        return FileEnd(missing=struct.unpack("<Q", head[20:28])[0] + 8 - total)
+    end = 0
+    while end + 8 <= total:
+        stream.seek(end)
+        name, size = struct.unpack("<4sI", stream.read(8))
+        if name != b"RIFF" or size in (0, 0xFFFFFFFF):
+            break
+        end += 8 + size + size % 2
+    # An unpaired last byte may be left out.
+    return FileEnd(missing=end - total if end - total > 1 else 0)
+
+
+def _wave(stream: BinaryIO, total: int) -> FileEnd:
+    at = 12
+    while at + 8 <= total:
+        stream.seek(at)
+        name, size = struct.unpack("<4sI", stream.read(8))
+        if name == b"data":
+            streamed = size in (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000) or size > 0xFFFFFF00
+            return FileEnd(missing=0 if streamed else at + 8 + size - total)
+        at += 8 + size + size % 2
+    return FileEnd()
+
+
+def _chunks(stream: BinaryIO, total: int, *, start: int, head: str, unknown: tuple[int, ...]) -> FileEnd:
+    length, at = struct.calcsize(head), start
+    while at + length <= total:
+        stream.seek(at)
+        _, size = struct.unpack(head, stream.read(length))
+        if size in unknown or size < 0:
+            return FileEnd()
+        at += length + size
+    return FileEnd(missing=at - total)
+
+
+def _ogg(stream: BinaryIO, total: int) -> FileEnd:
+    start = max(0, total - TAIL)
+    stream.seek(start)
+    tail = stream.read(TAIL)
+    at = tail.rfind(b"OggS")
+    if at < 0:
+        return FileEnd(broken=True)
+    page = tail[at:]
+    if len(page) < 27 or len(page) < 27 + page[26]:
+        return FileEnd(broken=True)
+    length = 27 + page[26] + sum(page[27 : 27 + page[26]])
+    return FileEnd(broken=len(page) < length, open=not page[5] & 4)
+
+
+def _matroska(stream: BinaryIO, total: int) -> FileEnd:
+    stream.seek(4)
+    size, used = _ebml_number(stream.read(8))
+    at = 4 + used + (size or 0)
+    stream.seek(at)
+    segment = stream.read(12)
+    if segment[:4] != b"\x18S\x80g":
+        return FileEnd()
+    size, used = _ebml_number(segment[4:])
+    # A recording that was never finished states no size.
+    return FileEnd(missing=at + 4 + used + size - total if size is not None else 0)
+
+
+def _ebml_number(data: bytes) -> tuple[int | None, int]:
+    length = 9 - data[0].bit_length()
+    if not 1 <= length <= 8:
+        return None, 1
+    value = int.from_bytes(data[:length], "big") & ((1 << 7 * length) - 1)
+    return (None if value == (1 << 7 * length) - 1 else value), length
+
+
+def _boxes(stream: BinaryIO, total: int) -> FileEnd:
+    at = 0
+    while at + 8 <= total:
+        stream.seek(at)
+        size, _ = struct.unpack(">I4s", stream.read(8))
+        if size == 1:
+            size = struct.unpack(">Q", stream.read(8))[0]
+        if size < 8:  # 0 means: to the end of the file
+            return FileEnd()
+        at += size
+    return FileEnd(missing=at - total if at > total else 0)
+
+
+def _after_id3(head: bytes) -> int:
+    if head[:3] != b"ID3":
+        return 0
+    size = 0
+    for byte in head[6:10]:
+        size = size << 7 | (byte & 0x7F)
+    return 10 + size + (10 if head[5] & 0x10 else 0)
+
+
+_MP3_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+_MP3_KBITS = {
+    True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+
+
+def _mp3_length(header: bytes) -> int:
+    """Bytes of an MPEG layer III frame; 0 when it is none."""
+    version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
+    bits, rate = header[2] >> 4, header[2] >> 2 & 3
+    if version == 1 or layer != 1 or bits in (0, 15) or rate == 3:
+        return 0
+    scale = 144 if version == 3 else 72
+    return scale * 1000 * _MP3_KBITS[version == 3][bits] // _MP3_RATES[version][rate] + (header[2] >> 1 & 1)
+
+
+def _mp3(stream: BinaryIO, start: int, total: int) -> FileEnd:
+    """By the byte count of a Xing, Info or VBRI header; without one only an incomplete last frame can be told."""
+    stream.seek(start)
+    frame = stream.read(256)
+    side = (17 if frame[3] >> 6 == 3 else 32) if frame[1] >> 3 & 3 == 3 else (9 if frame[3] >> 6 == 3 else 17)
+    tag = frame[4 + side : 4 + side + 16]
+    if tag[:4] in (b"Xing", b"Info"):
+        flags = struct.unpack(">I", tag[4:8])[0]
+        at = 8 + 4 * (flags & 1)
+        if flags & 2:
+            declared = struct.unpack(">I", tag[at : at + 4])[0]
+            return FileEnd(missing=start + declared - total if declared else 0)
+    if frame[36:40] == b"VBRI":
+        return FileEnd(missing=start + struct.unpack(">I", frame[46:50])[0] - total)
+    return _frames(stream, start, total, _mp3_length)
+
+
+def _adts(stream: BinaryIO, start: int, total: int) -> FileEnd:
+    def length(header: bytes) -> int:
+        same = header[0] == 0xFF and header[1] & 0xF6 == 0xF0
+        return (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5 if same else 0
+
+    return _frames(stream, start, total, length)
+
+
+def _frames(stream: BinaryIO, start: int, total: int, length_of: object) -> FileEnd:
+    at = start
+    assert callable(length_of)  # noqa: S101 - narrows the type
+    while at + 8 <= total:
+        stream.seek(at)
+        header = stream.read(8)
+        length = length_of(header) if header[0] == 0xFF else 0
+        if length < 8:
+            return FileEnd()  # tags at the end, or another kind of stream
+        at += length
+    return FileEnd(broken=at > total)
