@@ -37,7 +37,7 @@ class FileEnd:
 
 def examine_end(stream: BinaryIO) -> FileEnd:
     """Looks at the structure of a file and leaves the position at its beginning."""
-    total = os.fstat(stream.fileno()).st_size
+    total = stream.seek(0, os.SEEK_END)
     try:
         stream.seek(0)
         head = stream.read(64)

@@ -140,7 +140,7 @@ def _picture_findings(info: MediaInfo) -> Iterator[Finding]:
 def _noted(notes: Iterable[Note]) -> Iterator[Finding]:
     for note in notes:
         level: Level = "note" if note.code in ORDINARY_NOTES else "warning"
-        yield Finding(level=level, code=note.code, text=note.text)
+        yield Finding(level=level, code=note.code, text=str(note))
 
 
 def _content_findings(path: Path, info: MediaInfo, limits: Limits) -> Iterator[Finding]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +17,35 @@ from emo_core.errors import DecodeError, LimitError
 MAX_PIXELS = 64_000_000
 TIMEOUT_S = 60.0
 MEMORY_BYTES = 2 << 30
-_HEADER = 16
+_HEADER = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A still picture.
+
+    Attributes:
+        pixels: ``uint8 RGB [H, W, 3]``, sRGB.
+        notes: What was done to it, one sentence each.
+    """
+
+    pixels: FrameArray
+    notes: tuple[str, ...]
 
 
 def read_image(path: Path) -> FrameArray:
-    """The picture as ``uint8 RGB [H, W, 3]``, turned upright by its EXIF note, transparency over white.
+    """The pixels of ``read_picture``."""
+    return read_picture(path).pixels
+
+
+def read_picture(path: Path) -> Picture:
+    """The picture in 8-bit sRGB, turned upright by its EXIF note, transparency over white; see ``image_pixels``.
 
     Args:
         path: JPEG, PNG, WebP, BMP, TIFF or GIF (its first picture).
 
     Raises:
-        DecodeError: when it is no readable picture.
+        DecodeError: when it is no readable picture, or its values cannot be brought to 8 bits without guessing.
         LimitError: when it has more than 64 million pixels, or decoding takes too long.
     """
     import os
@@ -50,17 +70,18 @@ def read_image(path: Path) -> FrameArray:
         os.close(descriptor)
     if done.returncode != 0 or len(done.stdout) < _HEADER:
         raise _explained(path, done)
-    height, width = (int.from_bytes(done.stdout[start : start + 8], "big") for start in (0, 8))
-    pixels = np.frombuffer(done.stdout, np.uint8, offset=_HEADER)
+    height, width, said = (int.from_bytes(done.stdout[start : start + 8], "big") for start in (0, 8, 16))
+    notes = json.loads(done.stdout[_HEADER : _HEADER + said])
+    pixels = np.frombuffer(done.stdout, np.uint8, offset=_HEADER + said)
     if pixels.size != height * width * 3:
         raise DecodeError(f"{shown_name(path)} could not be decoded", expected=f"{width}x{height} pixels")
-    return pixels.reshape(height, width, 3).copy()
+    return Picture(pixels.reshape(height, width, 3).copy(), tuple(notes))
 
 
 def _explained(path: Path, done: subprocess.CompletedProcess[bytes]) -> DecodeError | LimitError:
     said = done.stderr.decode(errors="replace").strip().splitlines()
     reason = said[-1][:200] if said else f"the decoding process ended with code {done.returncode}"
-    if done.returncode < 0 or "pixels" in reason or "MemoryError" in reason:
+    if done.returncode < 0 or "pixels; at most" in reason or "MemoryError" in reason:
         return LimitError(f"{shown_name(path)} is too large or too costly a picture", found=reason)
     return DecodeError(
         f"{shown_name(path)} is not a readable picture", expected="JPEG, PNG, WebP, BMP, TIFF or GIF", found=reason

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import sys
 
 from emo_bench.media.image import MAX_PIXELS, MEMORY_BYTES, TIMEOUT_S
+
+ORIENTATION = 0x0112
+"""The EXIF tag that says how a picture is to be turned."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 
@@ -19,19 +23,29 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    from emo_bench.media.image_pixels import as_srgb
+
+    notes: list[str] = []
+
     try:
         with os.fdopen(int(sys.argv[1]), "rb") as stream, Image.open(stream, formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise ValueError(f"{opened.width}x{opened.height} pixels; at most {MAX_PIXELS} are read")
-            upright = ImageOps.exif_transpose(opened).convert("RGBA")
+            if getattr(opened, "n_frames", 1) > 1:
+                notes.append(f"the first of {opened.n_frames} pictures in the file is used")
+            turned = opened.getexif().get(ORIENTATION, 1)
+            if turned not in (0, 1):
+                notes.append("turned upright as the file asks")
+            flat = as_srgb(ImageOps.exif_transpose(opened), notes)
     except UnidentifiedImageError:
         sys.stderr.write("content of no such format\n")
         sys.exit(1)
     except Exception as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         sys.exit(1)
-    flat = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
-    sys.stdout.buffer.write(flat.height.to_bytes(8, "big") + flat.width.to_bytes(8, "big") + flat.tobytes())
+    said = json.dumps(notes).encode()
+    sizes = b"".join(number.to_bytes(8, "big") for number in (flat.height, flat.width, len(said)))
+    sys.stdout.buffer.write(sizes + said + flat.tobytes())
 
 
 if __name__ == "__main__":

@@ -220,11 +220,11 @@ class _Meter:
 
 def _flat(size: NDArray[np.float32]) -> int:
     """Samples in runs of at least three at full scale: what a clipped wave looks like and a lone peak does not."""
-    full = (size >= FULL_SCALE).any(axis=0)
+    full: NDArray[np.bool_] = size.max(axis=0) >= FULL_SCALE
     inner = full[:-2] & full[1:-1] & full[2:]
-    run = np.zeros(len(full), bool)
+    run = np.zeros(full.shape, np.bool_)
     for shift in range(3):
-        run[shift : len(full) - 2 + shift] |= inner
+        run[shift : full.size - 2 + shift] |= inner
     return int(run.sum())
 
 

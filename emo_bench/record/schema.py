@@ -143,6 +143,15 @@ class ClipEntry(RecordModel):
     notes: tuple[str, ...] = Field(default=(), description="What preparation changed, for example '30 -> 25 fps'")
 
 
+class NoteEntry(RecordModel):
+    """What was corrected, assumed or passed over in the clips of one system, by kind."""
+
+    system: str
+    code: str = Field(description="Kind of the note, for example 'coding_order'")
+    text: str = Field(description="The sentence of the first of these clips")
+    clips: tuple[str, ...] = Field(description="Ids of the clips that the note is about")
+
+
 class FailureEntry(RecordModel):
     """A unit of work without a result."""
 
@@ -236,6 +245,7 @@ class RunRecord(RecordModel):
     comparisons: tuple[ComparisonEntry, ...] = ()
     checks: tuple[AnchorCheck, ...] = ()
     failures: tuple[FailureEntry, ...] = ()
+    notes: tuple[NoteEntry, ...] = ()
     counts: Counts
     provenance: Provenance
     timings: Timings

@@ -15,6 +15,7 @@ from emo_bench.record.schema import (
     Counts,
     Digests,
     FailureEntry,
+    NoteEntry,
     ProtocolEntry,
     RunRecord,
     SystemEntry,
@@ -68,6 +69,7 @@ def build_record(
         comparisons=tuple(evaluation.comparisons),
         checks=tuple(evaluation.checks),
         failures=tuple(failures),
+        notes=tuple(_notes(by_unit)),
         counts=Counts(planned=len(planned), done=done, failed=len(planned) - done),
         provenance=provenance(device=config.execution.device, folder=_existing(context.spec.base)),
         timings=timings,
@@ -154,7 +156,7 @@ def _clips(context: RunContext, by_unit: Mapping[Unit, Outcome]) -> list[ClipEnt
                 n_frames=side.n_frames if side else 0,
                 width=side.width if side else 0,
                 height=side.height if side else 0,
-                notes=side.notes if side else (),
+                notes=tuple(note.text for note in side.notes) if side else (),
             )
         )
     return entries
@@ -171,6 +173,19 @@ def _losses(context: RunContext, known: Sequence[FailureEntry], losses: Sequence
         if not follows and entry.clip not in failed_clips:
             kept.append(entry)
     return kept
+
+
+def _notes(by_unit: Mapping[Unit, Outcome]) -> list[NoteEntry]:
+    """The notes of all clips, those of one kind and system together."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for unit in sorted(by_unit, key=lambda item: (item.system, item.clip, item.seed)):
+        side = by_unit[unit].clip
+        for note in side.notes if side else ():
+            found.setdefault((unit.system, note.code), {}).setdefault(unit.clip, note.text)
+    return [
+        NoteEntry(system=system, code=code, text=next(iter(texts.values())), clips=tuple(texts))
+        for (system, code), texts in found.items()
+    ]
 
 
 def _failures(context: RunContext, by_unit: Mapping[Unit, Outcome]) -> list[FailureEntry]:

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from emo_bench.config.schema import Frozen
+from emo_bench.media.notes import Note
 from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec
 from emo_bench.systems.conform import fit_audio, fit_length, resize_video
 from emo_bench.systems.system import DrivingClip, GeneratedClip, GenerationRequest, Partner, SystemKind
@@ -89,7 +90,9 @@ class ShuffledAudio(SystemKind):
         """Exchanges the audio; a shorter one is repeated."""
         driving, partner = _driving(request), _partner(request, "a second clip")
         audio = fit_audio(partner.audio, n_samples=len(driving.audio.samples))
-        return GeneratedClip(video=driving.video, audio=audio, notes=(f"audio of clip {partner.clip_id}",))
+        return GeneratedClip(
+            video=driving.video, audio=audio, notes=(Note("other_audio", f"audio of clip {partner.clip_id}"),)
+        )
 
 
 class ShiftedAudioOptions(Frozen):
@@ -124,4 +127,6 @@ class OtherIdentity(SystemKind):
         partner = _partner(request, "a second identity")
         video = fit_length(partner.video, n_frames=request.n_frames)
         video = resize_video(video, width=request.width, height=request.height, crop=True)
-        return GeneratedClip(video=video, audio=request.audio, notes=(f"video of clip {partner.clip_id}",))
+        return GeneratedClip(
+            video=video, audio=request.audio, notes=(Note("other_video", f"video of clip {partner.clip_id}"),)
+        )

@@ -71,11 +71,12 @@ def animate(
         WeightsError: when the model's weights are missing or wrong.
     """
     from emo_bench.media.decode import read_audio
-    from emo_bench.media.image import read_image
+    from emo_bench.media.image import read_picture
     from emo_bench.media.preview import write_preview
     from emo_models.emo.pipeline import EMOPipeline
 
-    image = read_image(portrait)
+    picture = read_picture(portrait)
+    image = picture.pixels
     if min(image.shape[:2]) < SMALLEST_SIDE:
         raise GenerationError(
             f"{portrait.name} is too small",
@@ -89,6 +90,7 @@ def animate(
         raise NoAudioError(f"{audio.name} holds no sound", expected="at least one sample", found="none")
     folder = weights_folder(options.weights, Path())
     square, notes = _square(image, weights or WeightsFinder())
+    notes = [*picture.notes, *notes]
     try:
         pipeline = EMOPipeline.from_pretrained(folder).to(device)
     except Exception as error:

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import ValidationError, field_validator
 
 from emo_bench.config.schema import Frozen, rate_from_text
+from emo_bench.media.notes import amounts_of, code_of
 from emo_bench.media.types import Audio, FrameArray, Video, VideoSpec
 from emo_core.atomic import write_text
 from emo_core.errors import ClipError, DecodeError
@@ -23,6 +24,20 @@ _KEY = re.compile(r"[0-9A-Za-z_-]{1,128}")
 
 class DamagedClipError(DecodeError):
     """A stored clip is not what was written; it has been removed and can be made again."""
+
+
+class ClipNote(Frozen):
+    """A note as it is stored.
+
+    Attributes:
+        code: Its kind, see ``emo_bench.media.notes``.
+        text: One sentence.
+        amounts: The numbers in the sentence.
+    """
+
+    code: str
+    text: str
+    amounts: dict[str, float]
 
 
 class Sidecar(Frozen):
@@ -54,7 +69,7 @@ class Sidecar(Frozen):
     n_frames: int
     source_width: int = 0
     source_height: int = 0
-    notes: tuple[str, ...]
+    notes: tuple[ClipNote, ...]
     seconds: float
     digest: str = ""
 
@@ -160,7 +175,7 @@ class ClipStore:
             n_frames=spec.n_frames,
             source_width=source_size[0],
             source_height=source_size[1],
-            notes=notes,
+            notes=tuple(ClipNote(code=code_of(note), text=str(note), amounts=amounts_of(note)) for note in notes),
             seconds=seconds,
         )
         sidecar = sidecar.model_copy(update={"digest": sidecar.own_digest()})

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from emo_bench.media.notes import Note
 from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec
 from emo_core.errors import GenerationError
 
@@ -44,7 +45,7 @@ MOST_CHANGED = 0.5
 
 def conform_length(
     video: Video, *, n_frames: int, tolerance_s: float, option: str = "length_tolerance_s"
-) -> tuple[Video, tuple[str, ...]]:
+) -> tuple[Video, tuple[Note, ...]]:
     """A finished output as long as its audio: a longer one is cut, the last frame of a shorter one is held.
 
     Args:
@@ -71,11 +72,20 @@ def conform_length(
             fix=f"generate it again from the whole audio, or raise {option} (now {tolerance_s:g}; half a clip at most)",
         )
     how = f"the last {found - n_frames} cut" if found > n_frames else f"the last one held for {n_frames - found}"
-    note = f"length {found} -> {n_frames} frames, {how}"
+    note = Note("length", f"length {found} -> {n_frames} frames, {how}", {"found": found, "wanted": n_frames})
     if found > n_frames:
         return fit_length(video, n_frames=n_frames), (note,)
     spec = VideoSpec(width=video.spec.width, height=video.spec.height, fps=fps, n_frames=n_frames)
     return Video(spec, lambda: _held(video, n_frames)), (note,)
+
+
+def size_notes(video: Video, *, width: int, height: int) -> tuple[Note, ...]:
+    """A note when a finished output does not have the wanted size; ``resize_video`` gives it that."""
+    spec = video.spec
+    if (spec.width, spec.height) == (width, height):
+        return ()
+    amounts = {"found_width": spec.width, "found_height": spec.height}
+    return (Note("resized", f"size {spec.width}x{spec.height} -> {width}x{height}", amounts),)
 
 
 def _held(video: Video, n_frames: int) -> Iterator[FrameArray]:

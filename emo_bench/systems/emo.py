@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from emo_bench.config.schema import Frozen
+from emo_bench.media.notes import Note
 from emo_bench.media.types import FrameArray, Video, VideoSpec
 from emo_bench.systems.shipped import check_shipped
 from emo_bench.systems.system import GeneratedClip, GenerationRequest, SystemContext, SystemKind
@@ -134,7 +135,8 @@ class Emo(SystemKind):
         pipeline = self._pipeline
         own = frame_total(request.n_frames, request.fps, Fraction(pipeline.fps).limit_denominator(1001))
         spec = VideoSpec(width=pipeline.size, height=pipeline.size, fps=request.fps, n_frames=request.n_frames)
-        notes = () if own == request.n_frames else (f"{pipeline.fps:g} fps repeated to {float(request.fps):g}",)
+        repeated = f"{pipeline.fps:g} fps repeated to {float(request.fps):g}"
+        notes = () if own == request.n_frames else (Note("frame_rate", repeated),)
         return GeneratedClip(video=Video(spec, lambda: self._pieces(request)), audio=request.audio, notes=notes)
 
     def _pieces(self, request: GenerationRequest) -> Iterator[FrameArray]:

@@ -10,8 +10,7 @@ from pydantic import Field, field_validator
 
 from emo_bench.config.schema import Frozen
 from emo_bench.data.naming import VIDEO_EXTENSIONS, ClipVideos, listed
-from emo_bench.media.types import Video
-from emo_bench.systems.conform import conform_length
+from emo_bench.systems.conform import conform_length, size_notes
 from emo_bench.systems.system import GeneratedClip, GenerationRequest, SystemContext, SystemKind
 from emo_core.errors import ConfigError, GenerationError
 from emo_core.hashing import sha256_file
@@ -48,7 +47,7 @@ class Videos(SystemKind):
     """
 
     options_model: ClassVar[type[Frozen]] = VideosOptions
-    code_version: ClassVar[int] = 2
+    code_version: ClassVar[int] = 3
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)
@@ -112,7 +111,7 @@ class Videos(SystemKind):
             AmbiguousNameError: when several files fit the clip.
             DecodeError: when it is broken.
         """
-        from emo_bench.media.decode import open_video
+        from emo_bench.media.decode import load_video
 
         if self._known is None:
             raise RuntimeError("load() comes before generate()")
@@ -123,9 +122,14 @@ class Videos(SystemKind):
                 expected=self._expected(request.clip_id),
                 found=f"no such file in {self.options.folder}",
             )
-        video = open_video(path, fps=request.fps)
-        conformed, notes = conform_length(video, n_frames=request.n_frames, tolerance_s=self.options.length_tolerance_s)
-        return GeneratedClip(video=conformed, audio=request.audio, notes=(*notes, *_size_notes(video, request)))
+        loaded = load_video(path, fps=request.fps)
+        video, tolerance = loaded.video, self.options.length_tolerance_s
+        conformed, changed = conform_length(video, n_frames=request.n_frames, tolerance_s=tolerance)
+        return GeneratedClip(
+            video=conformed,
+            audio=request.audio,
+            notes=(*loaded.notes, *changed, *size_notes(video, width=request.width, height=request.height)),
+        )
 
     def _videos(self, context: SystemContext) -> ClipVideos:
         """The folder's videos, listed once."""
@@ -142,9 +146,3 @@ class Videos(SystemKind):
 
     def _expected(self, clip_id: str) -> str:
         return f"{self.options.pattern.replace('{id}', clip_id)}{{{','.join(VIDEO_EXTENSIONS)}}}"
-
-
-def _size_notes(video: Video, request: GenerationRequest) -> tuple[str, ...]:
-    if (video.spec.width, video.spec.height) == (request.width, request.height):
-        return ()
-    return (f"size {video.spec.width}x{video.spec.height} -> {request.width}x{request.height}",)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from emo_bench.media.notes import Note
 from emo_bench.media.types import FrameArray, Video, VideoSpec
-from emo_bench.systems.conform import conform_length
+from emo_bench.systems.conform import conform_length, size_notes
 from emo_bench.systems.external.card import OutputRule
 from emo_bench.systems.external.workspace import OUTPUT_NAME, Workspace
 from emo_bench.systems.system import GenerationRequest
@@ -107,19 +108,16 @@ def check_output(
         GenerationError: when it is not as long as the sound, or too small for the card's crop.
         NoFaceError: when a face is asked for and none is seen at the beginning, middle and end.
     """
-    from emo_bench.media.decode import open_video
-    from emo_bench.media.probe import probe
+    from emo_bench.media.decode import load_video
 
-    info = probe(path)
-    video = open_video(path, fps=request.fps)
-    notes = []
+    loaded = load_video(path, fps=request.fps)
+    video, info, notes = loaded.video, loaded.info, list(loaded.notes)
     source_rate = float(info.average_fps or 0)
-    if source_rate and abs(source_rate / float(request.fps) - 1) > 1e-6:
-        notes.append(f"{source_rate:g} -> {float(request.fps):g} frames per second")
     if rule.fps is not None and source_rate and abs(source_rate / rule.fps - 1) > _RATE_TOLERANCE:
-        notes.append(f"the card expects {rule.fps:g} frames per second, found {source_rate:g}")
+        text = f"the card expects {rule.fps:g} frames per second, found {source_rate:g}"
+        notes.append(Note("unexpected_rate", text, {"found": source_rate, "expected": rule.fps}))
     if rule.has_audio and info.n_audio_streams == 0:
-        notes.append("the program wrote no sound; the driving sound is used")
+        notes.append(Note("no_own_audio", "the program wrote no audio; the driving audio is used"))
     if rule.crop is not None:
         video = _cropped(video, rule.crop)
     video, changed = conform_length(
@@ -129,8 +127,7 @@ def check_output(
         option="output.length_tolerance_s of the card",
     )
     notes += changed
-    if (video.spec.width, video.spec.height) != (request.width, request.height):
-        notes.append(f"size {video.spec.width}x{video.spec.height} -> {request.width}x{request.height}")
+    notes += size_notes(video, width=request.width, height=request.height)
     if locate_face is not None:
         _require_face(video, locate_face)
     return CheckedOutput(video, tuple(notes))

@@ -54,6 +54,7 @@ class Recipe:
     codec: str | None = "libx264"
     pix_fmt: str = "yuv420p"
     options: dict[str, str] = field(default_factory=dict)
+    states_matrix: bool = True
     stamps_ms: Sequence[int] | None = None
     sound: Sound | None = None
     container_options: dict[str, str] = field(default_factory=dict)
@@ -68,6 +69,8 @@ def make(path: Path, recipe: Recipe) -> Path:
             video.width, video.height = recipe.size
             video.pix_fmt = recipe.pix_fmt
             video.codec_context.time_base = unit
+            if recipe.states_matrix:
+                video.codec_context.colorspace = 5
         if recipe.sound:
             layout = "mono" if len(recipe.sound.channels) == 1 else "stereo"
             sound = out.add_stream(recipe.sound.codec, rate=recipe.sound.rate, layout=layout)
@@ -110,7 +113,13 @@ def set_display_matrix(path: Path, a: int, b: int, c: int, d: int) -> Path:
 def media() -> SimpleNamespace:
     """The makers of this file, for tests (which cannot import a conftest)."""
     return SimpleNamespace(
-        make=make, Recipe=Recipe, Sound=Sound, tone=tone, index_of=index_of, set_display_matrix=set_display_matrix
+        make=make,
+        picture=picture,
+        Recipe=Recipe,
+        Sound=Sound,
+        tone=tone,
+        index_of=index_of,
+        set_display_matrix=set_display_matrix,
     )
 
 

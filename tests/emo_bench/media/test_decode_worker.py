@@ -13,7 +13,7 @@ import pytest
 
 from emo_bench.media.decode_worker import Sender, serve
 from emo_bench.media.limits import DEFAULT_LIMITS
-from emo_bench.media.sound import mono_samples
+from emo_bench.media.sound import channel_samples
 from emo_bench.media.wire import HEADER, Kind
 
 
@@ -67,5 +67,5 @@ def test_sample_formats(planar: bool, name: str, kind: str, full: int) -> None:
     channels = np.array([[0.5, -0.5, 0.25], [0.0, -0.5, 0.25]])
     coded = (channels * full).astype(kind)
     body = (coded if planar else coded.T).tobytes()
-    mono = mono_samples(body, sample_format=name + "p" * planar, channels=2)
-    assert mono.tolist() == [0.25, -0.5, 0.25]
+    table = channel_samples(body, sample_format=name + "p" * planar, channels=2)
+    assert table.tolist() == channels.tolist()

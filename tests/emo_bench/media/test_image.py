@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
-from emo_bench.media.image import read_image
+from emo_bench.media.image import read_image, read_picture
 from emo_core.errors import DecodeError, LimitError
 
 
@@ -43,3 +45,105 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path: Path) -> 
     with pytest.raises(LimitError) as caught:
         read_image(tmp_path / "a.png")
     assert "9000x8000" in str(caught.value.found)
+
+
+RAMP = np.linspace(0, 255, 64).round().astype(np.uint8).reshape(8, 8)
+
+
+@pytest.mark.parametrize("ending", ["png", "tiff"])
+def test_16_bit_gray_is_scaled(tmp_path: Path, ending: str) -> None:
+    Image.fromarray(RAMP.astype(np.uint16) * 257).save(tmp_path / f"a.{ending}")
+    assert np.array_equal(read_image(tmp_path / f"a.{ending}"), np.repeat(RAMP[..., None], 3, axis=2))
+
+
+def test_float_from_0_to_1_is_scaled(tmp_path: Path) -> None:
+    Image.fromarray((RAMP / 255).astype(np.float32), "F").save(tmp_path / "a.tiff")
+    assert np.array_equal(read_image(tmp_path / "a.tiff")[..., 1], RAMP)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (RAMP.astype(np.float32), "only 0 to 1"),
+        (RAMP.astype(np.float32) / 255 - 0.5, "only 0 to 1"),
+        (np.where(RAMP > 9, np.nan, 0).astype(np.float32), "only 0 to 1"),
+        (RAMP.astype(np.int32) * 1000, "no stated white"),
+        (RAMP.astype(np.uint16), "not scaled to 16 bits"),
+    ],
+)
+def test_values_without_a_stated_white_are_refused(tmp_path: Path, pixels: np.ndarray, words: str) -> None:
+    Image.fromarray(pixels).save(tmp_path / "a.tiff")
+    with pytest.raises(DecodeError) as caught:
+        read_image(tmp_path / "a.tiff")
+    assert words in str(caught.value.found)
+
+
+def test_a_palette_with_and_without_transparency(tmp_path: Path) -> None:
+    image = Image.fromarray((RAMP > 100).astype(np.uint8), "P")
+    image.putpalette([200, 10, 20, 30, 40, 250])
+    image.save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png")[0, 0].tolist() == [200, 10, 20]
+    image.save(tmp_path / "b.png", transparency=0)
+    seen = read_image(tmp_path / "b.png")
+    assert (seen[0, 0].tolist(), seen[-1, -1].tolist()) == ([255, 255, 255], [30, 40, 250])
+
+
+def rgb_profile(*, red: tuple[float, float], gamma: float) -> bytes:
+    """A matrix profile whose red primary and gamma differ from sRGB's, made from the bytes of one that Pillow makes."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+
+    def fixed(value: float) -> bytes:
+        return round(value * 65536).to_bytes(4, "big", signed=True)
+
+    count = int.from_bytes(profile[128:132], "big")
+    for index in range(count):
+        entry = 132 + 12 * index
+        name, at = bytes(profile[entry : entry + 4]), int.from_bytes(profile[entry + 4 : entry + 8], "big")
+        if name == b"rXYZ":
+            profile[at + 8 : at + 16] = fixed(red[0]) + fixed(red[1])
+        if name == b"rTRC":
+            curve = b"curv" + bytes(4) + (1).to_bytes(4, "big") + round(gamma * 256).to_bytes(2, "big")
+            profile[at : at + len(curve)] = curve
+    return bytes(profile)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_colour_profile_is_converted(tmp_path: Path, mode: str) -> None:
+    profile = rgb_profile(red=(0.515, 0.241), gamma=2.2)
+    image = Image.new("RGB", (8, 8), (180, 120, 90)).convert(mode)
+    image.save(tmp_path / "a.png", icc_profile=profile)
+    picture = read_picture(tmp_path / "a.png")
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    wanted: Any = ImageCms.profileToProfile(image.convert("RGB"), source, ImageCms.createProfile("sRGB"))
+    assert picture.pixels[3, 3].tolist() == list(wanted.getpixel((3, 3)))
+    assert np.abs(picture.pixels[3, 3].astype(int) - (180, 120, 90)).max() > 5
+
+
+def test_a_damaged_profile_is_told(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), (180, 120, 90)).save(tmp_path / "a.png", icc_profile=b"no profile" * 20)
+    picture = read_picture(tmp_path / "a.png")
+    assert picture.pixels[0, 0].tolist() == [180, 120, 90]
+    assert any("damaged" in note for note in picture.notes)
+
+
+def test_cmyk_without_a_profile_is_refused(tmp_path: Path) -> None:
+    Image.new("CMYK", (8, 8), (0, 100, 100, 20)).save(tmp_path / "a.jpg")
+    with pytest.raises(DecodeError) as caught:
+        read_image(tmp_path / "a.jpg")
+    assert "CMYK" in str(caught.value.found)
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_every_exif_orientation_is_applied_and_told(tmp_path: Path, orientation: int) -> None:
+    from PIL import ImageOps
+
+    pixels = np.zeros((6, 8, 3), np.uint8)
+    pixels[0, 0], pixels[5, 0] = (255, 0, 0), (0, 255, 0)
+    image = Image.fromarray(pixels)
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "a.png", exif=exif)
+    picture = read_picture(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as stored:
+        assert np.array_equal(picture.pixels, np.asarray(ImageOps.exif_transpose(stored)))
+    assert any("upright" in note for note in picture.notes)

@@ -283,7 +283,7 @@ class TestVideos:
         tiny.clip(tmp_path / "clip-00.mkv", seconds=0.4, fps=50, size=(128, 96))
         made = generate("videos", self.asked(), base=tmp_path, folder=".")
         assert (made.video.spec.fps, made.video.spec.n_frames) == (FPS, 10)
-        assert made.notes == ("size 128x96 -> 64x48",)
+        assert made.notes == ("frame rate converted from 50.000 to 25 fps", "size 128x96 -> 64x48")
 
     def test_missing_broken_and_leading_out(self, tiny, tmp_path: Path) -> None:
         (tmp_path / "out").mkdir()
@@ -355,7 +355,11 @@ class TestClipStore:
         found = store.get("ab" * 32)
         assert found is not None
         assert found.sidecar == made.sidecar
-        assert (found.spec.n_frames, found.spec.fps, found.sidecar.notes) == (6, FPS, ("a note",))
+        assert (found.spec.n_frames, found.spec.fps, tuple(note.text for note in found.sidecar.notes)) == (
+            6,
+            FPS,
+            ("a note",),
+        )
         video, audio = store.open(found)
         np.testing.assert_array_equal(video.read_all(), tiny.frames(n_frames=6))
         np.testing.assert_array_equal(audio.samples, tiny.speech(seconds=0.24))

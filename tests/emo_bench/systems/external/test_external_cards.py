@@ -108,8 +108,8 @@ def test_the_documented_command_line_gives_the_clip(name: str, tmp_path: Path) -
     assert frames.shape[1:] == (size, size, 3)
     assert (np.diff(frames[:, 2, 2, 0].astype(int)) != 0).any()  # it is the moving picture, not a still
     if card.output.fps and card.output.fps != 25:
-        assert any("frames per second" in note for note in made.notes)
-    assert not any("no sound" in note for note in made.notes)
+        assert any("to 25 fps" in note for note in made.notes)
+    assert not any("no audio" in note for note in made.notes)
     assert snapshot(repository) == before  # the checkout stays as it was
 
 

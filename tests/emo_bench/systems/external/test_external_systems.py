@@ -128,9 +128,9 @@ def test_other_rates_and_silent_videos_are_converted_and_noted(tmp_path: Path) -
     made = system(tmp_path).generate(request())
     assert len(made.video.read_all()) == 6
     notes = " ".join(made.notes)
-    assert "50 -> 25 frames per second" in notes
+    assert "frame rate converted from 50.000 to 25 fps" in notes
     assert "the card expects 30" in notes
-    assert "no sound" in notes
+    assert "no audio" in notes
     assert len(made.audio.samples) == 6 * 640
 
 

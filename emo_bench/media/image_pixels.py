@@ -1,0 +1,91 @@
+"""Pixels of any Pillow mode as 8-bit sRGB: scaled and colour-managed by stated rules, or refused in words."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+
+SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+
+
+def as_srgb(image: Any, notes: list[str]) -> Any:
+    """An upright Pillow image as 8-bit sRGB over white.
+
+    * 16-bit gray is scaled by 1/257; 16-bit colours come from Pillow with 8 bits.
+    * 32-bit float must lie in [0, 1] and is scaled by 255. 32-bit integers have no stated white and are refused.
+    * A colour profile is converted to sRGB (perceptual); a damaged one is left out with a note. CMYK without a profile
+      is refused, because its colours are not stated.
+    * Transparency lies over white.
+
+    Raises:
+        ValueError: the values cannot be brought to 8 bits without guessing.
+    """
+    from PIL import Image
+
+    image = _eight_bit(image)
+    profile = image.info.get("icc_profile")
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
+    alpha = image.convert("RGBA").getchannel("A") if _has_alpha(image) else None
+    colours = _converted(image, profile, notes)
+    if alpha is None:
+        return colours
+    colours.putalpha(alpha)
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), colours).convert("RGB")
+
+
+def _has_alpha(image: Any) -> bool:
+    return image.mode in ("RGBA", "LA", "RGBa", "La") or "transparency" in image.info
+
+
+def _eight_bit(image: Any) -> Any:
+    from PIL import Image
+
+    if image.mode in SIXTEEN_BIT:
+        values = np.asarray(image).astype(np.uint32)
+        if values.max(initial=0) < 256:
+            raise ValueError(
+                f"16-bit pixels of at most {values.max(initial=0)}: not scaled to 16 bits; convert the picture to 8"
+            )
+        scaled = Image.fromarray(((values + 128) // 257).astype(np.uint8), "L")
+    elif image.mode == "F":
+        values = np.asarray(image)
+        low, high = float(values.min(initial=0)), float(values.max(initial=0))
+        if not (np.isfinite(values).all() and low >= 0 and high <= 1):
+            raise ValueError(f"float pixels from {low:g} to {high:g}; only 0 to 1 has a stated white")
+        scaled = Image.fromarray(np.round(values * 255).astype(np.uint8), "L")
+    elif image.mode == "I":
+        raise ValueError("32-bit integer pixels have no stated white; convert the picture to 8 or 16 bits")
+    else:
+        return image
+    scaled.info = {key: value for key, value in image.info.items() if key == "icc_profile"}
+    return scaled
+
+
+def _converted(image: Any, profile: bytes | None, notes: list[str]) -> Any:
+    from PIL import ImageCms
+
+    base = {"1": "L", "LA": "L", "La": "L", "RGBA": "RGB", "RGBa": "RGB"}.get(image.mode, image.mode)
+    # A premultiplied picture must be divided by its alpha before its colours are taken.
+    plain = image.convert({"RGBa": "RGBA", "La": "LA"}.get(image.mode, image.mode)).convert(base)
+    if not profile:
+        if base == "CMYK":
+            raise ValueError("CMYK pixels without a colour profile; convert the picture to sRGB")
+        if base not in ("L", "RGB", "YCbCr", "LAB", "HSV"):
+            raise ValueError(f"pixels of the kind {image.mode} are not read")
+        return plain.convert("RGB")
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        name = str(ImageCms.getProfileDescription(source)).strip()
+        target = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(plain, source, target, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
+        if base == "CMYK":
+            raise ValueError("CMYK pixels with a damaged colour profile; convert the picture to sRGB") from error
+        notes.append("the colour profile of the picture is damaged: sRGB assumed")
+        return plain.convert("RGB")
+    if name and not name.lower().startswith("srgb"):
+        notes.append(f"colours converted from the profile {name[:60]!r} to sRGB")
+    return converted
