@@ -31,8 +31,9 @@ def main() -> None:
         with os.fdopen(int(sys.argv[1]), "rb") as stream, Image.open(stream, formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise ValueError(f"{opened.width}x{opened.height} pixels; at most {MAX_PIXELS} are read")
-            if getattr(opened, "n_frames", 1) > 1:
-                notes.append(f"the first of {opened.n_frames} pictures in the file is used")
+            count = int(getattr(opened, "n_frames", 1))
+            if count > 1:
+                notes.append(f"the first of {count} pictures in the file is used")
             turned = opened.getexif().get(ORIENTATION, 1)
             if turned not in (0, 1):
                 notes.append("turned upright as the file asks")

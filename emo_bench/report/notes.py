@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from emo_bench.engine.unit import GROUND_TRUTH
 from emo_bench.record.columns import Column
 from emo_bench.record.coverage import uneven_coverage
 from emo_bench.record.run_data import RunData
@@ -82,7 +83,19 @@ def table_notes(record: RunRecord, table: Table) -> tuple[str, ...]:
     watermarks = sorted({cell.watermark for cell in cells if cell.watermark})
     if watermarks:
         notes.append(f"† Small sample ({', '.join(watermarks)}): do not quote such a value without saying so.")
-    return tuple(notes)
+    return (*notes, *clip_notes(record))
+
+
+def clip_notes(record: RunRecord) -> tuple[str, ...]:
+    """What was corrected or assumed in the clips, a sentence for each system; of anchors only what concerns all."""
+    anchors = {system.name for system in record.systems if system.anchor} - {GROUND_TRUTH}
+    grouped: dict[str, list[str]] = {}
+    for entry in record.notes:
+        if entry.system in anchors:
+            continue
+        count = "1 clip" if len(entry.clips) == 1 else f"{len(entry.clips)} clips"
+        grouped.setdefault(entry.system, []).append(f"{entry.text} ({count})")
+    return tuple(f"Clips of {system}: {'; '.join(texts)}." for system, texts in grouped.items())
 
 
 def uneven_notes(record: RunRecord, columns: Sequence[Column]) -> list[str]:
