@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -131,8 +131,8 @@ class Report(Frozen):
     max_preview_clips: int = Field(default=12, ge=0, le=200, description="Clips shown with all systems in the page")
 
 
-ANCHOR_KINDS = ("ground_truth", "reencoded", "frozen", "shuffled_audio", "shifted_audio", "other_identity")
-AnchorKind = Literal["reencoded", "frozen", "shuffled_audio", "shifted_audio", "other_identity"]
+AnchorKind = Literal["reencoded", "frozen", "frozen_reencoded", "shuffled_audio", "shifted_audio", "other_identity"]
+ANCHOR_KINDS: tuple[str, ...] = ("ground_truth", *get_args(AnchorKind))
 DEFAULT_ANCHORS: tuple[AnchorKind, ...] = ("reencoded", "frozen", "shuffled_audio", "shifted_audio", "other_identity")
 
 

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from emo_metrics.contract import ProtocolSpec, ValueSpec
 
 REENCODED = "reencoded"
+FROZEN_REENCODED = "frozen-reencoded"
 AUDIO_ANCHORS = ("shuffled-audio", "shifted-audio")
 REQUIRED_ORDER: tuple[tuple[str, str], ...] = (
     (REENCODED, "frozen"),
+    (REENCODED, FROZEN_REENCODED),
     (REENCODED, "other-identity"),
     (REENCODED, "shuffled-audio"),
     (REENCODED, "shifted-audio"),
@@ -34,7 +36,8 @@ def why_blind(spec: ProtocolSpec, worse: str) -> str:
         return "does not compare picture and sound"
     if worse == "other-identity" and spec.granularity == "set":
         return "the anchor plays the same videos in another order, which is the same set"
-    if worse.replace("-", "_") in spec.blind_to or worse in spec.blind_to:
+    unseen = "frozen" if worse == FROZEN_REENCODED else worse  # blind to a still face is blind to a compressed one
+    if unseen.replace("-", "_") in spec.blind_to or unseen in spec.blind_to:
         return "does not look at what this anchor changes"
     return ""
 

@@ -57,7 +57,7 @@ def cost_by_clip(scores: Scores, system: str) -> dict[str, float]:
         Direction.CLOSER_TO_GT: lambda clip, number: abs(number - truth[clip]) if clip in truth else None,
     }[scores.value.direction]
     grouped: dict[str, list[float]] = {}
-    for name, number in scores.by_system.get(system, {}).items():
+    for name, number in sorted(scores.by_system.get(system, {}).items()):  # seeds are added in one order
         turned = turn(_clip(name), number)
         if turned is not None:
             grouped.setdefault(_clip(name), []).append(turned)

@@ -79,6 +79,19 @@ class FrozenReference(SystemKind):
         return GeneratedClip(video=Video(spec, pieces), audio=request.audio)
 
 
+class FrozenReencoded(FrozenReference):
+    """The portrait, unmoved, through ordinary H.264: the tremor that a codec gives to a still face, and no motion."""
+
+    options_model: ClassVar[type[Frozen]] = ReencodedOptions
+
+    def generate(self, request: GenerationRequest) -> GeneratedClip:
+        """Repeats the reference image, encodes and decodes it."""
+        from emo_bench.media.preview import encode_roundtrip
+
+        still = super().generate(request)
+        return GeneratedClip(video=encode_roundtrip(still.video, crf=self.options.crf), audio=still.audio)
+
+
 class ShuffledAudio(SystemKind):
     """The ground truth with the sound of another clip: perfect pictures, no lip sync."""
 

@@ -175,6 +175,7 @@ for _kind, _target in {
     "ground_truth": "emo_bench.systems.anchors:GroundTruth",
     "reencoded": "emo_bench.systems.anchors:Reencoded",
     "frozen": "emo_bench.systems.anchors:FrozenReference",
+    "frozen_reencoded": "emo_bench.systems.anchors:FrozenReencoded",
     "shuffled_audio": "emo_bench.systems.anchors:ShuffledAudio",
     "shifted_audio": "emo_bench.systems.anchors:ShiftedAudio",
     "other_identity": "emo_bench.systems.anchors:OtherIdentity",

@@ -272,6 +272,11 @@ class Metric(ABC):
     spec: ClassVar[ProtocolSpec]
 
 
+def ordered_mean(values: NDArray[np.floating]) -> float:
+    """The mean of numbers ``[n]``, added in order of size: equal to the last bit whatever order they arrive in."""
+    return float(np.mean(np.sort(np.asarray(values, dtype=np.float64))))
+
+
 class ClipMetric(Metric):
     """A protocol with a value for every clip."""
 
@@ -290,10 +295,12 @@ class ClipMetric(Metric):
     def summarise(self, rows: Mapping[str, NDArray[np.float64]]) -> Mapping[str, float]:
         """The value of a set from the values of its clips; the mean unless a protocol says otherwise.
 
+        The order of the clips must not matter, not even in the last bit (``ordered_mean`` sorts before it adds).
+
         Args:
             rows: For each key, one finite number per clip, all of the same length.
         """
-        return {key: float(np.mean(values)) for key, values in rows.items()}
+        return {key: ordered_mean(values) for key, values in rows.items()}
 
 
 class SetMetric(Metric):

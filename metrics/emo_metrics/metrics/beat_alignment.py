@@ -21,7 +21,8 @@ from emo_metrics.contract import (
 )
 from emo_metrics.extractors.loudness_pitch import AUDIO, loudness_of
 from emo_metrics.faces.gaps import FACE
-from emo_metrics.metrics.head_motion import rotation_steps
+from emo_metrics.metrics.head_motion import head_turn, rotation_steps
+from emo_metrics.signals.motion_floors import HEAD_FLOOR, require_motion
 from emo_metrics.signals.time_series import smoothed
 
 SIGMA_SECONDS: Final = 0.12
@@ -87,7 +88,7 @@ class BeatAlignment(ClipMetric):
     """Alignment of the head's resting points with onsets of the voice, in both directions."""
 
     spec: ClassVar[ProtocolSpec] = ProtocolSpec(
-        name="beat-alignment/mediapipe@1",
+        name="beat-alignment/mediapipe@2",
         title="Head beats against voice onsets",
         family=Family.OPEN,
         granularity=Granularity.CLIP,
@@ -113,10 +114,19 @@ class BeatAlignment(ClipMetric):
         """Motion to audio (``beat-alignment``) and audio to motion.
 
         Raises:
-            Unscored: ``no_face``, ``no_audio``; ``too_short`` below 2 s; ``undefined`` when either side has no beat.
+            Unscored: ``no_face``, ``no_audio``; ``too_short`` below 2 s; ``undefined`` when the head turns by less
+                than its floor or either side has no beat.
         """
         if generated.n_frames < LEAST_SECONDS * float(generated.fps):
             raise Unscored("too_short", f"clip {generated.clip_id!r} is shorter than {LEAST_SECONDS:.0f} s")
+        require_motion(
+            head_turn(generated),
+            fps=float(generated.fps),
+            floor=HEAD_FLOOR,
+            clip_id=generated.clip_id,
+            what="head",
+            unit="degrees",
+        )
         motion, audio = motion_beats(generated), audio_beats(generated)
         if len(motion) == 0 or len(audio) == 0:
             which = "the head never comes to rest between two movements" if len(motion) == 0 else "no onset was heard"

@@ -22,6 +22,7 @@ from emo_metrics.contract import (
 from emo_metrics.extractors.loudness_pitch import AUDIO, log_pitch_of, loudness_of
 from emo_metrics.faces.gaps import FACE, close_gaps, face_arrays, longest_gap
 from emo_metrics.faces.landmark_sets import blendshape
+from emo_metrics.signals.motion_floors import BROWS_FLOOR, EYES_FLOOR, HEAD_FLOOR, amplitude
 from emo_metrics.signals.time_series import smoothed
 
 LAGS_SECONDS: Final = (-0.32, -0.16, 0.0, 0.16, 0.32)
@@ -30,6 +31,8 @@ LEAST_SHIFT_SECONDS: Final = 1.0
 """Audio moved round by less than this is still partly in step and is not used as chance."""
 LEAST_SECONDS: Final = 3.0
 SHIFTS: Final = 40
+FLOORS: Final = {"brows": BROWS_FLOOR, "eyes": EYES_FLOOR, "head": HEAD_FLOOR}
+"""Least amplitudes, in blendshapes and degrees."""
 RIDGE: Final = 1.0
 """Added to the Gram matrix of the standardised predictors, in samples."""
 
@@ -110,7 +113,7 @@ class Expressiveness(ClipMetric):
     """Excess of explained variance of brows, eyes and nodding by loudness and pitch, and their mean."""
 
     spec: ClassVar[ProtocolSpec] = ProtocolSpec(
-        name="expressiveness/mediapipe@1",
+        name="expressiveness/mediapipe@2",
         title="Movement of brows, eyes and head that the voice explains",
         family=Family.OPEN,
         granularity=Granularity.CLIP,
@@ -132,7 +135,8 @@ class Expressiveness(ClipMetric):
         """The excess for brows, eyes and head, and their mean.
 
         Raises:
-            Unscored: ``no_face``, ``no_audio``; ``too_short`` below 3 s; ``undefined`` when nothing moves.
+            Unscored: ``no_face``, ``no_audio``; ``too_short`` below 3 s; ``undefined`` when none of the three moves by
+                its floor; one that does not has 0.
         """
         fps = float(generated.fps)
         if generated.n_frames < LEAST_SECONDS * fps:
@@ -142,8 +146,16 @@ class Expressiveness(ClipMetric):
         audio = np.column_stack([loudness, log_pitch_of(generated)])
         deviation = SMOOTHING_SECONDS * fps
         audio = np.column_stack([smoothed(column, deviation=deviation) for column in audio.T])
-        values: dict[str, float] = {}
-        for key, signal in motion_signals(generated).items():
+        signals = motion_signals(generated)
+        moving = {key for key, signal in signals.items() if amplitude(signal, fps=fps) >= FLOORS[key]}
+        if not moving:
+            raise Unscored(
+                "undefined",
+                f"neither brows, eyes nor head of clip {generated.clip_id!r} move by more than the noise of codec and "
+                f"landmarks (blendshapes {BROWS_FLOOR:g} and {EYES_FLOOR:g}, {HEAD_FLOOR:g} degrees)",
+            )
+        values = dict.fromkeys(signals, 0.0)  # what does not move follows nothing
+        for key, signal in ((key, signal) for key, signal in signals.items() if key in moving):
             try:
                 values[key] = excess_explained(
                     np.where(np.isfinite(signal), smoothed(signal, deviation=deviation), np.nan), audio, fps=fps

@@ -18,10 +18,11 @@ from emo_metrics.contract import (
     ProtocolSpec,
     Unscored,
     ValueSpec,
+    ordered_mean,
 )
 from emo_metrics.faces.finder import FoundBy
 from emo_metrics.faces.gaps import FACE, face_arrays
-from emo_metrics.faces.rotation import angle_between
+from emo_metrics.faces.rotation import angle_between, pose_degrees
 
 REFERENCE_FPS: Final = 25.0
 LEAST_STEPS: Final = 10
@@ -44,6 +45,27 @@ def rotation_steps(clip: ClipFeatures) -> NDArray[np.float64]:
     steps = angle_between(rotation[1:], rotation[:-1]) * (float(clip.fps) / REFERENCE_FPS)
     whole = np.asarray(arrays["found_by"]) == FoundBy.WHOLE_FRAME
     return np.where(whole[1:] == whole[:-1], steps, np.nan)
+
+
+def head_turn(clip: ClipFeatures) -> NDArray[np.float64]:
+    """Yaw, pitch and roll of the head about its own axes, from its pose in the middle frame with a face.
+
+    Frames whose face was found in another way than most are unknown, for the reason that ``rotation_steps`` gives.
+
+    Returns:
+        ``float64 [n, 3]`` in degrees, NaN where unknown.
+
+    Raises:
+        Unscored: ``no_face`` when more than a fifth of the frames has none.
+    """
+    arrays = face_arrays(clip)
+    rotation = np.asarray(arrays["rotation"], dtype=np.float64)
+    whole = np.asarray(arrays["found_by"]) == FoundBy.WHOLE_FRAME
+    found = np.asarray(arrays["found"], dtype=bool)
+    usual = found & (whole == (whole[found].mean() >= 0.5))
+    places = np.flatnonzero(usual)
+    turned = rotation[places[len(places) // 2]].T @ rotation
+    return np.where(usual[:, None], pose_degrees(turned), np.nan)
 
 
 class HeadVelocity(ClipMetric):
@@ -107,9 +129,9 @@ class HeadVelocity(ClipMetric):
         >>> HeadVelocity().summarise(rows)
         {'velocity': 2.0, 'velocity-variance': 1.0, 'vmv': 2.0}
         """
-        means = rows["vmv"]
+        means = np.sort(rows["vmv"])
         return {
-            "velocity": float(np.mean(rows["velocity"])),
-            "velocity-variance": float(np.mean(rows["velocity-variance"])),
+            "velocity": ordered_mean(rows["velocity"]),
+            "velocity-variance": ordered_mean(rows["velocity-variance"]),
             "vmv": float(np.var(means, ddof=1)) if len(means) > 1 else float("nan"),
         }

@@ -23,6 +23,7 @@ from emo_metrics.extractors.loudness_pitch import AUDIO, loudness_of
 from emo_metrics.faces.gaps import FACE, close_gaps, face_arrays, longest_gap
 from emo_metrics.faces.landmark_sets import INNER_LOWER_LIP_68, INNER_UPPER_LIP_68
 from emo_metrics.metrics.lmd import interocular_distance
+from emo_metrics.signals.motion_floors import MOUTH_FLOOR, require_motion
 from emo_metrics.signals.time_series import LARGEST_LAG, LEAST_FRAMES, lagged_correlation, without_slow_changes
 
 
@@ -46,10 +47,13 @@ class MouthAudio(ClipMetric):
     ``mouth-audio`` is the correlation at lag 0 of the signals as they are. The peak and its lag (-10 to +10 frames)
     are looked for after slow changes (over 1 s) are taken out of both, which makes the place of the peak definite. A
     positive lag means that the mouth comes after the sound: the audio is early, the sign that SyncNet's offset has.
+    A mouth that moves by less than ``floor`` has no value.
     """
 
+    floor: ClassVar[float] = MOUTH_FLOOR
+
     spec: ClassVar[ProtocolSpec] = ProtocolSpec(
-        name="mouth-audio/mediapipe@1",
+        name="mouth-audio/mediapipe@2",
         title="Mouth opening against loudness",
         family=Family.OPEN,
         granularity=Granularity.CLIP,
@@ -78,8 +82,8 @@ class MouthAudio(ClipMetric):
         """Correlation at lag 0; the largest one without slow changes, and its lag (the smaller when two are equal).
 
         Raises:
-            Unscored: ``no_face``, ``no_audio``; ``too_short`` below 45 frames; ``undefined`` when the mouth or the
-                loudness never changes.
+            Unscored: ``no_face``, ``no_audio``; ``too_short`` below 45 frames; ``undefined`` when the mouth moves by
+                less than its floor or the loudness never changes.
         """
         if generated.n_frames < LEAST_FRAMES + 2 * LARGEST_LAG:
             raise Unscored(
@@ -88,6 +92,7 @@ class MouthAudio(ClipMetric):
                 f"{LEAST_FRAMES + 2 * LARGEST_LAG} are needed",
             )
         mouth, loudness, fps = mouth_opening(generated), loudness_of(generated), float(generated.fps)
+        require_motion(mouth, fps=fps, floor=self.floor, clip_id=generated.clip_id, what="mouth", unit="eye distances")
         at_zero = float(lagged_correlation(mouth, loudness, largest_lag=0)[0])
         curve = lagged_correlation(without_slow_changes(mouth, fps=fps), without_slow_changes(loudness, fps=fps))
         if not (np.isfinite(at_zero) and np.isfinite(curve).any()):

@@ -67,10 +67,11 @@ class LmdSynth(LmdInterocular):
 class MouthAudioSynth(MouthAudio):
     """Correlation of the mouth's opening with the loudness of the audio, and its lag."""
 
+    floor: ClassVar[float] = 0.0  # measured on photographed faces only: docs/protocols/motion-floors.md
     spec: ClassVar[ProtocolSpec] = synth_spec(MouthAudio.spec, "mouth-audio/synth@1", (FACE, AUDIO), blind_to=_NONE)
 
     def score_clip(self, generated: ClipFeatures, truth: ClipFeatures | None) -> Mapping[str, float]:
-        """As ``mouth-audio/mediapipe@1``."""
+        """As ``mouth-audio/mediapipe@2``."""
         return super().score_clip(as_open(generated), as_open_or_none(truth))
 
 

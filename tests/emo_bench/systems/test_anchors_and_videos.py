@@ -90,6 +90,17 @@ def test_frozen_is_the_portrait_for_the_whole_length() -> None:
     assert made.audio is OWN.audio
 
 
+def test_frozen_reencoded_is_the_portrait_with_the_noise_of_a_codec(tiny) -> None:
+    image = tiny.frames(n_frames=1, size=(64, 48))[0]
+    asked = request(reference_image=image, width=64, height=48, n_frames=30)
+    still, made = (generate(kind, asked).video.read_all().astype(int) for kind in ("frozen", "frozen_reencoded"))
+    assert made.shape == still.shape
+    assert 0 < np.abs(made - still).mean() < 6
+    assert np.abs(np.diff(made, axis=0)).max() > 0, "a still picture trembles after H.264"
+    assert np.abs(np.diff(made, axis=0)).mean() < 1
+    assert generate("frozen_reencoded", asked).audio is asked.audio
+
+
 def test_reencoded_is_nearly_the_ground_truth(tiny) -> None:
     frames = tiny.frames(n_frames=12, size=(64, 48))
     driving = DrivingClip(clip_id="own", video=video_from_array(frames, fps=FPS), audio=OWN.audio)

@@ -231,7 +231,7 @@ class TestExpressiveness:
         loudness, pitch = -30 + 8 * voice, 120 * 2 ** (0.2 * wave(300, 6))
 
         def clip(brows, eyes, head):
-            shapes = {"browInnerUp": 0.3 + 0.05 * brows, "eyeWideLeft": 0.3 + 0.05 * eyes}
+            shapes = {"browInnerUp": 0.5 + 0.15 * brows, "eyeWideLeft": 0.5 + 0.15 * eyes}
             made = clip_of(count, shapes=shapes, loudness=loudness, pitch=pitch)
             made.arrays[FACE]["pose_degrees"][:, 1] = head
             return made
