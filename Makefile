@@ -23,6 +23,10 @@ test: setup
 test-all: setup
 	$(BIN)/pytest -m "not gpu" -n auto --dist loadfile
 
+# Mutated media, records, stored files, YAML and manifests; the counts of docs/reliability.md.
+fuzz: setup
+	PYTHONPATH=.:models:metrics $(BIN)/python tests/fuzz/campaign.py
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
