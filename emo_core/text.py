@@ -64,6 +64,15 @@ def escape_markdown(text: str) -> str:
     return escaped
 
 
+def markdown_code(text: str) -> str:
+    """Text as code in Markdown, on one line; nothing in it ends the code early.
+
+    >>> markdown_code("a`b"), markdown_code("psnr/rgb@1")
+    ("`a'b`", '`psnr/rgb@1`')
+    """
+    return f"`{printable(' '.join(text.split())).replace('`', chr(39))}`"
+
+
 def format_number(value: float, decimals: int) -> str:
     """Fixed digits with a true minus sign; never ``-0.00``.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from emo_bench.cli.options import QuietOption
+from emo_bench.cli.options import QuietOption, say
 
 
 def animate(
@@ -65,8 +65,8 @@ def animate(
             progress=progress,
         )
     for note in made.notes:
-        typer.echo(note, err=True)
-    typer.echo(f"{made.path}: {made.n_frames} frames, {made.seconds:.2f} s")
+        say(note, err=True)
+    say(f"{made.path}: {made.n_frames} frames, {made.seconds:.2f} s")
     return 0
 
 

@@ -128,5 +128,5 @@ def export(
     from emo_bench.record.run_data import load_run
     from emo_bench.report.export import export_run
 
-    typer.echo(str(export_run(load_run(run), target, what=what.value)))
+    say(str(export_run(load_run(run), target, what=what.value)))
     return 0

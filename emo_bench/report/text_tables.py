@@ -24,7 +24,7 @@ from emo_bench.report.notes import (
 from emo_bench.report.results import results_tables
 from emo_bench.report.sections import make_sections, section_kinds
 from emo_bench.report.tables import build_tables
-from emo_core.text import csv_cell, escape_markdown
+from emo_core.text import csv_cell, escape_markdown, markdown_code
 
 
 def wide_csv(run: RunData) -> str:
@@ -141,7 +141,7 @@ def markdown_report(run: RunData, *, published: Sequence[PublishedTable] = (), o
     parts += [coverage_sentence(record), ""]
     for group in failure_groups(record):
         who = escape_markdown(", ".join(group.systems))
-        parts.append(f"- {group.count} × `{group.code}` ({who}): {escape_markdown(group.example)}")
+        parts.append(f"- {group.count} × {markdown_code(group.code)} ({who}): {escape_markdown(group.example)}")
     parts += [f"- {escape_markdown(warning)}" for warning in run_warnings(run)]
     if parts[-1].startswith("- "):
         parts.append("")

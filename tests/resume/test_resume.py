@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from emo_bench.engine import run as engine_run
 from emo_bench.record.rows import rows_table
 from emo_bench.record.store import read_record
+from emo_bench.runner import run as engine_run
 from emo_bench.runner.run import run_suite
 from emo_bench.runner.suite import load_suite
 from emo_core.atomic import sweep_temporary
