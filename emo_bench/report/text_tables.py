@@ -179,7 +179,7 @@ def table_lines(table: Table, level: str) -> list[str]:
     """A table with its headline and notes as lines of Markdown."""
     notes = [f"- {escape_markdown(note)}" for note in table.notes]
     if table.protocols:
-        notes.append(f"- Protocols: {', '.join(f'`{name}`' for name in table.protocols)}.")
+        notes.append(f"- Protocols: {', '.join(map(markdown_code, table.protocols))}.")
     title = [f"{level} {escape_markdown(table.title)}", ""] if table.title else []
     return [*title, *markdown_table(table), "", *([*notes, ""] if notes else [])]
 
