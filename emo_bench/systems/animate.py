@@ -1,4 +1,4 @@
-"""One portrait and one sound to a video, outside of any suite."""
+"""One portrait and one audio file to a video, outside of any suite."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Animated:
 
     Attributes:
         path: The video.
-        n_frames: Its frames; as long as the sound to the frame.
-        seconds: Length of the sound.
+        n_frames: Its frames; as long as the audio to the frame.
+        seconds: Length of the audio.
         notes: What a user should know of it.
     """
 
@@ -55,9 +55,9 @@ def animate(
     """Animates a portrait.
 
     Args:
-        portrait: A picture of any size; the face is found and a square around it taken, where the weights of the face
+        portrait: An image of any size; the face is found and a square around it taken, where the weights of the face
             analysis are at hand, else the middle square.
-        audio: Any sound or video file; mixed to mono.
+        audio: Any audio or video file; mixed to mono.
         target: The MP4 to write; whole or absent.
         options: Weights and sampling.
         seed: Decides all noise.
@@ -67,7 +67,7 @@ def animate(
         progress: Called with frames done and in total.
 
     Raises:
-        ClipError: when picture or sound cannot be used.
+        ClipError: when image or audio cannot be used.
         WeightsError: when the model's weights are missing or wrong.
     """
     from emo_bench.media.decode import read_audio
@@ -151,7 +151,7 @@ def _middle(image: FrameArray) -> FrameArray:
 
 
 def _around(image: FrameArray, box: tuple[float, float, float, float]) -> FrameArray:
-    """A square of ``CROP_FACTOR`` face heights around the face, moved inside the picture where it can be."""
+    """A square of ``CROP_FACTOR`` face heights around the face, moved inside the image where it can be."""
     height, width = image.shape[:2]
     left, top, right, bottom = box
     side = round(min(CROP_FACTOR * max(bottom - top, right - left), height, width))

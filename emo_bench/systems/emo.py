@@ -1,4 +1,4 @@
-"""EMO as a system: a portrait and a sound, nothing else; its randomness comes from the clip's seed alone."""
+"""EMO as a system: a portrait and audio, nothing else; its randomness comes from the clip's seed alone."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class EmoOptions(Frozen):
         "what the weights recommend when absent, else [0, 1]",
     )
     speed: float | None = Field(
-        default=None, ge=0, le=5, description="Head rotation in degrees per frame; left to the sound when absent"
+        default=None, ge=0, le=5, description="Head rotation in degrees per frame; left to the audio when absent"
     )
     face_region: Literal["dataset", "free"] = Field(
         default="free", description="'dataset' keeps the face in the data set's box, 'free' lets it go anywhere"
@@ -93,7 +93,7 @@ def weights_folder(name: str, base: Path) -> Path:
 
 
 class Emo(SystemKind):
-    """EMO (Tian et al. 2024), this project's own implementation: portrait and sound to video, clip by clip."""
+    """EMO (Tian et al. 2024), this project's own implementation: portrait and audio to video, segment by segment."""
 
     options_model: ClassVar[type[Frozen]] = EmoOptions
     uses_seed: ClassVar[bool] = True
@@ -127,10 +127,10 @@ class Emo(SystemKind):
             ) from None
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
-        """Animates the portrait for the length of the sound.
+        """Animates the portrait for the length of the audio.
 
         Raises:
-            GenerationError: when the portrait or the sound cannot be used.
+            GenerationError: when the portrait or the audio cannot be used.
         """
         pipeline = self._pipeline
         own = frame_total(request.n_frames, request.fps, Fraction(pipeline.fps).limit_denominator(1001))

@@ -89,7 +89,7 @@ class Wav2Lip(SystemKind):
 
         Raises:
             NoFaceError: when no face is found in the portrait.
-            GenerationError: when the face box or the sound cannot be used.
+            GenerationError: when the face box or the audio cannot be used.
         """
         from emo_models.baselines.wav2lip.inference import one_box, still_frames
 
@@ -175,7 +175,7 @@ class Wav2LipDubbing(Wav2Lip):
 
         Raises:
             NoFaceError: when a frame shows no face.
-            GenerationError: when there is no ground truth, or the face box or the sound cannot be used.
+            GenerationError: when there is no ground truth, or the face box or the audio cannot be used.
         """
         from emo_models.baselines.wav2lip.inference import FaceNotFoundError, one_box, track_boxes
 

@@ -32,7 +32,7 @@ class SmallAutoencoder(ConfiguredModule):
         widths: Channels at 1/2, 1/4 and 1/8 of the size.
         encoder_blocks: Residual blocks per size on the way down.
         decoder_blocks: Residual blocks per size on the way up.
-        thumbnail: The first three channels are the picture itself at an eighth of its size. What is learned packs
+        thumbnail: The first three channels are the image itself at an eighth of its size. What is learned packs
             all channels evenly, so that nothing in them is decided before anything else; a thumbnail is smooth, so a
             diffusion model settles colours and places first and detail after.
     """

@@ -1,7 +1,7 @@
 """Face Locator: a few convolutions that turn the face region into a map added to the noisy input.
 
-The region is one mask for all frames of a clip: the union of the faces' boxes (section 3.2). White everywhere means no
-guidance.
+The region is one mask for all frames of a segment: the union of the faces' boxes (section 3.2). White everywhere means
+no guidance.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class FaceLocator(nn.Module):
 
 
 def union_mask(boxes: Tensor, *, height: int, width: int) -> Tensor:
-    """Union of boxes as one mask per clip.
+    """Union of boxes as one mask per segment.
 
     Args:
         boxes: ``[b, t, 4]`` as (left, top, right, bottom) in pixels, right and bottom exclusive.

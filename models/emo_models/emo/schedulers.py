@@ -99,7 +99,7 @@ def shifted_times(steps: int, *, shift: float, train_steps: int) -> list[int]:
     """Times from pure noise downwards; a share t of the schedule becomes ``shift * t / (1 + (shift - 1) * t)``.
 
     The more values say the same thing, the deeper in the noise it is decided; whole videos of a face say where its head
-    is hundreds of times (arXiv 2403.03206, equation 23, has the formula for larger pictures).
+    is hundreds of times (arXiv 2403.03206, equation 23, has the formula for larger images).
 
     Raises:
         ValueError: The schedule has too few times for so many steps.

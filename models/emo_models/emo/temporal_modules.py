@@ -123,13 +123,13 @@ class TemporalModule(nn.Module):
         b, f, c, h, w = x.shape
         if motion is None:
             motion = x.new_zeros(b, self.motion_frames, c, h, w)
-        joined = torch.cat([mask.apply(motion.to(x.dtype), mask.motion), x], 1)
-        if joined.shape[1] > self.max_frames:
+        maps = torch.cat([mask.apply(motion.to(x.dtype), mask.motion), x], 1)
+        if maps.shape[1] > self.max_frames:
             raise ValueError(
-                f"expected at most {self.max_frames} frames with motion frames, found {joined.shape[1]}; "
+                f"expected at most {self.max_frames} frames with motion frames, found {maps.shape[1]}; "
                 "make temporal.max_frames larger or the segment shorter"
             )
-        tokens = self._normalise(joined).permute(0, 3, 4, 1, 2).reshape(b * h * w, -1, c)
+        tokens = self._normalise(maps).permute(0, 3, 4, 1, 2).reshape(b * h * w, -1, c)
         tokens = self.proj_in(tokens)
         tokens = self.transformer_blocks[0](tokens, frames=f, pixels=h * w, speed=speed, mask=mask)
         out: Tensor = self.proj_out(tokens).reshape(b, h, w, f, c).permute(0, 3, 4, 1, 2)

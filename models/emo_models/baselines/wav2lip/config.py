@@ -16,7 +16,7 @@ SYNC_FRAMES: Final = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Wav2LipConfig:
-    """Width and picture size shared by generator, sync expert and discriminator.
+    """Width and image size shared by generator, sync expert and discriminator.
 
     Attributes:
         width: Multiplies every number of channels; 1 is published.

@@ -25,7 +25,7 @@ class QualityDiscriminator(nn.Module):
     """Judges lower half faces one by one; parameter names as in the published ``visual_quality_disc.pth``.
 
     Args:
-        config: Widths and picture size.
+        config: Widths and image size.
     """
 
     def __init__(self, config: Wav2LipConfig | None = None) -> None:

@@ -22,13 +22,13 @@ SMALLEST_SIDE: Final = 4
 def padded_box(
     box: Sequence[float], *, padding: tuple[int, int, int, int], height: int, width: int
 ) -> tuple[float, float, float, float]:
-    """Widens a face box and keeps it inside the picture.
+    """Widens a face box and keeps it inside the image.
 
     Args:
         box: left, top, right, bottom in pixels.
         padding: Pixels above, below, left and right.
-        height: Of the picture.
-        width: Of the picture.
+        height: Of the image.
+        width: Of the image.
 
     >>> padded_box((10, 20, 50, 60), padding=(0, 10, 0, 0), height=65, width=64)
     (10.0, 20.0, 50.0, 65.0)
@@ -59,7 +59,7 @@ def smoothed(boxes: NDArray[np.floating], *, frames: int) -> NDArray[np.float64]
 
 
 def whole_pixels(box: Sequence[float], *, height: int, width: int) -> Box:
-    """Cuts a box down to whole pixels inside the picture.
+    """Cuts a box down to whole pixels inside the image.
 
     Raises:
         ValueError: when less than 4 pixels are left on a side.
@@ -71,7 +71,7 @@ def whole_pixels(box: Sequence[float], *, height: int, width: int) -> Box:
     x1, y1 = min(width, int(box[2])), min(height, int(box[3]))
     if x1 - x0 < SMALLEST_SIDE or y1 - y0 < SMALLEST_SIDE:
         raise ValueError(
-            f"expected a face box of at least {SMALLEST_SIDE} pixels inside the {width}x{height} picture, "
+            f"expected a face box of at least {SMALLEST_SIDE} pixels inside the {width}x{height} image, "
             f"found {tuple(round(float(value), 1) for value in box)}"
         )
     return x0, y0, x1, y1
@@ -125,7 +125,7 @@ def paste_face(frame: FrameArray, face: FrameArray, box: Box, *, feather: int = 
         frame: ``uint8 RGB [H, W, 3]``.
         face: ``uint8 RGB [S, S, 3]``.
         box: Where it goes.
-        feather: Pixels over which the borders blend; 0 is published.
+        feather: Pixels over which the edges blend; 0 is published.
     """
     import cv2
 

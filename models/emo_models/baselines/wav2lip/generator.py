@@ -1,4 +1,4 @@
-"""Wav2Lip's generator: a masked face, a reference face and 0.2 s of sound in, the spoken face out (paper, 3.3)."""
+"""Wav2Lip's generator: a masked face, a reference face and 0.2 s of audio in, the spoken face out (paper, 3.3)."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _DECODER_48 = _DECODER_96[:-1]
 
 
 class Generator(nn.Module):
-    """Paints the lower half of a face so that it says what is heard.
+    """Paints the lower half of a face so that its mouth fits the audio.
 
     Names and shapes of the parameters are those of ``wav2lip.pth`` and ``wav2lip_gan.pth`` when the configuration is
     the default one.
 
     Args:
-        config: Widths and picture size.
+        config: Widths and image size.
     """
 
     def __init__(self, config: Wav2LipConfig | None = None) -> None:

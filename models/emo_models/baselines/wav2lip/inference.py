@@ -67,7 +67,7 @@ def one_box(box: Sequence[float], *, options: SpeakOptions, height: int, width: 
     """The box list of a face that stays where it is.
 
     Raises:
-        ValueError: when too little of it lies inside the picture.
+        ValueError: when too little of it lies inside the image.
     """
     padded = padded_box(box, padding=options.padding, height=height, width=width)
     return [whole_pixels(padded, height=height, width=width)]
@@ -113,14 +113,14 @@ def speak(
 ) -> Iterator[FrameArray]:
     """Makes the frames of a face that says ``samples``.
 
-    A video shorter than the sound starts again from its beginning (as published). Memory holds one batch of frames,
+    A video shorter than the audio starts again from its beginning (as published). Memory holds one batch of frames,
     whatever the length.
 
     Args:
         generator: Loaded and set to evaluation; it runs on the device of its parameters.
         open_frames: The portrait (``still_frames``) or the video to speak over.
         boxes: One face box for each frame of the video; a single one serves all frames.
-        samples: Mono sound at 16 kHz in [-1, 1].
+        samples: Mono audio at 16 kHz in [-1, 1].
         fps: Frame rate.
         n_frames: How many frames to make.
         options: See ``SpeakOptions``.
@@ -129,7 +129,7 @@ def speak(
         ``uint8 RGB [t, H, W, 3]`` with ``t <= batch_size``.
 
     Raises:
-        ValueError: when a video has frames beyond its boxes, none at all, or the sound is unusable.
+        ValueError: when a video has frames beyond its boxes, none at all, or the audio is unusable.
     """
     options = options or SpeakOptions()
     mel = mel_spectrogram(np.asarray(samples))

@@ -26,7 +26,7 @@ REFERENCE_DB: Final = 20.0
 FLOOR_DB: Final = -100.0
 LIMIT: Final = 4.0
 SILENCE: Final = -LIMIT
-"""Value of the scaled spectrogram where nothing is heard."""
+"""Value of the scaled spectrogram of silence."""
 _PIECE: Final = 2048
 
 
@@ -65,7 +65,7 @@ def mel_spectrogram(samples: NDArray[np.floating]) -> NDArray[np.float32]:
     Computed in pieces, so that beside the result only a few megabytes are needed whatever the length.
 
     Args:
-        samples: Mono sound at 16 kHz in [-1, 1], ``[n]``.
+        samples: Mono audio at 16 kHz in [-1, 1], ``[n]``.
 
     Returns:
         ``float32 [80, 1 + n // 200]`` in [-4, 4]; the middle of column ``k`` is sample ``200 k``.
@@ -76,7 +76,7 @@ def mel_spectrogram(samples: NDArray[np.floating]) -> NDArray[np.float32]:
     if samples.ndim != 1 or len(samples) == 0:
         raise ValueError(f"expected mono samples [n] with n > 0, found shape {samples.shape}")
     if not np.isfinite(samples).all():
-        raise ValueError("the sound holds NaN or infinite samples; expected finite samples in [-1, 1]")
+        raise ValueError("the audio holds NaN or infinite samples; expected finite samples in [-1, 1]")
     n_steps = 1 + len(samples) // HOP
     wave = samples.astype(np.float64)
     wave[1:] -= PRE_EMPHASIS * samples[:-1].astype(np.float64)
@@ -109,8 +109,8 @@ def mel_windows(
 ) -> NDArray[np.float32]:
     """The audio windows of some frames.
 
-    As published, a window that would reach past the end is moved back to the last 16 steps, so that there is a picture
-    for every frame. (The published program stops at the first such window, four frames before the sound ends.) What
+    As published, a window that would reach past the end is moved back to the last 16 steps, so that there is an image
+    for every frame. (The published program stops at the first such window, four frames before the audio ends.) What
     lies before the beginning is silence.
 
     Args:

@@ -1,4 +1,4 @@
-"""The lip-sync expert: does this mouth belong to this sound (paper, 3.2)."""
+"""The lip-sync expert: does this mouth belong to this audio (paper, 3.2)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _FACE_48 = (Step(64, kernel=7, padding=3, repeats=2), Step(128, stride=(1, 2), r
 
 
 class SyncExpert(nn.Module):
-    """Embeds five lower half faces and 0.2 s of sound on one unit sphere.
+    """Embeds five lower half faces and 0.2 s of audio on one unit sphere.
 
     Names and shapes of the parameters are those of ``lipsync_expert.pth`` when the configuration is the default one.
 
     Args:
-        config: Widths and picture size.
+        config: Widths and image size.
     """
 
     def __init__(self, config: Wav2LipConfig | None = None) -> None:
@@ -73,7 +73,7 @@ def sync_loss(audio: Tensor, face: Tensor, in_sync: Tensor) -> Tensor:
     Args:
         audio: From ``SyncExpert``, ``[B, D]``.
         face: From ``SyncExpert``, ``[B, D]``.
-        in_sync: 1 where sound and face belong together, else 0, ``float [B]``.
+        in_sync: 1 where audio and face belong together, else 0, ``float [B]``.
     """
     # Rounding can put a cosine of two equal vectors a little above 1, which the logarithm refuses.
     return F.binary_cross_entropy(torch.clamp(sync_probability(audio, face), 0.0, 1.0), in_sync)

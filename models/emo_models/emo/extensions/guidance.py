@@ -1,4 +1,4 @@
-"""Guidance with separate scales for audio, reference and speed; its passes run as one batch.
+"""Guidance with separate scales for audio, reference and speed; its passes run as one batch. An extension.
 
 The paper never mentions guidance; the scales are a choice of the user, and 1 means none.
 """
