@@ -121,6 +121,8 @@ def _comparison(column: Column | None, entry: ComparisonEntry) -> dict[str, Any]
         "undefined": ("none", "undefined"),
     }
     kind, text = verdicts[entry.verdict]
+    if kind == "win" and "clips that both have" in entry.reason:
+        text = f"{text}, on {entry.n_pairs} clips"
     interval = entry.interval
     known = entry.difference is not None and math.isfinite(entry.difference)
     distance = "difference of distances to the ground truth\n"

@@ -14,6 +14,7 @@ from emo_bench.record.schema import ComparisonEntry, RunRecord
 from emo_bench.report import load_run, write_report
 from emo_bench.report.latex import escape_latex, latex_document
 from emo_bench.report.notes import coverage_sentence, run_warnings
+from emo_bench.report.page_tables import comparison_views
 from emo_bench.report.tables import build_tables, rank_marks
 from emo_bench.report.text_tables import long_csv, markdown_report, tables_json, wide_csv
 from emo_core.text import csv_cell, format_number
@@ -196,3 +197,11 @@ def test_numbers_keep_their_digits_and_sign() -> None:
     assert format_number(1234.5, 0) in {"1234", "1235"}
     assert format_number(-0.0001, 3) == "0.000"
     assert format_number(float("inf"), 2) == "undefined"
+
+
+def test_a_winner_on_fewer_clips_is_named_with_their_number() -> None:
+    record = _with_verdicts({("good", "middle"): "a_better", ("good", "last"): "a_better"})
+    first, second = record.comparisons
+    part = first.model_copy(update={"reason": "on the 4 clips that both have, of 6 that either has"})
+    views = comparison_views(record.model_copy(update={"comparisons": (part, second)}))
+    assert [view["verdict"] for view in views] == ["good, on 4 clips", "good"]
