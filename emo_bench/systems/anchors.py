@@ -93,7 +93,7 @@ class FrozenReencoded(FrozenReference):
 
 
 class ShuffledAudio(SystemKind):
-    """The ground truth with the sound of another clip: perfect pictures, no lip sync."""
+    """The ground truth with the audio of another clip: perfect frames, no lip sync."""
 
     needs_driving: ClassVar[bool] = True
     partner: ClassVar[Partner] = "other_clip"
@@ -115,7 +115,7 @@ class ShiftedAudioOptions(Frozen):
 
 
 class ShiftedAudio(SystemKind):
-    """The ground truth with its sound late by a few frames: perfect pictures, known lip-sync error."""
+    """The ground truth with its audio late by a few frames: perfect frames, known lip-sync error."""
 
     options_model: ClassVar[type[Frozen]] = ShiftedAudioOptions
     needs_driving: ClassVar[bool] = True
@@ -130,7 +130,7 @@ class ShiftedAudio(SystemKind):
 
 
 class OtherIdentity(SystemKind):
-    """The real video of another person: perfect pictures of the wrong face, with the wrong words."""
+    """The real video of another person: perfect frames of the wrong face, with the wrong words."""
 
     partner: ClassVar[Partner] = "other_identity"
     anchor: ClassVar[bool] = True

@@ -103,7 +103,7 @@ class BeatAlignment(ClipMetric):
         ),
         extractors=(FACE, AUDIO),
         needs=frozenset({Need.AUDIO}),
-        # It hears the sound, but on clips of a few seconds it cannot tell the right one from another (measured in
+        # It reads the audio, but on clips of a few seconds it cannot tell the right one from another (measured in
         # docs/protocols/beat-alignment-mediapipe.md): a check that it must would only measure luck.
         reads_audio_video_sync=False,
         source="Beat alignment score of AIST++ (arXiv 2101.08779) and Bailando (arXiv 2203.13055), on head rotation",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import nn
+
+from emo_core.hashing import sha256_file
 
 _NOT_NEEDED = "num_batches_tracked"
 """A counter of training steps that older files lack and no evaluation reads."""
@@ -71,10 +72,7 @@ def require_sha256(path: Path, expected: str) -> Path:
     Raises:
         ValueError: with both digests.
     """
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    if digest.hexdigest() != expected:
-        raise ValueError(f"{path}: expected SHA-256 {expected}, found {digest.hexdigest()}")
+    found = sha256_file(path)
+    if found != expected:
+        raise ValueError(f"{path}: expected SHA-256 {expected}, found {found}")
     return path

@@ -96,10 +96,10 @@ def _jackknife(
     groups: int,
     level: float,
 ) -> Mapping[str, Interval]:
-    dealt = _dealt_groups(clips, clusters, generator=generator, groups=groups)
+    partition = _partition(clips, clusters, generator=generator, groups=groups)
     estimate = compute(frozenset())
-    left_out = [compute(group) for group in dealt]
-    n = len(dealt)
+    left_out = [compute(group) for group in partition]
+    n = len(partition)
     quantile = float(scipy.stats.t.ppf((1 + level) / 2, n - 1))
     n_units = len({_unit(clip, clusters) for clip in clips})
     result = {}
@@ -116,7 +116,7 @@ def _jackknife(
     return result
 
 
-def _dealt_groups(
+def _partition(
     clips: Sequence[str], clusters: Mapping[str, str] | None, *, generator: np.random.Generator, groups: int
 ) -> list[frozenset[str]]:
     units = sorted({_unit(clip, clusters) for clip in clips})
@@ -125,10 +125,10 @@ def _dealt_groups(
     order = generator.permutation(len(units))
     count = min(groups, len(units))
     group_of = {units[index]: place % count for place, index in enumerate(order)}
-    dealt: list[set[str]] = [set() for _ in range(count)]
+    parts: list[set[str]] = [set() for _ in range(count)]
     for clip in clips:
-        dealt[group_of[_unit(clip, clusters)]].add(clip)
-    return [frozenset(group) for group in dealt]
+        parts[group_of[_unit(clip, clusters)]].add(clip)
+    return [frozenset(group) for group in parts]
 
 
 def pivotal_bootstrap(

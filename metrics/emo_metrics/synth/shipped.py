@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib import resources
 from typing import TypeVar
 
 import safetensors.torch
 from torch import nn
 
+from emo_core.hashing import sha256_bytes
 from emo_metrics.networks.weight_files import load_weights
 from emo_metrics.synth.pins import PINS
 
@@ -31,7 +31,7 @@ def load_shipped(network: N, name: str, *, device: str = "cpu", part: str = "") 
     if name not in PINS or not file.is_file():
         raise ValueError(f"the shipped weights {name!r} are missing; expected them in emo_metrics: reinstall emo-bench")
     data = file.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
+    digest = sha256_bytes(data)
     if digest != PINS[name]:
         raise ValueError(f"{name}: expected SHA-256 {PINS[name]}, found {digest}; reinstall emo-bench")
     tensors = safetensors.torch.load(data)

@@ -1,4 +1,4 @@
-"""The sound that the sync network hears: four rows of cepstra for each frame."""
+"""The audio that the sync network reads: four rows of cepstra for each frame."""
 
 from __future__ import annotations
 

@@ -58,8 +58,8 @@ def test_fid_of_real_frames_rises_with_every_distortion() -> None:
 
     truth = features(lambda frame: frame, slice(1, None, 2))
     fid, kid = {}, {}
-    ladder = {"clean": (lambda f: f,), "blur": (_blur(2), _blur(6)), "noise": (_noise(12), _noise(60))}
-    for name, changes in {**ladder, "jpeg": (_jpeg(20), _jpeg(4))}.items():
+    corruptions = {"clean": (lambda f: f,), "blur": (_blur(2), _blur(6)), "noise": (_noise(12), _noise(60))}
+    for name, changes in {**corruptions, "jpeg": (_jpeg(20), _jpeg(4))}.items():
         for level, change in enumerate(changes):
             ours = features(change, slice(0, None, 2))
             fid[name, level] = FidOpen().compute(ours, truth)["fid"]
