@@ -128,5 +128,8 @@ def export(
     from emo_bench.record.run_data import load_run
     from emo_bench.report.export import export_run
 
-    say(str(export_run(load_run(run), target, what=what.value)))
+    found = load_run(run)
+    for sentence in found.damage:
+        say(sentence, err=True)
+    say(str(export_run(found, target, what=what.value)))
     return 0

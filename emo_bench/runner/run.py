@@ -32,7 +32,7 @@ from emo_bench.runner.permission import check_programs
 from emo_bench.runner.suite import Suite
 from emo_bench.scoring.evaluate import evaluate
 from emo_bench.scoring.series import write_series
-from emo_core.atomic import sweep_orphans, sweep_temporary
+from emo_core.atomic import sweep_orphans
 from emo_core.errors import EmoBenchError
 from emo_core.progress import Display, Silent
 
@@ -149,7 +149,8 @@ def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
 
 def _sweep(suite: Suite, folder: Path) -> None:
     """Deletes what killed runs and stopped workers left half-written."""
-    sweep_temporary(folder)  # nobody else works here
+    # By the mark of their process only: a suite may name any folder as its output.
+    sweep_orphans(folder)
     sweep_orphans(Path(suite.config.store))
     sweep_orphans(Path(tempfile.gettempdir()), deep=False)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from emo_bench.cli.main import main
 from emo_bench.record.provenance import git_state
 from emo_bench.record.seal import config_digest, sealed
 from emo_bench.record.store import read_record, write_record
@@ -56,6 +57,18 @@ def test_run_asks_before_it_starts_a_program_of_the_suites_folder(received: tupl
     assert str(mark) in str(caught.value)  # what would run is shown
     assert not mark.exists()
     assert not (suite.parent / "run").exists()
+
+
+@pytest.mark.parametrize("verb", ["run", "plan"])
+def test_the_command_line_says_how_to_allow_it(
+    received: tuple[Path, Path], capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    suite, mark = received
+    assert main([verb, "--config", str(suite)]) == 2
+    assert "--allow-system evil" in capsys.readouterr().err
+    assert main([verb, "--config", str(suite), "--allow-system", "other"]) == 2
+    assert "no such system" in capsys.readouterr().err
+    assert not mark.exists()
 
 
 def test_a_name_allows_that_system_alone(received: tuple[Path, Path]) -> None:
