@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emo_bench.systems.emo import EMBEDDED, weights_folder
-from emo_bench.train.extractor_data import TrainingClip, load_slice
+from emo_bench.train.training_clips import load_slice
 from emo_metrics.synth.face import FaceNetworks
 from emo_models.autoencoder.small_autoencoder import to_bytes, to_signed
 from emo_models.emo.codec import decode_latents, encode_images
 from emo_models.emo.pipeline import EMOPipeline
 from emo_models.emo.schedulers import NoiseSchedule, schedule_of
-from emo_models.emo.training.own_motion import redraw
+from emo_models.emo.training.self_forcing import regenerate
+from emo_models.training.clips import TrainingClip
 
 SHARES = (0.02, 0.3, 0.5, 0.7, 0.85)
 """Of the noise schedule; the first is hardly more than the autoencoder."""
@@ -57,7 +58,7 @@ def blink_window(pipeline: EMOPipeline, clip: TrainingClip) -> BlinkWindow:
     """The window of one clip's length with the frame in its middle in which the eyes are closed most."""
     segment = pipeline.model.architecture.segment
     f, n, window = segment.frames, segment.motion_frames, segment.window
-    closure = clip.truth["blink"].mean(1).astype(np.float64)
+    closure = clip.labels["blink"].mean(1).astype(np.float64)
     first = int(np.clip(closure.argmax() - f // 2, n, len(clip.frames) - f))
     latents = encode_images(pipeline.vae, to_signed(torch.from_numpy(np.array(clip.frames[first - n : first + f]))))
     return BlinkWindow(
@@ -76,7 +77,7 @@ def redrawn(pipeline: EMOPipeline, window: BlinkWindow, *, seed: int) -> list[Te
     schedule = NoiseSchedule(schedule_of(pipeline.scheduler))
     pictures = []
     for share in SHARES:
-        drawn = redraw(
+        drawn = regenerate(
             pipeline.model,
             window.latents,
             conditions,

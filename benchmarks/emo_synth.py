@@ -22,14 +22,14 @@ import torch
 from numpy.typing import NDArray
 
 from emo_bench.systems.emo import EMBEDDED, weights_folder
-from emo_bench.train.extractor_data import TrainingClip, load_slice
+from emo_bench.train.training_clips import load_slice
 from emo_metrics.synth.face import EXPRESSION_NAMES, FaceNetworks
 from emo_models.emo.extensions.segment_noise import SegmentNoise
 from emo_models.emo.extensions.speech_net import SpeechNetEncoder
 from emo_models.emo.pipeline import EMOPipeline, SamplingOptions, recommended_sampling
-from emo_models.emo.training.clips import CLOSED
-from emo_models.emo.training.diagnostics import seam_score
-from emo_models.emo.training.mouth_reader import correlation, lag_curve
+from emo_models.emo.training.diagnostics import boundary_score
+from emo_models.training.clips import CLOSED, TrainingClip
+from emo_models.training.mouth_reader import correlation, lag_curve
 
 SPEEDS = (0.1, 0.7, 1.3, 1.9)
 STYLES = ("photo", "painting", "anime", "sketch", "cg")
@@ -86,12 +86,12 @@ def _make(job: Job) -> tuple[Frames, float]:
 
 def portrait_of(clip: TrainingClip) -> Frames:
     """The reference image of a clip."""
-    return clip.frames[clip.reference_frame]
+    return clip.frames[clip.reference_index]
 
 
 def face_region(clip: TrainingClip) -> tuple[float, float, float, float]:
     """The union of the clip's face boxes as fractions of the picture."""
-    boxes, side = clip.truth["box"], clip.frames.shape[1]
+    boxes, side = clip.labels["box"], clip.frames.shape[1]
     low, high = boxes[:, :2].min(0) / side, boxes[:, 2:].max(0) / side
     return float(max(low[0], 0)), float(max(low[1], 0)), float(min(high[0], 1)), float(min(high[1], 1))
 
@@ -166,7 +166,7 @@ def row(name: str, value: str) -> str:
 def mouth_correlations(clips: Sequence[TrainingClip], seen: Sequence[Reading]) -> list[float]:
     """Per clip the correlation of the mouth's opening in the generated frames with the truth."""
     return [
-        correlation(opening(a), clip.truth["mouth_opening"].astype(np.float64)[: len(a["mouth"])])
+        correlation(opening(a), clip.labels["mouth_opening"].astype(np.float64)[: len(a["mouth"])])
         for clip, a in zip(clips, seen, strict=True)
     ]
 
@@ -178,7 +178,7 @@ def style_of(clip: TrainingClip) -> str:
 
 def mouth_width(clip: TrainingClip) -> float:
     """Median width of the mouth in pixels."""
-    lips = clip.truth["landmarks68"][:, 48:68, 0]
+    lips = clip.labels["landmarks68"][:, 48:68, 0]
     return float(np.median(lips.max(1) - lips.min(1)))
 
 
@@ -197,7 +197,7 @@ def speech_rows(
     clips: Sequence[TrainingClip], made: Sequence[Frames], wrong: Sequence[Frames], reader: FaceNetworks, border: int
 ) -> str:
     """Mouth, seams, head and blinks of videos made from the right sound, and the mouth from another clip's."""
-    truth = [clip.truth["mouth_opening"].astype(np.float64) for clip in clips]
+    truth = [clip.labels["mouth_opening"].astype(np.float64) for clip in clips]
     own = [reader.read(clip.frames) for clip in clips]
     portraits = [reader.read(portrait_of(clip)[None]) for clip in clips]
     seen = [reader.read(frames) for frames in made]
@@ -208,8 +208,8 @@ def speech_rows(
     peak = max(lags, key=lambda lag: lags[lag])
     found = np.concatenate([np.asarray(a["found"]) for a in seen])
     shuffled = [correlation(a, b[: len(a)]) for a, b in zip(other, truth, strict=True)] if other else []
-    seams = [seam_score(frames, clip_frames=border) for frames in made]
-    seams_real = [seam_score(clip.frames, clip_frames=border) for clip in clips]
+    seams = [boundary_score(frames, segment_frames=border) for frames in made]
+    seams_real = [boundary_score(clip.frames, segment_frames=border) for clip in clips]
     return (
         row("mouth opening against the truth, mean correlation", f"{np.mean(each):.3f}")
         + row("… median, least", f"{np.median(each):.3f}, {np.min(each):.3f}")
@@ -268,7 +268,9 @@ def heard_row(pipeline: EMOPipeline, clips: Sequence[TrainingClip]) -> str:
     if not isinstance(encoder, SpeechNetEncoder):
         return ""
     found = [
-        correlation(encoder.heard_opening(clip.audio, len(clip.frames)), clip.truth["mouth_opening"].astype(np.float64))
+        correlation(
+            encoder.heard_opening(clip.audio, len(clip.frames)), clip.labels["mouth_opening"].astype(np.float64)
+        )
         for clip in clips
     ]
     return row(

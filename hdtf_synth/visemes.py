@@ -81,7 +81,6 @@ _SOUNDS = {
 }
 _OF_SOUND = {sound: name for name, sounds in _SOUNDS.items() for sound in sounds.split()}
 _MARKS = "ˈˌːˑ̩̯̃ʰ̪ᵝ̊̈̚.ʼ-1234567890"
-_VOWELS = {"aa", "ae", "eh", "ih", "uh", "oh", "ou"}
 
 
 def viseme_index(name: str) -> int:
@@ -111,8 +110,3 @@ def visemes_of(phoneme: str) -> list[str]:
         else:
             place += 1
     return found or ["uh"]
-
-
-def is_vowel(name: str) -> bool:
-    """Whether a viseme belongs to a vowel."""
-    return name in _VOWELS

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,21 +15,22 @@ class Kind(StrEnum):
     SUITE = "suite"
     RECORD = "record"
     MANIFEST = "manifest"
+    TRAIN = "train"
 
 
 def schema(what: Annotated[Kind, typer.Argument(help="Whose schema.")] = Kind.SUITE) -> int:
-    """Print the JSON Schema of suite files, run records or manifest lines."""
-    from pydantic import BaseModel
-
+    """Print the JSON Schema of suite files, training files, run records or manifest lines."""
     from emo_bench.cli.options import print_json
     from emo_bench.data.manifest import ManifestEntry
     from emo_bench.record.schema import RunRecord
     from emo_bench.runner.suite import suite_schema
+    from emo_bench.train.config import training_schema
 
-    models: dict[Kind, type[BaseModel]] = {
-        Kind.RECORD: RunRecord,
-        Kind.MANIFEST: ManifestEntry,
+    schemas: dict[Kind, Callable[[], dict[str, Any]]] = {
+        Kind.SUITE: suite_schema,
+        Kind.RECORD: RunRecord.model_json_schema,
+        Kind.MANIFEST: ManifestEntry.model_json_schema,
+        Kind.TRAIN: training_schema,
     }
-    described = suite_schema() if what is Kind.SUITE else models[what].model_json_schema()
-    print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **described})
+    print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **schemas[what]()})
     return 0

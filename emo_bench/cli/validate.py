@@ -11,21 +11,27 @@ from emo_bench.cli.options import SetOption, say
 
 
 def validate(
-    files: Annotated[list[Path], typer.Argument(help="Suite files.", metavar="FILE...")],
+    files: Annotated[list[Path], typer.Argument(help="Suite files or training files.", metavar="FILE...")],
     overrides: SetOption = None,
 ) -> int:
-    """Check suite files without touching data or networks: keys, values, system options, metric names."""
+    """Check suite and training files without touching data or networks: keys, values, system options, metric names."""
+    from emo_bench.config.load import apply_overrides, read_yaml
     from emo_bench.runner.suite import load_suite
+    from emo_bench.train.config import check_training, is_training_file
     from emo_core.errors import ConfigError, ExitCode
+
+    def checked(path: Path) -> str:
+        source = read_yaml(path)
+        if is_training_file(source):
+            return f"trains {check_training(apply_overrides(source, overrides or [])).kind}"
+        config = load_suite(path, overrides or []).config
+        return f"{len(config.all_systems())} systems, {len(config.metrics)} metrics"
 
     wrong = 0
     for path in files:
         try:
-            suite = load_suite(path, overrides or [])
+            say(f"{path}: ok: {checked(path)}")
         except ConfigError as error:
             wrong += 1
             say(str(error), err=True)
-        else:
-            config = suite.config
-            say(f"{path}: ok: {len(config.all_systems())} systems, {len(config.metrics)} metrics")
     return ExitCode.USAGE if wrong else ExitCode.OK

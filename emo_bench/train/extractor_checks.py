@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_bench.train.extractor_data import TrainingClip, load_slice
+from emo_bench.train.training_clips import load_slice
 from emo_core.atomic import write_text
+from emo_models.training.clips import TrainingClip
 
 if TYPE_CHECKING:
     from emo_bench.extract.feature_store import FeatureResult
@@ -52,7 +53,7 @@ def extract(
         n_frames=len(shown),
         height=shown.shape[1],
         width=shown.shape[2],
-        reference_image=clip.frames[clip.reference_frame],
+        reference_image=clip.frames[clip.reference_index],
         audio=clip.audio if audio is None else audio,
         audio_rate=16000,
     )
@@ -70,7 +71,7 @@ def face_table(clips: Sequence[TrainingClip], features: Sequence[Features]) -> s
         return np.concatenate([np.asarray(arrays[name], dtype=np.float64) for arrays in face])
 
     def true(name: str) -> NDArray[np.float64]:
-        return np.concatenate([np.asarray(clip.truth[name], dtype=np.float64) for clip in clips])
+        return np.concatenate([np.asarray(clip.labels[name], dtype=np.float64) for clip in clips])
 
     found = seen("found") > 0
     pose = np.abs(seen("pose") - true("pose")[:, :3])[found]
@@ -78,7 +79,7 @@ def face_table(clips: Sequence[TrainingClip], features: Sequence[Features]) -> s
     off = np.linalg.norm(seen("points68") - true("landmarks68"), axis=2).mean(axis=1) / scale
     mouth = seen("mouth")[:, 0], true("mouth_opening")
     each = [
-        np.corrcoef(np.asarray(arrays["mouth"], dtype=np.float64)[:, 0], clip.truth["mouth_opening"])[0, 1]
+        np.corrcoef(np.asarray(arrays["mouth"], dtype=np.float64)[:, 0], clip.labels["mouth_opening"])[0, 1]
         for arrays, clip in zip(face, clips, strict=True)
         if np.asarray(arrays["found"]).all()
     ]
@@ -283,7 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the tables; with ``--into`` also replaces what stands between the marks of a page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("data/hdtf-synth"))
-    parser.add_argument("--cache", type=Path, default=Path("runs/.train/extractors/clips"))
+    parser.add_argument("--cache", type=Path, default=Path("runs/.train/clips"))
     parser.add_argument("--max-clips", type=int, default=None)
     parser.add_argument("--into", type=Path, default=None)
     options = parser.parse_args(arguments)

@@ -6,40 +6,26 @@ of the shipped ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from emo_bench.config.schema import Frozen
-from emo_bench.train.fit import Fitting, Progress, fit, repeatable
+from emo_bench.train.config import ExtractorTraining, NetworkTraining
+from emo_bench.train.training_clips import open_training_clips
 from emo_core.atomic import write_bytes, write_json, write_text
+from emo_core.errors import DataError
 from emo_core.hashing import digest_of, sha256_bytes
+from emo_core.rng import derive_seed
+from emo_models.training.clips import TrainingClip, TrainingClips, every_clip
+
+Say = Callable[[str], None]
+LABELS = ("mouth_opening", "mouth_width", "mouth_rounding", "expression", "blink")
+"""What the networks learn besides landmarks, boxes and pose."""
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from emo_bench.train.extractor_data import TrainingClip
-
-
-class ExtractorTraining(Frozen):
-    """What is trained, on what, for how long."""
-
-    version: Literal[1] = Field(default=1, description="Version of this file format")
-    kind: Literal["synth-extractors"] = Field(default="synth-extractors", description="What this file trains")
-    seed: int = Field(default=0, ge=0, description="Of first weights, order and damage")
-    data: str = Field(default="data/hdtf-synth", description="Folder of HDTF-Synth, one folder a slice; made if absent")
-    work: str = Field(default="runs/.train/extractors", description="Folder of checkpoints and decoded clips")
-    max_clips: int | None = Field(default=None, ge=4, description="Use only the first so many clips of the train split")
-    portraits: int = Field(default=30, ge=0, description="Portraits in random states of each person, for the reader")
-    threads: int = Field(default=1, ge=1, le=64, description="Threads of each operation")
-    half: bool = Field(default=True, description="bfloat16 in forward passes")
-    locator: Fitting
-    reader: Fitting
-    appearance: Fitting
-    video: Fitting
-    sync: Fitting
+    from emo_models.training.clips import TrainingClip
 
 
 FILES: Mapping[str, tuple[str, ...]] = {
@@ -51,19 +37,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
 """Which networks lie in which file; names of tensors start with the network's name and a point."""
 
 
-def train_from_config(path: Path, out: Path | None = None, *, progress: Progress | None = None) -> Mapping[str, str]:
-    """Trains as a YAML file says; see ``train_extractors``.
-
-    Raises:
-        ConfigError: naming file, line and key of what is wrong.
-    """
-    from emo_bench.config.load import read_yaml, validate
-
-    config = validate(ExtractorTraining, read_yaml(path))
-    return train_extractors(config, out or Path(config.work) / "weights", progress=progress)
-
-
-def train_extractors(config: ExtractorTraining, out: Path, *, progress: Progress | None = None) -> Mapping[str, str]:
+def train_extractors(config: ExtractorTraining, out: Path, *, say: Say = lambda text: None) -> Mapping[str, str]:
     """Trains every network that is not finished yet and writes the weight files.
 
     An interrupted training goes on where it was. The same configuration, data, machine and versions give the same
@@ -72,25 +46,24 @@ def train_extractors(config: ExtractorTraining, out: Path, *, progress: Progress
     Args:
         config: What to train.
         out: Folder of the safetensors files.
-        progress: Told (done, total, text).
+        say: Called with lines for the user.
 
     Returns:
         SHA-256 of each file by name, as also written to ``weights.json``.
     """
     import torch
 
-    from emo_bench.train.extractor_data import load_slice
-
     torch.set_num_threads(config.threads)
     plain = config.model_dump(mode="json")
-    clips = load_slice(
-        Path(config.data), "train", cache=Path(config.work) / "clips", max_clips=config.max_clips, progress=progress
+    clips = open_training_clips(
+        config.data, cache=Path(config.cache), size=config.size, max_clips=config.max_clips, least=2, say=say
     )
+    _require_labels(clips)
     digests = {}
     for file, parts in FILES.items():
         tensors: dict[str, torch.Tensor] = {}
         for part in parts:
-            network = _train(part, config, clips, progress)
+            network = _train(part, config, list(every_clip(clips)), say)
             tensors |= {
                 f"{part}.{name}": value.half().contiguous()
                 for name, value in network.state_dict().items()
@@ -119,21 +92,76 @@ def install(weights: Path, package: Path) -> None:
     write_text(package / "pins.py", f"{head}PINS: Final[Mapping[str, str]] = {{\n{rows}}}\n")
 
 
-def _train(part: str, config: ExtractorTraining, clips: list[TrainingClip], progress: Progress | None) -> nn.Module:
-    from emo_bench.train.lessons import lesson
+def _require_labels(clips: TrainingClips) -> None:
+    """What only HDTF-Synth knows of its frames.
 
-    fitting: Fitting = getattr(config, part)
+    Raises:
+        DataError: A clip does not know it.
+    """
+    for clip in every_clip(clips):
+        missing = [name for name in LABELS if name not in clip.labels]
+        if missing:
+            raise DataError(
+                f"clip {clip.id} lacks the labels {', '.join(missing)}",
+                expected="clips of HDTF-Synth",
+                fix="emo-bench data make hdtf-synth --slice train",
+            )
+
+
+def _train(part: str, config: ExtractorTraining, clips: list[TrainingClip], say: Say) -> nn.Module:
+    from emo_bench.train.objectives import objective
+
+    settings: NetworkTraining = getattr(config, part)
     portraits = _portraits(config, clips) if part == "reader" else []
     # What a network depends on names its checkpoints, so that a changed setting never resumes an old one.
     digests = [clip.digest for clip in (*clips, *portraits)]
-    key = digest_of([config.seed, fitting.model_dump(mode="json"), config.half, digests])
-    work = Path(config.work) / "checkpoints" / key[:16]
-    teaching = repeatable(
-        lambda: lesson(part, clips, fitting.batch, portraits=portraits), seed=config.seed, purpose=part
+    key = digest_of([config.seed, settings.model_dump(mode="json"), config.half, config.size, digests])
+    with_heads = repeatable(
+        lambda: objective(part, clips, settings.batch, portraits=portraits), seed=config.seed, purpose=part
     )
-    fit(part, teaching, teaching, fitting, seed=config.seed, half=config.half, work=work, progress=progress)
-    network: nn.Module = teaching.network  # type: ignore[assignment]
+    fit(part, with_heads, settings, config, Path(config.work) / "checkpoints" / key[:16] / part, say=say)
+    network: nn.Module = with_heads.network  # type: ignore[assignment]
     return network
+
+
+def repeatable(network: Callable[[], nn.Module], *, seed: int, purpose: str) -> nn.Module:
+    """Builds a network whose first weights depend on (seed, purpose) only; the global generator stays as it was."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, f"initial weights of {purpose}"))
+        return network()
+
+
+def fit(
+    name: str, with_heads: nn.Module, settings: NetworkTraining, config: ExtractorTraining, folder: Path, *, say: Say
+) -> None:
+    """Trains an objective, a module with all heads, in place.
+
+    The randomness of a step depends on (seed, name, step) only, so that a resumed training equals an uninterrupted one.
+    """
+    import torch
+
+    from emo_core.rng import torch_generator
+    from emo_models.precision import bfloat16_where_fast
+    from emo_models.training.loop import Loop, LoopConfig
+    from emo_models.training.network import NetworkTrainee
+
+    optimizer = torch.optim.AdamW(with_heads.parameters(), lr=settings.rate, weight_decay=settings.decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=settings.rate, total_steps=settings.steps, pct_start=0.1
+    )
+
+    def loss_of(step: int) -> torch.Tensor:
+        with bfloat16_where_fast(wanted=config.half):
+            loss: torch.Tensor = with_heads(torch_generator(config.seed, f"{name} step {step}"))
+        return loss
+
+    trainee = NetworkTrainee(with_heads, loss_of, optimizer, schedule=schedule, grad_clip=5.0)
+    every = settings.checkpoint_every
+    loop = LoopConfig(name=name, steps=settings.steps, checkpoint_every=every, log_every=every)
+    Loop(trainee, loop, folder, report=say).run()
+    trainee.finish()
 
 
 def _portraits(config: ExtractorTraining, clips: list[TrainingClip]) -> list[TrainingClip]:
@@ -143,7 +171,7 @@ def _portraits(config: ExtractorTraining, clips: list[TrainingClip]) -> list[Tra
     if not config.portraits:
         return []
     first = {clip.identity: clip for clip in reversed(clips)}
-    cache = Path(config.work) / "clips"
+    cache = Path(config.work) / "portraits"
     return [posed_portraits(first[name], config.portraits, seed=config.seed, cache=cache) for name in sorted(first)]
 
 

@@ -8,10 +8,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_bench.train.extractor_data import TrainingClip
+from emo_bench.train.training_clips import labelled_clip
 from emo_core.atomic import write_bytes
 from emo_core.hashing import digest_of, sha256_bytes
 from emo_core.rng import numpy_generator
+from emo_models.training.clips import TrainingClip
 
 _SPREAD: Final = (12.0, 6.0, 4.5, 0.09, 0.06, 0.05)
 """Standard deviations of yaw, pitch, roll (degrees), x, y (head units) and scale."""
@@ -19,7 +20,7 @@ _LIMIT: Final = (28.0, 14.0, 12.0, 0.25, 0.2, 0.12)
 
 
 def posed_portraits(clip: TrainingClip, count: int, *, seed: int, cache: Path) -> TrainingClip:
-    """The person of a clip in ``count`` random states, as a silent clip of as many unrelated frames with truth.
+    """The person of a clip in ``count`` random states, as a silent clip of as many unrelated frames with labels.
 
     Each expression coefficient is 0 in about half of the frames and uniform otherwise; the lids and lips of both sides
     move together in half of them.
@@ -36,15 +37,15 @@ def posed_portraits(clip: TrainingClip, count: int, *, seed: int, cache: Path) -
     if not kept.is_file():
         write_bytes(kept, save(_rendered(clip.identity, clip.frames.shape[1], count, seed)))
     arrays = dict(load_file(kept))
-    return TrainingClip(
+    frames = arrays.pop("frames")
+    return labelled_clip(
+        arrays,
         id=f"{clip.identity}-portraits",
         digest=sha256_bytes(kept.read_bytes()),
         identity=clip.identity,
-        frames=arrays.pop("frames"),
+        frames=frames,
         audio=np.zeros(0, np.float32),
-        truth=arrays,
-        audio_offset=0,
-        reference_frame=0,
+        reference_index=0,
     )
 
 

@@ -1,176 +1,379 @@
-"""Clips of HDTF-Synth as training data: decoded once into memory maps, with boxes and head speed from the truth."""
+"""Clips of prepared sets as training data: several manifests at once, checked, decoded once into memory maps."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_bench.data.manifest import ManifestEntry, read_manifest
-from emo_core.errors import DataError
+from emo_bench.data.labels import Labels, read_labels
+from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest
+from emo_bench.train.config import DataSource
+from emo_core.errors import ClipError, DataError, NoAudioError
+from emo_core.hashing import digest_of
 
 if TYPE_CHECKING:
-    from emo_models.emo.training.clips import ClipRecord
+    from emo_models.training.clips import TrainingClip
 
-_TRUTH = ("mouth_boxes", "eye_boxes", "face_boxes", "head_speed", "mouth_opening", "eye_closure")
+FORMAT = 2
+"""Raised whenever the same clips would be kept otherwise."""
+STILLS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+SHOWN = 10
+LARGEST_LABEL = 256
+"""Values a frame; larger labels, such as dense flow, stay in the set and are not kept in memory."""
+Say = Callable[[str], None]
+
+
+def _quiet(text: str) -> None:
+    """Says nothing."""
 
 
 @dataclass(frozen=True, eq=False)
-class SynthTrainingClips:
-    """The cached clips of one split; made by `open_training_clips`.
+class CachedClips:
+    """The cached clips of one source.
 
     Attributes:
         folder: The cache.
-        rows: Per clip: id, frames, samples, reference index, identity, style.
+        rows: Per clip where its frames and samples lie, and what the manifest says of it.
         frames: ``uint8 [all frames, H, W, 3]``, a memory map.
-        audio: ``float32 [all samples]``, 16 kHz.
-        truth: Per frame boxes, head speed, mouth opening and eye closure.
+        audio: ``float32 [all samples]``, 16 kHz, a memory map.
+        labels: Per clip and name the label of each frame.
+        weight: Of each clip.
     """
 
     folder: Path
     rows: tuple[dict[str, Any], ...]
     frames: NDArray[np.uint8]
     audio: NDArray[np.float32]
-    truth: dict[str, NDArray[np.float32]]
+    labels: tuple[Labels, ...]
+    weight: float
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> ClipRecord:
-        from emo_models.emo.training.clips import ClipRecord
-
+    def __getitem__(self, index: int) -> TrainingClip:
         row = self.rows[index]
-        where = slice(row["first_frame"], row["first_frame"] + row["n_frames"])
-        sound = slice(row["first_sample"], row["first_sample"] + row["n_samples"])
-        return ClipRecord(
-            id=row["id"],
-            frames=self.frames[where],
-            audio=self.audio[sound],
-            reference_index=row["reference_index"],
-            style=row["style"],
-            **{name: self.truth[name][where] for name in _TRUTH},
+        first, sample = row["first_frame"], row["first_sample"]
+        return labelled_clip(
+            self.labels[index],
+            frames=self.frames[first : first + row["n_frames"]],
+            audio=self.audio[sample : sample + row["n_samples"]],
+            weight=self.weight,
+            **row["clip"],
         )
 
 
-def open_training_clips(manifest: Path, *, split: str, cache: Path) -> SynthTrainingClips:
-    """Opens the cached clips of a split; decodes them on the first call.
+class JoinedClips:
+    """The clips of several sources, one after the other; each clip is made once and kept."""
+
+    def __init__(self, sources: Sequence[CachedClips]) -> None:
+        self.sources = tuple(sources)
+        self._clips = [source[index] for source in sources for index in range(len(source))]
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def __getitem__(self, index: int) -> TrainingClip:
+        return self._clips[index]
+
+
+def open_training_clips(
+    sources: Sequence[DataSource],
+    *,
+    cache: Path,
+    split: str = "train",
+    fps: Fraction = Fraction(25),
+    size: int | None = None,
+    least: int = 1,
+    max_clips: int | None = None,
+    say: Say = _quiet,
+) -> JoinedClips:
+    """Opens the clips of all sources; decodes those that nobody has decoded yet.
+
+    Everything that is wrong with the sets is found before anything is decoded, as far as manifests and labels show it.
 
     Args:
-        manifest: ``manifest.jsonl`` of HDTF-Synth.
-        split: Which entries, such as ``train``.
-        cache: Folder for the memory maps; about 50 kB per frame at 128 px.
+        sources: Manifests with weights; a source's weight is shared by its clips.
+        cache: Folder for the memory maps; 3 bytes per pixel and frame.
+        split: Which entries of a source that names no split.
+        fps: Frames per second that the model knows; clips and labels must have it.
+        size: Side in pixels that all frames are brought to; ``None`` keeps them as they are, and they must be equal.
+        least: Fewest clips that can be trained on.
+        max_clips: Only the first so many of each source.
+        say: Told what takes time.
 
     Raises:
-        DataError: The split is empty, a clip has no truth, or sizes differ.
+        DataError: A set is empty or too small, or a clip has no labels, another size, rate or length than expected.
     """
-    entries = list(read_manifest(manifest).select(split=split).entries)
-    digest = _digest(entries)
-    folder = cache / f"{split}-{digest[:16]}"
-    _make_once(manifest.parent, entries, folder)
-    rows = tuple(json.loads((folder / "rows.json").read_text("utf-8")))
-    return SynthTrainingClips(
-        folder=folder,
-        rows=rows,
-        frames=np.load(folder / "frames.npy", mmap_mode="r"),
-        audio=np.load(folder / "audio.npy"),
-        truth={name: np.load(folder / f"{name}.npy") for name in _TRUTH},
-    )
+    chosen = [
+        read_manifest(Path(source.manifest)).select(split=source.split or split, max_clips=max_clips)
+        for source in sources
+    ]
+    _check_labels(chosen)
+    count = sum(len(manifest.entries) for manifest in chosen)
+    if count < least:
+        raise DataError(
+            f"too few clips to train on in {', '.join(source.manifest for source in sources)}",
+            expected=f"at least {least} in split {split!r}",
+            found=str(count),
+        )
+    opened = []
+    for source, manifest in zip(sources, chosen, strict=True):
+        folder = cache / f"{Path(source.manifest).resolve().parent.name}-{_digest(manifest, fps, size)[:16]}"
+        _make_once(manifest, folder, fps=fps, size=size, say=say)
+        # With one source every clip weighs 1, whatever the weight of the source.
+        weight = 1.0 if len(sources) == 1 else source.weight / len(manifest.entries)
+        opened.append(_opened(folder, weight))
+    sizes = {source.manifest: found.frames.shape[1:3] for source, found in zip(sources, opened, strict=True)}
+    if len(set(sizes.values())) > 1:
+        found = ", ".join(f"{place}: {width}x{height}" for place, (height, width) in sizes.items())
+        raise DataError("the sets have frames of different sizes", expected="one size", found=found, fix="set 'size'")
+    return JoinedClips(opened)
 
 
-def _digest(entries: list[ManifestEntry]) -> str:
-    from emo_core.hashing import sha256_bytes
+def load_slice(folder: Path, part: str, *, cache: Path, max_clips: int | None = None) -> list[TrainingClip]:
+    """The clips of one slice of HDTF-Synth, in order of id; the slice is made when it is not there."""
+    from emo_bench.data.sets.hdtf_synth import make_hdtf_synth
 
-    # With the names of the arrays: a cache from before one was added is another cache.
-    return sha256_bytes(json.dumps([_TRUTH, *([e.id, sorted(e.sha256.items())] for e in entries)]).encode())
+    manifest = folder / part / "manifest.jsonl"
+    if not manifest.is_file():
+        make_hdtf_synth(folder / part, slice=part)
+    source = DataSource(manifest=str(manifest))
+    clips = open_training_clips([source], split=part, cache=cache, max_clips=max_clips)
+    return [clips[index] for index in range(len(clips))]
 
 
-def _make_once(root: Path, entries: list[ManifestEntry], folder: Path) -> None:
-    """Makes the cache aside and renames it: it is whole or absent, and of several processes one makes it."""
+def _check_labels(manifests: Sequence[Manifest]) -> None:
+    """Every clip without usable labels, named at once.
+
+    Raises:
+        DataError: There are some.
+    """
+    problems = []
+    for manifest in manifests:
+        for entry in manifest.entries:
+            try:
+                read_labels(manifest, entry)
+            except DataError as error:
+                problems.append(error)
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        shown = "\n".join(str(problem).splitlines()[0] for problem in problems[:SHOWN])
+        more = f"\n... and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+        raise DataError(f"{len(problems)} clips cannot be trained on:\n{shown}{more}\n{problems[0]}")
+
+
+def _digest(manifest: Manifest, fps: Fraction, size: int | None) -> str:
+    rows = [[entry.id, sorted(entry.sha256.items()), entry.meta.get("labels_sha256")] for entry in manifest.entries]
+    return digest_of([FORMAT, rows, str(fps), size])
+
+
+def _make_once(manifest: Manifest, folder: Path, *, fps: Fraction, size: int | None, say: Say) -> None:
+    """Makes the cache aside and renames it: it is atomic, and of several processes one makes it."""
     from filelock import FileLock
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
-        if (folder / "rows.json").is_file():
+        if (folder / "clips.json").is_file():
             return
+        say(f"decoding {len(manifest.entries)} clips of {manifest.root}")
         aside = folder.with_suffix(".part")
         for left_by_a_killed_process in (aside, folder):
             shutil.rmtree(left_by_a_killed_process, ignore_errors=True)
         aside.mkdir()
-        _decode_all(root, entries, aside)
+        _decode_all(manifest, aside, fps=fps, size=size)
         aside.rename(folder)
 
 
-def _decode_all(root: Path, entries: list[ManifestEntry], folder: Path) -> None:
+def _opened(folder: Path, weight: float) -> CachedClips:
+    from safetensors.numpy import load_file
+
+    rows = tuple(json.loads((folder / "clips.json").read_text("utf-8")))
+    stored = load_file(folder / "labels.safetensors")
+    labels = tuple({name: stored[f"{number}.{name}"] for name in row["labels"]} for number, row in enumerate(rows))
+    audio = np.load(folder / "audio.npy", mmap_mode="r") if (folder / "audio.npy").stat().st_size > 128 else _no_sound()
+    return CachedClips(folder, rows, np.load(folder / "frames.npy", mmap_mode="r"), audio, labels, weight)
+
+
+def _no_sound() -> NDArray[np.float32]:
+    return np.zeros(0, np.float32)
+
+
+def _decode_all(manifest: Manifest, folder: Path, *, fps: Fraction, size: int | None) -> None:
+    from safetensors.numpy import save_file
+
+    labels = [_small(read_labels(manifest, entry)) for entry in manifest.entries]
+    total = sum(len(found["box"]) for found in labels)
     rows: list[dict[str, Any]] = []
     sounds: list[NDArray[np.float32]] = []
-    truths: dict[str, list[NDArray[np.float32]]] = {name: [] for name in _TRUTH}
+    kept: Labels = {}
     frames: np.memmap[Any, Any] | None = None
-    counts = [_truth_arrays(root, entry) for entry in entries]
-    total = sum(len(truth["head_speed"]) for truth in counts)
     first_frame, first_sample = 0, 0
-    for entry, truth in zip(entries, counts, strict=True):
-        pictures, sound = _decode(root / entry.video)
-        n_frames = len(pictures)
-        if n_frames != len(truth["head_speed"]):
-            raise DataError(
-                f"clip {entry.id} has another length than its truth",
-                expected=f"{len(truth['head_speed'])} frames",
-                found=f"{n_frames} frames",
-            )
-        if frames is None:
-            shape = (total, *pictures.shape[1:])
-            frames = np.lib.format.open_memmap(folder / "frames.npy", mode="w+", dtype=np.uint8, shape=shape)
-        if pictures.shape[1:] != frames.shape[1:]:
-            raise DataError(
-                f"clip {entry.id} has another size",
-                expected=str(frames.shape[1:3]),
-                found=str(pictures.shape[1:3]),
-            )
-        frames[first_frame : first_frame + n_frames] = pictures
-        for name in _TRUTH:
-            truths[name].append(truth[name])
-        sounds.append(sound)
+    for number, (entry, known) in enumerate(zip(manifest.entries, labels, strict=True)):
+        place, n_frames = first_frame, len(known["box"])
+        pieces, audio, scale = decode_clip(manifest, entry, n_frames=n_frames, fps=fps, size=size)
+        for piece in pieces:
+            if frames is None:
+                shape = (total, *piece.shape[1:])
+                frames = np.lib.format.open_memmap(folder / "frames.npy", mode="w+", dtype=np.uint8, shape=shape)
+            if piece.shape[1:] != frames.shape[1:]:
+                (height, width), (h, w) = frames.shape[1:3], piece.shape[1:3]
+                raise DataError(
+                    f"clip {entry.id} has another size",
+                    expected=f"{width}x{height}, as the clips before it",
+                    found=f"{w}x{h}",
+                    fix="bring all clips to one size: set 'size'",
+                )
+            frames[place : place + len(piece)] = piece
+            place += len(piece)
+        kept |= {f"{number}.{name}": np.ascontiguousarray(v) for name, v in scaled(known, scale).items()}
+        sounds.append(audio)
         rows.append(
             {
-                "id": entry.id,
-                "identity": entry.identity,
-                "style": str(entry.meta.get("style", "")),
+                "clip": _described(entry, fps=fps, n_frames=n_frames),
+                "labels": sorted(known),
                 "first_frame": first_frame,
                 "n_frames": n_frames,
                 "first_sample": first_sample,
-                "n_samples": len(sound),
-                "reference_index": int(entry.reference_frame or 0),
+                "n_samples": len(audio),
             }
         )
-        first_frame, first_sample = first_frame + n_frames, first_sample + len(sound)
+        first_frame, first_sample = first_frame + n_frames, first_sample + len(audio)
     if frames is not None:
         frames.flush()
     np.save(folder / "audio.npy", np.concatenate(sounds))
-    for name in _TRUTH:
-        np.save(folder / f"{name}.npy", np.concatenate(truths[name]))
-    (folder / "rows.json").write_text(json.dumps(rows), "utf-8")
+    save_file(kept, folder / "labels.safetensors")
+    (folder / "clips.json").write_text(json.dumps(rows), "utf-8")
 
 
-def _truth_arrays(root: Path, entry: ManifestEntry) -> dict[str, NDArray[np.float32]]:
-    from safetensors.numpy import load_file
+def _small(labels: Labels) -> Labels:
+    return {name: value for name, value in labels.items() if value[:1].size <= LARGEST_LABEL}
 
-    if entry.truth is None:
-        raise DataError(f"clip {entry.id} has no truth", expected="clips of HDTF-Synth", fix="make the set again")
-    truth = load_file(root / entry.truth)
-    points = truth["landmarks68"]
+
+def _described(entry: ManifestEntry, *, fps: Fraction, n_frames: int) -> dict[str, Any]:
     return {
-        "mouth_boxes": _box_around(points[:, 48:68], margin=0.25),
-        "eye_boxes": _box_around(points[:, 36:48], margin=0.15),
-        "face_boxes": truth["box"].astype(np.float32),
-        "head_speed": head_speed(truth["pose"][:, :3]),
-        "mouth_opening": truth["mouth_opening"].astype(np.float32),
-        "eye_closure": truth["blink"].mean(1).astype(np.float32),
+        "id": entry.id,
+        "identity": entry.identity,
+        "digest": entry.sha256["video"],
+        "style": str(entry.meta.get("style", "")),
+        "reference_index": min(int(entry.reference_frame * fps / 25), n_frames - 1),
+        "audio_offset": int(entry.meta.get("audio_offset_frames", 0)),
+        "fps": float(fps),
     }
+
+
+def decode_clip(
+    manifest: Manifest, entry: ManifestEntry, *, n_frames: int, fps: Fraction, size: int | None
+) -> tuple[Iterator[NDArray[np.uint8]], NDArray[np.float32], tuple[float, float]]:
+    """Frames in pieces, sound at 16 kHz, and by how much width and height were scaled; a still has one frame.
+
+    Raises:
+        DataError: The clip cannot be decoded, or has another length than its labels.
+    """
+    from emo_bench.media.decode import load_pair, open_video
+    from emo_bench.media.types import video_from_array
+
+    path = manifest.path(entry.video)
+    audio = _no_sound()
+    try:
+        if path.suffix.lower() in STILLS:
+            video = video_from_array(_still(path, size)[None], fps=fps)
+            own = _still(path, None).shape[1::-1] if size else (video.spec.width, video.spec.height)
+        else:
+            target = (size, size) if size else None
+            try:
+                pair = load_pair(path, manifest.path(entry.audio) if entry.audio else None, fps=fps, size=target)
+                video, audio = pair.video, pair.audio.samples
+            except NoAudioError:
+                video = open_video(path, fps=fps, size=target)
+            own = _own_size(path) if size else (video.spec.width, video.spec.height)
+    except ClipError as error:
+        raise DataError(f"clip {entry.id} cannot be decoded", found=str(error)) from error
+    if size and own[0] != own[1]:
+        raise DataError(
+            f"clip {entry.id} is not square", expected="square clips, for 'size'", found=f"{own[0]}x{own[1]}"
+        )
+    if video.spec.n_frames != n_frames:
+        raise DataError(
+            f"clip {entry.id} has another length than its labels",
+            expected=f"{n_frames} frames at {float(fps):g} frames a second",
+            found=f"{video.spec.n_frames} frames",
+            fix=f"prepare the set at {float(fps):g} frames a second",
+        )
+    return video.open(), audio, (video.spec.width / own[0], video.spec.height / own[1])
+
+
+def _own_size(path: Path) -> tuple[int, int]:
+    from emo_bench.media.decode import open_video
+
+    spec = open_video(path, fps=None).spec
+    return spec.width, spec.height
+
+
+def _still(path: Path, size: int | None) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    from emo_bench.media.image import read_image
+
+    image = read_image(path)
+    if size is None:
+        return image
+    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def scaled(labels: Labels, scale: tuple[float, float]) -> Labels:
+    """Labels in pixels of frames that were scaled by (x, y)."""
+    if scale == (1.0, 1.0):
+        return labels
+    box = np.asarray(labels["box"], np.float32) * np.array([*scale, *scale], np.float32)
+    return {
+        **labels,
+        "box": box,
+        "landmarks68": np.asarray(labels["landmarks68"], np.float32) * np.array(scale, np.float32),
+    }
+
+
+def labelled_clip(labels: Labels, **given: Any) -> TrainingClip:
+    """A clip with what follows from its labels: boxes, head speed, mouth and lids.
+
+    Args:
+        labels: As `read_labels` gives them.
+        given: The other fields of `TrainingClip`.
+    """
+    from emo_models.training.clips import TrainingClip
+
+    points, pose = (np.asarray(labels[name], np.float32) for name in ("landmarks68", "pose"))
+    known = labels.get("head_velocity")
+    blink = labels.get("blink")
+    opening = labels.get("mouth_opening")
+    return TrainingClip(
+        mouth_boxes=_box_around(points[:, 48:68], margin=0.25),
+        eye_boxes=_box_around(points[:, 36:48], margin=0.15),
+        face_boxes=np.asarray(labels["box"], np.float32),
+        head_speed=head_speed(pose[:, :3]) if known is None else np.asarray(known, np.float32),
+        mouth_opening=lip_gap(points) if opening is None else np.asarray(opening, np.float32),
+        eye_closure=None if blink is None else np.asarray(blink).mean(1).astype(np.float32),
+        labels=labels,
+        **given,
+    )
+
+
+def lip_gap(points: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Gap between the inner lips in units of half the head's height, ``float32 [T]``, from landmarks ``[T, 68, 2]``.
+
+    That half is taken as the distance from the bridge of the nose to the chin; HDTF-Synth has the same unit.
+    """
+    gap = np.linalg.norm(points[:, 61:64] - points[:, [67, 66, 65]], axis=2).mean(1)
+    height = np.linalg.norm(points[:, 27] - points[:, 8], axis=1)
+    return np.asarray(gap / np.maximum(height, 1e-6), np.float32)
 
 
 def head_speed(angles: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -192,16 +395,3 @@ def _box_around(points: NDArray[np.floating], *, margin: float) -> NDArray[np.fl
     low, high = points.min(1), points.max(1)
     extra = (high - low).max(1, keepdims=True) * margin
     return np.concatenate([low - extra, high + extra], 1).astype(np.float32)
-
-
-def _decode(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    import av
-
-    with av.open(str(path)) as container:
-        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    frames: NDArray[np.uint8] = np.stack(pictures).astype(np.uint8, copy=False)
-    with av.open(str(path)) as container:
-        resampler = av.AudioResampler(format="fltp", layout="mono", rate=16_000)
-        pieces = [out.to_ndarray()[0] for frame in container.decode(audio=0) for out in resampler.resample(frame)]
-        pieces += [out.to_ndarray()[0] for out in resampler.resample(None)]
-    return frames, np.concatenate(pieces).astype(np.float32)

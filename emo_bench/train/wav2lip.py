@@ -1,84 +1,32 @@
-"""Trains Wav2Lip on the clips of a manifest: reads the training file, prepares faces, runs expert and generator."""
+"""Trains Wav2Lip: prepares faces, runs expert and generator, measures on the way."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field
 
-from emo_bench.config.load import apply_overrides, read_yaml, validate
-from emo_bench.config.schema import Frozen
-from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest
-from emo_core.atomic import atomic_path, write_text
-from emo_core.errors import ConfigError, DataError
-from emo_core.hashing import digest_of
+from emo_bench.train.config import Wav2LipTraining
+from emo_bench.train.training_clips import open_training_clips
+from emo_core.atomic import write_text
 
 if TYPE_CHECKING:
     from emo_models.baselines.wav2lip.config import Wav2LipConfig
-    from emo_models.baselines.wav2lip.mouth_reader import MouthReader
     from emo_models.baselines.wav2lip.sync_expert import SyncExpert
-    from emo_models.baselines.wav2lip.windows import TrainingClip
+    from emo_models.baselines.wav2lip.training import ExpertTrainer, GeneratorTrainer
+    from emo_models.baselines.wav2lip.windows import FaceClip
+    from emo_models.training.clips import TrainingClips
+    from emo_models.training.loop import AfterStep, Losses
+    from emo_models.training.mouth_reader import MouthReader
 
 Say = Callable[[str], None]
-
-
-class Network(Frozen):
-    """Size of the networks; see ``Wav2LipConfig``."""
-
-    width: float = Field(default=1.0, gt=0, le=4)
-    image_size: Literal[48, 96] = 96
-    window_start: int = Field(default=-1, ge=-8, le=8)
-
-
-class Stage(Frozen):
-    """How one network is trained; see ``TrainOptions``."""
-
-    steps: int = Field(ge=1)
-    batch_size: int = Field(default=16, ge=1)
-    learning_rate: float = Field(default=1e-4, gt=0)
-    final_rate: float = Field(default=1.0, ge=0, le=1)
-    window_frames: int = Field(default=5, ge=1)
-    sync_weight: float = Field(default=0.0, ge=0, le=1)
-    sync_from: int = Field(default=0, ge=0)
-    quality_weight: float = Field(default=0.0, ge=0, le=1)
-    lower_weight: float = Field(default=0.0, ge=0)
-    mirror: bool = False
-    precision: Literal["float32", "bfloat16"] = "float32"
-    seed: int = 0
-
-
-class Measure(Frozen):
-    """How lip motion is measured during training, on data whose mouth openings are known."""
-
-    every: int = Field(default=500, ge=1, description="Steps between measurements")
-    clips: int = Field(default=20, ge=1, description="Clips of the validation split")
-    reader_steps: int = Field(default=1200, ge=1, description="Training steps of the network that reads openings")
-
-
-class Wav2LipTraining(Frozen):
-    """A training file: data, networks, stages, output."""
-
-    version: Literal[1] = 1
-    manifest: str = Field(description="Manifest of the training data, relative to the working folder")
-    validation_manifest: str | None = Field(default=None, description="Another manifest for validation")
-    train_split: str = "train"
-    validation_split: str = "validation"
-    max_clips: int | None = Field(default=None, ge=1, description="Use only the first so many training clips")
-    padding: tuple[int, int, int, int] = Field(default=(0, 10, 0, 0), description="Added to the data's face boxes")
-    network: Network = Network()
-    expert: Stage | None = Field(default=None, description="Train a sync expert first; needed for sync_weight > 0")
-    generator: Stage
-    measure: Measure | None = Field(default=None, description="Only for data with known mouth openings")
-    checkpoint_every: int = Field(default=250, ge=1)
-    max_minutes: float | None = Field(default=None, gt=0, description="Stop the generator early; it can be continued")
-    output: str = Field(description="Folder of checkpoints, log and weights, relative to the working folder")
+READER_JITTER = 2.0
+"""Pixels by which the reader's crops move, in face crops; half a lip's height."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,61 +46,76 @@ class TrainingReport:
     log: Path
 
 
-def train_wav2lip(config: Path, *, overrides: Iterable[str] = (), say: Say = lambda text: None) -> TrainingReport:
-    """Trains, or continues, what a training file describes.
+def train_wav2lip(config: Wav2LipTraining, folder: Path, *, say: Say = lambda text: None) -> TrainingReport:
+    """Trains, or resumes, what a training file describes.
 
     Args:
-        config: The YAML file.
-        overrides: ``key=value`` changes to it.
+        config: The training file.
+        folder: Of checkpoints, log and weights.
         say: Called with one line of text now and then.
 
     Raises:
-        ConfigError: for mistakes in the file.
-        DataError: when the manifest or a split is missing.
+        DataError: when a manifest or a split is missing, or a clip has no labels.
     """
     from emo_models.baselines.wav2lip.checkpoints import save_generator
     from emo_models.baselines.wav2lip.config import Wav2LipConfig
-    from emo_models.baselines.wav2lip.training import GeneratorTrainer, TrainOptions, train
+    from emo_models.baselines.wav2lip.training import GeneratorTrainer
     from emo_models.baselines.wav2lip.windows import WindowSampler
 
     started = time.monotonic()
-    plan = validate(Wav2LipTraining, apply_overrides(read_yaml(config), list(overrides)))
-    network = Wav2LipConfig(**plan.network.model_dump())
-    folder = Path(plan.output)
+    network = Wav2LipConfig(**config.network.model_dump())
     folder.mkdir(parents=True, exist_ok=True)
-    manifest = read_manifest(Path(plan.manifest))
-    clips = list(load_clips(manifest, plan.train_split, plan, network, cache=folder / "faces", limit=plan.max_clips))
+    clips = _faces(config, network, say=say)
     say(f"{len(clips)} training clips, {sum(len(clip.faces) for clip in clips)} frames")
     log = TrainingLog(folder / "log.jsonl")
-    expert = _train_expert(plan, network, clips, folder, log, say)
-    options = TrainOptions(**plan.generator.model_dump())
+    expert = _train_expert(config, network, clips, folder, log, say)
+    options = config.generator
     sampler = WindowSampler(clips, network, seed=options.seed, mirror=options.mirror)
     trainer = GeneratorTrainer(network, options, sampler, expert=expert)
-    unseen = read_manifest(Path(plan.validation_manifest)) if plan.validation_manifest else manifest
-    meter = _meter(plan, network, unseen, clips, folder, say)
-    limit = plan.max_minutes * 60 if plan.max_minutes else float("inf")
-    begun = time.monotonic()
-    for steps, losses in train(
-        trainer,
-        checkpoint=folder / "generator.pt",
-        checkpoint_every=plan.checkpoint_every,
-        should_stop=lambda: time.monotonic() - begun > limit,
-    ):
-        if steps % 50 == 0:
-            log.add(kind="generator", step=steps, **losses)
-        if meter is not None and plan.measure is not None and steps % plan.measure.every == 0:
+    meter = _meter(config, network, clips, folder, say)
+
+    def after_step(step: int, losses: Losses) -> None:
+        if step % 50 == 0:
+            log.add(kind="generator", step=step, **losses)
+        if meter is not None and config.measure is not None and step % config.measure.every == 0:
             measured = meter(trainer.generator)
-            log.add(kind="measure", step=steps, **measured)
-            say(f"step {steps}: l1 {losses['l1']:.4f}, " + ", ".join(f"{k} {v:.3f}" for k, v in measured.items()))
+            log.add(kind="measure", step=step, **measured)
+            say(f"step {step}: l1 {losses['l1']:.4f}, " + ", ".join(f"{k} {v:.3f}" for k, v in measured.items()))
+
+    begun = time.monotonic()
+    limit = config.max_minutes * 60 if config.max_minutes else float("inf")
+    steps = _run(trainer, config, folder / "generator", say, after_step, lambda: time.monotonic() - begun > limit)
     weights = folder / "wav2lip.safetensors"
     save_generator(trainer.generator.eval(), weights)
     return TrainingReport(
-        weights=weights, steps=trainer.step, minutes=(time.monotonic() - started) / 60, log=folder / "log.jsonl"
+        weights=weights, steps=steps, minutes=(time.monotonic() - started) / 60, log=folder / "log.jsonl"
     )
 
 
+def _run(
+    trainer: ExpertTrainer | GeneratorTrainer,
+    config: Wav2LipTraining,
+    folder: Path,
+    say: Say,
+    after_step: AfterStep,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> int:
+    from emo_models.training.loop import Loop, LoopConfig
+
+    settings = LoopConfig(
+        name=folder.name,
+        steps=trainer.options.steps,
+        checkpoint_every=config.checkpoint_every,
+        log_every=250,
+        identity=trainer.identity(),
+    )
+    loop = Loop(trainer, settings, folder, report=say, after_step=after_step, should_stop=should_stop)
+    loop.run()
+    return loop.step
+
+
 class TrainingLog:
-    """A file with one JSON object a line; a line is whole or absent."""
+    """A file with one JSON object a line."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -167,127 +130,73 @@ def _short(value: float | str) -> float | str:
     return round(value, 6) if isinstance(value, float) else value
 
 
-def load_clips(
-    manifest: Manifest,
-    split: str,
-    plan: Wav2LipTraining,
-    network: Wav2LipConfig,
-    *,
-    cache: Path,
-    limit: int | None = None,
-) -> Iterator[TrainingClip]:
-    """The clips of a split as face crops and mel spectrograms, decoded once and then kept below ``cache``.
+def _faces(config: Wav2LipTraining, network: Wav2LipConfig, *, say: Say, held_out: int | None = None) -> list[FaceClip]:
+    """The training clips, or so many of those held out, as face crops with mel spectrograms."""
+    from emo_models.baselines.wav2lip.windows import face_clip
+    from emo_models.training.clips import every_clip, moving
 
-    Raises:
-        DataError: when the split is empty or a clip has no face box.
-    """
-    entries = [entry for entry in manifest.entries if entry.split == split][:limit]
-    if not entries:
-        raise DataError(f"no clips of split {split!r}", expected=f"some in {manifest.root}", fix="make the data first")
-    for entry in entries:
-        key = digest_of({"sha256": entry.sha256, "padding": plan.padding, "size": network.image_size, "version": 1})
-        path = cache / f"{key[:32]}.npz"
-        if not path.is_file():
-            _write_cache(path, _prepared(manifest, entry, plan, network))
-        yield _read_cache(path, entry.id)
-
-
-def _prepared(
-    manifest: Manifest, entry: ManifestEntry, plan: Wav2LipTraining, network: Wav2LipConfig
-) -> dict[str, Any]:
-    from emo_bench.media.decode import load_pair
-    from emo_models.baselines.wav2lip.faces import crop_face, padded_box, whole_pixels
-    from emo_models.baselines.wav2lip.mel import mel_spectrogram
-
-    if entry.face_box is None:
-        raise DataError(f"clip {entry.id!r} has no face box", expected="face boxes in the manifest")
-    pair = load_pair(manifest.path(entry.video), manifest.path(entry.audio) if entry.audio else None)
-    spec = pair.video.spec
-    padded = padded_box(entry.face_box, padding=plan.padding, height=spec.height, width=spec.width)
-    box = whole_pixels(padded, height=spec.height, width=spec.width)
-    faces = [crop_face(frame, box, size=network.image_size) for piece in pair.video.open() for frame in piece]
-    result: dict[str, Any] = {
-        "faces": np.stack(faces),
-        "mel": mel_spectrogram(pair.audio.samples),
-        "fps": np.array([spec.fps.numerator, spec.fps.denominator]),
-    }
-    if entry.truth is not None:
-        from safetensors.numpy import load_file
-
-        opening = load_file(manifest.path(entry.truth)).get("mouth_opening")
-        if opening is not None and len(opening) == len(faces):
-            result["opening"] = opening.astype(np.float32)
-    return result
-
-
-def _write_cache(path: Path, arrays: dict[str, Any]) -> None:
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, **arrays)
-
-
-def _read_cache(path: Path, name: str) -> TrainingClip:
-    from emo_models.baselines.wav2lip.windows import TrainingClip
-
-    with np.load(path, allow_pickle=False) as stored:
-        numerator, denominator = (int(value) for value in stored["fps"])
-        return TrainingClip(
-            name=name,
-            faces=stored["faces"],
-            mel=stored["mel"],
-            fps=Fraction(numerator, denominator),
-            opening=stored.get("opening"),
-        )
+    clips: TrainingClips = open_training_clips(
+        config.data if held_out is None else config.held_out,
+        split="train" if held_out is None else "validation",
+        cache=Path(config.cache),
+        size=config.size,
+        max_clips=config.max_clips if held_out is None else held_out,
+        say=say,
+    )
+    spoken = every_clip(moving(clips, sound=True))
+    return [face_clip(clip, padding=config.padding, size=network.image_size) for clip in spoken]
 
 
 def _train_expert(
-    plan: Wav2LipTraining, network: Wav2LipConfig, clips: list[TrainingClip], folder: Path, log: TrainingLog, say: Say
+    config: Wav2LipTraining, network: Wav2LipConfig, clips: list[FaceClip], folder: Path, log: TrainingLog, say: Say
 ) -> SyncExpert | None:
-    from emo_models.baselines.wav2lip.training import ExpertTrainer, TrainOptions, train
+    from emo_models.baselines.wav2lip.training import ExpertTrainer
     from emo_models.baselines.wav2lip.windows import WindowSampler
 
-    if plan.expert is None:
-        if plan.generator.sync_weight > 0:
-            raise ConfigError("generator.sync_weight is above 0", expected="an 'expert' stage", found="none")
+    if config.expert is None:
         return None
-    options = TrainOptions(**plan.expert.model_dump())
+    options = config.expert
     trainer = ExpertTrainer(network, options, WindowSampler(clips, network, seed=options.seed, mirror=options.mirror))
-    right = []
-    for step, losses in train(trainer, checkpoint=folder / "expert.pt", checkpoint_every=plan.checkpoint_every):
+    right: list[float] = []
+
+    def after_step(step: int, losses: Losses) -> None:
         right.append(losses["accuracy"])
         if step % 50 == 0:
             log.add(kind="expert", step=step, sync=losses["sync"], accuracy=float(np.mean(right[-50:])))
-            say(f"expert step {step}: loss {losses['sync']:.3f}, right {np.mean(right[-50:]):.3f}")
+
+    _run(trainer, config, folder / "expert", say, after_step)
     return trainer.expert
 
 
 def _meter(
-    plan: Wav2LipTraining,
-    network: Wav2LipConfig,
-    manifest: Manifest,
-    clips: list[TrainingClip],
-    folder: Path,
-    say: Say,
+    config: Wav2LipTraining, network: Wav2LipConfig, clips: list[FaceClip], folder: Path, say: Say
 ) -> Callable[[Any], dict[str, float]] | None:
     """A function that measures a generator on unseen identities."""
-    if plan.measure is None:
+    if config.measure is None or not config.held_out:
         return None
-    from emo_models.baselines.wav2lip.mouth_reader import correlation, train_mouth_reader
+    from emo_models.training.mouth_reader import correlation, train_mouth_reader
 
-    reader: MouthReader = train_mouth_reader(clips, steps=plan.measure.reader_steps)
-    unseen = list(
-        load_clips(manifest, plan.validation_split, plan, network, cache=folder / "faces", limit=plan.measure.clips)
-    )
-    known = [clip.opening for clip in unseen if clip.opening is not None]
-    if len(known) != len(unseen):
-        raise DataError("mouth openings are not known for every clip", fix="leave out 'measure'")
-    read = [correlation(reader.openings(clip.faces), truth) for clip, truth in zip(unseen, known, strict=True)]
-    say(f"the mouth reader reads unseen real frames with a correlation of {np.nanmean(read):.3f}")
-    write_text(folder / "reader.json", json.dumps({"correlation_on_ground_truth": float(np.nanmean(read))}) + "\n")
+    records = [clip.clip for clip in clips]
+    reader = train_mouth_reader(records, steps=config.measure.reader_steps, jitter=READER_JITTER)
+    unseen = _faces(config, network, say=say, held_out=config.measure.clips)
+    read = [correlation(_read(reader, clip, clip.faces), _opening(clip)) for clip in unseen]
+    say(f"the mouth reader reads unseen real frames with a correlation of {np.mean(read):.3f}")
+    write_text(folder / "reader.json", json.dumps({"correlation_on_ground_truth": float(np.mean(read))}) + "\n")
     return lambda generator: measure_lip_motion(generator, reader, unseen)
 
 
-def measure_lip_motion(generator: Any, reader: MouthReader, clips: list[TrainingClip]) -> dict[str, float]:
-    """How well the painted mouths follow the true ones, from one still picture of each clip.
+def _read(reader: MouthReader, clip: FaceClip, faces: Any) -> Any:
+    from emo_models.training.mouth_reader import box_middle, read_opening
+
+    return read_opening(reader, faces, box_middle(clip.clip.mouth_boxes).mean(0, keepdims=True))
+
+
+def _opening(clip: FaceClip) -> Any:
+    return np.asarray(clip.clip.mouth_opening, np.float64)
+
+
+def measure_lip_motion(generator: Any, reader: MouthReader, clips: list[FaceClip]) -> dict[str, float]:
+    """How well the painted mouths follow the labels, from one still image of each clip.
 
     Returns:
         ``correlation``: mean over clips of the correlation of read openings with the known ones; ``shuffled``: the
@@ -295,7 +204,7 @@ def measure_lip_motion(generator: Any, reader: MouthReader, clips: list[Training
     """
     from emo_models.baselines.wav2lip.inference import paint
     from emo_models.baselines.wav2lip.mel import mel_windows
-    from emo_models.baselines.wav2lip.mouth_reader import correlation
+    from emo_models.training.mouth_reader import correlation
 
     generator.eval()
     start = generator.config.window_start
@@ -303,18 +212,17 @@ def measure_lip_motion(generator: Any, reader: MouthReader, clips: list[Training
     wrong: list[float] = []
     differences: list[float] = []
     for index, clip in enumerate(clips):
-        opening = np.asarray(clip.opening)
-        n_frames = len(clip.faces)
+        opening, n_frames = _opening(clip), len(clip.faces)
         still = np.repeat(clip.faces[int(np.argmin(opening))][None], n_frames, axis=0)
-        for sound, results in ((clip, right), (clips[(index + 1) % len(clips)], wrong)):
-            windows = mel_windows(sound.mel, range(n_frames), fps=clip.fps, window_start=start)
-            results.append(correlation(reader.openings(paint(generator, still, windows)), opening))
+        for other, results in ((clip, right), (clips[(index + 1) % len(clips)], wrong)):
+            windows = mel_windows(other.mel, range(n_frames), fps=clip.fps, window_start=start)
+            results.append(correlation(_read(reader, clip, paint(generator, still, windows)), opening))
         windows = mel_windows(clip.mel, range(n_frames), fps=clip.fps, window_start=start)
         half = clip.faces.shape[1] // 2
         painted = paint(generator, clip.faces, windows)[:, half:].astype(np.float64)
         differences.append(np.abs(painted - clip.faces[:, half:]).mean() / 255.0)
     return {
-        "correlation": float(np.nanmean(right)),
-        "shuffled": float(np.nanmean(wrong)),
+        "correlation": float(np.mean(right)),
+        "shuffled": float(np.mean(wrong)),
         "lower_l1": float(np.mean(differences)),
     }

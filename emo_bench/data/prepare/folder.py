@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo_bench.data.import_folder import identities_of
+from emo_bench.data.labels import write_labels
 from emo_bench.data.manifest import MAX_ID_LENGTH, ManifestEntry, write_manifest
 from emo_bench.data.naming import AudioFiles, clip_id, files_below, listed
 from emo_bench.data.prepare.disk import NO_ROOM, Quality, estimated_bytes, full_disk, require_space
 from emo_bench.data.prepare.face_crop import EXPANSION, FaceFilter
-from emo_bench.data.prepare.labels import clip_labels, write_labels
+from emo_bench.data.prepare.labels import clip_labels
 from emo_bench.data.prepare.report import PrepareReport, Problem, problem_of
 from emo_bench.data.prepare.resize import cut_and_resize
 from emo_bench.data.prepare.scene_cuts import THRESHOLD

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_core.atomic import write_bytes
-from emo_core.hashing import sha256_bytes
-
 if TYPE_CHECKING:
     from emo_metrics.contract import Arrays
-
-LABEL_TEXT = {
-    "box": "left, top, right, bottom of the face in pixels of the clip, f32 [T, 4]",
-    "landmarks68": "x, y in pixels of the clip, iBUG order, f32 [T, 68, 2]",
-    "pose": "yaw, pitch, roll in degrees; x, y, z in centimetres, f32 [T, 6]",
-    "head_velocity": "rotation since the frame before, degrees per frame, f32 [T]; frame 0 repeats frame 1",
-    "found": "1 where a face was found; the other frames hold values between their neighbours', u8 [T]",
-    "n_faces": "faces seen, i16 [T]",
-    "loudness_db": "root mean square over 50 ms, decibels of full scale, f32 [T]",
-    "pitch_hz": "fundamental frequency, NaN where nothing is voiced, f32 [T]",
-    "log_mel": "80 mel bands every 10 ms at 16 kHz, natural logarithm, f32 [M, 80]",
-}
 
 
 def clip_labels(
     face: Arrays, sound: Arrays, mel: NDArray[np.float32], *, whole_frame: int
 ) -> dict[str, NDArray[np.generic]]:
-    """The arrays of ``LABEL_TEXT``.
+    """Arrays of `emo_bench.data.labels.SCHEMA`.
 
     Args:
         face: Of ``face/mediapipe-landmarker@1`` on the clip's own frames; at least one frame with a face.
@@ -74,17 +57,6 @@ def head_velocity(rotation: NDArray[np.float64], whole: NDArray[np.bool_]) -> ND
     steps = angle_between(rotation[1:], rotation[:-1])
     steps = np.where(whole[1:] == whole[:-1], steps, np.nan)
     return np.concatenate([steps[:1], steps])
-
-
-def write_labels(path: Path, labels: Mapping[str, NDArray[np.generic]]) -> str:
-    """Writes labels as safetensors, the same bytes for the same values; returns their SHA-256."""
-    from safetensors.numpy import save
-
-    arrays = {name: np.ascontiguousarray(labels[name]) for name in sorted(labels)}
-    # One entry only: the order of several would change from run to run.
-    data = save(arrays, metadata={"labels": "; ".join(f"{name}: {LABEL_TEXT[name]}" for name in arrays)})
-    write_bytes(path, data)
-    return sha256_bytes(data)
 
 
 def _between(values: NDArray[np.generic], known: NDArray[np.bool_]) -> NDArray[np.float32]:

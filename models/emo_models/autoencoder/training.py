@@ -3,60 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from emo_models.autoencoder.config import AutoencoderTraining
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_bytes, to_signed
-from emo_models.averaged_training import AveragedTraining, Report, rise_and_fall, train_averaged
-from emo_models.averaging import Average
-from emo_models.emo.training.clips import ClipRecord, TrainingClips, step_generator
 from emo_models.precision import bfloat16_where_fast
-from emo_models.workers import ALONE, Workers
-
-
-@dataclass(frozen=True, kw_only=True)
-class AutoencoderTraining:
-    """Settings.
-
-    Attributes:
-        steps: Optimizer steps.
-        batch: Crops per step.
-        crop: Side of a crop in pixels; the network is convolutional, so crops of faces teach most per second.
-        face_share: Share of crops placed on eyes or mouth; the rest lie anywhere.
-        lr: Highest learning rate; rises over ``warmup`` steps, then falls linearly to zero.
-        warmup: Steps.
-        edge_weight: Weight of the L1 of differences between neighbours.
-        part_weight: Extra weight of pixels in eye and mouth boxes.
-        latent_noise: Standard deviation of the noise on the unit-variance latents.
-        decoder_steps: Steps after those in which only the decoder learns, so that latents stay as they are.
-        decoder_noise: Highest standard deviation of the noise in those steps, drawn per crop. Latents from a diffusion
-            model are off by about this much; a decoder that has never seen such shows them as coloured noise.
-        ema: Decay of the averaged weights.
-        bf16: Compute in bfloat16 where the processor has instructions for it.
-        seed: Decides everything random.
-        checkpoint_every: Steps.
-    """
-
-    steps: int = 3000
-    batch: int = 32
-    crop: int = 64
-    face_share: float = 0.65
-    lr: float = 2e-3
-    warmup: int = 50
-    edge_weight: float = 1.0
-    part_weight: float = 3.0
-    latent_noise: float = 0.1
-    decoder_steps: int = 0
-    decoder_noise: float = 0.5
-    ema: float = 0.995
-    bf16: bool = True
-    seed: int = 0
-    checkpoint_every: int = 200
+from emo_models.training.averaging import Average
+from emo_models.training.clips import Chooser, TrainingClip, TrainingClips, chooser, every_clip, step_generator
+from emo_models.training.loop import Loop, LoopConfig, Report
+from emo_models.training.network import NetworkTrainee, adamw, rise_and_fall
+from emo_models.training.workers import ALONE, Workers
 
 
 def train_autoencoder(
@@ -73,33 +34,44 @@ def train_autoencoder(
     Of ``workers`` each computes its share of the crops; the model stays on the device it is on.
     """
     device = next(model.parameters()).device
+    choose = chooser([clip.weight for clip in every_clip(clips)])
 
     def loss_of(step: int) -> Tensor:
         rows = workers.share(config.batch)
-        images, weights = (part.to(device) for part in _batch(clips, config, step, rows))
+        images, weights = (part.to(device) for part in _batch(clips, choose, config, step, rows))
         shape = (config.batch, model.config.latent_channels, config.crop // 8, config.crop // 8)
         noise = _noise(shape, config, step)[list(rows)].to(device)
         with bfloat16_where_fast(device, wanted=config.bf16):
             rebuilt = model(images, noise=noise)[0] if step < config.steps else _decode_noisy(model, images, noise)
         return reconstruction_loss(rebuilt.float(), images, weights, edge_weight=config.edge_weight)
 
-    def before_step(step: int, average: Average) -> None:
-        if step == config.steps:
+    def before_step(step: int, average: Average | None) -> None:
+        if step == config.steps and average is not None:
             # From here on the averaged model is trained: its latents are the ones that everybody uses.
             model.load_state_dict(average.tensors)
         if step >= config.steps:
             _freeze_latents(model)
 
-    settings = AveragedTraining(
+    nn.Module.to(model, memory_format=torch.channels_last)
+    trainee = NetworkTrainee(
+        model,
+        loss_of,
+        adamw(model),
+        rate=lambda step: learning_rate(step, config),
+        grad_clip=1.0,
+        ema=config.ema,
+        before_step=before_step,
+        workers=workers,
+    )
+    settings = LoopConfig(
         name="autoencoder",
         steps=config.steps + config.decoder_steps,
-        rate=lambda step: learning_rate(step, config),
-        ema=config.ema,
         checkpoint_every=config.checkpoint_every,
         also_save=(config.steps,),
     )
-    train_averaged(model, loss_of, settings, out, report=report, before_step=before_step, workers=workers)
-    return model.requires_grad_(True).eval()
+    Loop(trainee, settings, out / "checkpoints", report=report, workers=workers).run()
+    trainee.finish()
+    return model.requires_grad_(True)
 
 
 def learning_rate(step: int, config: AutoencoderTraining) -> float:
@@ -178,11 +150,13 @@ def _inside(values: NDArray[np.float32], box: NDArray[np.float32]) -> NDArray[np
     return values[max(top, 0) : max(bottom, top + 1), max(left, 0) : max(right, left + 1)]
 
 
-def _batch(clips: TrainingClips, config: AutoencoderTraining, step: int, rows: range) -> tuple[Tensor, Tensor]:
+def _batch(
+    clips: TrainingClips, choose: Chooser, config: AutoencoderTraining, step: int, rows: range
+) -> tuple[Tensor, Tensor]:
     crops, weights = [], []
     for row in rows:
         rng = step_generator(config.seed, "ae-batch", step, row)
-        clip = clips[int(rng.integers(len(clips)))]
+        clip = clips[choose(rng)]
         crop, weight = _crop(clip, config, rng)
         crops.append(crop)
         weights.append(weight)
@@ -191,7 +165,7 @@ def _batch(clips: TrainingClips, config: AutoencoderTraining, step: int, rows: r
 
 
 def _crop(
-    clip: ClipRecord, config: AutoencoderTraining, rng: np.random.Generator
+    clip: TrainingClip, config: AutoencoderTraining, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     frame = int(rng.integers(len(clip.frames)))
     height, width = clip.frames.shape[1:3]
@@ -210,7 +184,7 @@ def _crop(
     return image, np.ascontiguousarray(weight[top : top + side, left : left + side])
 
 
-def part_weights(clip: ClipRecord, frame: int, extra: float) -> NDArray[np.float32]:
+def part_weights(clip: TrainingClip, frame: int, extra: float) -> NDArray[np.float32]:
     """1 everywhere and ``extra`` more in the boxes of eyes and mouth, ``float32 [H, W]``."""
     weight = np.ones(clip.frames.shape[1:3], np.float32)
     for box in (clip.eye_boxes[frame], clip.mouth_boxes[frame]):
@@ -218,6 +192,6 @@ def part_weights(clip: ClipRecord, frame: int, extra: float) -> NDArray[np.float
     return weight
 
 
-def without_parts(clip: ClipRecord, frame: int) -> NDArray[np.float32]:
+def without_parts(clip: TrainingClip, frame: int) -> NDArray[np.float32]:
     """1 everywhere but in the boxes of eyes and mouth, where it is 0, ``float32 [H, W]``."""
     return np.asarray(part_weights(clip, frame, 1.0) == 1, np.float32)

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from emo_bench.train.config import DataSource, ExtractorTraining, NetworkTraining, load_training
 from emo_bench.train.distortions import FRAME_KINDS, TIME_KINDS, damaged_frames, damaged_time
 from emo_bench.train.extractor_checks import auc, identity_auc, r_squared
-from emo_bench.train.extractor_data import load_slice
-from emo_bench.train.extractors import FILES, ExtractorTraining, install, train_extractors, train_from_config
-from emo_bench.train.fit import Fitting, Progress
+from emo_bench.train.extractors import FILES, install, train_extractors
+from emo_bench.train.training_clips import open_training_clips
 from emo_core.errors import ConfigError
+from emo_models.training.clips import TrainingClip, every_clip
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -31,10 +33,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _config(data: Path, work: Path, *, steps: int = 2) -> ExtractorTraining:
-    few = Fitting(steps=steps, batch=8, checkpoint_every=1)
-    clips = Fitting(steps=steps, batch=2, checkpoint_every=1)
+    few = NetworkTraining(steps=steps, batch=8, checkpoint_every=1)
+    clips = NetworkTraining(steps=steps, batch=2, checkpoint_every=1)
     return ExtractorTraining(
-        data=str(data), work=str(work), locator=few, reader=few, appearance=few, video=clips, sync=clips
+        data=(DataSource(manifest=str(data / "train" / "manifest.jsonl"), split="mini"),),
+        cache=str(work / "cache"),
+        work=str(work),
+        locator=few,
+        reader=few,
+        appearance=few,
+        video=clips,
+        sync=clips,
     )
 
 
@@ -42,14 +51,14 @@ class _StoppedError(Exception):
     pass
 
 
-def _stops_in(part: str) -> Progress:
+def _stops_in(part: str) -> Callable[[str], None]:
     """Raises at the second step of a network, before that step is kept."""
 
-    def progress(done: int, total: int, text: str) -> None:
-        if text.startswith(part) and done == 2:
+    def say(text: str) -> None:
+        if text.startswith(f"{part}: step 2/"):
             raise _StoppedError
 
-    return progress
+    return say
 
 
 def test_an_interrupted_training_ends_with_the_same_bytes(data: Path, tmp_path: Path) -> None:
@@ -58,7 +67,7 @@ def test_an_interrupted_training_ends_with_the_same_bytes(data: Path, tmp_path: 
     config = _config(data, tmp_path / "b")
     for part in ("reader", "sync"):
         with pytest.raises(_StoppedError):
-            train_extractors(config, tmp_path / "b" / "weights", progress=_stops_in(part))
+            train_extractors(config, tmp_path / "b" / "weights", say=_stops_in(part))
     assert train_extractors(config, tmp_path / "b" / "weights") == whole
 
 
@@ -79,29 +88,27 @@ def test_installed_weights_are_pinned(tmp_path: Path) -> None:
     assert (package / "weights" / "sync.safetensors").read_bytes() == bytes([3])
 
 
+def _opened(data: Path, cache: Path) -> list[TrainingClip]:
+    source = DataSource(manifest=str(data / "train" / "manifest.jsonl"), split="mini")
+    return list(every_clip(open_training_clips([source], cache=cache, max_clips=2)))
+
+
 def test_clips_come_with_truth_and_in_step(data: Path, tmp_path: Path) -> None:
-    clips = load_slice(data, "train", cache=tmp_path, max_clips=2)
-    again = load_slice(data, "train", cache=tmp_path, max_clips=2)
+    clips = _opened(data, tmp_path)
+    again = _opened(data, tmp_path)
     assert [clip.id for clip in clips] == ["mini-000", "mini-001"]
     for clip, other in zip(clips, again, strict=True):
         assert clip.frames.shape == (50, 64, 64, 3)
         assert len(clip.audio) == 50 * 640
-        assert clip.truth["expression"].shape == (50, 26)
+        assert clip.labels["expression"].shape == (50, 26)
         assert np.array_equal(clip.frames, other.frames)
 
 
 def test_a_wrong_configuration_is_named(tmp_path: Path) -> None:
     path = tmp_path / "train.yaml"
-    path.write_text("kind: synth-extractors\nlocator: {steps: 0, batch: 8}\n", encoding="utf-8")
+    path.write_text("kind: extractors\nlocator: {steps: 0, batch: 8}\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="locator"):
-        train_from_config(path)
-
-
-def test_the_shipped_configuration_is_valid() -> None:
-    from emo_bench.config.load import read_yaml, validate
-
-    config = validate(ExtractorTraining, read_yaml(REPOSITORY / "configs" / "train" / "extractors.yaml"))
-    assert config.kind == "synth-extractors"
+        load_training(path)
 
 
 @pytest.mark.parametrize("kind", [*FRAME_KINDS, *TIME_KINDS])

@@ -1,20 +1,28 @@
-"""HDTF-Synth as training data: what a record holds is the clip's own truth, and a cache of another kind is not used."""
+"""Prepared sets as training data: a clip holds what its labels say, whoever wrote them; a cache is made once."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from PIL import Image
+from safetensors.numpy import load_file, save_file
 
-from emo_bench.data import training_clips
-from emo_bench.data.manifest import ManifestEntry, write_manifest
+from emo_bench.data.labels import read_labels, write_labels
+from emo_bench.data.manifest import ManifestEntry, read_manifest, write_manifest
 from emo_bench.data.sets.hdtf_synth import make_clip
-from emo_bench.train.training_clips import open_training_clips
+from emo_bench.media.lossless import write_clip
+from emo_bench.media.types import Audio, video_from_array
+from emo_bench.train import training_clips
+from emo_bench.train.config import DataSource
+from emo_bench.train.training_clips import JoinedClips, lip_gap, open_training_clips
 from emo_core.errors import DataError
+from emo_core.hashing import sha256_file
 from hdtf_synth.plan import clips_of
 
 
@@ -26,48 +34,122 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[ManifestE
     return folder, entries
 
 
-def test_a_record_holds_the_clip_and_its_truth(made: tuple[Path, list[ManifestEntry]], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set as `data prepare folder` writes it: two clips, one of them silent, and a still; no blinks, no opening."""
+    folder = tmp_path_factory.mktemp("prepared")
+    entries = [_labelled(folder, "a", 20), _labelled(folder, "b", 30), _labelled(folder, "still", 1)]
+    write_manifest(folder / "manifest.jsonl", entries)
+    return folder
+
+
+def _labelled(folder: Path, name: str, count: int, *, side: int = 32, labels: bool = True) -> ManifestEntry:
+    random = np.random.default_rng(len(name) + count)
+    frames = random.integers(0, 255, (count, side, side, 3), dtype=np.uint8)
+    video = folder / (f"{name}.png" if count == 1 else f"{name}.mkv")
+    if count == 1:
+        Image.fromarray(frames[0]).save(video)
+    else:
+        sound = Audio(random.uniform(-0.5, 0.5, count * 640).astype(np.float32), 16000)
+        write_clip(video, video_from_array(frames, fps=Fraction(25)), sound, fps=Fraction(25))
+    points = random.uniform(side / 4, side / 2, (count, 68, 2)).astype(np.float32)
+    arrays: dict[str, np.ndarray[Any, Any]] = {
+        "box": np.tile(np.float32([4, 4, side - 4, side - 4]), (count, 1)),
+        "landmarks68": points,
+        "pose": np.zeros((count, 6), np.float32),
+        "head_velocity": np.full(count, 0.5, np.float32),
+        "log_mel": np.zeros((7, 80), np.float32),
+    }
+    meta = {}
+    if labels:
+        digest = write_labels(folder / f"{name}.safetensors", arrays)
+        meta = {"labels": f"{name}.safetensors", "labels_sha256": digest}
+    return ManifestEntry(
+        id=name, video=video.name, identity=name, split="train", sha256={"video": sha256_file(video)}, meta=meta
+    )
+
+
+def opened(folder: Path, cache: Path, **options: Any) -> JoinedClips:
+    return open_training_clips([DataSource(manifest=str(folder / "manifest.jsonl"))], cache=cache, **options)
+
+
+def test_a_clip_of_hdtf_synth_holds_its_truth(made: tuple[Path, list[ManifestEntry]], tmp_path: Path) -> None:
     folder, entries = made
     for _ in range(2):
-        clips = open_training_clips(folder / "manifest.jsonl", split=entries[0].split, cache=tmp_path)
+        clips = opened(folder, tmp_path, split=entries[0].split)
         assert len(clips) == 2
         for index, entry in enumerate(entries):
-            record, truth = clips[index], load_file(folder / str(entry.truth))
-            assert (record.id, record.style) == (entry.id, entry.meta["style"])
-            assert record.frames.shape == (len(truth["blink"]), 32, 32, 3)
-            assert record.eye_closure is not None
-            np.testing.assert_allclose(record.eye_closure, truth["blink"].mean(1), rtol=1e-6)
-            assert record.eye_closure.max() > 0.5
-            np.testing.assert_allclose(record.mouth_opening, truth["mouth_opening"], rtol=1e-6)
-            assert len(record.audio) == pytest.approx(len(record.frames) / 25 * 16_000, abs=16)
+            clip, truth = clips[index], load_file(folder / str(entry.truth))
+            assert (clip.id, clip.style, clip.identity) == (entry.id, entry.meta["style"], entry.identity)
+            assert clip.frames.shape == (len(truth["blink"]), 32, 32, 3)
+            assert clip.eye_closure is not None
+            np.testing.assert_allclose(clip.eye_closure, truth["blink"].mean(1), rtol=1e-6)
+            assert clip.eye_closure.max() > 0.5
+            np.testing.assert_array_equal(clip.mouth_opening, truth["mouth_opening"])
+            np.testing.assert_array_equal(clip.labels["expression"], truth["expression"])
+            assert len(clip.audio) == len(clip.frames) * 640
+            # What landmarks say of the mouth is in the same unit as what the set says.
+            seen = lip_gap(truth["landmarks68"])
+            assert np.corrcoef(seen, truth["mouth_opening"])[0, 1] > 0.9
+            assert 0.5 < seen.std() / truth["mouth_opening"].std() < 2
 
 
-def test_a_cache_without_one_of_the_arrays_is_made_anew(
-    made: tuple[Path, list[ManifestEntry]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_prepared_folder_is_read_by_the_same_schema(prepared: Path, tmp_path: Path) -> None:
+    clips = opened(prepared, tmp_path)
+    assert [(clip.id, len(clip.frames), len(clip.audio)) for clip in (clips[i] for i in range(3))] == [
+        ("a", 20, 20 * 640),
+        ("b", 30, 30 * 640),
+        ("still", 1, 0),
+    ]
+    clip = clips[1]
+    assert "log_mel" not in clip.labels
+    assert clip.eye_closure is None
+    assert clip.mouth_opening is not None
+    assert clip.mouth_opening.shape == (30,)
+    np.testing.assert_array_equal(clip.head_speed, np.full(30, 0.5, np.float32))
+    np.testing.assert_array_equal(clips[2].frames[0], np.asarray(Image.open(prepared / "still.png")))
+
+
+def test_frames_and_labels_are_brought_to_one_size(prepared: Path, tmp_path: Path) -> None:
+    plain, small = opened(prepared, tmp_path), opened(prepared, tmp_path, size=16)
+    for index in range(3):
+        assert small[index].frames.shape[1:] == (16, 16, 3)
+        np.testing.assert_allclose(small[index].mouth_boxes, plain[index].mouth_boxes / 2, rtol=1e-6)
+        np.testing.assert_allclose(small[index].mouth_opening, plain[index].mouth_opening, rtol=1e-5)
+
+
+def test_sets_are_joined_with_their_weights(
+    prepared: Path, made: tuple[Path, list[ManifestEntry]], tmp_path: Path
 ) -> None:
-    folder, entries = made
-    with monkeypatch.context() as before:
-        before.setattr(training_clips, "_TRUTH", training_clips._TRUTH[:-1])
-        old = open_training_clips(folder / "manifest.jsonl", split=entries[0].split, cache=tmp_path)
-        assert "eye_closure" not in old.truth
-    assert "eye_closure" in open_training_clips(folder / "manifest.jsonl", split=entries[0].split, cache=tmp_path).truth
+    sources = [
+        DataSource(manifest=str(prepared / "manifest.jsonl")),
+        DataSource(manifest=str(made[0] / "manifest.jsonl"), split=made[1][0].split, weight=3.0),
+    ]
+    clips = open_training_clips(sources, cache=tmp_path)
+    assert [clips[i].weight for i in range(len(clips))] == [1 / 3] * 3 + [1.5] * 2
+    only = open_training_clips(sources[1:], cache=tmp_path)
+    assert [only[i].weight for i in range(len(only))] == [1.0] * 2
+    folder = tmp_path / "large"
+    folder.mkdir()
+    write_manifest(folder / "manifest.jsonl", [_labelled(folder, "c", 5, side=64)])
+    sources.append(DataSource(manifest=str(folder / "manifest.jsonl")))
+    with pytest.raises(DataError, match="different sizes"):
+        open_training_clips(sources, cache=tmp_path)
 
 
-def test_processes_that_start_together_share_one_whole_cache(
-    made: tuple[Path, list[ManifestEntry]], tmp_path: Path
-) -> None:
-    folder, entries = made
+def test_processes_that_start_together_share_one_whole_cache(prepared: Path, tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from emo_bench.data import training_clips as t\n"
-        "decoded, decode = [], t._decode\n"
-        "t._decode = lambda path: decoded.append(path) or decode(path)\n"
+        "import sys; from pathlib import Path; from emo_bench.train import training_clips as t\n"
+        "from emo_bench.train.config import DataSource\n"
+        "decoded, decode = [], t.decode_clip\n"
+        "t.decode_clip = lambda *a, **k: decoded.append(1) or decode(*a, **k)\n"
         "print('ready', flush=True)\n"
         "input()\n"
-        "clips = t.open_training_clips(Path(sys.argv[1]), split=sys.argv[2], cache=Path(sys.argv[3]))\n"
-        "print(len(decoded), int(clips.frames.sum(dtype='int64')), len(clips.audio))"
+        "clips = t.open_training_clips([DataSource(manifest=sys.argv[1])], cache=Path(sys.argv[2]))\n"
+        "print(len(decoded), sum(int(clips[i].frames.sum(dtype='int64')) for i in range(len(clips))))"
     )
-    command = [sys.executable, "-c", script, str(folder / "manifest.jsonl"), str(entries[0].split), str(tmp_path)]
-    together = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    command = [sys.executable, "-c", script, str(prepared / "manifest.jsonl"), str(tmp_path)]
+    together = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     # Nobody begins before the slowest has its imports behind it.
     for process in together:
         assert process.stdout is not None
@@ -76,19 +158,16 @@ def test_processes_that_start_together_share_one_whole_cache(
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    said = [process.communicate(timeout=120)[0].split() for process in together]
-    assert [process.returncode for process in together] == [0, 0, 0]
-    assert sorted(int(line[0]) for line in said) == [0, 0, len(entries)]
-    clips = open_training_clips(folder / "manifest.jsonl", split=entries[0].split, cache=tmp_path)
-    assert {tuple(line[1:]) for line in said} == {(str(int(clips.frames.sum(dtype="int64"))), str(len(clips.audio)))}
-    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [clips.folder.name]
+    said = [process.communicate(timeout=240)[0].split() for process in together]
+    assert [process.returncode for process in together] == [0, 0]
+    assert sorted(int(line[0]) for line in said) == [0, 3]
+    clips = opened(prepared, tmp_path)
+    assert {int(line[1]) for line in said} == {sum(int(clips[i].frames.sum(dtype="int64")) for i in range(3))}
 
 
 def test_a_cache_that_was_left_half_made_is_not_used(
-    made: tuple[Path, list[ManifestEntry]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, entries = made
-    options = {"split": entries[0].split, "cache": tmp_path}
     with monkeypatch.context() as killed:
 
         def stop(*_: object) -> None:
@@ -96,18 +175,50 @@ def test_a_cache_that_was_left_half_made_is_not_used(
 
         killed.setattr(training_clips.np, "save", stop)
         with pytest.raises(KeyboardInterrupt):
-            open_training_clips(folder / "manifest.jsonl", **options)
+            opened(prepared, tmp_path)
     (left,) = (path for path in tmp_path.iterdir() if path.is_dir())
     assert left.suffix == ".part"
-    # Under its own name, as before caches were renamed.
-    left.with_suffix("").mkdir()
-    assert len(open_training_clips(folder / "manifest.jsonl", **options)[0].audio) > 0
+    assert len(opened(prepared, tmp_path)[0].audio) > 0
     assert [path.suffix for path in tmp_path.iterdir() if path.is_dir()] == [""]
 
 
-def test_a_clip_without_truth_is_named(made: tuple[Path, list[ManifestEntry]], tmp_path: Path) -> None:
-    folder, entries = made
-    bare = entries[0].model_copy(update={"truth": None})
-    write_manifest(folder / "bare.jsonl", [bare])
-    with pytest.raises(DataError, match="has no truth"):
-        open_training_clips(folder / "bare.jsonl", split=bare.split, cache=tmp_path)
+def test_clips_without_labels_are_named_before_anything_is_decoded(tmp_path: Path) -> None:
+    entries = [_labelled(tmp_path, name, 3, labels=False) for name in ("a", "b")]
+    write_manifest(tmp_path / "manifest.jsonl", entries)
+    with pytest.raises(DataError, match=r"2 clips cannot be trained on:\n.*clip a has no labels\n.*clip b") as found:
+        opened(tmp_path, tmp_path / "cache")
+    assert "data prepare folder" in str(found.value)
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda labels: labels.pop("landmarks68"), "lack landmarks68"),
+        (lambda labels: labels.update(pose=labels["pose"][:-1]), "label pose of clip a"),
+        (lambda labels: labels["box"].__setitem__((0, 0), np.nan), "finite"),
+        (lambda labels: labels.update({k: v[:-1] for k, v in labels.items() if k != "log_mel"}), "another length"),
+    ],
+)
+def test_labels_that_do_not_fit_are_named(tmp_path: Path, spoil: Any, named: str) -> None:
+    write_manifest(tmp_path / "manifest.jsonl", [_labelled(tmp_path, "a", 5)])
+    path = tmp_path / "a.safetensors"
+    labels = dict(load_file(path))
+    spoil(labels)
+    save_file(labels, path)
+    with pytest.raises(DataError, match=named):
+        opened(tmp_path, tmp_path / "cache")
+
+
+def test_what_cannot_be_trained_on_is_named(prepared: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="too few clips"):
+        opened(prepared, tmp_path, least=2, max_clips=1)
+    with pytest.raises(DataError, match="prepare the set at 30 frames a second"):
+        opened(prepared, tmp_path, fps=Fraction(30))
+    write_manifest(tmp_path / "manifest.jsonl", [_labelled(tmp_path, "a", 5), _labelled(tmp_path, "b", 5, side=64)])
+    with pytest.raises(DataError, match="clip b has another size"):
+        opened(tmp_path, tmp_path / "cache")
+    manifest = read_manifest(tmp_path / "manifest.jsonl")
+    (tmp_path / "a.safetensors").write_bytes(b"no labels")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_labels(manifest, manifest.entries[0])

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from emo_bench.config.load import read_yaml, validate
 from emo_bench.data.manifest import ManifestEntry, write_manifest
 from emo_bench.media.lossless import write_clip
 from emo_bench.media.types import Audio, video_from_array
-from emo_bench.train.wav2lip import Wav2LipTraining, train_wav2lip
+from emo_bench.train.config import Wav2LipTraining, load_training
+from emo_bench.train.wav2lip import TrainingReport, train_wav2lip
 from emo_core.errors import ConfigError, DataError
 from emo_core.hashing import sha256_file
 
 ROOT = Path(__file__).resolve().parents[3]
 FPS = Fraction(25)
+
+
+def labels(opening: np.ndarray) -> dict[str, np.ndarray]:
+    """A face that stays where it is."""
+    points = np.tile(np.random.default_rng(0).uniform((14, 14), (50, 60), (68, 2)).astype(np.float32), (14, 1, 1))
+    points[:, 48:68] = np.random.default_rng(1).uniform((24, 44), (40, 56), (20, 2))
+    return {
+        "mouth_opening": opening,
+        "box": np.tile(np.float32([14, 14, 50, 60]), (14, 1)),
+        "landmarks68": points,
+        "pose": np.zeros((14, 6), np.float32),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +49,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         samples = (np.repeat(opening, 640) * random.uniform(-0.5, 0.5, 14 * 640)).astype(np.float32)
         video = root / f"c{number}.mkv"
         write_clip(video, video_from_array(frames, fps=FPS), Audio(samples, 16000), fps=FPS)
-        save_file({"mouth_opening": opening}, root / f"c{number}.safetensors")
+        save_file(labels(opening), root / f"c{number}.safetensors")
         entries.append(
             ManifestEntry(
                 id=f"c{number}",
@@ -52,11 +65,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def plan(data: Path, folder: Path, **changes: object) -> Path:
+def plan(folder_of_data: Path, folder: Path, **changes: object) -> Path:
     path = folder / "plan.yaml"
     stage = {"steps": 3, "batch_size": 2, "window_frames": 1}
     values = {
-        "manifest": str(data / "manifest.jsonl"),
+        "kind": "wav2lip",
+        "data": [{"manifest": str(folder_of_data / "manifest.jsonl")}],
+        "held_out": [{"manifest": str(folder_of_data / "manifest.jsonl")}],
+        "cache": str(folder / "cache"),
         "network": {"width": 0.05, "image_size": 48, "window_start": -2},
         "generator": stage,
         "measure": {"every": 2, "clips": 1, "reader_steps": 3},
@@ -67,20 +83,26 @@ def plan(data: Path, folder: Path, **changes: object) -> Path:
     return path
 
 
+def trained(path: Path, say: Callable[[str], None] = lambda text: None) -> TrainingReport:
+    config = load_training(path)
+    assert isinstance(config, Wav2LipTraining)
+    return train_wav2lip(config, Path(str(config.output)), say=say)
+
+
 def test_training_writes_weights_and_a_log_and_continues(data: Path, tmp_path: Path) -> None:
     from emo_models.baselines.wav2lip.checkpoints import load_generator
 
     said: list[str] = []
-    report = train_wav2lip(plan(data, tmp_path), say=said.append)
+    report = trained(plan(data, tmp_path), say=said.append)
     assert report.steps == 3
     generator = load_generator(report.weights)
     assert generator.config.window_start == -2
     rows = [json.loads(line) for line in report.log.read_text(encoding="utf-8").splitlines()]
     assert [row["step"] for row in rows if row["kind"] == "measure"] == [2]
     assert {"correlation", "shuffled", "lower_l1"} <= set(rows[0])
-    assert "2 training clips" in said[0]
+    assert any("2 training clips" in line for line in said)
     before = report.weights.read_bytes()
-    again = train_wav2lip(plan(data, tmp_path))  # finished already: the same weights, no further step
+    again = trained(plan(data, tmp_path))  # finished already: the same weights, no further step
     assert again.steps == 3
     assert again.weights.read_bytes() == before
 
@@ -88,20 +110,15 @@ def test_training_writes_weights_and_a_log_and_continues(data: Path, tmp_path: P
 def test_an_expert_is_trained_when_asked_for(data: Path, tmp_path: Path) -> None:
     stage = {"steps": 1, "batch_size": 1, "sync_weight": 0.03}
     path = plan(data, tmp_path, generator=stage, expert={"steps": 1, "batch_size": 2}, measure=None)
-    assert train_wav2lip(path).steps == 1
-    assert (tmp_path / "out/expert.pt").is_file()
+    assert trained(path).steps == 1
+    assert list((tmp_path / "out/expert").glob("step-*"))
     (tmp_path / "b").mkdir()
     with pytest.raises(ConfigError, match="expert"):
-        train_wav2lip(plan(data, tmp_path / "b", generator=stage, measure=None))
+        trained(plan(data, tmp_path / "b", generator=stage, measure=None))
 
 
 def test_mistakes_are_named(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no clips of split 'other'"):
-        train_wav2lip(plan(data, tmp_path, train_split="other"))
+    with pytest.raises(DataError, match="no clips in split 'other'"):
+        trained(plan(data, tmp_path, data=[{"manifest": str(data / "manifest.jsonl"), "split": "other"}]))
     with pytest.raises(ConfigError, match="image_size"):
-        train_wav2lip(plan(data, tmp_path, network={"image_size": 64}))
-
-
-def test_the_shipped_training_file_is_sound() -> None:
-    read = validate(Wav2LipTraining, read_yaml(ROOT / "configs/train/wav2lip_synth.yaml"))
-    assert read.network.width < 1
+        trained(plan(data, tmp_path, network={"image_size": 64}))

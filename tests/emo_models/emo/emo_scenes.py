@@ -8,7 +8,7 @@ import torch
 from emo_models.emo.building import build_model, preset_named
 from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
 from emo_models.emo.model import EMOModel
-from emo_models.emo.training.clips import ClipRecord
+from emo_models.training.clips import TrainingClip
 
 TINY = preset_named("tiny")
 SMALL_REFINER = {"width": 16, "match_width": 8, "blocks": 1, "fine_width": 8, "fine_blocks": 1}
@@ -67,10 +67,10 @@ class MovingSquares:
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, index: int, /) -> ClipRecord:
+    def __getitem__(self, index: int, /) -> TrainingClip:
         return self.records[index]
 
-    def _record(self, index: int, count: int) -> ClipRecord:
+    def _record(self, index: int, count: int) -> TrainingClip:
         rng = np.random.default_rng(index)
         opening = rng.random(count).astype(np.float32)
         # One blink of two frames, early in the first clip and later in the others.
@@ -87,7 +87,7 @@ class MovingSquares:
         def boxes(*box: float) -> np.ndarray:
             return np.tile(np.float32(box), (count, 1))
 
-        return ClipRecord(
+        return TrainingClip(
             id=str(index),
             frames=frames,
             audio=sound.reshape(-1).astype(np.float32),

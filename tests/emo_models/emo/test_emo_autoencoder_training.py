@@ -11,8 +11,8 @@ from emo_scenes import TINY, MovingSquares
 
 from emo_models.autoencoder.small_autoencoder import to_signed
 from emo_models.autoencoder.training import AutoencoderTraining, train_autoencoder
-from emo_models.checkpoints import complete_checkpoints
 from emo_models.emo.building import build_autoencoder
+from emo_models.training.checkpoints import complete_checkpoints
 
 
 def test_the_last_steps_teach_the_decoder_and_leave_the_latents(tmp_path: Path) -> None:

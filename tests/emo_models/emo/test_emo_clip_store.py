@@ -14,8 +14,8 @@ from emo_scenes import TINY, MovingSquares
 from emo_models.emo.building import build_autoencoder
 from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.training.batches import LatentClips
-from emo_models.emo.training.clip_store import ClipStore, EveryNth
-from emo_models.emo.training.clips import ClipRecord
+from emo_models.emo.training.clip_store import ClipStore
+from emo_models.training.clips import Subset, TrainingClip
 
 MEL = LogMelEncoder(fps=25.0, bands=8, steps=2)
 VOICES = (1.0, 1.1)
@@ -26,10 +26,10 @@ def store(folder: Path, vae: Any, settings: object = VOICES) -> ClipStore:
 
 
 def prepared(clips: Any, vae: Any, kept: ClipStore | None) -> LatentClips:
-    return LatentClips(clips, vae, MEL, window=1, downsample=8, voices=VOICES, store=kept)
+    return LatentClips(clips, vae, MEL, window=1, downsample=8, vtlp_factors=VOICES, store=kept)
 
 
-def has(kept: ClipStore, record: ClipRecord) -> bool:
+def has(kept: ClipStore, record: TrainingClip) -> bool:
     """Whether the clip is found; nothing is made."""
 
     def make() -> dict[str, torch.Tensor]:
@@ -41,7 +41,7 @@ def has(kept: ClipStore, record: ClipRecord) -> bool:
         return False
 
 
-def keep(kept: ClipStore, record: ClipRecord) -> None:
+def keep(kept: ClipStore, record: TrainingClip) -> None:
     kept.found_or_made(record, lambda: {"latents": torch.zeros(1)})
     assert has(kept, record)
 
@@ -63,7 +63,7 @@ def test_processes_make_a_share_each(tmp_path: Path) -> None:
     vae = build_autoencoder(TINY)
     kept = store(tmp_path, vae)
     clips = MovingSquares()
-    shares = [EveryNth(clips, first=rank, n=2) for rank in range(2)]
+    shares = [Subset(clips, range(rank, 3, 2)) for rank in range(2)]
     assert [[share[i].id for i in range(len(share))] for share in shares] == [["0", "2"], ["1"]]
     for share in shares:
         prepared(share, vae, kept)

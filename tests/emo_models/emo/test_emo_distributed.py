@@ -20,22 +20,22 @@ import torch
 from emo_scenes import MovingSquares
 from emo_models.emo.training import run
 from emo_models.emo.training.config import TrainConfig
-from emo_models.checkpoints import complete_checkpoints, read_checkpoint
+from emo_models.training.checkpoints import complete_checkpoints, read_checkpoint
 from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.training.speech_net_training import SpeechNetTraining, train_speech_net
-from emo_models.workers import Workers
-import emo_models.emo.training.loop as loop
+from emo_models.training.workers import Workers
+import emo_models.emo.training.trainer as trainer
 
 torch.set_num_threads(1)
 rank = int(os.environ.get("RANK", "0"))
 seen = []
-finish = loop.Trainer.run
+finish = trainer.Trainer.run
 def watched(self):
     finish(self)
     seen.append(float(sum(p.detach().double().abs().sum() for p in self.model.parameters())))
     seen.append(self.history[-1][1])
-loop.Trainer.run = watched
-config = TrainConfig.from_mapping({{
+trainer.Trainer.run = watched
+config = TrainConfig.model_validate_json(json.dumps({{
     "preset": "tiny", "log_every": 1, "checkpoint_every": 2, "reader_steps": 0,
     "autoencoder": {{"steps": 2, "batch": 2, "crop": 32}},
     "refiner": {{"steps": 2, "batch": 2, "clips": 3, "rounds": 1}},
@@ -43,13 +43,15 @@ config = TrainConfig.from_mapping({{
         {{"name": "image", "steps": 2, "clips": 2, "frames": 2, "lr": 0.001}},
         {{"name": "video", "steps": 2, "clips": 2, "lr": 0.001}},
     ],
-}})
+}}), strict=True)
 out = Path(sys.argv[1])
 run(config, MovingSquares(), out)
 workers = Workers(rank=rank, count=int(os.environ["WORLD_SIZE"]))
-lessons, mel = SpeechNetTraining(steps=8, clips=4), LogMelEncoder(bands=8, steps=2)
-hears = train_speech_net(mel, lessons, MovingSquares(clips=4), report=print, width=16, blocks=1, workers=workers)
-seen.append({{name: float(value.double().sum()) for name, value in hears.state_dict().items()}})
+settings, mel = SpeechNetTraining(steps=8, clips=4), LogMelEncoder(bands=8, steps=2)
+net = train_speech_net(
+    mel, settings, MovingSquares(clips=4), out / "speech", report=print, width=16, blocks=1, workers=workers
+)
+seen.append({{name: float(value.double().sum()) for name, value in net.state_dict().items()}})
 (out / f"rank-{{rank}}.json").write_text(json.dumps(seen))
 """
 

@@ -9,7 +9,7 @@ from emo_scenes import awake_model, random_inputs
 from emo_models.emo.conditions import ConditionMask
 from emo_models.emo.extensions.guidance import Guidance
 from emo_models.emo.model import EMOModel
-from emo_models.emo.training.loop import noisy_motion
+from emo_models.emo.training.trainer import noisy_motion
 
 SCALE = (0.5, 1.0, 2.0, 4.0)
 RESIDUAL = {"residual_std": SCALE}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,27 +18,37 @@ from emo_models.emo import attention
 from emo_models.emo.building import build_pipeline
 from emo_models.emo.extensions.guidance import Guidance
 from emo_models.emo.pipeline import SamplingOptions
-from emo_models.emo.training import loop, run
+from emo_models.emo.training import run, trainer
 from emo_models.emo.training.config import TrainConfig
 from emo_models.emo.weights import read_tensors
 
-CONFIG = TrainConfig.from_mapping(
-    {
-        "preset": "tiny",
-        "optimizer": "muon",
-        "checkpoint_every": 2,
-        "reader_steps": 0,
-        "diagnostics_every": 0,
-        "autoencoder": {"steps": 2, "decoder_steps": 1, "batch": 2, "crop": 32},
-        "refiner": {"steps": 1, "batch": 2, "clips": 2, "rounds": 1},
-        "stages": [
-            {"name": "image", "steps": 1, "clips": 2, "frames": 2, "lr": 0.001},
-            {"name": "audio", "steps": 1, "clips": 2, "frames": 2, "lr": 0.001, "eye_weight": 0.5},
-            {"name": "video", "steps": 1, "clips": 2, "lr": 0.001, "motion_noise": 0.4},
-            {"name": "speed", "steps": 1, "clips": 2, "lr": 0.001, "min_snr_gamma": 5.0},
-            {"name": "guidance", "steps": 1, "clips": 2, "lr": 0.001, "own_motion": 1.0, "built_in_guidance": 2.0},
-        ],
-    }
+CONFIG = TrainConfig.model_validate_json(
+    json.dumps(
+        {
+            "preset": "tiny",
+            "optimizer": "muon",
+            "checkpoint_every": 2,
+            "reader_steps": 0,
+            "diagnostics_every": 0,
+            "autoencoder": {"steps": 2, "decoder_steps": 1, "batch": 2, "crop": 32},
+            "refiner": {"steps": 1, "batch": 2, "clips": 2, "rounds": 1},
+            "stages": [
+                {"name": "image", "steps": 1, "clips": 2, "frames": 2, "lr": 0.001},
+                {"name": "audio", "steps": 1, "clips": 2, "frames": 2, "lr": 0.001, "eye_weight": 0.5},
+                {"name": "video", "steps": 1, "clips": 2, "lr": 0.001, "motion_noise": 0.4},
+                {"name": "speed", "steps": 1, "clips": 2, "lr": 0.001, "min_snr_gamma": 5.0},
+                {
+                    "name": "guidance",
+                    "steps": 1,
+                    "clips": 2,
+                    "lr": 0.001,
+                    "self_forcing": 1.0,
+                    "guidance_distillation": 2.0,
+                },
+            ],
+        }
+    ),
+    strict=True,
 )
 
 
@@ -45,7 +56,7 @@ CONFIG = TrainConfig.from_mapping(
 def far(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The pretended device, which accelerate takes for the one at hand."""
     AcceleratorState._reset_state(True)
-    made = loop.make_accelerator
+    made = trainer.make_accelerator
 
     def on_far_device(config: TrainConfig) -> Any:
         accelerator = made(config)

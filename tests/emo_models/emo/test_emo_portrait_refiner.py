@@ -20,10 +20,10 @@ from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.extensions.portrait_refiner import PortraitRefiner, cells, warp
 from emo_models.emo.pipeline import EMOPipeline, SamplingOptions
 from emo_models.emo.schedulers import NoiseSchedule
-from emo_models.emo.training import refiner_drawing, run
+from emo_models.emo.training import refiner_frames, run
 from emo_models.emo.training.batches import LatentClips
 from emo_models.emo.training.config import StageConfig, TrainConfig
-from emo_models.emo.training.refiner_drawing import DrawnClip, draw_clips
+from emo_models.emo.training.refiner_frames import GeneratedFrames, generate_clips
 from emo_models.emo.training.refiner_training import (
     RefinerTraining,
     before_and_after,
@@ -111,17 +111,21 @@ def clips() -> LatentClips:
 
 
 @pytest.fixture(scope="module")
-def drawn(clips: LatentClips, tmp_path_factory: pytest.TempPathFactory) -> list[DrawnClip]:
+def drawn(clips: LatentClips, tmp_path_factory: pytest.TempPathFactory) -> list[GeneratedFrames]:
     return draw(clips, tmp_path_factory.mktemp("drawn"))
 
 
-def draw(clips: LatentClips, folder: Path, *, seed: int = 0, **changes: float) -> list[DrawnClip]:
+def draw(clips: LatentClips, folder: Path, *, seed: int = 0, **changes: float) -> list[GeneratedFrames]:
     vae, schedule = build_autoencoder(TINY).eval(), NoiseSchedule(TINY.schedule)
-    settings = replace(SETTINGS, **changes)
-    return draw_clips(awake_model(seed), vae, clips, schedule, settings, folder, report=lambda line: None, together=2)
+    settings = SETTINGS.model_copy(update=changes)
+    return generate_clips(
+        awake_model(seed), vae, clips, schedule, settings, folder, report=lambda line: None, together=2
+    )
 
 
-def test_clips_are_drawn_where_the_real_ones_are(clips: LatentClips, drawn: list[DrawnClip], tmp_path: Path) -> None:
+def test_clips_are_drawn_where_the_real_ones_are(
+    clips: LatentClips, drawn: list[GeneratedFrames], tmp_path: Path
+) -> None:
     assert [clip.record.id for clip in drawn] == ["0", "1", "2"]
     for clip in drawn:
         assert clip.frames.shape == clip.coded.shape == (12, 64, 64, 3)
@@ -134,14 +138,16 @@ def test_clips_are_drawn_where_the_real_ones_are(clips: LatentClips, drawn: list
 
 
 def test_drawings_are_kept_for_the_weights_and_settings_that_made_them(
-    clips: LatentClips, drawn: list[DrawnClip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clips: LatentClips, drawn: list[GeneratedFrames], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = draw(clips, tmp_path)
     # Half of it was lost when the run was killed.
     sorted(tmp_path.glob("*/*.safetensors"))[1].unlink()
     redrawn = []
-    redraw = refiner_drawing.redraw
-    monkeypatch.setattr(refiner_drawing, "redraw", lambda *given, **named: redrawn.append(1) or redraw(*given, **named))
+    regenerate = refiner_frames.regenerate
+    monkeypatch.setattr(
+        refiner_frames, "regenerate", lambda *given, **named: redrawn.append(1) or regenerate(*given, **named)
+    )
     again = draw(clips, tmp_path)
     assert len(redrawn) == SETTINGS.rounds, "drew anew what was kept"
     for clips_drawn in (first, again):
@@ -165,12 +171,12 @@ def test_drawings_of_other_clips_or_another_network_are_others(clips: LatentClip
     # The same weights, used in another way.
     vae, schedule = build_autoencoder(TINY).eval(), NoiseSchedule(TINY.schedule)
     model = awake_model(extensions={"first_motion": "portrait"})
-    draw_clips(model, vae, clips, schedule, SETTINGS, tmp_path, report=lambda line: None, together=2)
+    generate_clips(model, vae, clips, schedule, SETTINGS, tmp_path, report=lambda line: None, together=2)
     assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_little_noise_leaves_what_the_autoencoder_gives(
-    clips: LatentClips, drawn: list[DrawnClip], tmp_path: Path
+    clips: LatentClips, drawn: list[GeneratedFrames], tmp_path: Path
 ) -> None:
     """So frames and truth belong together: neither a frame late, nor another clip's."""
     close = draw(clips, tmp_path, least=0.01, most=0.02, audio_guidance=1.0)
@@ -180,8 +186,8 @@ def test_little_noise_leaves_what_the_autoencoder_gives(
         assert difference[0] < 0.2 * difference[1]
 
 
-def test_a_batch_pairs_each_frame_with_its_truth(drawn: list[DrawnClip]) -> None:
-    settings = replace(SETTINGS, untouched=0.0, trusted=1.0)
+def test_a_batch_pairs_each_frame_with_its_truth(drawn: list[GeneratedFrames]) -> None:
+    settings = SETTINGS.model_copy(update={"untouched": 0.0, "trusted": 1.0})
     frames, portraits, truth, weights = refiner_batch(drawn, settings, 0)
     known = [
         tuple(to_signed(torch.from_numpy(np.array(f))) for f in (clip.frames[i], clip.record.frames[clip.first + i]))
@@ -195,22 +201,24 @@ def test_a_batch_pairs_each_frame_with_its_truth(drawn: list[DrawnClip]) -> None
     assert set(weights.unique().tolist()) == {1.0, 1.0 + settings.part_weight}
 
 
-def test_eyes_and_mouths_drawn_from_much_noise_are_left_out(drawn: list[DrawnClip]) -> None:
-    mostly_noise = replace(SETTINGS, untouched=0.0, trusted=0.0)
+def test_eyes_and_mouths_drawn_from_much_noise_are_left_out(drawn: list[GeneratedFrames]) -> None:
+    mostly_noise = SETTINGS.model_copy(update={"untouched": 0.0, "trusted": 0.0})
     for step in range(5):
         weights = refiner_batch(drawn, mostly_noise, step)[3]
-        trusted = refiner_batch(drawn, replace(mostly_noise, trusted=1.0), step)[3]
+        trusted = refiner_batch(drawn, mostly_noise.model_copy(update={"trusted": 1.0}), step)[3]
         assert torch.equal(weights == 0, trusted > 1)
         assert torch.equal(weights == 1, trusted == 1)
     # What only went through the autoencoder is the truth itself.
-    assert refiner_batch(drawn, replace(mostly_noise, untouched=1.0), 0)[3].max() == 1 + SETTINGS.part_weight
+    assert (
+        refiner_batch(drawn, mostly_noise.model_copy(update={"untouched": 1.0}), 0)[3].max() == 1 + SETTINGS.part_weight
+    )
 
 
-def test_training_stopped_and_resumed_gives_the_same_weights(drawn: list[DrawnClip], tmp_path: Path) -> None:
+def test_training_stopped_and_resumed_gives_the_same_weights(drawn: list[GeneratedFrames], tmp_path: Path) -> None:
     def train(folder: Path, *steps: int) -> dict[str, Tensor]:
         for last in steps:
             # The rate falls towards the last step, so a stop is a shorter run only in its loop.
-            settings = replace(SETTINGS, steps=4)
+            settings = SETTINGS.model_copy(update={"steps": 4})
             model = awake_refiner()
             if last < 4:
                 with pytest.raises(KeyboardInterrupt):
@@ -228,7 +236,7 @@ def test_training_stopped_and_resumed_gives_the_same_weights(drawn: list[DrawnCl
 class StopAfter(list):  # type: ignore[type-arg]
     """Drawn clips whose reader is interrupted after some reads."""
 
-    def __init__(self, clips: list[DrawnClip], reads: int) -> None:
+    def __init__(self, clips: list[GeneratedFrames], reads: int) -> None:
         super().__init__(clips)
         self.reads = reads
 
@@ -239,7 +247,7 @@ class StopAfter(list):  # type: ignore[type-arg]
         return super().__getitem__(index)
 
 
-def test_pictures_of_before_and_after(drawn: list[DrawnClip]) -> None:
+def test_pictures_of_before_and_after(drawn: list[GeneratedFrames]) -> None:
     pairs = before_and_after(awake_refiner(), drawn, clips=2, frames=3)
     assert [(before.shape, after.shape) for before, after in pairs] == [((3, 64, 64, 3),) * 2] * 2
     assert not np.array_equal(*pairs[0])
@@ -294,7 +302,8 @@ def test_training_goes_on_from_the_one_it_starts_from(pipeline: EMOPipeline, tmp
     image = StageConfig(name="image", steps=1, clips=1, frames=2, reference_margin=0)
 
     def refined(lr: float) -> dict[str, Tensor]:
-        plan = TrainConfig(preset="tiny", stages=(image,), reader_steps=0, refiner=replace(SETTINGS, rounds=1, lr=lr),
+        settings = SETTINGS.model_copy(update={"rounds": 1, "lr": lr})
+        plan = TrainConfig(preset="tiny", stages=(image,), reader_steps=0, refiner=settings,
                            start_from=str(tmp_path / "start"))  # fmt: skip
         made = EMOPipeline.from_pretrained(run(plan, MovingSquares(), tmp_path / f"out-{lr}"))
         assert made.refiner is not None

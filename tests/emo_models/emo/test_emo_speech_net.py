@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 
 import numpy as np
 import pytest
@@ -43,15 +44,34 @@ def test_what_was_saved_hears_the_same(tmp_path: Path) -> None:
     assert torch.equal(again.window(sound, 0, 25), ours.window(sound, 0, 25))
 
 
-def test_it_learns_to_hear_the_mouth_the_same_way_every_time() -> None:
+def test_it_learns_to_hear_the_mouth_the_same_way_every_time(tmp_path: Path) -> None:
     clips, mel = MovingSquares(clips=4, frames=60), LogMelEncoder(bands=8, steps=2)
     settings = SpeechNetTraining(steps=60, clips=4, lr=1e-2)
     lines: list[str] = []
-    first, again = (train_speech_net(mel, settings, clips, report=lines.append, width=16, blocks=1) for _ in range(2))
+    first, again = (
+        train_speech_net(mel, settings, clips, tmp_path / name, report=lines.append, width=16, blocks=1)
+        for name in "ab"
+    )
     assert heard_opening(first, mel, clips) > 0.9
-    assert lines[0].startswith("speech encoder: step 60/60 loss")
+    assert lines[0].startswith("speech encoder: step 60/60, loss")
     for name, value in first.state_dict().items():
         assert torch.equal(again.state_dict()[name], value), name
+
+
+def test_stopped_and_resumed_training_is_bit_exact(tmp_path: Path) -> None:
+    clips, mel = MovingSquares(clips=4, frames=60), LogMelEncoder(bands=8, steps=2)
+    settings = SpeechNetTraining(steps=4, clips=2, checkpoint_every=1)
+
+    def trained(name: str) -> SpeechNet:
+        return train_speech_net(mel, settings, clips, tmp_path / name, report=lambda line: None, width=8, blocks=1)
+
+    whole = trained("a")
+    (tmp_path / "b").mkdir()
+    trained("b")
+    rmtree(tmp_path / "b" / "step-00000004")
+    resumed = trained("b")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
 
 
 @pytest.mark.parametrize("tempo", [0.8, 1.0, 1.25])
@@ -67,23 +87,24 @@ def test_sound_and_mouth_stay_together_at_every_tempo(tempo: float) -> None:
     assert np.corrcoef(loud, moved[:, 0])[0, 1] > 0.999
 
 
-def test_voices_that_nobody_has_are_lessons_too() -> None:
+def test_voices_that_nobody_has_are_heard_too(tmp_path: Path) -> None:
     clips, mel = MovingSquares(clips=4, frames=60), LogMelEncoder(bands=8, steps=2)
 
     def trained(**options: object) -> SpeechNet:
         settings = SpeechNetTraining(**{"steps": 3, "clips": 2, **options})
-        return train_speech_net(mel, settings, clips, report=print, width=8, blocks=1)
+        return train_speech_net(mel, settings, clips, tmp_path / str(options), report=print, width=8, blocks=1)
 
-    plain = trained(voices=(), tempos=()).first.weight
-    assert not torch.equal(trained(voices=(1.2,), tempos=()).first.weight, plain)
-    assert not torch.equal(trained(voices=(), tempos=(1.2,)).first.weight, plain)
+    plain = trained(vtlp_factors=(), tempos=()).first.weight
+    assert not torch.equal(trained(vtlp_factors=(1.2,), tempos=()).first.weight, plain)
+    assert not torch.equal(trained(vtlp_factors=(), tempos=(1.2,)).first.weight, plain)
 
 
-def test_clips_without_a_known_mouth_cannot_teach_it() -> None:
+def test_clips_without_a_known_mouth_cannot_teach_it(tmp_path: Path) -> None:
     clips = MovingSquares()
     clips.records[1] = replace(clips.records[1], mouth_opening=None)
+    settings = SpeechNetTraining(steps=1)
     with pytest.raises(ValueError, match="expected clips with known mouth opening to train a speech encoder, found 1"):
-        train_speech_net(LogMelEncoder(bands=8, steps=2), SpeechNetTraining(steps=1), clips, report=print, width=8)
+        train_speech_net(LogMelEncoder(bands=8, steps=2), settings, clips, tmp_path, report=print, width=8)
 
 
 def test_a_network_for_other_columns_is_refused() -> None:

@@ -11,8 +11,8 @@ from emo_bench.data.sets.hdtf_synth import clip_content, reference_frame
 from emo_bench.systems.emo import EMBEDDED, weights_folder
 from emo_metrics.synth.face import FaceNetworks
 from emo_models.emo.pipeline import EMOPipeline
-from emo_models.emo.training.diagnostics import frame_motion, seam_score
-from emo_models.emo.training.mouth_reader import correlation
+from emo_models.emo.training.diagnostics import boundary_score, frame_motion
+from emo_models.training.mouth_reader import correlation
 from hdtf_synth.plan import clips_of
 
 pytestmark = pytest.mark.slow
@@ -41,7 +41,7 @@ def test_a_person_never_seen_speaks_what_is_heard_without_seams(pipeline: EMOPip
     spoken = made(first.samples)
     assert agreement(spoken) > 0.75
     assert agreement(made(other.samples)) < 0.5
-    assert seam_score(spoken, clip_frames=pipeline.model.architecture.segment.frames) < 1.3
+    assert boundary_score(spoken, segment_frames=pipeline.model.architecture.segment.frames) < 1.3
 
 
 def test_a_fast_head_moves_more_than_a_slow_one(pipeline: EMOPipeline) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,27 +12,54 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emo_models.baselines.wav2lip.config import SYNC_FRAMES, Wav2LipConfig
-from emo_models.baselines.wav2lip.faces import FrameArray, generator_input
-from emo_models.baselines.wav2lip.mel import mel_windows
+from emo_models.baselines.wav2lip.faces import FrameArray, crop_face, generator_input, padded_box, whole_pixels
+from emo_models.baselines.wav2lip.mel import mel_spectrogram, mel_windows
+from emo_models.training.clips import TrainingClip, chooser
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class TrainingClip:
+@dataclass(frozen=True, eq=False)
+class FaceClip:
     """One clip, cropped to its face.
 
     Attributes:
-        name: For messages.
-        faces: ``uint8 RGB [T, S, S, 3]``.
+        clip: Its frames are faces, ``uint8 RGB [T, S, S, 3]``, and its boxes lie in them.
         mel: From ``mel_spectrogram``, ``[80, n]``.
-        fps: Frame rate of ``faces``.
-        opening: Known mouth opening of each frame ``float32 [T]``, when the data has it; used to measure, not to train.
     """
 
-    name: str
-    faces: FrameArray
+    clip: TrainingClip
     mel: NDArray[np.float32]
-    fps: Fraction
-    opening: NDArray[np.float32] | None = None
+
+    @property
+    def faces(self) -> FrameArray:
+        """The frames."""
+        return self.clip.frames
+
+    @property
+    def fps(self) -> Fraction:
+        """Frame rate of the faces."""
+        return Fraction(self.clip.fps).limit_denominator(1001)
+
+
+def face_clip(clip: TrainingClip, *, padding: tuple[int, int, int, int], size: int) -> FaceClip:
+    """A clip cropped to where its face stays, widened by ``padding``, and resized to ``size`` pixels."""
+    height, width = clip.frames.shape[1:3]
+    low, high = clip.face_boxes.min(0), clip.face_boxes.max(0)
+    box = padded_box((*low[:2], *high[2:]), padding=padding, height=height, width=width)
+    left, top, right, bottom = whole = whole_pixels(box, height=height, width=width)
+    scale = np.array([size / (right - left), size / (bottom - top)] * 2, np.float32)
+
+    def moved(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        placed: NDArray[np.float32] = (boxes - np.array([left, top, left, top], np.float32)) * scale
+        return placed
+
+    cropped = replace(
+        clip,
+        frames=np.stack([crop_face(frame, whole, size=size) for frame in clip.frames]),
+        mouth_boxes=moved(clip.mouth_boxes),
+        eye_boxes=moved(clip.eye_boxes),
+        face_boxes=moved(clip.face_boxes),
+    )
+    return FaceClip(cropped, mel_spectrogram(np.asarray(clip.audio)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +93,19 @@ class WindowSampler:
     """
 
     def __init__(
-        self, clips: Sequence[TrainingClip], config: Wav2LipConfig, *, seed: int = 0, mirror: bool = False
+        self, clips: Sequence[FaceClip], config: Wav2LipConfig, *, seed: int = 0, mirror: bool = False
     ) -> None:
         if not clips:
             raise ValueError("expected at least one training clip, found none")
         for clip in clips:
             if clip.faces.shape[1:] != (config.image_size, config.image_size, 3):
-                raise ValueError(f"clip {clip.name}: expected faces of {config.image_size} pixels: {clip.faces.shape}")
+                raise ValueError(
+                    f"clip {clip.clip.id}: expected faces of {config.image_size} pixels: {clip.faces.shape}"
+                )
             if len(clip.faces) < 2 * SYNC_FRAMES + 1:
-                raise ValueError(f"clip {clip.name}: expected more than {2 * SYNC_FRAMES} frames: {len(clip.faces)}")
+                raise ValueError(f"clip {clip.clip.id}: expected more than {2 * SYNC_FRAMES} frames: {len(clip.faces)}")
         self.clips = clips
+        self.choose = chooser([clip.clip.weight for clip in clips])
         self.config = config
         self.seed = seed
         self.mirror = mirror
@@ -89,7 +119,7 @@ class WindowSampler:
         random = self.random(1, step)
         inputs, frame_mel, window_mel, target = [], [], [], []
         for _ in range(batch_size):
-            clip = self.clips[int(random.integers(len(self.clips)))]
+            clip = self.clips[self.choose(random)]
             start, other = self._two_starts(random, len(clip.faces), frames)
             true = self._mirrored(random, clip.faces[start : start + frames], clip.faces[other : other + frames])
             inputs.append(generator_input(*true))
@@ -112,7 +142,7 @@ class WindowSampler:
         random = self.random(2, step)
         mels, mouths, labels = [], [], []
         for _ in range(batch_size):
-            clip = self.clips[int(random.integers(len(self.clips)))]
+            clip = self.clips[self.choose(random)]
             start, other = self._two_starts(random, len(clip.faces), SYNC_FRAMES)
             in_sync = bool(random.integers(2))
             shown = start if in_sync else other
@@ -124,7 +154,7 @@ class WindowSampler:
         flat = torch.from_numpy(stacked).flatten(1, 2)
         return torch.from_numpy(np.stack(mels)), flat, torch.tensor(labels)
 
-    def _mel(self, clip: TrainingClip, frames: range) -> NDArray[np.float32]:
+    def _mel(self, clip: FaceClip, frames: range) -> NDArray[np.float32]:
         return mel_windows(clip.mel, frames, fps=clip.fps, window_start=self.config.window_start)
 
     def _mirrored(

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emo_models.emo.training.clips import TrainingClips
     from emo_models.emo.training.config import TrainConfig
+    from emo_models.training.clips import TrainingClips
 
 
 def run(

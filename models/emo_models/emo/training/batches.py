@@ -1,8 +1,7 @@
-"""Batches for each stage, drawn so that a step's batch depends on seed, stage and step only."""
+"""Batches for each stage, chosen so that a step's batch depends on seed, stage and step only."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -16,9 +15,9 @@ from emo_models.emo.audio_encoders import AudioEncoder
 from emo_models.emo.codec import encode_in_pieces
 from emo_models.emo.face_locator import union_mask
 from emo_models.emo.training.clip_store import ClipStore
-from emo_models.emo.training.clips import CLOSED, ClipRecord, TrainingClips, step_generator
 from emo_models.emo.training.config import StageConfig
 from emo_models.emo.training.stages import STAGES
+from emo_models.training.clips import CLOSED, Chooser, TrainingClip, TrainingClips, chooser, step_generator
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,7 +33,7 @@ class Batch:
         mask: ``[b, 1, H, W]``.
         mouth: Share of each latent cell inside the mouth box, ``[b, f, h, w]``.
         eyes: The same for the eyes.
-        gates: Per condition 1 (given) or 0 (dropped), ``[b]``.
+        condition_mask: Per condition 1 (given) or 0 (dropped), ``[b]``.
         earlier: The f frames before these, for the network to make motion frames of itself, or ``None``.
     """
 
@@ -46,7 +45,7 @@ class Batch:
     mask: Tensor
     mouth: Tensor
     eyes: Tensor
-    gates: dict[str, Tensor]
+    condition_mask: dict[str, Tensor]
     earlier: EarlierFrames | None = None
 
     def to(self, device: torch.device | str) -> Batch:
@@ -77,7 +76,7 @@ class EarlierFrames:
 class LatentClip:
     """A clip, its latents ``float16 [T, c, h, w]`` and per voice its speech features, with ``window`` frames around."""
 
-    record: ClipRecord
+    record: TrainingClip
     latents: Tensor
     audio: tuple[Tensor, ...]
 
@@ -91,7 +90,7 @@ class LatentClips:
         encoder: The speech encoder.
         window: m; that many neighbours are kept on each side.
         downsample: Pixels per latent pixel.
-        voices: Factors on the frequencies of the sound; a sample hears one of them.
+        vtlp_factors: Factors on the frequencies of the sound; a sample hears one of them.
         store: Where latents and features are kept and found again; ``None`` makes them anew.
     """
 
@@ -103,21 +102,22 @@ class LatentClips:
         *,
         window: int,
         downsample: int,
-        voices: tuple[float, ...] = (1.0,),
+        vtlp_factors: tuple[float, ...] = (1.0,),
         store: ClipStore | None = None,
     ) -> None:
         self.window, self.downsample = window, downsample
-        self.voices = tuple(encoder if voice == 1 else in_other_voice(encoder, voice) for voice in voices)
+        self.voices = tuple(encoder if s == 1 else perturbed(encoder, s) for s in vtlp_factors)
+        self._choosers: dict[tuple[object, ...], tuple[list[LatentClip], Chooser]] = {}
         self.clips = [self._prepare(clips[index], vae, store) for index in range(len(clips))]
 
-    def _prepare(self, record: ClipRecord, vae: Any, store: ClipStore | None) -> LatentClip:
+    def _prepare(self, record: TrainingClip, vae: Any, store: ClipStore | None) -> LatentClip:
         def make() -> dict[str, Tensor]:
             return self._made(record, vae)
 
         made = make() if store is None else store.found_or_made(record, make)
         return LatentClip(record, made["latents"], tuple(made[f"audio.{i}"] for i in range(len(self.voices))))
 
-    def _made(self, record: ClipRecord, vae: Any) -> dict[str, Tensor]:
+    def _made(self, record: TrainingClip, vae: Any) -> dict[str, Tensor]:
         pieces = [
             encode_in_pieces(vae, to_signed(torch.from_numpy(np.array(record.frames[i : i + 32])))).half()
             for i in range(0, len(record.frames), 32)
@@ -133,8 +133,8 @@ class LatentClips:
     ) -> Batch:
         """The batch of a step; ``rank`` tells processes apart."""
         # One draw for all processes: a step with frames before takes longer, and nobody should wait for the others.
-        own = STAGES[stage.name].temporal and motion_frames > 0 and stage.own_motion > 0
-        own = own and step_generator(seed, f"own-{stage.name}", step).random() < stage.own_motion
+        own = STAGES[stage.name].temporal and motion_frames > 0 and stage.self_forcing > 0
+        own = own and step_generator(seed, f"own-{stage.name}", step).random() < stage.self_forcing
         blinks = stage.blink_share * max(1 - step / stage.steps, 0)
         rngs = [step_generator(seed, f"batch-{stage.name}", step, rank, i) for i in range(stage.clips)]
         samples = [self._sample(stage, frames, motion_frames, rng, own=own, blink_share=blinks) for rng in rngs]
@@ -142,10 +142,10 @@ class LatentClips:
         for name in samples[0]:
             parts = [part for part in (sample[name] for sample in samples) if part is not None]
             merged[name] = torch.stack(parts) if parts else None
-        gates = {name.removeprefix("gate_"): merged.pop(name) for name in list(merged) if name.startswith("gate_")}
+        masks = {name.removeprefix("keep_"): merged.pop(name) for name in list(merged) if name.startswith("keep_")}
         before = {name: merged.pop(f"earlier_{name}") for name in ("latents", "motion", "audio")}
         earlier = EarlierFrames(**before) if before["latents"] is not None else None
-        return Batch(**merged, gates=gates, earlier=earlier)
+        return Batch(**merged, condition_mask=masks, earlier=earlier)
 
     def _sample(
         self,
@@ -158,14 +158,10 @@ class LatentClips:
         blink_share: float,
     ) -> dict[str, Tensor | None]:
         declared = STAGES[stage.name]
-        clip = self._draw_clip(stage.style_weights, rng)
+        room = motion_frames + (frames if own else 0) if declared.temporal else 0
+        clip = self._choose_clip(stage, frames + room if declared.temporal else 1, rng)
         count = len(clip.latents)
         if declared.temporal:
-            room = motion_frames + (frames if own else 0)
-            if count < frames + room:
-                raise ValueError(
-                    f"expected clips of at least {frames + room} frames, found {clip.record.id} with {count}"
-                )
             start = _first_frame(clip.record, range(room, count - frames + 1), frames, blink_share, rng)
             chosen = np.arange(start, start + frames)
         else:
@@ -183,37 +179,43 @@ class LatentClips:
             spread = (chosen[:, None] + around).reshape(-1)
         speed = clip.record.head_speed[np.clip(spread, 0, count - 1)]
         heard = clip.audio[int(rng.integers(len(clip.audio)))]
-        audio = heard[spread + self.window] if declared.hears else None
+        audio = heard[spread + self.window] if declared.use_audio else None
         if audio is not None and not declared.temporal:
             audio = torch.unflatten(audio, 0, (frames, len(around)))
         past = chosen - frames
         return {
             "earlier_latents": clip.latents[past].float() if own else None,
             "earlier_motion": clip.latents[past[0] - motion_frames : past[0]].float() if own else None,
-            "earlier_audio": heard[spread - frames + self.window] if own and declared.hears else None,
+            "earlier_audio": heard[spread - frames + self.window] if own and declared.use_audio else None,
             "latents": clip.latents[chosen].float(),
             "reference": clip.latents[reference].float(),
             "motion": motion,
             "audio": audio,
-            "speed": torch.from_numpy(np.array(speed)) if declared.paced else None,
+            "speed": torch.from_numpy(np.array(speed)) if declared.use_speed else None,
             "mask": self._region(clip.record, white=rng.random() < stage.white_region, rng=rng),
             "mouth": self._cover(clip.record.mouth_boxes[chosen], clip),
             "eyes": self._cover(clip.record.eye_boxes[chosen], clip),
-            "gate_reference": _gate(rng, stage.drop_reference),
-            "gate_audio": _gate(rng, stage.drop_audio if len(clip.record.audio) else 1.0),
-            "gate_motion": _gate(rng, stage.drop_motion),
-            "gate_speed": _gate(rng, stage.drop_speed),
+            "keep_reference": _keep(rng, stage.drop_reference),
+            "keep_audio": _keep(rng, stage.drop_audio if len(clip.record.audio) else 1.0),
+            "keep_motion": _keep(rng, stage.drop_motion),
+            "keep_speed": _keep(rng, stage.drop_speed),
         }
 
-    def _draw_clip(self, style_weights: Mapping[str, float], rng: np.random.Generator) -> LatentClip:
-        if not style_weights:
-            return self.clips[int(rng.integers(len(self.clips)))]
-        weights = np.array([style_weights.get(clip.record.style, 1.0) for clip in self.clips])
-        if not weights.any():
-            raise ValueError(f"expected clips of a style with a weight above 0, found none in {dict(style_weights)}")
-        return self.clips[int(rng.choice(len(self.clips), p=weights / weights.sum()))]
+    def _choose_clip(self, stage: StageConfig, least: int, rng: np.random.Generator) -> LatentClip:
+        """A clip by the weights of sets and styles; with sound where the stage uses it, and long enough."""
+        key = (stage.name, least, *sorted(stage.style_weights.items()))
+        if key not in self._choosers:
+            use_audio = STAGES[stage.name].use_audio
+            fit = [c for c in self.clips if len(c.latents) >= least and not (use_audio and _is_still(c.record))]
+            if not fit:
+                longest = max(len(clip.latents) for clip in self.clips)
+                raise ValueError(f"expected clips of at least {least} frames, found none longer than {longest}")
+            weights = [clip.record.weight * stage.style_weights.get(clip.record.style, 1.0) for clip in fit]
+            self._choosers[key] = (fit, chooser(weights))
+        fit, choose = self._choosers[key]
+        return fit[choose(rng)]
 
-    def _region(self, record: ClipRecord, *, white: bool, rng: np.random.Generator) -> Tensor:
+    def _region(self, record: TrainingClip, *, white: bool, rng: np.random.Generator) -> Tensor:
         height, width = record.frames.shape[1:3]
         grow = rng.uniform(0.0, 0.2)
         if white:
@@ -242,7 +244,7 @@ def cell_cover(boxes: NDArray[np.floating], *, height: int, width: int) -> Tenso
     return torch.from_numpy(down[:, :, None] * across[:, None, :])
 
 
-def in_other_voice(encoder: AudioEncoder, factor: float) -> AudioEncoder:
+def perturbed(encoder: AudioEncoder, factor: float) -> AudioEncoder:
     """The encoder, hearing all frequencies times ``factor``.
 
     Raises:
@@ -250,12 +252,14 @@ def in_other_voice(encoder: AudioEncoder, factor: float) -> AudioEncoder:
     """
     change = getattr(encoder, "with_vtlp", None)
     if change is None:
-        raise ValueError(f"expected voices: [1] for a {type(encoder).__name__}, found the factor {factor}")
+        raise ValueError(f"expected vtlp_factors: [1] for a {type(encoder).__name__}, found the factor {factor}")
     other: AudioEncoder = change(factor)
     return other
 
 
-def _first_frame(record: ClipRecord, allowed: range, frames: int, blink_share: float, rng: np.random.Generator) -> int:
+def _first_frame(
+    record: TrainingClip, allowed: range, frames: int, blink_share: float, rng: np.random.Generator
+) -> int:
     """Where a window of ``frames`` begins: anywhere, or, ``blink_share`` of the time, so that eyes are closed in it."""
     if blink_share and record.eye_closure is not None and rng.random() < blink_share:
         closed = np.flatnonzero(record.eye_closure > CLOSED)
@@ -265,13 +269,17 @@ def _first_frame(record: ClipRecord, allowed: range, frames: int, blink_share: f
     return int(rng.integers(allowed.start, allowed.stop))
 
 
+def _is_still(record: TrainingClip) -> bool:
+    return len(record.frames) == 1
+
+
 def _moved(value: Any, device: torch.device | str) -> Any:
     if isinstance(value, dict):
         return {name: tensor.to(device) for name, tensor in value.items()}
     return None if value is None else value.to(device)
 
 
-def _gate(rng: np.random.Generator, drop: float) -> Tensor:
+def _keep(rng: np.random.Generator, drop: float) -> Tensor:
     return torch.tensor(0.0 if rng.random() < drop else 1.0)
 
 

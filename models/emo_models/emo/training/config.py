@@ -1,208 +1,204 @@
-"""Settings of a training run; every field can be written in a YAML file under the same name."""
+"""Settings of EMO's training. The paper-literal value of every choice that it leaves open is named."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from emo_models.autoencoder.training import AutoencoderTraining
-from emo_models.emo.presets import PRESETS
-from emo_models.emo.training.refiner_training import RefinerTraining
-from emo_models.emo.training.speech_net_training import SpeechNetTraining
-from emo_models.emo.training.stages import STAGES
+from pydantic import Field, model_validator
 
+from emo_core.frozen import Frozen
+from emo_models.autoencoder.config import AutoencoderTraining
 
-@dataclass(frozen=True, kw_only=True)
-class StageConfig:
-    """One stage. The paper-literal value of every choice it leaves open is named.
-
-    Attributes:
-        name: ``"image"``, ``"audio"`` (optional sub-stage: audio on single frames), ``"video"``, ``"speed"`` or
-            ``"guidance"`` (optional last stage).
-        steps: Optimizer steps.
-        clips: Clips per step and process; paper 48 images, then 4 clips.
-        frames: Frames per clip; independent of each other in ``image`` and ``audio``. 0 means the model's f.
-        lr: Highest learning rate; paper 1e-5 from Stable Diffusion 1.5.
-        warmup: Steps of linear rise.
-        final_lr: Share of ``lr`` that remains at the end of a linear fall; 1 is constant.
-        backbone_lr_scale: Learning rate of parts that an earlier stage trained, relative to ``lr``; 0 freezes them.
-            The paper does not say.
-        drop_reference: Probability of training without the reference; literal 0.
-        drop_audio: Without audio; literal 0.
-        drop_motion: With zero maps instead of motion frames, as in a first clip; literal 0.
-        drop_speed: Without speed; literal 0.
-        white_region: With a white region mask, which means no guidance; literal 0.
-        mouth_weight: Added weight of the mean loss over the mouth box; literal 0.
-        eye_weight: The same for the eyes; literal 0.
-        min_snr_gamma: Min-SNR weighting per sample; ``None`` (literal) is off.
-        timesteps: ``"uniform"`` (literal) or ``"logit_normal"``.
-        logit_mean: Mean of the logit-normal time; 0 is the middle of the schedule.
-        logit_std: Its standard deviation.
-        reference_margin: Least distance in frames from the reference to the target; literal 0.
-        still_motion: Probability that all motion frames are the last one of them, as when a video starts from a
-            still portrait; literal 0.
-        motion_noise: Largest standard deviation of noise on the motion frames, in units of what is diffused; each clip
-            has its own, between 0 and this. Literal 0.
-        own_motion: Probability that a step's motion frames are not the real ones but the network's own picture of them;
-            see `training.own_motion`. Literal 0.
-        style_weights: How often clips of a style are drawn, relative to 1 for the others; ``{"anime": 3}``. Literal
-            none.
-        blink_share: Probability at the stage's first step that the frames of a clip are drawn around a moment when the
-            eyes are closed, where the clip says when they are; blinks are short and rare. It falls linearly to 0 at
-            the last step, so that how often a face blinks is in the end learnt from clips as they are. Literal 0.
-        built_in_guidance: Audio guidance of this scale becomes part of the weights; see `training.built_in_guidance`.
-            Literal 1.
-    """
-
-    name: str
-    steps: int
-    clips: int = 4
-    frames: int = 0
-    lr: float = 1e-5
-    warmup: int = 100
-    final_lr: float = 1.0
-    backbone_lr_scale: float = 1.0
-    drop_reference: float = 0.05
-    drop_audio: float = 0.1
-    drop_motion: float = 0.2
-    drop_speed: float = 0.1
-    white_region: float = 0.1
-    mouth_weight: float = 0.0
-    eye_weight: float = 0.0
-    min_snr_gamma: float | None = 5.0
-    timesteps: str = "uniform"
-    logit_mean: float = 0.0
-    logit_std: float = 1.0
-    reference_margin: int = 30
-    still_motion: float = 0.0
-    motion_noise: float = 0.0
-    own_motion: float = 0.0
-    style_weights: dict[str, float] = field(default_factory=dict)
-    blink_share: float = 0.0
-    built_in_guidance: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.name not in STAGES:
-            raise ValueError(f"expected a stage among {', '.join(STAGES)}, found {self.name!r}")
-        if self.timesteps not in {"uniform", "logit_normal"}:
-            raise ValueError(f"expected timesteps to be uniform or logit_normal, found {self.timesteps!r}")
-        if not 0 <= self.blink_share <= 1:
-            raise ValueError(f"expected blink_share between 0 and 1, found {self.blink_share}")
-        if any(weight < 0 for weight in self.style_weights.values()):
-            raise ValueError(f"expected style_weights of at least 0, found {self.style_weights}")
-        if self.built_in_guidance != 1.0 and self.name != "guidance":
-            raise ValueError(
-                f"expected built_in_guidance 1 in stage {self.name}, found {self.built_in_guidance}; "
-                "it belongs into the stage guidance"
-            )
+StageName = Literal["image", "audio", "video", "speed", "guidance"]
+PresetName = Literal["emo-sd15", "emo-synth", "tiny"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
 
 
-OPTIMIZERS = ("adamw", "muon")
-PRECISIONS = ("no", "auto", "bf16", "fp16")
+class StageConfig(Frozen):
+    """One stage."""
+
+    name: StageName = Field(
+        description="'image', 'audio' (optional sub-stage: audio on single frames), 'video', 'speed' or 'guidance' "
+        "(optional last stage)"
+    )
+    steps: int = Field(ge=1, description="Optimizer steps")
+    clips: int = Field(default=4, ge=1, description="Clips per step and process; paper 48 images, then 4 clips")
+    frames: int = Field(
+        default=0,
+        ge=0,
+        description="Frames per clip, independent of each other in image and audio; 0 means the model's f",
+    )
+    lr: float = Field(default=1e-5, gt=0, description="Highest learning rate; paper 1e-5 from Stable Diffusion 1.5")
+    warmup: int = Field(default=100, ge=0, description="Steps of linear rise")
+    final_lr: Share = Field(default=1.0, description="Share of lr that remains after a linear fall; 1 is constant")
+    backbone_lr_scale: Weight = Field(
+        default=1.0,
+        description="Learning rate of parts that an earlier stage trained, relative to lr; 0 freezes them. The paper "
+        "does not say",
+    )
+    drop_reference: Share = Field(default=0.05, description="Probability of training without the reference; literal 0")
+    drop_audio: Share = Field(default=0.1, description="Probability of training unconditional on audio; literal 0")
+    drop_motion: Share = Field(
+        default=0.2, description="With zero maps instead of motion frames, as in a first clip; literal 0"
+    )
+    drop_speed: Share = Field(default=0.1, description="Without speed; literal 0")
+    white_region: Share = Field(default=0.1, description="With a white region mask, which means no guidance; literal 0")
+    mouth_weight: Weight = Field(default=0.0, description="Added weight of the mean loss over the mouth box; literal 0")
+    eye_weight: Weight = Field(default=0.0, description="The same for the eyes; literal 0")
+    min_snr_gamma: float | None = Field(
+        default=5.0, gt=0, description="Min-SNR weighting per sample; null (literal) is off"
+    )
+    timesteps: Literal["uniform", "logit_normal"] = Field(default="uniform", description="uniform is literal")
+    logit_mean: float = Field(default=0.0, description="Mean of the logit-normal time; 0 is the schedule's middle")
+    logit_std: float = Field(default=1.0, gt=0, description="Its standard deviation")
+    reference_margin: int = Field(
+        default=30, ge=0, description="Least distance in frames from the reference to the target; literal 0"
+    )
+    still_motion: Share = Field(
+        default=0.0,
+        description="Probability that all motion frames are the last one of them, as when a video starts from a still "
+        "portrait; literal 0",
+    )
+    motion_noise: Weight = Field(
+        default=0.0,
+        description="Largest standard deviation of noise on the motion frames, in units of what is diffused; each clip "
+        "has its own, between 0 and this. Literal 0",
+    )
+    self_forcing: Share = Field(
+        default=0.0,
+        description="Probability that a step's motion frames are not the real ones but generated by the network; "
+        "literal 0",
+    )
+    style_weights: dict[str, Weight] = Field(
+        default_factory=dict,
+        description="How often clips of a style are chosen, relative to 1 for the others: {anime: 3}; literal none",
+    )
+    blink_share: Share = Field(
+        default=0.0,
+        description="Probability at the first step that the frames of a clip are chosen around a moment when the eyes "
+        "are closed, where the clip says when they are; falls linearly to 0, so that how often a face blinks is in the "
+        "end learnt from clips as they are. Literal 0",
+    )
+    guidance_distillation: float = Field(
+        default=1.0, ge=1, description="Audio guidance of this scale becomes part of the weights; literal 1"
+    )
+
+    @model_validator(mode="after")
+    def _distilled_in_its_stage(self) -> StageConfig:
+        if self.guidance_distillation != 1.0 and self.name != "guidance":
+            raise ValueError(f"expected guidance_distillation 1 in stage {self.name}; it belongs into stage guidance")
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """A whole run.
+class SpeechNetTraining(Frozen):
+    """How the small speech encoder is trained."""
 
-    Attributes:
-        preset: Size of the model.
-        stages: In order.
-        model_changes: Arguments of `EMOModel` that differ from the preset.
-        seed: Decides everything random.
-        optimizer: ``"adamw"``, or ``"muon"`` for matrices and convolutions with AdamW for the rest.
-        weight_decay: Decoupled from the gradient.
-        grad_clip: Largest gradient norm.
-        ema: Decay of the averaged weights.
-        mixed_precision: accelerate's ``"no"``, ``"bf16"`` or ``"fp16"``, or ``"auto"``: bf16 where the device has
-            instructions for it, else no.
-        gradient_checkpointing: Trade time for memory.
-        log_every: Steps.
-        checkpoint_every: Steps.
-        diagnostics_every: Steps; 0 is at the end of each stage only.
-        diagnostics_steps: Denoising steps of the samples shown.
-        reader_steps: Training steps of the network that reads the mouth for the diagnostics; 0 leaves speech out.
-        voices: Each clip's sound is heard with its frequencies times one of these, drawn each time: people with shorter
-            and longer throats. Speech encoders that cannot do so refuse anything but 1.
-        autoencoder: How the small autoencoder is trained when none is given.
-        speech_net: How the small speech encoder is trained, for presets that have it.
-        refiner: How the portrait refiner is trained after the stages, from that of ``start_from`` if it has one; no
-            steps keeps that one, or none.
-        autoencoder_folder: A trained autoencoder; empty takes the small one beside ``start_from``, or trains one
-            first.
-        weights_dtype: Of the saved pipeline, ``"float32"`` or ``"float16"`` for half the size; training keeps float32.
-        start_from: Folder of a saved pipeline to start from; empty starts from the seed.
-    """
-
-    preset: str
-    stages: tuple[StageConfig, ...]
-    model_changes: dict[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    optimizer: str = "adamw"
-    weight_decay: float = 0.01
-    grad_clip: float = 1.0
-    ema: float = 0.9995
-    mixed_precision: str = "no"
-    gradient_checkpointing: bool = False
-    log_every: int = 50
-    checkpoint_every: int = 200
-    diagnostics_every: int = 0
-    diagnostics_steps: int = 16
-    reader_steps: int = 600
-    voices: tuple[float, ...] = (1.0,)
-    autoencoder: AutoencoderTraining = field(default_factory=AutoencoderTraining)
-    speech_net: SpeechNetTraining = field(default_factory=SpeechNetTraining)
-    refiner: RefinerTraining = field(default_factory=RefinerTraining)
-    autoencoder_folder: str = ""
-    weights_dtype: str = "float32"
-    start_from: str = ""
-
-    def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise ValueError(f"expected a preset among {', '.join(PRESETS)}, found {self.preset!r}")
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"expected an optimizer among {', '.join(OPTIMIZERS)}, found {self.optimizer!r}")
-        if self.mixed_precision not in PRECISIONS:
-            raise ValueError(
-                f"expected mixed_precision to be one of {', '.join(PRECISIONS)}, found {self.mixed_precision!r}"
-            )
-        if self.weights_dtype not in {"float32", "float16"}:
-            raise ValueError(f"expected weights_dtype to be float32 or float16, found {self.weights_dtype!r}")
-        if not self.voices:
-            raise ValueError("expected at least one factor in voices, found none; 1 is the voice itself")
-        if not self.stages:
-            raise ValueError("expected at least one stage, found none")
-        if any(stage.built_in_guidance != 1.0 for stage in self.stages[:-1]):
-            raise ValueError("expected built_in_guidance in the last stage only; a later one would unlearn it")
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> TrainConfig:
-        """From the content of a YAML file.
-
-        Raises:
-            ValueError: Names the field that is unknown or missing.
-        """
-        known = _checked(cls, values, "the training config")
-        known["stages"] = tuple(
-            StageConfig(**_checked(StageConfig, stage, f"stage {number}"))
-            for number, stage in enumerate(known.get("stages", ()), start=1)
-        )
-        if "voices" in known:
-            known["voices"] = tuple(float(voice) for voice in known["voices"])
-        parts: dict[str, type[Any]] = {
-            "autoencoder": AutoencoderTraining,
-            "speech_net": SpeechNetTraining,
-            "refiner": RefinerTraining,
-        }
-        for name in parts.keys() & known.keys():
-            known[name] = parts[name](**_checked(parts[name], known[name], name))
-        return cls(**known)
+    steps: int = Field(default=1000, ge=0, description="Optimizer steps")
+    clips: int = Field(default=16, ge=1, description="Clips per step, in one voice")
+    frames: int = Field(default=60, ge=0, description="Of each clip, in a row; 0 is as many as the shortest has")
+    lr: float = Field(default=2e-3, gt=0, description="Highest learning rate; falls linearly to zero")
+    weight_decay: float = Field(default=0.05, ge=0, description="Of AdamW")
+    ema: float = Field(default=0.995, ge=0, lt=1, description="Decay of the averaged weights, which are the result")
+    vtlp_factors: tuple[float, ...] = Field(
+        default=(0.88, 0.92, 0.96, 1.04, 1.08, 1.12),
+        description="Besides as they are, clips are heard with all frequencies times one of these",
+    )
+    tempos: tuple[float, ...] = Field(
+        default=(0.85, 0.92, 1.08, 1.15), description="And played this much faster, which raises the voice too"
+    )
+    loudness: Weight = Field(
+        default=0.15, description="Standard deviation of a shift of all log-mel values of a clip (one unit is 40 dB)"
+    )
+    noise: Weight = Field(default=0.1, description="Standard deviation of noise on single values")
+    seed: int = Field(default=0, ge=0, description="Decides everything random")
+    checkpoint_every: int = Field(default=500, ge=1, description="Steps between checkpoints")
 
 
-def _checked(kind: type[Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    names = {f.name for f in fields(kind)}
-    unknown = sorted(set(values) - names)
-    if unknown:
-        raise ValueError(f"expected the fields {', '.join(sorted(names))} in {where}, found {', '.join(unknown)} too")
-    return dict(values)
+class RefinerTraining(Frozen):
+    """How the portrait refiner is trained."""
+
+    steps: int = Field(default=0, ge=0, description="Optimizer steps; 0 trains none, and the pipeline does without")
+    batch: int = Field(default=12, ge=1, description="Frames per step")
+    lr: float = Field(default=2e-3, gt=0, description="Highest learning rate; rises over 'warmup', then falls to zero")
+    warmup: int = Field(default=50, ge=0, description="Steps")
+    clips: int = Field(default=80, ge=1, description="Clips that EMO generates again, spread evenly over the data")
+    rounds: int = Field(default=3, ge=1, description="Segments of f frames generated one after the other")
+    least: Share = Field(default=0.35, description="Smallest share of the noise schedule they are generated from")
+    most: Share = Field(default=0.95, description="Largest share; the more noise, the more EMO has changed")
+    trusted: Share = Field(
+        default=0.75,
+        description="Share up to which eyes and mouth are still the real ones. Frames generated from more noise blink "
+        "and speak when they like, so their eyes and mouths are left out of the loss: held to the real ones, they "
+        "would teach the refiner to open closed eyes",
+    )
+    sampling_steps: int = Field(default=3, ge=1, description="Denoising steps of each segment")
+    audio_guidance: float = Field(default=2.0, ge=0, description="Scale in half of the clips; none in the others")
+    untouched: Share = Field(default=0.15, description="Share of frames that only went through the autoencoder")
+    edge_weight: Weight = Field(default=1.0, description="Weight of the L1 of differences between neighbours")
+    part_weight: Weight = Field(default=3.0, description="Extra weight of pixels in eye and mouth boxes")
+    ema: float = Field(default=0.995, ge=0, lt=1, description="Decay of the averaged weights")
+    seed: int = Field(default=0, ge=0, description="Decides everything random")
+    checkpoint_every: int = Field(default=100, ge=1, description="Steps between checkpoints")
+
+
+class TrainConfig(Frozen):
+    """A whole run."""
+
+    preset: PresetName = Field(description="Size of the model")
+    stages: tuple[StageConfig, ...] = Field(min_length=1, description="In order")
+    model_changes: dict[str, Any] = Field(
+        default_factory=dict, description="Arguments of EMOModel that differ from the preset"
+    )
+    seed: int = Field(default=0, ge=0, description="Decides everything random")
+    optimizer: Literal["adamw", "muon"] = Field(
+        default="adamw", description="muon: for matrices and convolutions, with AdamW for the rest"
+    )
+    weight_decay: float = Field(default=0.01, ge=0, description="Decoupled from the gradient")
+    grad_clip: float = Field(default=1.0, gt=0, description="Largest gradient norm")
+    ema: float = Field(default=0.9995, ge=0, lt=1, description="Decay of the averaged weights")
+    mixed_precision: Literal["no", "auto", "bf16", "fp16"] = Field(
+        default="no", description="auto: bf16 where the device has instructions for it, else no"
+    )
+    gradient_checkpointing: bool = Field(default=False, description="Trade time for memory")
+    log_every: int = Field(default=50, ge=1, description="Steps between lines of the log")
+    checkpoint_every: int = Field(default=200, ge=1, description="Steps between checkpoints")
+    diagnostics_every: int = Field(default=0, ge=0, description="Steps; 0 is at the end of each stage only")
+    diagnostics_steps: int = Field(default=16, ge=1, description="Denoising steps of the samples shown")
+    reader_steps: int = Field(
+        default=600,
+        ge=0,
+        description="Training steps of the network that reads the mouth for the diagnostics; 0 leaves speech out",
+    )
+    vtlp_factors: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        default=(1.0,),
+        min_length=1,
+        description="Vocal tract length perturbation: each clip is heard with its frequencies times one of these; 1 is "
+        "the voice itself. Speech encoders that cannot do so refuse anything but 1",
+    )
+    autoencoder: AutoencoderTraining = Field(
+        default=AutoencoderTraining(), description="How the small autoencoder is trained when none is given"
+    )
+    speech_net: SpeechNetTraining = Field(
+        default=SpeechNetTraining(), description="How the small speech encoder is trained, for presets that have it"
+    )
+    refiner: RefinerTraining = Field(
+        default=RefinerTraining(),
+        description="How the portrait refiner is trained after the stages, from that of start_from if it has one; no "
+        "steps keeps that one, or none",
+    )
+    autoencoder_folder: str = Field(
+        default="", description="A trained autoencoder; empty takes the small one beside start_from, or trains one"
+    )
+    weights_dtype: Literal["float32", "float16"] = Field(
+        default="float32", description="Of the saved pipeline; training keeps float32"
+    )
+    start_from: str = Field(
+        default="", description="Folder of a saved pipeline to start from; empty starts from the seed"
+    )
+
+    @model_validator(mode="after")
+    def _distilled_last(self) -> TrainConfig:
+        if any(stage.guidance_distillation != 1.0 for stage in self.stages[:-1]):
+            raise ValueError("expected guidance_distillation in the last stage only; a later one would unlearn it")
+        return self

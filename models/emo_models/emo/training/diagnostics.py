@@ -1,4 +1,4 @@
-"""Cheap measurements that show early whether EMO learns what it should (audio, motion frames, speed, seams)."""
+"""Cheap measurements that show early whether EMO learns what it should: audio, motion, segment boundaries."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import EMOPipeline, recommended_sampling
 from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training.batches import Batch, LatentClips
-from emo_models.emo.training.built_in_guidance import guidance_found
-from emo_models.emo.training.clips import ClipRecord, TrainingClips
 from emo_models.emo.training.config import StageConfig
+from emo_models.emo.training.guidance_distillation import guidance_found
 from emo_models.emo.training.loss import region_mean
-from emo_models.emo.training.mouth_reader import MouthReader, box_middle, correlation, lag_curve, read_opening
+from emo_models.training.clips import TrainingClip, TrainingClips
+from emo_models.training.mouth_reader import MouthReader, box_middle, correlation, lag_curve, read_opening
 
 
 @torch.no_grad()
@@ -81,7 +81,7 @@ def motion_dependence(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *,
     noisy = schedule.add_noise(model.to_residual(batch.latents, batch.reference), noise, times)
 
     def predict(gate: float) -> Tensor:
-        gates = ConditionMask(motion=torch.full((len(noisy),), gate, device=noisy.device))
+        condition_mask = ConditionMask(motion=torch.full((len(noisy),), gate, device=noisy.device))
         prediction: Tensor = model(
             noisy,
             times,
@@ -89,7 +89,7 @@ def motion_dependence(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *,
             motion=batch.motion,
             audio=batch.audio,
             mask=batch.mask,
-            condition_mask=gates,
+            condition_mask=condition_mask,
         )
         return prediction
 
@@ -127,22 +127,22 @@ def guidance_reached(
             "mask": batch.mask,
             "condition_mask": ConditionMask(speed=torch.zeros(len(noisy), device=noisy.device)),
         }
-        heard, deaf = model(noisy, times, **given, with_unconditional=True)
-        sums += guidance_found(schedule.target(clean, noise, times), heard, deaf)
+        heard, unconditional = model(noisy, times, **given, with_unconditional=True)
+        sums += guidance_found(schedule.target(clean, noise, times), heard, unconditional)
     return float(sums[0] / sums[1]) if sums[0] else None
 
 
-def seam_score(frames: NDArray[np.uint8], *, clip_frames: int) -> float:
-    """Mean frame difference across clip borders over the mean inside clips; 1 is no seam.
+def boundary_score(frames: NDArray[np.uint8], *, segment_frames: int) -> float:
+    """Mean frame difference across segment boundaries over the mean inside segments; 1 is no boundary to be seen.
 
     Raises:
         ValueError: The video is no longer than one clip.
     """
     steps = np.abs(np.diff(frames.astype(np.float32), axis=0)).mean((1, 2, 3))
-    borders = np.arange(len(steps)) % clip_frames == clip_frames - 1
-    if not borders.any() or borders.all():
-        raise ValueError(f"expected a video of more than {clip_frames} frames, found {len(frames)}")
-    return float(steps[borders].mean() / max(float(steps[~borders].mean()), 1e-9))
+    boundaries = np.arange(len(steps)) % segment_frames == segment_frames - 1
+    if not boundaries.any() or boundaries.all():
+        raise ValueError(f"expected a video of more than {segment_frames} frames, found {len(frames)}")
+    return float(steps[boundaries].mean() / max(float(steps[~boundaries].mean()), 1e-9))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -155,7 +155,7 @@ class SpeechCheck:
         lag: Peak of the lag curve in frames; positive is late.
         curve: Correlation per lag.
         reader_correlation: The reader's own correlation on the real frames of the same clips.
-        seam: Mean seam score.
+        boundary: Mean boundary score.
         videos: The frames, in order of clips.
     """
 
@@ -164,13 +164,13 @@ class SpeechCheck:
     lag: int
     curve: dict[int, float]
     reader_correlation: float
-    seam: float
+    boundary: float
     videos: tuple[NDArray[np.uint8], ...]
 
 
 def check_speech(
     pipeline: EMOPipeline,
-    clips: Sequence[ClipRecord],
+    clips: Sequence[TrainingClip],
     reader: MouthReader,
     *,
     steps: int = 16,
@@ -179,7 +179,7 @@ def check_speech(
     seed: int = 0,
 ) -> SpeechCheck:
     """Animates each clip's portrait with its sound and reads the mouth."""
-    made, truth, own, videos, seams = [], [], [], [], []
+    made, truth, own, videos, scores = [], [], [], [], []
     options = replace(recommended_sampling(pipeline.facts), steps=steps, guidance=Guidance(audio=audio_guidance))
     for clip in clips:
         audio = clip.audio if seconds is None else clip.audio[: int(seconds * 16_000)]
@@ -196,7 +196,7 @@ def check_speech(
         own.append(correlation(read_opening(reader, np.asarray(clip.frames[:count]), middle), truth[-1]))
         videos.append(frames)
         if count > pipeline.model.architecture.segment.frames:
-            seams.append(seam_score(frames, clip_frames=pipeline.model.architecture.segment.frames))
+            scores.append(boundary_score(frames, segment_frames=pipeline.model.architecture.segment.frames))
     per_clip = tuple(correlation(a, b) for a, b in zip(made, truth, strict=True))
     curve = lag_curve(made, truth)
     return SpeechCheck(
@@ -205,12 +205,12 @@ def check_speech(
         lag=max(curve, key=lambda lag: curve[lag]),
         curve=curve,
         reader_correlation=float(np.mean(own)),
-        seam=float(np.mean(seams)) if seams else float("nan"),
+        boundary=float(np.mean(scores)) if scores else float("nan"),
         videos=tuple(videos),
     )
 
 
-def _region(clip: ClipRecord) -> tuple[float, float, float, float]:
+def _region(clip: TrainingClip) -> tuple[float, float, float, float]:
     height, width = clip.frames.shape[1:3]
     low, high = clip.face_boxes[:, :2].min(0), clip.face_boxes[:, 2:].max(0)
     return (
@@ -222,23 +222,8 @@ def _region(clip: ClipRecord) -> tuple[float, float, float, float]:
 
 
 def frame_motion(frames: NDArray[np.uint8]) -> float:
-    """Mean absolute change from frame to frame, in grey levels; a stand-in for head speed where no pose is known."""
+    """Mean absolute change from frame to frame, in grey levels; tells head speed where no pose is known."""
     return float(np.abs(np.diff(frames.astype(np.float32), axis=0)).mean())
-
-
-def speed_response(
-    pipeline: EMOPipeline,
-    clip: ClipRecord,
-    *,
-    speeds: Sequence[float] = (0.1, 0.7, 1.3, 1.9),
-    steps: int = 16,
-    seed: int = 0,
-) -> dict[float, float]:
-    """`frame_motion` of one portrait and sound at each assigned speed; should rise with it (Table 2)."""
-    image = np.asarray(clip.frames[clip.reference_index])
-    return {
-        speed: frame_motion(pipeline(image, clip.audio, seed=seed, steps=steps, speed=speed).frames) for speed in speeds
-    }
 
 
 def probe_batch(clips: LatentClips, stage: StageConfig, model: Any, *, seed: int = 0, number: int = 0) -> Batch:
@@ -252,6 +237,6 @@ def probe_batch(clips: LatentClips, stage: StageConfig, model: Any, *, seed: int
     )
 
 
-def spread_clips(clips: TrainingClips, count: int) -> list[ClipRecord]:
+def spread_clips(clips: TrainingClips, count: int) -> list[TrainingClip]:
     """``count`` clips spread evenly over a set."""
     return [clips[int(i)] for i in np.linspace(0, len(clips) - 1, min(count, len(clips)))]

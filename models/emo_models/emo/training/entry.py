@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,7 @@ from emo_models.emo.presets import Preset
 from emo_models.emo.schedulers import NoiseSchedule, make_scheduler
 from emo_models.emo.speed_layers import bucket_layout
 from emo_models.emo.training.batches import LatentClips
-from emo_models.emo.training.clip_store import ClipStore, EveryNth
-from emo_models.emo.training.clips import TrainingClips
+from emo_models.emo.training.clip_store import ClipStore
 from emo_models.emo.training.config import StageConfig, TrainConfig
 from emo_models.emo.training.diagnostics import (
     audio_gap,
@@ -39,17 +38,18 @@ from emo_models.emo.training.diagnostics import (
     probe_batch,
     spread_clips,
 )
-from emo_models.emo.training.loop import Trainer, make_accelerator, workers_of
-from emo_models.emo.training.mouth_reader import MouthReader, train_mouth_reader
-from emo_models.emo.training.pictures import curve_picture, sample_grid
-from emo_models.emo.training.refiner_drawing import draw_clips
+from emo_models.emo.training.figures import curve_figure, sample_grid
+from emo_models.emo.training.refiner_frames import generate_clips
 from emo_models.emo.training.refiner_training import before_and_after, train_refiner
 from emo_models.emo.training.speech_net_training import heard_opening, train_speech_net
 from emo_models.emo.training.tracking import Tracker
+from emo_models.emo.training.trainer import Trainer, make_accelerator, workers_of
 from emo_models.emo.weights import load_module, save_module
-from emo_models.workers import Workers
+from emo_models.training.clips import Subset, TrainingClips, every_clip, moving
+from emo_models.training.loop import Report
+from emo_models.training.mouth_reader import MouthReader, train_mouth_reader
+from emo_models.training.workers import Workers
 
-Report = Callable[[str], None]
 GUIDANCE_BATCHES = 8
 """From so many it is measured what guidance weights have built in; two such measurements differ by a few percent."""
 
@@ -89,13 +89,13 @@ def run_training(
         (out / "history.json").write_text(json.dumps({"loss": trainer.history, "values": trainer.values}), "utf-8")
         tracker.write(trainer.history, trainer.values)
         stages = [(stage.name, stage.steps) for stage in config.stages]
-        curve_picture(trainer.history, trainer.values, out / "loss.png", stages=stages)
+        curve_figure(trainer.history, trainer.values, out / "loss.png", stages=stages)
     with trainer.average.applied(model):
         pipeline.model.eval()
         pipeline.refiner = _refiner(config, pipeline, latents, schedule, out, report, workers)
         if workers.first:
             pipeline.facts.update(_guidance_facts(config, preset, trainer.values))
-            pipeline.facts["steps"] = int(before.get("steps", 0)) + trainer.progress.total
+            pipeline.facts["steps"] = int(before.get("steps", 0)) + len(trainer.history)
             pipeline.save_pretrained(out / "pipeline", dtype=getattr(torch, config.weights_dtype))
     workers.wait()
     return out / "pipeline"
@@ -103,13 +103,13 @@ def run_training(
 
 def _guidance_facts(config: TrainConfig, preset: Preset, values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """How the weights are to be sampled: what guidance they have built in needs no pass of its own."""
-    scale = config.stages[-1].built_in_guidance
+    scale = config.stages[-1].guidance_distillation
     if scale == 1.0:
         return {"sampling": preset.sampling}
     reached = values[-1].get("guidance_reached")
     return {
         "sampling": {**preset.sampling, "audio_guidance": 1.0},
-        "built_in_guidance": scale,
+        "guidance_distillation": scale,
         "guidance_reached": None if reached is None else round(float(reached), 2),
     }
 
@@ -120,6 +120,9 @@ def _facts_before(config: TrainConfig) -> dict[str, Any]:
     if not config.start_from or not index.is_file():
         return {}
     facts: dict[str, Any] = json.loads(index.read_text("utf-8"))
+    # As earlier versions called it.
+    if "built_in_guidance" in facts:
+        facts["guidance_distillation"] = facts.pop("built_in_guidance")
     return facts
 
 
@@ -129,8 +132,8 @@ def _check_guidance_stays(config: TrainConfig, before: Mapping[str, Any]) -> Non
     Raises:
         ValueError: The stages would.
     """
-    scale = float(before.get("built_in_guidance", 1.0))
-    if scale != 1.0 and any(stage.built_in_guidance == 1.0 for stage in config.stages):
+    scale = float(before.get("guidance_distillation", 1.0))
+    if scale != 1.0 and any(stage.guidance_distillation == 1.0 for stage in config.stages):
         raise ValueError(
             f"expected the stage guidance alone, because {config.start_from} has audio guidance {scale:g} built in, "
             f"found {', '.join(stage.name for stage in config.stages)}; start from weights without it"
@@ -147,10 +150,15 @@ def _prepared(
     accelerator: Accelerator,
 ) -> LatentClips:
     window, downsample = model.architecture.segment.window, model.architecture.latents.downsample
-    store = ClipStore(out / "prepared", vae=vae, encoder=encoder, settings=(window, config.voices))
-    options: dict[str, Any] = {"window": window, "downsample": downsample, "voices": config.voices, "store": store}
+    store = ClipStore(out / "prepared", vae=vae, encoder=encoder, settings=(window, config.vtlp_factors))
+    options: dict[str, Any] = {
+        "window": window,
+        "downsample": downsample,
+        "vtlp_factors": config.vtlp_factors,
+        "store": store,
+    }
     if accelerator.num_processes > 1:
-        share = EveryNth(data, first=accelerator.process_index, n=accelerator.num_processes)
+        share = Subset(data, range(accelerator.process_index, len(data), accelerator.num_processes))
         LatentClips(share, vae, encoder, **options)
         accelerator.wait_for_everyone()
     return LatentClips(data, vae, encoder, **options)
@@ -161,7 +169,7 @@ def _silent(line: str) -> None:
 
 
 class _Diagnosis:
-    """Called by the trainer now and then; writes pictures beside returning numbers."""
+    """Called by the trainer now and then; writes images beside returning numbers."""
 
     def __init__(
         self,
@@ -183,7 +191,7 @@ class _Diagnosis:
         values = audio_gap(model, batch, self.schedule)
         if batch.motion is not None:
             values["motion_dependence"] = motion_dependence(model, batch, self.schedule)
-        if self.stages[stage].built_in_guidance != 1.0:
+        if self.stages[stage].guidance_distillation != 1.0:
             more = (probe_batch(self.latents, self.stages[stage], model, number=i) for i in range(1, GUIDANCE_BATCHES))
             reached = guidance_reached(model, chain([batch], more), self.schedule)
             values.update({} if reached is None else {"guidance_reached": reached})
@@ -193,11 +201,11 @@ class _Diagnosis:
 
     def _speech(self, step: int) -> dict[str, float]:
         held_out = self.held_out
-        if held_out is None or held_out[0].mouth_opening is None:
+        if held_out is None or not len(held_out) or held_out[0].mouth_opening is None:
             return {}
         if self.reader is None:
             records = [clip.record for clip in self.latents.clips]
-            self.reader = train_mouth_reader(records, steps=self.config.reader_steps, seed=self.config.seed)
+            self.reader = train_mouth_reader(moving(records), steps=self.config.reader_steps, seed=self.config.seed)
         clips = spread_clips(held_out, 4)
         check = check_speech(self.pipeline, clips, self.reader, steps=self.config.diagnostics_steps, seconds=2.0)
         sample_grid(
@@ -208,7 +216,7 @@ class _Diagnosis:
             "mouth_correlation": check.correlation,
             "lag": float(check.lag),
             "reader_on_real": check.reader_correlation,
-            "seam": check.seam,
+            "boundary": check.boundary,
         }
 
 
@@ -264,7 +272,7 @@ def _audio_encoder(
     if not (folder / "config.json").is_file():
         report("training the speech encoder")
         mel = LogMelEncoder(**settings)
-        net = train_speech_net(mel, config.speech_net, data, report=report, workers=workers)
+        net = train_speech_net(mel, config.speech_net, data, folder, report=report, workers=workers)
         if workers.first:
             report(f"speech encoder: mouth opening of its own clips, correlation {heard_opening(net, mel, data):.3f}")
             SpeechNetEncoder(net, mel).save(folder)
@@ -286,21 +294,21 @@ def _refiner(
     if not config.refiner.steps:
         return refiner
     report("training the portrait refiner")
-    drawn = draw_clips(
+    generated = generate_clips(
         pipeline.model,
         pipeline.vae,
         latents,
         schedule,
         config.refiner,
-        out / "refiner" / "drawn",
+        out / "refiner" / "generated",
         report=report,
         workers=workers,
     )
     refiner = refiner or build_refiner(seed=config.seed)
     torch.nn.Module.to(refiner, workers.device)
-    refiner = train_refiner(refiner, config.refiner, drawn, out / "refiner", report=report, workers=workers)
+    refiner = train_refiner(refiner, config.refiner, generated, out / "refiner", report=report, workers=workers)
     if workers.first:
-        sample_grid(before_and_after(refiner, drawn), out / "refiner" / "refined.png")
+        sample_grid(before_and_after(refiner, generated), out / "refiner" / "refined.png")
     return refiner
 
 
@@ -310,12 +318,12 @@ def _model(config: TrainConfig, preset: Preset, data: TrainingClips, vae: Any) -
         return started
     changes = merge_parts({}, migrate_model_config(config.model_changes))
     if "centres" not in changes.get("speed", {}):
-        labels = np.concatenate([data[i].head_speed for i in range(len(data))])
+        labels = np.concatenate([clip.head_speed for clip in every_clip(moving(data))])
         # As many buckets as the preset has: the number is part of the network's shape.
         centres, radii = bucket_layout(labels, buckets=len(preset.architecture.speed.centres))
         changes = merge_parts(changes, {"speed": {"centres": centres, "radii": radii}})
     if preset.architecture.extensions.residual_std and "residual_std" not in changes.get("extensions", {}):
-        changes = merge_parts(changes, {"extensions": {"residual_std": residual_std(data, vae)}})
+        changes = merge_parts(changes, {"extensions": {"residual_std": residual_std(moving(data), vae)}})
     model: EMOModel = build_model(preset, seed=config.seed, **changes)
     return model
 

@@ -2,59 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from emo_models.averaged_training import gradients, measured
-from emo_models.averaging import Average
 from emo_models.emo.audio import RATE
 from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.extensions.speech_net import SpeechNet, SpeechNetEncoder
-from emo_models.emo.training.clips import ClipRecord, TrainingClips, step_generator
-from emo_models.emo.training.mouth_reader import correlation
-from emo_models.workers import ALONE, Workers
-
-Report = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpeechNetTraining:
-    """Settings.
-
-    Attributes:
-        steps: Optimizer steps.
-        clips: Clips per step, in one voice.
-        frames: Of each clip, one after another; 0 is as many as the shortest has.
-        lr: Highest learning rate; falls linearly to zero.
-        weight_decay: Of AdamW.
-        average: Decay of the averaged weights, which are the result.
-        voices: Besides as they are, clips are heard with all frequencies times one of these (other throats).
-        tempos: Besides as they are, clips are played this much faster, which raises the voice too.
-        loudness: Standard deviation of a shift of all log-mel values of a clip (one unit is 40 dB).
-        noise: Standard deviation of noise on single values.
-        seed: Decides everything random.
-    """
-
-    steps: int = 1000
-    clips: int = 16
-    frames: int = 60
-    lr: float = 2e-3
-    weight_decay: float = 0.05
-    average: float = 0.995
-    voices: tuple[float, ...] = (0.88, 0.92, 0.96, 1.04, 1.08, 1.12)
-    tempos: tuple[float, ...] = (0.85, 0.92, 1.08, 1.15)
-    loudness: float = 0.15
-    noise: float = 0.1
-    seed: int = 0
+from emo_models.emo.training.config import SpeechNetTraining
+from emo_models.training.clips import TrainingClip, TrainingClips, chooser, every_clip, moving, step_generator
+from emo_models.training.loop import Loop, LoopConfig, Report
+from emo_models.training.mouth_reader import correlation
+from emo_models.training.network import NetworkTrainee
+from emo_models.training.workers import ALONE, Workers
 
 
 @dataclass(frozen=True, eq=False)
-class _Lesson:
+class _Features:
     """All clips in one voice and tempo: columns ``[clips, t + 2 * context, width]`` and shapes ``[clips, t, 3]``."""
 
     columns: Tensor
@@ -65,6 +33,7 @@ def train_speech_net(
     mel: LogMelEncoder,
     config: SpeechNetTraining,
     clips: TrainingClips,
+    folder: Path,
     *,
     report: Report,
     workers: Workers = ALONE,
@@ -73,6 +42,7 @@ def train_speech_net(
     """A trained `SpeechNet`; ``shape`` are its arguments besides ``in_width``. Of ``workers`` each hears its share.
 
     Few voices are known, and they are soon known by heart; so half of the steps are spent on voices that nobody has.
+    Checkpoints lie in ``folder``.
 
     Raises:
         ValueError: A clip has no known mouth opening, which is what the network learns to hear.
@@ -80,48 +50,69 @@ def train_speech_net(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         net: SpeechNet = SpeechNet(in_width=mel.width, **shape)
-        records = [clips[index] for index in range(len(clips))]
-        plain = _lesson(records, mel, net.context)
-        others = [_lesson(records, mel.with_vtlp(voice), net.context) for voice in config.voices]
-        others += [_lesson(records, mel, net.context, tempo=tempo) for tempo in config.tempos]
-        mean, scale = plain.shapes.mean((0, 1)), plain.shapes.std((0, 1)).clamp_min(1e-6)
+        objective = _Objective(net, mel, config, clips, workers)
+        trainee = NetworkTrainee(
+            net,
+            objective,
+            torch.optim.AdamW(net.parameters(), lr=config.lr, weight_decay=config.weight_decay),
+            rate=lambda step: config.lr * (1 - step / config.steps),
+            ema=config.ema,
+            workers=workers,
+        )
+        settings = LoopConfig(
+            name="speech encoder", steps=config.steps, checkpoint_every=config.checkpoint_every, log_every=200
+        )
+        Loop(trainee, settings, folder, report=report, workers=workers).run()
+        trainee.finish()
+    return net
+
+
+class _Objective:
+    """Squared error of the mouth's shapes, each in units of its spread."""
+
+    def __init__(
+        self, net: SpeechNet, mel: LogMelEncoder, config: SpeechNetTraining, clips: TrainingClips, workers: Workers
+    ) -> None:
+        self.net, self.config, self.workers = net, config, workers
+        records = list(every_clip(moving(clips, sound=True)))
+        if not records:
+            raise ValueError("expected clips with sound to train a speech encoder, found none")
+        self.choose = chooser([record.weight for record in records])
+        self.plain = _features(records, mel, net.context)
+        self.others = [_features(records, mel.with_vtlp(scale), net.context) for scale in config.vtlp_factors]
+        self.others += [_features(records, mel, net.context, tempo=tempo) for tempo in config.tempos]
+        shapes = self.plain.shapes
+        self.mean, self.scale = shapes.mean((0, 1)), shapes.std((0, 1)).clamp_min(1e-6)
         # Each clip counts the same, however far its person opens the mouth; that cannot be heard.
-        weight = (plain.shapes[..., 0].std(1) / scale[0]).clamp_min(0.3).reciprocal().square()
-        optimizer = torch.optim.AdamW(net.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-        average = Average(net, config.average)
-        net.train()
-        for step in range(config.steps):
-            for group in optimizer.param_groups:
-                group["lr"] = config.lr * (1 - step / config.steps)
-            rng = step_generator(config.seed, "speech-net", step)
-            lesson = others[int(rng.integers(len(others)))] if others and rng.random() < 0.5 else plain
-            chosen = torch.from_numpy(rng.integers(len(records), size=config.clips))
-            length = lesson.shapes.shape[1]
-            count = min(config.frames or length, length)
-            first = int(rng.integers(length - count + 1))
-            heard = lesson.columns[chosen, first : first + count + 2 * net.context]
-            heard = heard + config.loudness * _normal(rng, (len(heard), 1, 1))
-            heard = heard + config.noise * _normal(rng, heard.shape)
-            goal = (lesson.shapes[chosen, first : first + count] - mean) / scale
-            mine = list(workers.share(config.clips))
-            error = (net.shapes(net(heard[mine])) - goal[mine]).square() * weight[chosen[mine], None, None]
-            loss = error.mean()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            loss = loss.detach()
-            workers.average([loss, *gradients(net), *measured(net)])
-            optimizer.step()
-            average.update(net, step + 1)
-            if (step + 1) % 200 == 0 or step + 1 == config.steps:
-                report(f"speech encoder: step {step + 1}/{config.steps} loss {loss.item():.4f}")
-        net.load_state_dict(average.tensors)
-    return net.eval()
+        self.weight = (shapes[..., 0].std(1) / self.scale[0]).clamp_min(0.3).reciprocal().square()
+        self.even = len({record.weight for record in records}) == 1
+
+    def __call__(self, step: int) -> Tensor:
+        config, net = self.config, self.net
+        rng = step_generator(config.seed, "speech-net", step)
+        other = self.others and rng.random() < 0.5
+        features = self.others[int(rng.integers(len(self.others)))] if other else self.plain
+        if self.even:
+            chosen = torch.from_numpy(rng.integers(len(self.weight), size=config.clips))
+        else:
+            chosen = torch.tensor([self.choose(rng) for _ in range(config.clips)])
+        length = features.shapes.shape[1]
+        count = min(config.frames or length, length)
+        first = int(rng.integers(length - count + 1))
+        heard = features.columns[chosen, first : first + count + 2 * net.context]
+        heard = heard + config.loudness * _normal(rng, (len(heard), 1, 1))
+        heard = heard + config.noise * _normal(rng, heard.shape)
+        goal = (features.shapes[chosen, first : first + count] - self.mean) / self.scale
+        mine = list(self.workers.share(config.clips))
+        error = (net.shapes(net(heard[mine])) - goal[mine]).square() * self.weight[chosen[mine], None, None]
+        loss: Tensor = error.mean()
+        return loss
 
 
 def heard_opening(net: SpeechNet, mel: LogMelEncoder, clips: TrainingClips) -> float:
     """Mean over clips of the correlation between the mouth opening that the network hears and the true one."""
     encoder = SpeechNetEncoder(net, mel)
-    records = [clips[index] for index in range(len(clips))]
+    records = list(every_clip(moving(clips, sound=True)))
     return float(
         np.mean(
             [
@@ -134,12 +125,12 @@ def heard_opening(net: SpeechNet, mel: LogMelEncoder, clips: TrainingClips) -> f
     )
 
 
-def _lesson(records: list[ClipRecord], mel: LogMelEncoder, context: int, *, tempo: float = 1.0) -> _Lesson:
+def _features(records: list[TrainingClip], mel: LogMelEncoder, context: int, *, tempo: float = 1.0) -> _Features:
     length = int(min(len(record.frames) for record in records) / tempo)
     sounds = [record.audio if tempo == 1 else faster(record.audio, tempo) for record in records]
     columns = [mel.window(sound, -context, length + context)[:, 0] for sound in sounds]
     shapes = [at_tempo(_shapes(record), tempo)[:length] for record in records]
-    return _Lesson(torch.stack(columns), torch.from_numpy(np.stack(shapes)))
+    return _Features(torch.stack(columns), torch.from_numpy(np.stack(shapes)))
 
 
 def faster(sound: NDArray[np.float32], tempo: float) -> NDArray[np.float32]:
@@ -158,7 +149,7 @@ def at_tempo(values: NDArray[np.float32], tempo: float) -> NDArray[np.float32]:
     return np.stack(columns, 1).astype(np.float32)
 
 
-def _opening(record: ClipRecord) -> NDArray[np.float32]:
+def _opening(record: TrainingClip) -> NDArray[np.float32]:
     if record.mouth_opening is None:
         raise ValueError(
             f"expected clips with known mouth opening to train a speech encoder, found {record.id} without; "
@@ -167,7 +158,7 @@ def _opening(record: ClipRecord) -> NDArray[np.float32]:
     return np.asarray(record.mouth_opening, np.float32)
 
 
-def _shapes(record: ClipRecord) -> NDArray[np.float32]:
+def _shapes(record: TrainingClip) -> NDArray[np.float32]:
     boxes, faces = (np.asarray(b, np.float32) for b in (record.mouth_boxes, record.face_boxes))
     size = (boxes[:, 2:] - boxes[:, :2]) / np.maximum(faces[:, 3:] - faces[:, 1:2], 1.0)
     # How large a person's mouth is cannot be heard.

@@ -3,7 +3,7 @@
 Paper (section 3.3): image pretraining trains Backbone, ReferenceNet and Face Locator; video training brings in temporal
 modules and audio layers; the last stage trains temporal modules and speed layers only, so that motion driven by speed
 cannot weaken the audio. Two optional ones are ours: ``audio`` between the first two, audio layers on single frames; and
-``guidance`` at the end, which trains everything to draw in one pass what audio guidance needs two for.
+``guidance`` at the end, which trains everything to predict in one pass what audio guidance needs two for.
 """
 
 from __future__ import annotations
@@ -25,24 +25,28 @@ class Stage:
         new: Parts that this stage is about, at the full learning rate.
         kept: Parts that go on training at ``backbone_lr_scale``; not trained when that is 0.
         temporal: Whether temporal modules act; otherwise frames are independent images.
-        hears: Whether audio is given.
-        paced: Whether head speed is given.
+        use_audio: Whether audio is given.
+        use_speed: Whether head speed is given.
     """
 
     new: frozenset[Part]
     kept: frozenset[Part] = frozenset()
     temporal: bool = False
-    hears: bool = False
-    paced: bool = False
+    use_audio: bool = False
+    use_speed: bool = False
 
 
 STAGES: dict[str, Stage] = {
     "image": Stage(new=frozenset({"image"})),
-    "audio": Stage(new=frozenset({"audio"}), kept=frozenset({"image"}), hears=True),
-    "video": Stage(new=frozenset({"audio", "temporal"}), kept=frozenset({"image"}), temporal=True, hears=True),
-    "speed": Stage(new=frozenset({"temporal", "speed"}), temporal=True, hears=True, paced=True),
+    "audio": Stage(new=frozenset({"audio"}), kept=frozenset({"image"}), use_audio=True),
+    "video": Stage(new=frozenset({"audio", "temporal"}), kept=frozenset({"image"}), temporal=True, use_audio=True),
+    "speed": Stage(new=frozenset({"temporal", "speed"}), temporal=True, use_audio=True, use_speed=True),
     "guidance": Stage(
-        new=frozenset({"audio", "temporal", "speed"}), kept=frozenset({"image"}), temporal=True, hears=True, paced=True
+        new=frozenset({"audio", "temporal", "speed"}),
+        kept=frozenset({"image"}),
+        temporal=True,
+        use_audio=True,
+        use_speed=True,
     ),
 }
 

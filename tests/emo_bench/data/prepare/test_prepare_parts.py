@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emo_bench.data.labels import write_labels
 from emo_bench.data.manifest import ManifestEntry
 from emo_bench.data.prepare.face_crop import FaceFilter, face_square, judge_faces
-from emo_bench.data.prepare.labels import clip_labels, head_velocity, write_labels
+from emo_bench.data.prepare.labels import clip_labels, head_velocity
 from emo_bench.data.prepare.resize import cut_and_resize
 from emo_bench.data.prepare.scene_cuts import CutDetector, colour_distance, colour_shares, scene_clips
 from emo_bench.data.prepare.speech import judge_speech, log_mel

@@ -9,28 +9,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from emo_models.baselines.wav2lip.config import Wav2LipConfig
 from emo_models.baselines.wav2lip.mel import mel_spectrogram
-from emo_models.baselines.wav2lip.mouth_reader import correlation, train_mouth_reader
 from emo_models.baselines.wav2lip.sync_expert import SyncExpert
 from emo_models.baselines.wav2lip.training import (
     ExpertTrainer,
     GeneratorTrainer,
-    TrainOptions,
     reconstruction_loss,
-    resume,
-    save_checkpoint,
-    train,
 )
-from emo_models.baselines.wav2lip.windows import TrainingClip, WindowSampler
+from emo_models.baselines.wav2lip.training_config import TrainOptions
+from emo_models.baselines.wav2lip.windows import FaceClip, WindowSampler, face_clip
+from emo_models.training.clips import TrainingClip
+from emo_models.training.loop import Loop, LoopConfig
+from emo_models.training.mouth_reader import box_middle, correlation, read_opening, train_mouth_reader
 
 FPS = Fraction(25)
 SMALL = Wav2LipConfig(width=0.05, image_size=48, window_start=-2)
 
 
-def toy_clip(seed: int, n_frames: int = 40) -> TrainingClip:
+def toy_clip(seed: int, n_frames: int = 40) -> FaceClip:
     """A grey face whose mouth is as open as the sound is loud."""
     random = np.random.default_rng(seed)
     loud = np.clip(np.repeat(random.random(n_frames // 4 + 1), 4)[:n_frames], 0.02, 1)
@@ -41,7 +39,27 @@ def toy_clip(seed: int, n_frames: int = 40) -> TrainingClip:
     for frame, value in enumerate(opening):
         inside = ((rows - 36) / (1 + 8 * value)) ** 2 + ((columns - 24) / 10) ** 2 < 1
         faces[frame, inside] = (150, 20, 40)
-    return TrainingClip(name=f"toy {seed}", faces=faces, mel=mel_spectrogram(samples), fps=FPS, opening=opening)
+    whole = np.tile(np.float32([0, 0, 48, 48]), (n_frames, 1))
+    clip = TrainingClip(
+        id=f"toy {seed}",
+        frames=faces,
+        audio=samples,
+        mouth_boxes=np.tile(np.float32([12, 27, 36, 45]), (n_frames, 1)),
+        eye_boxes=whole,
+        face_boxes=whole,
+        head_speed=np.zeros(n_frames, np.float32),
+        reference_index=0,
+        mouth_opening=opening,
+    )
+    return FaceClip(clip, mel_spectrogram(samples))
+
+
+def run(trainer: ExpertTrainer | GeneratorTrainer, folder: Path, *, stop: int | None = None) -> Loop:
+    """Trains to the last step or to ``stop``."""
+    config = LoopConfig(name="t", steps=trainer.options.steps, checkpoint_every=100, identity=trainer.identity())
+    loop = Loop(trainer, config, folder, report=lambda line: None, should_stop=lambda: loop.step == stop)
+    loop.run()
+    return loop
 
 
 CLIPS = [toy_clip(seed) for seed in range(4)]
@@ -96,7 +114,9 @@ def test_expert_examples_belong_together_when_they_say_so() -> None:
 def test_generator_training_continues_bit_for_bit(tmp_path: Path, kind: str) -> None:
     options = TrainOptions(steps=6, batch_size=2, window_frames=1, learning_rate=1e-3, final_rate=0.1)
     if kind != "plain":
-        options = replace(options, window_frames=5, sync_weight=0.03, quality_weight=0.07, batch_size=1)
+        options = TrainOptions(
+            steps=6, batch_size=1, learning_rate=1e-3, final_rate=0.1, sync_weight=0.03, quality_weight=0.07
+        )
 
     def fresh() -> GeneratorTrainer:
         torch.manual_seed(5)
@@ -104,35 +124,31 @@ def test_generator_training_continues_bit_for_bit(tmp_path: Path, kind: str) -> 
         return GeneratorTrainer(SMALL, options, WindowSampler(CLIPS, SMALL), expert=expert)
 
     whole, first, second = fresh(), fresh(), fresh()
-    *_, (steps, losses) = train(whole, checkpoint=tmp_path / "whole.pt")
-    assert steps == 6
-    assert ("judge" in losses) == (kind != "plain")
-    for step, _ in train(first, checkpoint=tmp_path / "cut.pt", should_stop=lambda: first.step == 3):
-        assert step <= 3
-    *_, (steps, _) = train(second, checkpoint=tmp_path / "cut.pt")
-    assert steps == 6
+    complete = run(whole, tmp_path / "whole")
+    assert complete.step == 6
+    assert ("judge" in complete.history[-1][1]) == (kind != "plain")
+    assert run(first, tmp_path / "cut", stop=3).step == 3
+    assert run(second, tmp_path / "cut").history == complete.history
     for key, value in whole.generator.state_dict().items():
         assert torch.equal(value, second.generator.state_dict()[key]), key
-    assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_expert_training_continues_bit_for_bit(tmp_path: Path) -> None:
     options = TrainOptions(steps=4, batch_size=2)
     whole, first, second = (ExpertTrainer(SMALL, options, WindowSampler(CLIPS, SMALL)) for _ in range(3))
-    list(train(whole, checkpoint=tmp_path / "whole.pt"))
-    list(train(first, checkpoint=tmp_path / "cut.pt", should_stop=lambda: first.step == 1))
-    list(train(second, checkpoint=tmp_path / "cut.pt"))
+    run(whole, tmp_path / "whole")
+    run(first, tmp_path / "cut", stop=1)
+    run(second, tmp_path / "cut")
     assert all(torch.equal(v, second.expert.state_dict()[k]) for k, v in whole.expert.state_dict().items())
 
 
 def test_a_checkpoint_of_other_options_is_refused(tmp_path: Path) -> None:
     options = TrainOptions(steps=4, batch_size=2, window_frames=1)
     trainer = GeneratorTrainer(SMALL, options, WindowSampler(CLIPS, SMALL))
-    save_checkpoint(trainer, tmp_path / "c.pt")
-    other = GeneratorTrainer(SMALL, replace(options, batch_size=3), WindowSampler(CLIPS, SMALL))
-    with pytest.raises(ValueError, match=r"options\.batch_size"):
-        resume(other, tmp_path / "c.pt")
-    assert not resume(other, tmp_path / "none.pt")
+    run(trainer, tmp_path, stop=1)
+    changed = options.model_copy(update={"batch_size": 3})
+    with pytest.raises(ValueError, match=r"other settings \(batch_size\)"):
+        run(GeneratorTrainer(SMALL, changed, WindowSampler(CLIPS, SMALL)), tmp_path)
 
 
 @pytest.mark.slow
@@ -143,7 +159,7 @@ def test_the_generator_learns_to_move_the_mouth(tmp_path: Path) -> None:
     trainer = GeneratorTrainer(
         Wav2LipConfig(width=0.1, image_size=48, window_start=-2), options, WindowSampler(CLIPS, SMALL)
     )
-    losses = [loss["l1"] for _, loss in train(trainer, checkpoint=tmp_path / "c.pt")]
+    losses = [loss["l1"] for _, loss in run(trainer, tmp_path).history]
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:10])
 
 
@@ -152,7 +168,7 @@ def test_the_expert_is_not_changed_by_the_generator() -> None:
     before = {key: value.clone() for key, value in expert.state_dict().items()}
     options = TrainOptions(steps=2, batch_size=1, sync_weight=0.5)
     trainer = GeneratorTrainer(SMALL, options, WindowSampler(CLIPS, SMALL), expert=expert)
-    assert {"l1", "sync"} <= set(trainer.train_step())
+    assert {"l1", "sync"} <= set(trainer.train_step(0))
     assert all(torch.equal(value, before[key]) for key, value in expert.state_dict().items())
     assert trainer.generator.audio_encoder[0].conv_block[0].weight.grad is not None
 
@@ -175,7 +191,7 @@ def test_lower_half_weight() -> None:
     "values", [{"steps": 0}, {"sync_weight": 0.6, "quality_weight": 0.6}, {"sync_weight": 0.1, "window_frames": 1}]
 )
 def test_impossible_options_are_refused(values: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"expected|judge"):
+    with pytest.raises(ValueError, match=r"expected|judge|steps\n"):
         TrainOptions(**{"steps": 5, **values})  # type: ignore[arg-type]
 
 
@@ -183,7 +199,7 @@ def test_bad_data_and_missing_expert_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         WindowSampler([], SMALL)
     with pytest.raises(ValueError, match="more than 10 frames"):
-        WindowSampler([replace(CLIPS[0], faces=CLIPS[0].faces[:9])], SMALL)
+        WindowSampler([FaceClip(replace(CLIPS[0].clip, frames=CLIPS[0].faces[:9]), CLIPS[0].mel)], SMALL)
     with pytest.raises(ValueError, match="96 pixels"):
         WindowSampler(CLIPS, Wav2LipConfig(width=0.05))
     with pytest.raises(ValueError, match="trained sync expert"):
@@ -191,9 +207,16 @@ def test_bad_data_and_missing_expert_are_refused() -> None:
 
 
 def test_the_mouth_reader_reads_unseen_faces() -> None:
-    reader = train_mouth_reader(CLIPS, steps=80)
-    unseen: TrainingClip = toy_clip(99)
-    assert unseen.opening is not None
-    found: NDArray[np.float64] = reader.openings(unseen.faces)
-    assert correlation(found, unseen.opening) > 0.9
-    assert np.isnan(correlation(np.ones(3), np.arange(3.0)))
+    reader = train_mouth_reader([clip.clip for clip in CLIPS], steps=150, jitter=2.0)
+    unseen = toy_clip(99)
+    assert unseen.clip.mouth_opening is not None
+    found = read_opening(reader, unseen.faces, box_middle(unseen.clip.mouth_boxes))
+    assert correlation(found, unseen.clip.mouth_opening) > 0.9
+    assert correlation(np.ones(3), np.arange(3.0)) == 0.0
+
+
+def test_boxes_follow_the_face_into_its_crop() -> None:
+    clip = replace(CLIPS[0].clip, face_boxes=np.tile(np.float32([8, 8, 40, 40]), (40, 1)))
+    cropped = face_clip(clip, padding=(0, 0, 0, 0), size=96)
+    assert cropped.faces.shape == (40, 96, 96, 3)
+    np.testing.assert_allclose(cropped.clip.mouth_boxes[0], [12, 57, 84, 111])

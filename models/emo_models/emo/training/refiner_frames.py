@@ -1,8 +1,8 @@
-"""What the portrait refiner learns from: real clips as EMO draws them.
+"""What the portrait refiner learns from: real clips as EMO generates them.
 
-EMO draws real clips anew from half-way noise (`redraw`), each clip going on from its own last frames, so pose and mouth
-stay where they were and everything else fades as it does in use. Drawing takes longer than learning; so processes share
-it, and what is drawn is kept on disk for a run that goes on.
+EMO generates real clips again from half-way noise (`regenerate`), each clip going on from its own last frames, so pose
+and mouth stay where they were and everything else fades as it does in use. Generating takes longer than learning; so
+processes share it, and the frames are kept on disk for a run that resumes.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ from emo_models.emo.extensions.guidance import Guidance
 from emo_models.emo.model import EMOModel
 from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training.batches import LatentClip, LatentClips
-from emo_models.emo.training.clips import ClipRecord, step_generator
-from emo_models.emo.training.own_motion import redraw
-from emo_models.emo.training.refiner_training import RefinerTraining
-from emo_models.workers import ALONE, Workers
+from emo_models.emo.training.config import RefinerTraining
+from emo_models.emo.training.self_forcing import regenerate
+from emo_models.training.clips import TrainingClip, step_generator
+from emo_models.training.workers import ALONE, Workers
 
 Report = Callable[[str], None]
 TOGETHER = 4
-"""Clips that are drawn at once."""
+"""Clips that are generated at once."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class DrawnClip:
-    """A clip as EMO draws it.
+class GeneratedFrames:
+    """A clip as EMO generates it.
 
     Attributes:
         record: The real one.
-        first: Index of the first frame drawn.
+        first: Index of the first frame generated.
         frames: ``uint8 [t, H, W, 3]``.
         coded: The real frames through the autoencoder alone, the same shape.
         reference: Index of the portrait.
-        shares: From which share of the noise schedule each frame was drawn, ``float64 [t]``.
+        shares: From which share of the noise schedule each frame was generated, ``float64 [t]``.
     """
 
-    record: ClipRecord
+    record: TrainingClip
     first: int
     frames: NDArray[np.uint8]
     coded: NDArray[np.uint8]
@@ -58,7 +58,7 @@ class DrawnClip:
 
 
 @torch.no_grad()
-def draw_clips(
+def generate_clips(
     model: EMOModel,
     vae: Any,
     clips: LatentClips,
@@ -69,8 +69,8 @@ def draw_clips(
     report: Report,
     workers: Workers = ALONE,
     together: int = TOGETHER,
-) -> list[DrawnClip]:
-    """EMO's own drawings of clips spread evenly over ``clips``.
+) -> list[GeneratedFrames]:
+    """EMO's own frames of clips spread evenly over ``clips``.
 
     Args:
         model: In eval mode.
@@ -78,13 +78,18 @@ def draw_clips(
         clips: Prepared clips.
         schedule: The noise schedule.
         config: The settings.
-        folder: Drawings are kept there under a name made of weights, settings and clips, and found again.
+        folder: Frames are kept there under a name made of weights, settings and clips, and found again.
         report: Called with lines for the user.
-        workers: Each draws its share; all return all.
-        together: Clips that are drawn at once.
+        workers: Each makes its share; all return all.
+        together: Clips that are generated at once.
     """
-    places = np.linspace(0, len(clips.clips) - 1, min(config.clips, len(clips.clips))).astype(int)
-    chosen = [clips.clips[int(place)] for place in places]
+    segment = model.architecture.segment
+    least = segment.frames + segment.motion_frames
+    long = [clip for clip in clips.clips if len(clip.latents) >= least]
+    if not long:
+        raise ValueError(f"expected clips of at least {least} frames for the refiner, found none")
+    places = np.linspace(0, len(long) - 1, min(config.clips, len(long))).astype(int)
+    chosen = [long[int(place)] for place in places]
     # The first process names it: weights averaged on unlike devices may differ in their last bits.
     plan = repr((config, together, schedule.config, sorted(dict(model.config).items())))
     folder = folder / workers.agree(_digest(plan, (model, vae), chosen))
@@ -97,14 +102,16 @@ def draw_clips(
             rng = step_generator(config.seed, "refiner-draw", number * together)
             guided = Guidance(audio=config.audio_guidance if number % 2 else 1.0)
             group = groups[number]
-            drawn = _draw_group(model, vae, group, schedule, config, rng=rng, guidance=guided, window=clips.window)
+            generated = _generate_group(
+                model, vae, group, schedule, config, rng=rng, guidance=guided, window=clips.window
+            )
             aside = path.with_suffix(".writing")
-            save_file(drawn, aside)
+            save_file(generated, aside)
             aside.replace(path)
         done += len(groups[number])
-        report(f"refiner: {done} of {len(chosen)} clips drawn ({time.monotonic() - began:.0f} s){_beside(workers)}")
+        report(f"refiner: {done} of {len(chosen)} clips generated ({time.monotonic() - began:.0f} s){_beside(workers)}")
     workers.wait()
-    return [clip for number, group in enumerate(groups) for clip in _drawn(load_file(_path(folder, number)), group)]
+    return [clip for number, group in enumerate(groups) for clip in _frames_of(load_file(_path(folder, number)), group)]
 
 
 def _path(folder: Path, number: int) -> Path:
@@ -112,7 +119,7 @@ def _path(folder: Path, number: int) -> Path:
 
 
 def _beside(workers: Workers) -> str:
-    return "" if workers.count == 1 else f"; {workers.count - 1} more processes draw others"
+    return "" if workers.count == 1 else f"; {workers.count - 1} more processes make others"
 
 
 def _digest(plan: str, networks: Sequence[Any], clips: Sequence[LatentClip]) -> str:
@@ -127,7 +134,7 @@ def _digest(plan: str, networks: Sequence[Any], clips: Sequence[LatentClip]) -> 
     return digest.hexdigest()[:16]
 
 
-def _draw_group(
+def _generate_group(
     model: EMOModel,
     vae: Any,
     group: Sequence[LatentClip],
@@ -138,7 +145,7 @@ def _draw_group(
     guidance: Guidance,
     window: int,
 ) -> dict[str, Tensor]:
-    """What a `DrawnClip` holds besides the record, for each clip of a group, stacked."""
+    """What a `GeneratedFrames` holds besides the record, for each clip of a group, stacked."""
     device = next(model.parameters()).device
     f, n = model.architecture.segment.frames, model.architecture.segment.motion_frames
     length = min(len(clip.latents) for clip in group)
@@ -159,7 +166,7 @@ def _draw_group(
         conditions = model.prepare(
             reference=reference, motion=motion if n else None, audio=torch.stack(heard).to(device)
         )
-        latents = redraw(
+        latents = regenerate(
             model,
             torch.stack([clip.latents[place : place + f].float() for clip in group]).to(device),
             conditions,
@@ -185,9 +192,9 @@ def _draw_group(
     }
 
 
-def _drawn(kept: dict[str, Tensor], group: Sequence[LatentClip]) -> list[DrawnClip]:
+def _frames_of(kept: dict[str, Tensor], group: Sequence[LatentClip]) -> list[GeneratedFrames]:
     return [
-        DrawnClip(
+        GeneratedFrames(
             record=clip.record,
             first=int(kept["first"][i]),
             frames=kept["frames"][i].numpy(),

@@ -1,4 +1,4 @@
-"""Teaches the sync network to find, for every mouth, its own sound among the sounds around it."""
+"""Training objective of the sync network: to find, for every mouth, its own sound among the sounds around it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from emo_bench.train.extractor_data import TrainingClip
-from emo_bench.train.fit_face import varied
+from emo_bench.train.face_objective import varied
 from emo_metrics.synth.face_network import crops, placement_of
 from emo_metrics.synth.mouth_crops import mouth_placement, mouths
 from emo_metrics.synth.sound_windows import cepstra_of
 from emo_metrics.synth.sync_network import CONTEXT, PER_FRAME, SyncNetwork
+from emo_models.training.clips import TrainingClip
 
 _MARGIN = 1.4
 _KEPT = 64
 
 
-class SyncLesson(nn.Module):
+class SyncObjective(nn.Module):
     """Contrastive loss over the windows of a clip (InfoNCE both ways), and against the sound of other clips.
 
     Args:
@@ -68,8 +68,8 @@ class SyncLesson(nn.Module):
 
 def _wide_mouths(clip: TrainingClip) -> torch.Tensor:
     """Squares around the mouth, larger than the network's by a margin: ``uint8 [T, 3, 64, 64]``."""
-    frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255.0
-    points = torch.from_numpy(clip.truth["landmarks68"].astype(np.float32)) / clip.frames.shape[1]
+    frames = torch.from_numpy(np.array(clip.frames)).permute(0, 3, 1, 2).float() / 255.0
+    points = torch.from_numpy(clip.labels["landmarks68"].astype(np.float32)) / clip.frames.shape[1]
     place = mouth_placement(points, placement_of(points))
     place[:, 2] += float(np.log(_MARGIN))
     return (crops(frames, place, side=_KEPT) * 255).round().to(torch.uint8)

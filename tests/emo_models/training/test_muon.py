@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from emo_models.emo.training.muon import MuonAdamW, _step_by_step, orthogonal, split_matrices
+from emo_models.training.muon import MuonAdamW, _step_by_step, orthogonal, split_matrices
 
 
 def small_network() -> nn.Sequential:

@@ -28,7 +28,7 @@ def sample_grid(
     picture.resize((picture.width * scale, picture.height * scale)).save(path)
 
 
-def curve_picture(
+def curve_figure(
     history: Sequence[Sequence[float]],
     values: Sequence[dict[str, Any]],
     path: Path,

@@ -1,11 +1,11 @@
-"""The training loop: stages in order, each resumable at any step."""
+"""EMO's stages in order, each resumable at any step, and the loss of a batch."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +14,29 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, extract_model_from_parallel
 from torch import Tensor, nn
 
-from emo_models.averaged_training import rise_and_fall
-from emo_models.averaging import Average
-from emo_models.checkpoints import Checkpoint, complete_checkpoints, read_checkpoint, write_checkpoint
 from emo_models.emo.conditions import ConditionMask
 from emo_models.emo.model import EMOModel
 from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training.batches import Batch, LatentClips
-from emo_models.emo.training.built_in_guidance import guided_target
-from emo_models.emo.training.clips import step_generator
 from emo_models.emo.training.config import StageConfig, TrainConfig
+from emo_models.emo.training.guidance_distillation import guided_target
 from emo_models.emo.training.loss import denoising_loss, draw_timesteps
-from emo_models.emo.training.muon import MuonAdamW, split_matrices
-from emo_models.emo.training.own_motion import own_motion_frames
+from emo_models.emo.training.self_forcing import generated_motion_frames
 from emo_models.emo.training.stages import STAGES, describe, parameter_groups
 from emo_models.precision import fast_bfloat16
-from emo_models.workers import ALONE, Workers
+from emo_models.training.averaging import Average
+from emo_models.training.clips import step_generator
+from emo_models.training.loop import Loop, LoopConfig, Losses, Report, Tensors
+from emo_models.training.muon import MuonAdamW, split_matrices
+from emo_models.training.network import rise_and_fall
+from emo_models.training.workers import ALONE, Workers
 
-Report = Callable[[str], None]
 Diagnose = Callable[[EMOModel, int, str], dict[str, float]]
 """(model with averaged weights, step over all stages, stage) -> named values."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Where a run stands: stage, step within it, step over all stages."""
-
-    stage: int = 0
-    step: int = 0
-    total: int = 0
-
-
 class Trainer:
-    """Runs the stages of a config on prepared clips.
+    """Trains the stages of a config on prepared clips, as one `Trainee` of the loop.
 
     Args:
         config: The settings.
@@ -73,7 +63,7 @@ class Trainer:
     ) -> None:
         self.accelerator = accelerator or make_accelerator(config)
         self.workers = workers_of(self.accelerator)
-        self.config, self.clips, self.schedule, self.out = config, clips, schedule, out
+        self.config, self.clips, self.schedule = config, clips, schedule
         self.report, self.diagnose = report, diagnose
         self.model = model
         # Moved before anything is made of its weights: averages lie where they do.
@@ -82,29 +72,85 @@ class Trainer:
         if config.gradient_checkpointing:
             model.enable_gradient_checkpointing()
         self.average = Average(self.model, config.ema)
-        self.history: list[list[float]] = []
         self.values: list[dict[str, Any]] = []
-        self.progress = Progress()
+        self._running: _RunningStage | None = None
+        self.loop = Loop(
+            self,
+            LoopConfig(
+                name="EMO",
+                steps=sum(stage.steps for stage in config.stages),
+                checkpoint_every=config.checkpoint_every,
+                log_every=config.log_every,
+                also_save=tuple(accumulate(stage.steps for stage in config.stages)),
+            ),
+            out / "checkpoints",
+            report=report,
+            after_step=self._after_step,
+            state={"values": self.values},
+            workers=self.workers,
+        )
 
     def run(self) -> None:
-        """Trains to the end, going on from the latest checkpoint below ``out`` if there is one."""
-        found = complete_checkpoints(self.out / "checkpoints")
-        saved = read_checkpoint(found[-1]) if found else None
-        if saved is not None:
-            self._restore(saved)
-        for index in range(self.progress.stage, len(self.config.stages)):
-            resumed = saved.optimizer if saved is not None and index == self.progress.stage else None
-            if index != self.progress.stage:
-                self.progress = Progress(stage=index, step=0, total=self.progress.total)
-            self._stage(self.config.stages[index], resumed)
-            saved = None
+        """Trains to the end, going on from the latest checkpoint if there is one."""
+        self.loop.run()
+        self.values = self.loop.state["values"]
 
-    def _stage(self, stage: StageConfig, resumed: dict[str, Any] | None) -> None:
-        if self.progress.step >= stage.steps:
-            return
-        if self.progress.step == 0 and self.progress.total:
-            # Averaged weights are what a stage leaves behind; parts that the next one freezes stay as they are then.
-            self.model.load_state_dict(self.average.tensors)
+    @property
+    def history(self) -> list[tuple[int, float]]:
+        """The loss of each step over all stages."""
+        return [(step, losses["loss"]) for step, losses in self.loop.history]
+
+    def train_step(self, step: int) -> Losses:
+        """See `Trainee`."""
+        index, inner = self._place(step)
+        running = self._running
+        if running is None or running.index != index:
+            if step:
+                # Averaged weights are what a stage leaves behind; parts that the next one freezes stay as they are.
+                self.model.load_state_dict(self.average.tensors)
+            running = self._enter(index)
+        stage = running.stage
+        for group, scale in zip(running.optimizer.param_groups, running.scales, strict=True):
+            group["lr"] = scale * stage_lr(inner, stage)
+        # All of it in one precision: guidance is the difference of two predictions.
+        with self.accelerator.autocast():
+            loss = self._loss(running.model, stage, inner)
+        running.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(running.model.parameters(), self.config.grad_clip)
+        running.optimizer.step()
+        self.average.update(self.accelerator.unwrap_model(running.model), inner + 1)
+        return {"loss": float(loss.detach())}
+
+    def tensors(self) -> Tensors:
+        """See `Trainee`."""
+        return {"model": self.model.state_dict(), "average": self.average.tensors}
+
+    def optimizers(self) -> dict[str, Any]:
+        """See `Trainee`."""
+        if self._running is None:
+            raise RuntimeError("expected a step before a checkpoint, found none")
+        state: dict[str, Any] = self._running.optimizer.state_dict()
+        return state
+
+    def restore(self, tensors: Tensors, optimizers: dict[str, Any], *, step: int) -> None:
+        """See `Trainee`."""
+        self.model.load_state_dict(dict(tensors["model"]))
+        self.average.load(tensors["average"])
+        index, inner = self._place(step)
+        if inner and index < len(self.config.stages):
+            self._enter(index, resumed=optimizers)
+
+    def _place(self, step: int) -> tuple[int, int]:
+        """Stage and step within it."""
+        for index, stage in enumerate(self.config.stages):
+            if step < stage.steps:
+                return index, step
+            step -= stage.steps
+        return len(self.config.stages), 0
+
+    def _enter(self, index: int, *, resumed: dict[str, Any] | None = None) -> _RunningStage:
+        stage = self.config.stages[index]
         self.report(describe(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale))
         self.report(f"  mixed precision: {self.accelerator.mixed_precision}")
         groups = parameter_groups(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale)
@@ -114,23 +160,8 @@ class Trainer:
         scales = [group["lr_scale"] for group in optimizer.param_groups]
         model, prepared = self.accelerator.prepare(self.model, optimizer)
         model.train()
-        began = time.monotonic()
-        first = self.progress.step
-        while self.progress.step < stage.steps:
-            step = self.progress.step
-            for group, scale in zip(prepared.param_groups, scales, strict=True):
-                group["lr"] = scale * stage_lr(step, stage)
-            # All of it in one precision: guidance is the difference of two predictions.
-            with self.accelerator.autocast():
-                loss = self._loss(model, stage, step)
-            prepared.zero_grad(set_to_none=True)
-            self.accelerator.backward(loss)
-            self.accelerator.clip_grad_norm_(model.parameters(), self.config.grad_clip)
-            prepared.step()
-            self.progress = Progress(stage=self.progress.stage, step=step + 1, total=self.progress.total + 1)
-            self.average.update(self.accelerator.unwrap_model(model), self.progress.step)
-            self.history.append([self.progress.total, float(loss.detach())])
-            self._after_step(stage, prepared, began, first)
+        self._running = _RunningStage(index, stage, model, prepared, scales)
+        return self._running
 
     def _loss(self, model: Any, stage: StageConfig, step: int) -> Tensor:
         config = self.model.architecture.segment
@@ -151,57 +182,32 @@ class Trainer:
         seed = int(step_generator(self.config.seed, f"noise-{stage.name}", step, rank).integers(2**62))
         return torch.Generator().manual_seed(seed)
 
-    def _after_step(self, stage: StageConfig, optimizer: Any, began: float, first: int) -> None:
-        config, step, total = self.config, self.progress.step, self.progress.total
-        last = step == stage.steps
-        if step % config.log_every == 0 or last:
-            recent = [value for _, value in self.history[-config.log_every :]]
-            rate = (step - first) / max(time.monotonic() - began, 1e-6)
-            self.report(
-                f"stage {stage.name}: step {step}/{stage.steps}, loss {sum(recent) / len(recent):.4f}, "
-                f"{rate:.2f} steps/s, {(stage.steps - step) / max(rate, 1e-6) / 60:.1f} min left"
-            )
-        due = config.diagnostics_every and step % config.diagnostics_every == 0
-        if self.diagnose is not None and (due or last) and self.accelerator.is_main_process:
-            with self.average.applied(self.model):
-                self.model.eval()
-                values = self.diagnose(self.model, total, stage.name)
-                self.model.train()
-            self.values.append({"step": total, "stage": stage.name, **values})
-            shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-            self.report(f"stage {stage.name}: step {step}: {shown}")
-        if (step % config.checkpoint_every == 0 or last) and self.accelerator.is_main_process:
-            self._save(optimizer)
+    def _after_step(self, total: int, losses: Losses) -> None:
+        running = self._running
+        if running is None or self.diagnose is None or not self.accelerator.is_main_process:
+            return
+        stage, step = running.stage, self._place(total - 1)[1] + 1
+        due = self.config.diagnostics_every and step % self.config.diagnostics_every == 0
+        if not due and step != stage.steps:
+            return
+        with self.average.applied(self.model):
+            self.model.eval()
+            values = self.diagnose(self.model, total, stage.name)
+            self.model.train()
+        self.loop.state["values"].append({"step": total, "stage": stage.name, **values})
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        self.report(f"stage {stage.name}: step {step}: {shown}")
 
-    def _save(self, optimizer: Any) -> None:
-        progress = self.progress
-        tensors = {"model": self.model.state_dict(), "average": self.average.tensors}
-        write_checkpoint(
-            self.out / "checkpoints",
-            Checkpoint(
-                tensors=tensors,
-                optimizer=optimizer.state_dict(),
-                state={
-                    "stage": progress.stage,
-                    "step": progress.step,
-                    "total": progress.total,
-                    "history": self.history,
-                    "values": self.values,
-                },
-                rng=torch.get_rng_state(),
-            ),
-            step=progress.total,
-        )
 
-    def _restore(self, saved: Checkpoint) -> None:
-        self.model.load_state_dict(dict(saved.tensors["model"]))
-        self.average.load(saved.tensors["average"])
-        torch.set_rng_state(saved.rng)
-        state = saved.state
-        self.progress = Progress(stage=state["stage"], step=state["step"], total=state["total"])
-        self.history, self.values = state["history"], state["values"]
-        name = self.config.stages[self.progress.stage].name
-        self.report(f"going on from stage {name}, step {self.progress.step}")
+@dataclass(frozen=True, eq=False)
+class _RunningStage:
+    """The stage that is being trained: model and optimizer as accelerate prepared them, and the groups' rates."""
+
+    index: int
+    stage: StageConfig
+    model: Any
+    optimizer: Any
+    scales: list[float]
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
@@ -271,10 +277,16 @@ def clip_loss(
     reference, motion, mask = batch.reference, batch.motion, batch.mask
     parts: EMOModel = extract_model_from_parallel(model)
     clean = parts.to_residual(batch.latents, reference)
-    gates = ConditionMask(**batch.gates)
+    condition_mask = ConditionMask(**batch.condition_mask)
     if batch.earlier is not None:
-        motion = own_motion_frames(
-            parts, batch.earlier, schedule, reference=reference, mask=mask, condition_mask=gates, generator=generator
+        motion = generated_motion_frames(
+            parts,
+            batch.earlier,
+            schedule,
+            reference=reference,
+            mask=mask,
+            condition_mask=condition_mask,
+            generator=generator,
         )
         # Older PyTorch keeps what autocast rounded without gradients, and uses it where there should be some.
         torch.clear_autocast_cache()
@@ -287,14 +299,14 @@ def clip_loss(
         "audio": batch.audio,
         "mask": mask,
         "speed": batch.speed,
-        "condition_mask": gates,
+        "condition_mask": condition_mask,
     }
     target = schedule.target(clean, noise, times)
-    if stage.built_in_guidance == 1.0:
+    if stage.guidance_distillation == 1.0:
         prediction = model(noisy, times, **given, temporal=declared.temporal)
     else:
-        prediction, deaf = model(noisy, times, **given, temporal=declared.temporal, with_unconditional=True)
-        target = guided_target(target, prediction, deaf, scale=stage.built_in_guidance)
+        prediction, unconditional = model(noisy, times, **given, temporal=declared.temporal, with_unconditional=True)
+        target = guided_target(target, prediction, unconditional, scale=stage.guidance_distillation)
     snr = None if stage.min_snr_gamma is None else schedule.min_snr_weight(times, gamma=stage.min_snr_gamma)
     return denoising_loss(
         prediction,

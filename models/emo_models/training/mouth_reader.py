@@ -1,4 +1,4 @@
-"""A very small network that reads the opening of the mouth from a picture, to see whether a model speaks.
+"""A very small network that reads the opening of the mouth from an image, to see whether a model speaks.
 
 It is trained on real renders with known truth and is a diagnostic of training, not a metric: its own error on unseen
 identities is always reported beside what it says.
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from emo_models.emo.training.clips import TrainingClips, step_generator
+from emo_models.training.clips import TrainingClips, chooser, every_clip, step_generator
 
 CROP = 48
 """Side of what the reader sees, in pixels."""
@@ -73,12 +73,13 @@ def train_mouth_reader(
     if not known:
         raise ValueError("expected clips with a known mouth opening, found none")
     scale = float(np.concatenate(known).std()) or 1.0
+    choose = chooser([clip.weight for clip in every_clip(clips)])
     optimizer = torch.optim.AdamW(reader.parameters(), lr=2e-3, weight_decay=1e-3)
     for step in range(steps):
         rng = step_generator(seed, "mouth-reader", step)
         crops, labels = [], []
         for _ in range(batch // 4):
-            clip = clips[int(rng.integers(len(clips)))]
+            clip = clips[choose(rng)]
             chosen = rng.integers(0, len(clip.frames), 4)
             middle = box_middle(clip.mouth_boxes[chosen]) + rng.uniform(-jitter, jitter, (4, 2))
             crops.append(mouth_crops(np.asarray(clip.frames[chosen]), middle))

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from emo_models.averaged_training import AveragedTraining, train_averaged
-from emo_models.checkpoints import complete_checkpoints
-from emo_models.emo.training.muon import MuonAdamW
-from emo_models.workers import Workers
+from emo_models.training.checkpoints import complete_checkpoints
+from emo_models.training.loop import Loop, LoopConfig
+from emo_models.training.muon import MuonAdamW
+from emo_models.training.network import NetworkTrainee, adamw
+from emo_models.training.workers import Workers
 
 ROWS = 6
 
@@ -67,8 +68,12 @@ def train(out: Path, workers: Workers) -> dict[str, Tensor]:
         images = torch.randn(ROWS, 3, 8, 8, generator=torch.Generator().manual_seed(step))
         return (model(images[list(workers.share(ROWS))]) - 1).square().mean()
 
-    settings = AveragedTraining(name="t", steps=4, rate=lambda step: 0.01, ema=0.9, checkpoint_every=2)
-    train_averaged(model, loss_of, settings, out, report=lambda line: None, workers=workers)
+    trainee = NetworkTrainee(
+        model, loss_of, adamw(model), rate=lambda step: 0.01, grad_clip=1.0, ema=0.9, workers=workers
+    )
+    settings = LoopConfig(name="t", steps=4, checkpoint_every=2)
+    Loop(trainee, settings, out / "checkpoints", report=lambda line: None, workers=workers).run()
+    trainee.finish()
     return model.state_dict()
 
 

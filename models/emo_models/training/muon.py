@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
-from emo_models.workers import ALONE, Workers
+from emo_models.training.workers import ALONE, Workers
 
 # Of Jordan et al.: the quintic whose slope at zero is steepest while everything in (0, 1] ends near 1.
 QUINTIC = (3.4445, -4.7750, 2.0315)

@@ -1,4 +1,4 @@
-"""Teaches the video network: how time was damaged, how pictures were damaged, and how the face moves."""
+"""Training objective of the video network: how time was damaged, how pictures were damaged, and how the face moves."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from emo_bench.train.distortions import FRAME_KINDS, TIME_KINDS, damaged_frames, damaged_time
-from emo_bench.train.extractor_data import TrainingClip
 from emo_metrics.synth.layers import to_square
 from emo_metrics.synth.video_network import FEATURES, SIDE, WINDOW, VideoNetwork
+from emo_models.training.clips import TrainingClip
 
 MOTION = 9
 
 
-class VideoLesson(nn.Module):
+class VideoObjective(nn.Module):
     """Loss of the video network; holds the heads, which are not shipped.
 
     Args:
@@ -33,7 +33,7 @@ class VideoLesson(nn.Module):
         self.damage = nn.Linear(FEATURES, len(FRAME_KINDS))
         self.motion = nn.Linear(FEATURES, MOTION)
         self._batch = batch
-        self._frames = [(to_square(clip.frames, SIDE) * 255).round().to(torch.uint8) for clip in clips]
+        self._frames = [(to_square(np.array(clip.frames), SIDE) * 255).round().to(torch.uint8) for clip in clips]
         self._clips = clips
 
     def forward(self, generator: torch.Generator) -> torch.Tensor:
@@ -75,9 +75,9 @@ class VideoLesson(nn.Module):
 def motion_summary(clip: TrainingClip, start: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """How a window moves, each number of the order of 1: means and spreads of pose, mouth and lids, and head speed."""
     part = slice(start, start + WINDOW)
-    pose = clip.truth["pose"][part, :3]
-    mouth = clip.truth["mouth_opening"][part]
-    lids = clip.truth["blink"][part].mean(axis=1)
+    pose = clip.labels["pose"][part, :3]
+    mouth = clip.labels["mouth_opening"][part]
+    lids = clip.labels["blink"][part].mean(axis=1)
     speed = np.abs(np.diff(pose, axis=0)).mean()
     values = [*(pose.mean(axis=0) / 10), *(pose.std(axis=0) / 2), mouth.std() * 20, lids.std() * 4, speed]
     return np.asarray(values, dtype=np.float32)

@@ -14,22 +14,22 @@ from emo_models.emo.building import build_autoencoder
 from emo_models.emo.conditions import ConditionMask
 from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.schedulers import NoiseSchedule, ScheduleConfig
-from emo_models.emo.training import own_motion
+from emo_models.emo.training import self_forcing
 from emo_models.emo.training.batches import EarlierFrames, LatentClips
 from emo_models.emo.training.config import StageConfig
-from emo_models.emo.training.loop import clip_loss
-from emo_models.emo.training.own_motion import own_motion_frames
+from emo_models.emo.training.self_forcing import generated_motion_frames
+from emo_models.emo.training.trainer import clip_loss
 
 MEL = LogMelEncoder(fps=25.0, bands=8, steps=2)
 
 
 def stage(**options: object) -> StageConfig:
-    return StageConfig(**{"name": "video", "steps": 1, "clips": 2, "own_motion": 1.0, **options})
+    return StageConfig(**{"name": "video", "steps": 1, "clips": 2, "self_forcing": 1.0, **options})
 
 
 @pytest.fixture(scope="module")
 def clips() -> LatentClips:
-    return LatentClips(MovingSquares(), build_autoencoder(TINY), MEL, window=1, downsample=8, voices=(1.0, 1.1))
+    return LatentClips(MovingSquares(), build_autoencoder(TINY), MEL, window=1, downsample=8, vtlp_factors=(1.0, 1.1))
 
 
 def earlier(model: torch.nn.Module, seed: int = 0) -> EarlierFrames:
@@ -43,7 +43,7 @@ def earlier(model: torch.nn.Module, seed: int = 0) -> EarlierFrames:
 
 def drawn(seed: int = 0, **changes: object) -> torch.Tensor:
     model = awake_model(**changes)
-    return own_motion_frames(
+    return generated_motion_frames(
         model,
         earlier(model),
         NoiseSchedule(TINY.schedule),
@@ -77,7 +77,7 @@ def test_their_sound_is_that_of_their_time_and_voice(clips: LatentClips) -> None
 
 def test_steps_have_them_at_their_rate_and_all_processes_at_once(clips: LatentClips) -> None:
     def has(step: int, rank: int) -> bool:
-        plan = stage(own_motion=0.3)
+        plan = stage(self_forcing=0.3)
         return clips.batch(plan, frames=4, motion_frames=2, seed=0, step=step, rank=rank).earlier is not None
 
     first = [has(step, 0) for step in range(200)]
@@ -91,8 +91,8 @@ def test_single_frames_have_none(clips: LatentClips) -> None:
 
 
 def test_hardly_any_noise_gives_the_real_frames_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_motion, "LEAST", 0.0)
-    monkeypatch.setattr(own_motion, "MOST", 0.0)
+    monkeypatch.setattr(self_forcing, "LEAST", 0.0)
+    monkeypatch.setattr(self_forcing, "MOST", 0.0)
     real = earlier(awake_model()).latents[:, -2:]
     torch.testing.assert_close(drawn(), real, atol=0.15, rtol=0)
     monkeypatch.undo()
@@ -116,7 +116,7 @@ def test_the_loss_is_that_of_the_frames_drawn(clips: LatentClips, monkeypatch: p
     own.backward()
     assert any(p.grad is not None and p.grad.any() for n, p in model.named_parameters() if ".motion_modules." in n)
     monkeypatch.setattr(
-        "emo_models.emo.training.loop.own_motion_frames", lambda *a, **k: torch.zeros_like(batch.motion)
+        "emo_models.emo.training.trainer.generated_motion_frames", lambda *a, **k: torch.zeros_like(batch.motion)
     )
     assert not torch.equal(loss(), own)
 
@@ -125,7 +125,7 @@ def test_in_half_precision_they_take_no_gradient_from_any_weight(clips: LatentCl
     """Weights that autocast rounded for the drawing, without gradients, must not be those that the loss reads."""
     reached = []
     for share in (0.0, 1.0):
-        plan, model = stage(own_motion=share), awake_model()
+        plan, model = stage(self_forcing=share), awake_model()
         batch = clips.batch(plan, frames=4, motion_frames=2, seed=0, step=0)
         assert (batch.earlier is not None) == bool(share)
         with torch.autocast("cpu", torch.bfloat16):
@@ -139,8 +139,8 @@ def test_in_half_precision_they_take_no_gradient_from_any_weight(clips: LatentCl
 
 def test_clips_too_short_for_them_are_named() -> None:
     short = LatentClips(MovingSquares(frames=9), build_autoencoder(TINY), MEL, window=1, downsample=8)
-    short.batch(stage(own_motion=0.0), frames=4, motion_frames=2, seed=0, step=0)
-    with pytest.raises(ValueError, match=r"expected clips of at least 10 frames, found \d with 9"):
+    short.batch(stage(self_forcing=0.0), frames=4, motion_frames=2, seed=0, step=0)
+    with pytest.raises(ValueError, match=r"expected clips of at least 10 frames, found none longer than 9"):
         short.batch(stage(), frames=4, motion_frames=2, seed=0, step=0)
 
 
@@ -179,9 +179,9 @@ def test_an_encoder_is_saved_with_its_voice(tmp_path: Path) -> None:
 def test_samples_hear_one_of_the_voices() -> None:
     records = MovingSquares(clips=1)
     one = LatentClips(records, build_autoencoder(TINY), MEL, window=1, downsample=8)
-    two = LatentClips(records, build_autoencoder(TINY), MEL, window=1, downsample=8, voices=(1.0, 1.2))
-    other = LatentClips(records, build_autoencoder(TINY), MEL, window=1, downsample=8, voices=(1.2,))
-    plan = stage(own_motion=0.0, clips=1)
+    two = LatentClips(records, build_autoencoder(TINY), MEL, window=1, downsample=8, vtlp_factors=(1.0, 1.2))
+    other = LatentClips(records, build_autoencoder(TINY), MEL, window=1, downsample=8, vtlp_factors=(1.2,))
+    plan = stage(self_forcing=0.0, clips=1)
     found = {0: 0, 1: 0}
     for step in range(40):
         a, b, c = (x.batch(plan, frames=4, motion_frames=2, seed=0, step=step).audio for x in (one, two, other))
@@ -202,5 +202,5 @@ def test_an_encoder_without_other_voices_says_so() -> None:
 
         def save(self, folder: object) -> None: ...
 
-    with pytest.raises(ValueError, match=r"expected voices: \[1\] for a Fixed, found the factor 1.1"):
-        LatentClips(MovingSquares(), build_autoencoder(TINY), Fixed(), window=1, downsample=8, voices=(1.0, 1.1))
+    with pytest.raises(ValueError, match=r"expected vtlp_factors: \[1\] for a Fixed, found the factor 1.1"):
+        LatentClips(MovingSquares(), build_autoencoder(TINY), Fixed(), window=1, downsample=8, vtlp_factors=(1.0, 1.1))

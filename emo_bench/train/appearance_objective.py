@@ -1,4 +1,4 @@
-"""Teaches the appearance network: who, which damage and how strong, and roughly what the face does."""
+"""Training objective of the appearance network: who, which damage and how strong, and roughly what the face does."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from emo_bench.train.distortions import FRAME_KINDS, damaged_frames
-from emo_bench.train.fit_face import FaceSamples, pick
+from emo_bench.train.face_objective import FaceSamples, pick
 from emo_metrics.synth.appearance_network import FEATURES, AppearanceNetwork
 
 _GROUPS: Final = 8
 
 
-class AppearanceLesson(nn.Module):
+class AppearanceObjective(nn.Module):
     """Loss of the appearance network; holds the heads, which are not shipped."""
 
     def __init__(self, network: AppearanceNetwork, samples: FaceSamples, batch: int) -> None:

@@ -1,4 +1,4 @@
-"""Teaches the face locator and the face reader of the synth family."""
+"""Training objectives of the face locator and the face reader of the synth family."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from emo_bench.train.distortions import FRAME_KINDS, damaged_frames
-from emo_bench.train.extractor_data import TrainingClip
 from emo_metrics.synth.face_network import (
     LOCATE_SIDE,
     FaceLocator,
@@ -21,6 +20,7 @@ from emo_metrics.synth.face_network import (
     placement_of,
     points_to_crop,
 )
+from emo_models.training.clips import TrainingClip
 
 _POSED_SHARE: Final = 0.6
 
@@ -56,10 +56,10 @@ class FaceSamples:
 
 
 def face_samples(clips: Sequence[TrainingClip]) -> FaceSamples:
-    """Joins the truth of clips."""
+    """Joins the labels of clips."""
 
     def joined(name: str) -> torch.Tensor:
-        return torch.from_numpy(np.concatenate([clip.truth[name] for clip in clips]).astype(np.float32))
+        return torch.from_numpy(np.concatenate([clip.labels[name] for clip in clips]).astype(np.float32))
 
     names = sorted({clip.identity for clip in clips})
     sizes = np.concatenate([np.full(len(clip.frames), clip.frames.shape[1]) for clip in clips]).astype(np.float32)
@@ -95,7 +95,7 @@ def varied(x: torch.Tensor, generator: torch.Generator, *, groups: int = 8) -> t
     return torch.cat(parts)
 
 
-class LocatorLesson(nn.Module):
+class LocatorObjective(nn.Module):
     """Loss of the locator: frames moved, turned and scaled; some without a face."""
 
     def __init__(self, network: FaceLocator, samples: FaceSamples, batch: int) -> None:
@@ -139,7 +139,7 @@ def _without_face(x: torch.Tensor, place: torch.Tensor, generator: torch.Generat
     return torch.where(whole, chosen, covered)
 
 
-class ReaderLesson(nn.Module):
+class ReaderObjective(nn.Module):
     """Loss of the reader; holds the identities' directions, which are not shipped.
 
     Args:

@@ -1,9 +1,9 @@
-"""Frames that the network made itself, so that it learns to put right what it gets wrong.
+"""Self-forcing: motion frames that the network generated itself, so that it learns to put right what it gets wrong.
 
 In training, motion frames are real; from a video's second clip on they are the network's own, and its faults add up
 from clip to clip. To see such frames in training, real frames are covered with noise, not so much that the pose is
 lost, and the network takes it away again in a few steps: the same people in the same places, with the marks that its
-own pictures have. (Noise alone, `noisy_motion`, looks like nothing the network would draw.)
+own frames have. (Noise alone, `noisy_motion`, looks like nothing the network would generate.)
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from emo_models.emo.training.batches import EarlierFrames
 
 LEAST, MOST = 0.5, 0.9
-"""Between which shares of the schedule the time is drawn from which the network draws motion frames anew."""
+"""Between which shares of the schedule the time lies from which the network generates motion frames."""
 STEPS = 2
 
 
 @torch.no_grad()
-def own_motion_frames(
+def generated_motion_frames(
     model: EMOModel,
     earlier: EarlierFrames,
     schedule: NoiseSchedule,
@@ -37,11 +37,11 @@ def own_motion_frames(
     condition_mask: ConditionMask,
     generator: torch.Generator,
 ) -> Tensor:
-    """Motion frames ``[b, n, c, h, w]`` as the network draws them: `STEPS` of DDIM from noisy real frames.
+    """Motion frames ``[b, n, c, h, w]`` as the network generates them: `STEPS` of DDIM from noisy real frames.
 
     Args:
         model: As it is at this step of the training.
-        earlier: The frames to draw, on the model's device.
+        earlier: The frames to generate, on the model's device.
         schedule: The noise schedule.
         reference: Latents of the reference image, ``[b, c, h, w]``.
         mask: Face region, ``[b, 1, H, W]``.
@@ -57,12 +57,14 @@ def own_motion_frames(
         condition_mask=ConditionMask(reference=condition_mask.reference, audio=condition_mask.audio),
     )
     share = LEAST + (MOST - LEAST) * torch.rand(len(motion), generator=generator)
-    drawn = redraw(model, earlier.latents, conditions, schedule, reference=reference, share=share, generator=generator)
-    return drawn[:, -motion.shape[1] :]
+    generated = regenerate(
+        model, earlier.latents, conditions, schedule, reference=reference, share=share, generator=generator
+    )
+    return generated[:, -motion.shape[1] :]
 
 
 @torch.no_grad()
-def redraw(
+def regenerate(
     model: EMOModel,
     latents: Tensor,
     conditions: SegmentConditions,
@@ -74,7 +76,7 @@ def redraw(
     steps: int = STEPS,
     guidance: Guidance | None = None,
 ) -> Tensor:
-    """Real frames drawn anew by the network, ``[b, f, c, h, w]``: covered with noise, and DDIM back from there.
+    """Real frames generated again by the network, ``[b, f, c, h, w]``: covered with noise, and DDIM back from there.
 
     Args:
         model: The network.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,14 @@ from emo_models.emo.pipeline import EMOPipeline, recommended_sampling
 from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training import run
 from emo_models.emo.training.batches import LatentClips
-from emo_models.emo.training.built_in_guidance import guidance_found, guided_target
 from emo_models.emo.training.config import StageConfig, TrainConfig
 from emo_models.emo.training.diagnostics import guidance_reached, probe_batch
-from emo_models.emo.training.loop import Trainer, clip_loss
+from emo_models.emo.training.guidance_distillation import guidance_found, guided_target
+from emo_models.emo.training.trainer import Trainer, clip_loss
 
 
 def stage(steps: int = 2, **options: object) -> StageConfig:
-    values = {"lr": 1e-3, "warmup": 1, "clips": 2, "min_snr_gamma": None, "built_in_guidance": 3.0, **options}
+    values = {"lr": 1e-3, "warmup": 1, "clips": 2, "min_snr_gamma": None, "guidance_distillation": 3.0, **options}
     return StageConfig(name="guidance", steps=steps, **values)  # type: ignore[arg-type]
 
 
@@ -42,17 +41,19 @@ def test_where_guidance_is_built_in_target_and_prediction_agree() -> None:
     model = awake_model()
     inputs = random_inputs()
     noisy, times = inputs.pop("latents"), inputs.pop("timesteps")
-    heard, deaf = model(noisy, times, **inputs, with_unconditional=True)
+    heard, unconditional = model(noisy, times, **inputs, with_unconditional=True)
     assert torch.equal(heard, model(noisy, times, **inputs))
-    torch.testing.assert_close(deaf, model(noisy, times, **{**inputs, "audio": None}))
-    assert (heard - deaf).abs().max() > 1e-3
+    torch.testing.assert_close(unconditional, model(noisy, times, **{**inputs, "audio": None}))
+    assert (heard - unconditional).abs().max() > 1e-3
     conditions = model.prepare(**inputs)
     guidance = Guidance(audio=3.0)
     guided = guidance.combine(
         model.backbone(noisy.repeat(2, 1, 1, 1, 1), times.repeat(2), conditions.for_passes(guidance.passes))
     )
-    torch.testing.assert_close(guided_target(heard, guided, deaf, scale=3.0), guided, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(guided_target(heard, heard, deaf, scale=3.0), heard + 2 / 3 * (heard - deaf))
+    torch.testing.assert_close(guided_target(heard, guided, unconditional, scale=3.0), guided, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        guided_target(heard, heard, unconditional, scale=3.0), heard + 2 / 3 * (heard - unconditional)
+    )
 
 
 @torch.no_grad()
@@ -61,8 +62,8 @@ def test_who_hears_nothing_is_not_pushed() -> None:
     inputs = random_inputs()
     noisy, times = inputs.pop("latents"), inputs.pop("timesteps")
     gates = ConditionMask(audio=torch.tensor([1.0, 0.0]), motion=torch.tensor([1.0, 0.0]))
-    heard, deaf = model(noisy, times, **inputs, condition_mask=gates, with_unconditional=True)
-    push = guided_target(heard, heard, deaf, scale=2.0) - heard
+    heard, unconditional = model(noisy, times, **inputs, condition_mask=gates, with_unconditional=True)
+    push = guided_target(heard, heard, unconditional, scale=2.0) - heard
     assert push[0].abs().max() > 1e-3
     assert push[1].abs().max() < 1e-5
 
@@ -80,9 +81,9 @@ def test_guidance_comes_to_rest_at_its_scale_from_wherever_it_starts(before: flo
 @pytest.mark.parametrize("scale", [1.0, 2.0, 6.0])
 def test_guidance_is_found_under_noise_ten_times_its_size(scale: float) -> None:
     generator = torch.Generator().manual_seed(0)
-    deaf, should_add = (torch.randn(200_000, generator=generator) for _ in range(2))
-    target = deaf + should_add + 10 * torch.randn(200_000, generator=generator)
-    sums = guidance_found(target, deaf + scale * should_add, deaf)
+    unconditional, should_add = (torch.randn(200_000, generator=generator) for _ in range(2))
+    target = unconditional + should_add + 10 * torch.randn(200_000, generator=generator)
+    sums = guidance_found(target, unconditional + scale * should_add, unconditional)
     assert sums[0] / sums[1] == pytest.approx(scale, rel=0.05)
 
 
@@ -100,8 +101,8 @@ def test_a_network_that_adds_twice_as_much_reaches_twice_the_guidance(clips: Lat
         def target(self, clean: torch.Tensor, noise: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
             noisy = self.add_noise(clean, noise, times)
             given = {"reference": batch.reference, "motion": batch.motion, "mask": batch.mask}
-            heard, deaf = (model(noisy, times, **given, audio=audio) for audio in (batch.audio, None))
-            made: torch.Tensor = deaf + (heard - deaf) / self.scale
+            heard, unconditional = (model(noisy, times, **given, audio=audio) for audio in (batch.audio, None))
+            made: torch.Tensor = unconditional + (heard - unconditional) / self.scale
             return made
 
     pushed = Pushed(TINY.schedule)
@@ -118,7 +119,7 @@ def test_training_strengthens_what_hearing_adds(clips: LatentClips) -> None:
     batch = clips.batch(plan, frames=4, motion_frames=2, seed=0, step=0)
 
     def loss(student: EMOModel, guidance: float) -> torch.Tensor:
-        return clip_loss(student, batch, replace(plan, built_in_guidance=guidance), schedule,
+        return clip_loss(student, batch, plan.model_copy(update={"guidance_distillation": guidance}), schedule,
                          generator=torch.Generator().manual_seed(0))  # fmt: skip
 
     model = awake_model()
@@ -167,7 +168,7 @@ def test_the_saved_pipeline_asks_for_no_pass_that_its_weights_have_built_in(tmp_
     made = EMOPipeline.from_pretrained(run(plan, MovingSquares(), tmp_path / "out"))
     assert recommended_sampling(made.facts).guidance.audio == 1.0
     assert made.facts["steps"] == 42
-    assert made.facts["built_in_guidance"] == 3.0
+    assert made.facts["guidance_distillation"] == 3.0
     # What they say they have is what they were trained for; what they reached is measured, and hardly anything here.
     history = json.loads((tmp_path / "out" / "history.json").read_text("utf-8"))
     assert made.facts["guidance_reached"] == round(history["values"][-1]["guidance_reached"], 2)
@@ -180,19 +181,21 @@ def test_the_saved_pipeline_asks_for_no_pass_that_its_weights_have_built_in(tmp_
 def test_weights_with_guidance_are_trained_on_in_its_stage_alone(tmp_path: Path) -> None:
     start = tmp_path / "start"
     pipeline = build_pipeline(TINY)
-    pipeline.facts["built_in_guidance"] = 2.0
+    pipeline.facts["guidance_distillation"] = 2.0
     pipeline.save_pretrained(start)
-    video = replace(stage(), name="video", built_in_guidance=1.0)
+    video = stage().model_copy(update={"name": "video", "guidance_distillation": 1.0})
     plan = TrainConfig(preset="tiny", stages=(video,), reader_steps=0, start_from=str(start))
     with pytest.raises(ValueError, match=r"expected the stage guidance alone.*guidance 2 built in, found video"):
         run(plan, MovingSquares(), tmp_path / "out")
-    made = EMOPipeline.from_pretrained(run(replace(plan, stages=(stage(),)), MovingSquares(), tmp_path / "out"))
-    assert made.facts["built_in_guidance"] == 3.0
+    made = EMOPipeline.from_pretrained(
+        run(plan.model_copy(update={"stages": (stage(),)}), MovingSquares(), tmp_path / "out")
+    )
+    assert made.facts["guidance_distillation"] == 3.0
 
 
 def test_only_the_last_stage_may_build_guidance_in() -> None:
     with pytest.raises(ValueError, match="stage guidance"):
-        StageConfig(name="video", steps=1, built_in_guidance=2.0)
+        StageConfig(name="video", steps=1, guidance_distillation=2.0)
     with pytest.raises(ValueError, match="last stage"):
         TrainConfig(preset="tiny", stages=(stage(), StageConfig(name="speed", steps=1)))
     with pytest.raises(ValueError, match="style_weights"):

@@ -1,0 +1,65 @@
+"""Runs any training file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+from emo_bench.train.config import EMOTraining, Training, Wav2LipTraining
+from emo_bench.train.training_clips import JoinedClips, open_training_clips
+from emo_core.errors import ConfigError
+
+Say = Callable[[str], None]
+
+
+def run_training(config: Training, folder: Path, *, say: Say = lambda text: None) -> list[str]:
+    """Trains, or resumes, what a training file describes.
+
+    Args:
+        config: The file.
+        folder: Of everything that is made.
+        say: Called with lines for the user.
+
+    Returns:
+        A line for each thing that was made.
+
+    Raises:
+        DataError: The data cannot be trained on.
+        ConfigError: The settings do not fit the data or the weights that training starts from.
+    """
+    if isinstance(config, EMOTraining):
+        return [str(_train_emo(config, folder, say))]
+    if isinstance(config, Wav2LipTraining):
+        from emo_bench.train.wav2lip import train_wav2lip
+
+        return [str(train_wav2lip(config, folder, say=say).weights)]
+    from emo_bench.train.extractors import train_extractors
+
+    return [f"{digest}  {name}" for name, digest in train_extractors(config, folder, say=say).items()]
+
+
+def _train_emo(config: EMOTraining, folder: Path, say: Say) -> Path:
+    from emo_models.emo.building import preset_named
+    from emo_models.emo.training import run
+
+    fps = Fraction(preset_named(config.preset).audio_encoder.get("fps", 25.0)).limit_denominator(1001)
+
+    def clips(held_out: bool) -> JoinedClips:
+        return open_training_clips(
+            config.held_out if held_out else config.data,
+            split="validation" if held_out else "train",
+            cache=Path(config.cache),
+            fps=fps,
+            size=config.size,
+            max_clips=config.max_clips,
+            least=1 if held_out else 2,
+            say=say,
+        )
+
+    data = clips(False)
+    held_out = clips(True) if config.held_out else None
+    try:
+        return run(config, data, folder, held_out=held_out, report=say)
+    except ValueError as error:
+        raise ConfigError(f"the training cannot run: {error}") from error

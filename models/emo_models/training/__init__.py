@@ -1,0 +1,1 @@
+"""What every network here is trained with: clips, the loop, averages, checkpoints, work shared between processes."""

@@ -1,0 +1,89 @@
+"""The loop resumes to the bit, saves when it is asked to stop, and refuses what belongs to another training."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from emo_models.training.checkpoints import complete_checkpoints
+from emo_models.training.loop import Loop, LoopConfig, Losses
+from emo_models.training.network import NetworkTrainee
+
+
+def trainee(seed: int = 0) -> NetworkTrainee:
+    """A small network with everything that has a state: batch norm, averages, a schedule."""
+    torch.manual_seed(seed)
+    network = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 1))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-2, total_steps=6)
+
+    def loss_of(step: int) -> torch.Tensor:
+        x = torch.randn(16, 4, generator=torch.Generator().manual_seed(step))
+        loss: torch.Tensor = (network(x)[:, 0] - x.sum(1)).square().mean()
+        return loss
+
+    return NetworkTrainee(network, loss_of, optimizer, schedule=schedule, grad_clip=1.0, ema=0.9)
+
+
+def loop(trained: NetworkTrainee, folder: Path, *, steps: int = 6, **options: object) -> Loop:
+    config = LoopConfig(name="t", steps=steps, checkpoint_every=2, identity={"width": 8})
+    return Loop(trained, config, folder, report=lambda line: None, **options)  # type: ignore[arg-type]
+
+
+def same(first: NetworkTrainee, second: NetworkTrainee) -> bool:
+    tensors = first.tensors()
+    return all(torch.equal(v, second.tensors()[group][k]) for group in tensors for k, v in tensors[group].items())
+
+
+@pytest.mark.parametrize("stop", [1, 2, 5])
+def test_stopped_and_resumed_training_is_bit_exact(tmp_path: Path, stop: int) -> None:
+    whole, cut, resumed = trainee(), trainee(), trainee(seed=9)
+    complete = loop(whole, tmp_path / "whole", state={"seen": []})
+    complete.run()
+    first = loop(cut, tmp_path / "cut", should_stop=lambda: first.step == stop)
+    first.run()
+    assert first.step == stop
+    second = loop(resumed, tmp_path / "cut")
+    second.run()
+    assert second.history == complete.history
+    assert same(whole, resumed)
+    whole.finish()
+    assert torch.equal(whole.network.state_dict()["0.weight"], whole.tensors()["average"]["0.weight"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_step_it_comes_in(tmp_path: Path, number: signal.Signals) -> None:
+    def ask(step: int, losses: Losses) -> None:
+        if step == 3:
+            os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt):
+        loop(trainee(), tmp_path, after_step=ask).run()
+    assert signal.getsignal(number) is before
+    assert complete_checkpoints(tmp_path)[-1].name == "step-00000003"
+    resumed = loop(trainee(seed=9), tmp_path)
+    resumed.run()
+    assert [step for step, _ in resumed.history] == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_is_kept_besides_comes_back_in_place(tmp_path: Path) -> None:
+    state: dict[str, list[int]] = {"values": []}
+    loop(trainee(), tmp_path, state=state, after_step=lambda step, losses: state["values"].append(step)).run()
+    again: dict[str, list[int]] = {"values": []}
+    finished = loop(trainee(), tmp_path, state=again)
+    finished.run()
+    assert again == {"values": [1, 2, 3, 4, 5, 6]}
+    assert finished.step == 6
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
+    loop(trainee(), tmp_path).run()
+    config = LoopConfig(name="t", steps=6, checkpoint_every=2, identity={"width": 9})
+    with pytest.raises(ValueError, match=r"other settings \(width\)"):
+        Loop(trainee(), config, tmp_path, report=lambda line: None).run()
