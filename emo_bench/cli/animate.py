@@ -29,13 +29,21 @@ def animate(
     audio_guidance: Annotated[
         float | None, typer.Option("--audio-guidance", min=0, help="1 is none; by default as the weights say.")
     ] = None,
-    weights: Annotated[list[Path] | None, typer.Option("--weights", "-w", help="Folder of weight files.")] = None,
+    size: Annotated[
+        int | None,
+        typer.Option("--size", help="Pixels a side; by default what the portrait has, at most 512.", min=64, max=1024),
+    ] = None,
+    face_box: Annotated[
+        str | None, typer.Option("--face-box", help="left,top,right,bottom in pixels: the face, brow to chin.")
+    ] = None,
+    paste_back: Annotated[
+        bool, typer.Option("--paste-back", help="Give the whole picture with the moving face in it.")
+    ] = False,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     quiet: QuietOption = False,
 ) -> int:
     """Animate a portrait with a sound: a video exactly as long, the sound in it, marked as AI-generated."""
     from emo_bench.config.load import Source, validate
-    from emo_bench.extract.weights import WeightsFinder
     from emo_bench.systems.animate import animate as make
     from emo_bench.systems.emo import EmoOptions
     from emo_core.progress import display
@@ -60,7 +68,9 @@ def animate(
             options=options,
             seed=seed,
             region=_region(face_region),
-            weights=WeightsFinder(folders=tuple(weights or ())),
+            size=size,
+            face_box=_four_numbers("--face-box", face_box),
+            paste_back=paste_back,
             device=device,
             progress=progress,
         )
@@ -70,7 +80,7 @@ def animate(
     return 0
 
 
-def _region(text: str | None) -> tuple[float, float, float, float] | None:
+def _four_numbers(option: str, text: str | None) -> tuple[float, float, float, float] | None:
     from emo_core.errors import ConfigError
 
     if text is None:
@@ -78,11 +88,17 @@ def _region(text: str | None) -> tuple[float, float, float, float] | None:
     try:
         left, top, right, bottom = (float(part) for part in text.split(","))
     except ValueError:
-        raise ConfigError(
-            f"--face-region {text!r} is not a box", expected="left,top,right,bottom as fractions of the picture"
-        ) from None
-    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise ConfigError(
-            f"--face-region {text!r} is not a box", expected="0 <= left < right <= 1, 0 <= top < bottom <= 1"
-        )
+        raise ConfigError(f"{option} {text!r} is not a box", expected="left,top,right,bottom") from None
     return left, top, right, bottom
+
+
+def _region(text: str | None) -> tuple[float, float, float, float] | None:
+    from emo_core.errors import ConfigError
+
+    box = _four_numbers("--face-region", text)
+    if box is not None and not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
+        raise ConfigError(
+            f"--face-region {text!r} is not a box",
+            expected="fractions with 0 <= left < right <= 1 and 0 <= top < bottom <= 1",
+        )
+    return box

@@ -7,20 +7,27 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emo_bench.extract.weights import WeightsFinder
 from emo_bench.media.types import FrameArray, Video, VideoSpec, frames_for_samples
 from emo_bench.systems.emo import EMBEDDED, EmoOptions, sampling_options, weights_folder
-from emo_core.errors import GenerationError, LimitError, NoAudioError, NoFaceError, WeightsError
+from emo_bench.systems.portrait import Box, Framing, Square, find_square
+from emo_core.errors import GenerationError, LimitError, NoAudioError, WeightsError
+
+if TYPE_CHECKING:
+    from emo_models.emo.pipeline import EMOPipeline
 
 Progress = Callable[[int, int], None]
 DISCLOSURE = "AI-generated video: a still portrait animated from sound by EMO (emo-bench)"
 LONGEST_S = 600.0
 SMALLEST_SIDE = 64
-CROP_FACTOR = 2.3
-"""The square that is animated is so many times as high as the face; about the framing of HDTF."""
+LARGEST_SIDE = 512
+"""Pixels a side that are made where the portrait has them."""
+
+LARGEST_PICTURE = 2048
+"""Pixels of the longer side of a whole picture into which the moving face is pasted back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,22 +54,26 @@ def animate(
     *,
     options: EmoOptions,
     seed: int = 0,
+    size: int | None = None,
+    face_box: Box | None = None,
+    paste_back: bool = False,
     region: tuple[float, float, float, float] | None = None,
-    weights: WeightsFinder | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> Animated:
     """Animates a portrait.
 
     Args:
-        portrait: An image of any size; the face is found and a square around it taken, where the weights of the face
-            analysis are at hand, else the middle square.
+        portrait: An image of any size: photograph, painting, engraving or drawing. The face is found, and the square
+            around it that the weights want is animated.
         audio: Any audio or video file; mixed to mono.
         target: The MP4 to write; whole or absent.
         options: Weights and sampling.
         seed: Decides all noise.
+        size: Side of the frames in pixels; by default what the portrait has, at most 512.
+        face_box: Where the face is, left, top, right, bottom in pixels, brow to chin; found when absent.
+        paste_back: Give the whole picture with the moving face in it, not the square around the face.
         region: Where the face may be, as fractions of the square: left, top, right, bottom; anywhere when absent.
-        weights: Where weight files are looked for.
         device: 'cpu' or 'cuda[:n]'.
         progress: Called with frames done and in total.
 
@@ -89,26 +100,32 @@ def animate(
     if len(sound.samples) == 0:
         raise NoAudioError(f"{audio.name} holds no sound", expected="at least one sample", found="none")
     folder = weights_folder(options.weights, Path())
-    square, notes = _square(image, weights or WeightsFinder())
-    notes = [*picture.notes, *notes]
     try:
         pipeline = EMOPipeline.from_pretrained(folder).to(device)
     except Exception as error:
         raise WeightsError(f"the EMO weights in {folder} cannot be loaded", found=str(error)) from None
+    framing = Framing(**pipeline.facts.get("framing", {}))
+    square, found = find_square(image, framing, face_box=face_box)
+    notes = [*picture.notes, *found]
+    side = _full_size(square, size, pipeline)
     fps = Fraction(pipeline.fps).limit_denominator(1001)
     n_frames = frames_for_samples(len(sound.samples), rate=sound.rate, fps=fps)
-    spec = VideoSpec(width=pipeline.size, height=pipeline.size, fps=fps, n_frames=n_frames)
+    whole = _even(image) if paste_back else None
+    height, width = (side, side) if whole is None else whole.shape[:2]
+    spec = VideoSpec(width=width, height=height, fps=fps, n_frames=n_frames)
 
     def pieces() -> Iterator[FrameArray]:
-        yield from pipeline.animate(
-            square,
+        frames = pipeline.animate(
+            square.cut(image),
             sound.samples,
             sound.rate,
             seed=seed,
             options=sampling_options(options, pipeline.facts),
             face_region=region,
+            full_size=side,
             progress=progress,
         )
+        yield from frames if whole is None else square.paste(whole, frames)
 
     if not np.any(np.abs(sound.samples) > 1e-4):
         notes.append("the sound is silent; expect a closed mouth")
@@ -120,41 +137,22 @@ def animate(
     return Animated(path=target, n_frames=n_frames, seconds=sound.seconds, notes=tuple(notes))
 
 
-def _square(image: FrameArray, finder: WeightsFinder) -> tuple[FrameArray, list[str]]:
-    """The square around the face, or the middle one with a note when faces cannot be looked for."""
-    from emo_bench.systems.face_boxes import faces_in_portrait
+def _full_size(square: Square, size: int | None, pipeline: EMOPipeline) -> int:
+    """Side of the frames to make: as asked, or as much as the portrait has and the weights can give."""
+    if pipeline.refiner is None:
+        return pipeline.size
+    wanted = min(square.side, LARGEST_SIDE) if size is None else size
+    return max(pipeline.size, wanted - wanted % 2)
 
-    try:
-        box, count = faces_in_portrait(image, finder)
-    except WeightsError:
-        return _middle(image), ["the weights of the face analysis are not here; the middle square was taken"]
-    if count > 1:
-        raise GenerationError(
-            "the portrait shows several faces",
-            expected="one",
-            found=str(count),
-            fix="cut the picture to the one who shall speak",
+
+def _even(image: FrameArray) -> FrameArray:
+    """A whole picture as video can hold it: an even number of rows and columns, at most ``LARGEST_PICTURE``."""
+    height, width = image.shape[:2]
+    if max(height, width) > LARGEST_PICTURE:
+        raise LimitError(
+            "the whole picture is too large for a video",
+            expected=f"at most {LARGEST_PICTURE} pixels a side with --paste-back",
+            found=f"{width}x{height}",
+            fix="reduce the picture, or leave --paste-back away",
         )
-    if box is None:
-        drawn = "the embedded networks find photographed faces; give a square picture of a drawn one"
-        if abs(image.shape[0] - image.shape[1]) <= 2:
-            return image, ["no photographed face was found; the square picture was taken as it is"]
-        raise NoFaceError("no face was found in the portrait", expected="one clearly visible face", fix=drawn)
-    return _around(image, box), []
-
-
-def _middle(image: FrameArray) -> FrameArray:
-    height, width = image.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return image[top : top + side, left : left + side]
-
-
-def _around(image: FrameArray, box: tuple[float, float, float, float]) -> FrameArray:
-    """A square of ``CROP_FACTOR`` face heights around the face, moved inside the image where it can be."""
-    height, width = image.shape[:2]
-    left, top, right, bottom = box
-    side = round(min(CROP_FACTOR * max(bottom - top, right - left), height, width))
-    x = int(np.clip(round((left + right) / 2 - side / 2), 0, width - side))
-    y = int(np.clip(round((top + bottom) / 2 - side / 2), 0, height - side))
-    return image[y : y + side, x : x + side]
+    return image[: height - height % 2, : width - width % 2]

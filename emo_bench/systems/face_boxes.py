@@ -36,22 +36,3 @@ def face_locator(weights: WeightsFinder) -> FaceLocator:
         return left, top, right, bottom
 
     return locate
-
-
-def faces_in_portrait(
-    image: FrameArray, weights: WeightsFinder
-) -> tuple[tuple[float, float, float, float] | None, int]:
-    """The largest face of a picture, in pixels, and how many there are.
-
-    Raises:
-        WeightsError: when a file of the face analysis is missing or has other bytes.
-    """
-    import numpy as np
-
-    from emo_metrics.faces.finder import FACE_FILES, make_finder
-
-    finding = make_finder({name: weights.require(name) for name in FACE_FILES}).find(np.ascontiguousarray(image))
-    if finding.face is None:
-        return None, 0
-    left, top, right, bottom = (float(value) for value in finding.face.box)
-    return (left, top, right, bottom), finding.faces_seen

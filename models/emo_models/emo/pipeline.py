@@ -227,6 +227,7 @@ class EMOPipeline:
         seed: int = 0,
         options: SamplingOptions | None = None,
         face_region: Box | NDArray[np.float32] | None = None,
+        full_size: int | None = None,
         progress: Progress | None = None,
     ) -> Iterator[NDArray[np.uint8]]:
         """Frames piece by piece; memory does not grow with the length.
@@ -239,19 +240,26 @@ class EMOPipeline:
             options: How to sample; by default as the weights recommend.
             face_region: Where the face may be: a box (left, top, right, bottom) as fractions of the image, a mask
                 ``[h, w]`` in [0, 1], or ``None`` for everywhere.
+            full_size: Side of the frames to give, larger than the model's own: the refiner's motion is applied to the
+                portrait at that size. Needs a refiner.
             progress: Called after each segment.
 
         Yields:
-            ``uint8 [t, size, size, 3]``; ``ceil(len(audio) / rate * fps)`` frames in total.
+            ``uint8 [t, s, s, 3]``, s the model's size or ``full_size``; ``ceil(len(audio) / rate * fps)`` in all.
 
         Raises:
-            ValueError: The image or the audio cannot be used.
+            ValueError: The image or the audio cannot be used, or there is no refiner for another size.
         """
+        if full_size not in (None, self.size) and self.refiner is None:
+            raise ValueError(f"expected frames of {self.size} px, found {full_size}: these weights have no refiner")
         options = options or recommended_sampling(self.facts)
-        image = _square(image, self.size)
+        small = _square(image, self.size)
         samples = prepare_audio(audio, rate)
         total = frame_count(len(audio), fps=self.fps, rate=rate)
-        portrait = to_signed(torch.from_numpy(image.copy())[None]).to(self._device)
+        portrait = to_signed(torch.from_numpy(small.copy())[None]).to(self._device)
+        large = portrait
+        if full_size is not None and full_size != self.size:
+            large = to_signed(torch.from_numpy(_square(image, full_size).copy())[None]).to(self._device)
         reference = encode_images(self.vae, portrait)
         mask = region_mask(face_region, self.size).to(self._device)
         motion = self._first_motion(reference)
@@ -260,9 +268,10 @@ class EMOPipeline:
             conditions = self._conditions(samples, segment, reference, mask, motion, options)
             noise = self.noise([seed], segment, kind=options.segment_noise)
             latents = self.model.from_residual(self.denoise(noise, conditions, options), reference)
-            frames = to_bytes(self._decode(latents.flatten(0, 1), portrait)).cpu()
+            images, given = self._decode(latents.flatten(0, 1), portrait, large)
+            frames = to_bytes(images).cpu()
             motion = self._motion(frames, latents, options)
-            piece = frames[: total - done].numpy()
+            piece = (frames if given is images else to_bytes(given).cpu())[: total - done].numpy()
             done, segment = done + len(piece), segment + 1
             yield piece
             if progress is not None:
@@ -314,12 +323,15 @@ class EMOPipeline:
         )
         return conditions
 
-    def _decode(self, latents: Tensor, portrait: Tensor) -> Tensor:
+    def _decode(self, latents: Tensor, portrait: Tensor, large: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames in the model's size, from which the next segment starts, and those in the size that was asked for."""
         images = decode_latents(self.vae, latents)
         if self.refiner is None:
-            return images
-        refined: Tensor = self.refiner(images.clamp(-1, 1), portrait)
-        return refined
+            return images, images
+        images = images.clamp(-1, 1)
+        transfer = self.refiner.transfer(images, portrait)
+        refined = transfer.applied(images, portrait)
+        return refined, refined if large is portrait else transfer.applied(images, large)
 
     def _first_motion(self, reference: Tensor) -> Tensor | None:
         n = self.model.architecture.segment.motion_frames

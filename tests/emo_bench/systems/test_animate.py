@@ -19,12 +19,6 @@ from emo_bench.media.decode import read_audio
 from emo_bench.media.types import frames_for_samples
 from emo_core.errors import EmoBenchError, ExitCode
 
-ASSETS = Path(__file__).resolve().parents[4] / "shared" / "assets"
-FACE_FILES = ("face_landmarker_v2_with_blendshapes.task", "face_detection_yunet_2026may.onnx")
-needs_faces = pytest.mark.skipif(
-    not all((ASSETS / "weights" / name).is_file() for name in FACE_FILES), reason="weights of the face analysis absent"
-)
-
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -41,7 +35,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def portrait(tmp_path: Path) -> Path:
     path = tmp_path / "portrait.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 80, 3), dtype=np.uint8)).save(path)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8)).save(path)
     return path
 
 
@@ -212,34 +206,38 @@ def test_a_face_region_that_is_no_box_is_refused(portrait: Path, weights: Path, 
 
 
 def photograph() -> np.ndarray:
-    with av.open(str(ASSETS / "clips" / "May_5s.mp4")) as container:
-        return next(container.decode(video=0)).to_ndarray(format="rgb24")
+    """A portrait in the public domain that comes with matplotlib, ``uint8 RGB [600, 512, 3]``."""
+    from matplotlib.cbook import get_sample_data
+
+    with get_sample_data("grace_hopper.jpg") as file:
+        return np.array(Image.open(file).convert("RGB"))
 
 
-@needs_faces
-def test_the_face_of_a_photograph_is_found_and_cut_out(weights: Path, tmp_path: Path) -> None:
-    from emo_bench.extract.weights import WeightsFinder
-    from emo_bench.systems.animate import _square
+def test_the_face_of_a_photograph_is_found_and_pasted_back(weights: Path, tmp_path: Path) -> None:
+    photo, audio, target = tmp_path / "photo.png", sound(tmp_path / "in.wav", seconds=0.2), tmp_path / "out.mp4"
+    wide = np.concatenate([np.full_like(photograph(), 90), photograph()], axis=1)
+    Image.fromarray(wide).save(photo)
+    result = run(photo, audio, target, weights, "--paste-back")
+    assert result.exception is None, result.output
+    assert "taken as it is" not in result.output
+    frames = frames_of(target)
+    assert frames.shape == (5, 600, 1024, 3)
+    change = np.abs(frames.astype(int) - wide).mean(axis=(0, 3))
+    assert change[:, :450].mean() < 3  # the plain side and what lies beside the square stay
+    assert change[100:350, 650:900].mean() > 10  # an untrained network moves the face
 
-    finder, photo = WeightsFinder(folders=(ASSETS / "weights",)), photograph()
-    alone, notes = _square(photo, finder)
-    wide = np.concatenate([np.full_like(photo, 90), photo, np.full_like(photo, 90)], axis=1)
-    square, _ = _square(wide, finder)
-    assert not notes
-    assert square.shape[0] == square.shape[1]
-    assert abs(square.shape[0] - alone.shape[0]) <= 0.1 * alone.shape[0]
-    assert (square != 90).any(axis=2).mean() > 0.9  # the face, not the plain sides
 
-
-@needs_faces
 def test_no_face_and_several_faces_are_refused(weights: Path, tmp_path: Path) -> None:
-    audio, target = sound(tmp_path / "in.wav"), tmp_path / "out.mp4"
-    photo, more = photograph(), ("--weights", str(ASSETS / "weights"))
+    audio, target, photo = sound(tmp_path / "in.wav"), tmp_path / "out.mp4", photograph()
     crowd, wall = tmp_path / "crowd.png", tmp_path / "wall.png"
     Image.fromarray(np.concatenate([photo, photo], axis=1)).save(crowd)
     Image.new("RGB", (400, 300), (120, 110, 100)).save(wall)
-    assert "several faces" in str(refusal(run(crowd, audio, target, weights, *more), target))
-    assert "no face was found" in str(refusal(run(wall, audio, target, weights, *more), target))
+    error = str(refusal(run(crowd, audio, target, weights), target))
+    assert "several faces" in error
+    assert "--face-box" in error
+    assert "no face was found" in str(refusal(run(wall, audio, target, weights), target))
+    box = "230,60,320,190"
+    assert run(crowd, audio, target, weights, "--face-box", box).exception is None
 
 
 @pytest.mark.slow

@@ -7,6 +7,8 @@ is lost is still in the portrait. The refiner changes frames after the decoder a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,6 +20,40 @@ from emo_models.emo.extensions.distance_bias import DistanceBias
 
 CELL = 4
 """Pixels a side of the cells between which frame and portrait are matched."""
+
+
+@dataclass(frozen=True, eq=False)
+class Transfer:
+    """How frames are made from their portrait; computed at the frames' size, applied at that of any portrait.
+
+    Attributes:
+        flow: Where each cell comes from, ``[b, 2, H / 4, H / 4]`` (x, y), in cells.
+        change: What is added, ``[b, 3, H, H]``: the inside of the mouth, closed lids, what a turn uncovers.
+        share: How much of a place is the portrait's, ``[b, 1, H, H]``, about 0 to 1.
+    """
+
+    flow: Tensor
+    change: Tensor
+    share: Tensor
+
+    def applied(self, frames: Tensor, portrait: Tensor) -> Tensor:
+        """Frames with the detail of a portrait, at the portrait's size.
+
+        Args:
+            frames: ``[b, 3, H, H]`` in about [-1, 1].
+            portrait: ``[b | 1, 3, S, S]``; S is H, or larger for frames in the portrait's own size.
+
+        Returns:
+            ``[b, 3, S, S]``, not clamped.
+        """
+        size, small = portrait.shape[-1], frames.shape[-1]
+        if size == small:
+            warped = warp(portrait.expand_as(frames), F.interpolate(self.flow, scale_factor=CELL, mode="bilinear"))
+            return frames + self.share * (warped - frames) + self.change
+        frames, change, share = (_resized(part, size) for part in (frames, self.change, self.share))
+        flow = _resized(self.flow, size) * (size / small)
+        warped = warp(portrait.expand(len(frames), -1, -1, -1), flow, mode="bicubic")
+        return frames + share * (warped - frames) + change
 
 
 class PortraitRefiner(ConfiguredModule):
@@ -73,6 +109,10 @@ class PortraitRefiner(ConfiguredModule):
         Returns:
             ``[b, 3, H, H]``, not clamped.
         """
+        return self.transfer(frames, portrait).applied(frames, portrait)
+
+    def transfer(self, frames: Tensor, portrait: Tensor) -> Transfer:
+        """What moves where, and what the portrait cannot show; arguments as those of ``forward``."""
         seen, known = self.look(frames), self.look(portrait)
         flow, found = self._match(seen, known)
         shape = self.settle(torch.cat([seen, found, flow], 1))
@@ -80,10 +120,8 @@ class PortraitRefiner(ConfiguredModule):
         warped = warp(portrait.expand_as(frames), F.interpolate(flow, scale_factor=CELL, mode="bilinear"))
         halves = [F.pixel_unshuffle(image, 2) for image in (frames, warped)]
         mixed = self.blend(torch.cat([*halves, F.pixel_shuffle(self.to_fine(shape), 2)], 1))
-        change, share = mixed[:, :3], mixed[:, 3:]
         # No sigmoid around the share: it is zero at the start, and only so is a fresh refiner the identity.
-        refined: Tensor = frames + share * (warped - frames) + change
-        return refined
+        return Transfer(flow=flow, change=mixed[:, :3], share=mixed[:, 3:])
 
     def _match(self, seen: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """Where in the portrait each cell comes from, ``[b, 2, h, w]`` (x, y) in cells, and the features there."""
@@ -108,9 +146,13 @@ def cells(height: int, width: int) -> Tensor:
     return torch.stack([x, y])[None]
 
 
-def warp(images: Tensor, flow: Tensor) -> Tensor:
+def _resized(x: Tensor, size: int) -> Tensor:
+    return F.interpolate(x, size=(size, size), mode="bicubic", align_corners=False)
+
+
+def warp(images: Tensor, flow: Tensor, *, mode: str = "bilinear") -> Tensor:
     """``images [b, c, h, w]`` read at each place plus ``flow [b, 2, h, w]`` (x, y in cells of `CELL` pixels)."""
     height, width = images.shape[2:]
     size = torch.tensor([width, height], device=flow.device, dtype=flow.dtype)
     place = (cells(height, width).to(flow) + flow * CELL).movedim(1, -1)
-    return F.grid_sample(images, (2 * place + 1) / size - 1, padding_mode="border", align_corners=False)
+    return F.grid_sample(images, (2 * place + 1) / size - 1, mode=mode, padding_mode="border", align_corners=False)

@@ -1,0 +1,210 @@
+"""How EMO's weights animate stills that they have never seen: identity, mouth, head, blinks, against the driver's own.
+
+The clips are those of a re-enacted set, so that portrait, audio and motion are known for every one:
+
+    emo-bench data make reenacted --portraits STILLS --motion TALKING/manifest.jsonl -o SET --clips 40 --weights WEIGHTS
+    python benchmarks/emo_portraits.py SET/manifest.jsonl --weights WEIGHTS --sheet sheet.png
+
+What is read from generated frames is read in the same way from the set's own frames (`truth`), which is the ceiling.
+WEIGHTS holds the face landmarker, the face detector and MobileFaceNet (`emo-bench weights list`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest
+from emo_bench.data.reenacted.faces import FaceReader
+from emo_bench.data.reenacted.labels import mouth_opening
+from emo_bench.extract.weights import WeightsFinder
+from emo_bench.media.decode import load_pair
+from emo_bench.systems.emo import EMBEDDED, weights_folder
+from emo_metrics.extractors.mobilefacenet import NETWORK_FILE, IdentityNetwork
+from emo_metrics.faces.landmark_sets import five_points, ibug_68
+from emo_metrics.faces.rotation import angle_between
+from emo_models.emo.pipeline import EMOPipeline
+
+Frames = NDArray[np.uint8]
+LAGS = range(-5, 6)
+CLOSED = 0.5
+"""Lids nearer than this share of their median distance are closed."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is seen in the frames of one clip; curves over frames."""
+
+    found: float
+    identity: NDArray[np.float64]
+    mouth: NDArray[np.float64]
+    turn: float
+    blinks: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One clip against its driver; ``opening`` and ``turn`` as shares of the truth's."""
+
+    clip: str
+    style: str
+    found: float
+    identity_first: float
+    identity_last: float
+    f_sim: float
+    mouth_r: float
+    opening: float
+    turn: float
+    blinks: int
+    blinks_truth: int
+
+
+class Reader:
+    """Reads frames with the face analysis of the open protocols."""
+
+    def __init__(self, weights: WeightsFinder) -> None:
+        self._faces = FaceReader(weights)
+        self._identity = IdentityNetwork(weights.require(NETWORK_FILE))
+
+    def read(self, frames: Frames, portrait: Frames) -> Reading:
+        """Reads ``uint8 RGB [T, H, W, 3]``; identity is the cosine to the portrait times 100."""
+        tracks, still = self._faces.tracks(frames), self._faces.tracks(portrait[None])
+        points, first = tracks.points[..., :2], still.points[..., :2]
+        wanted = self._identity.embed(portrait, five_points(first[0]).astype(np.float32))
+        same = [
+            100 * float(self._identity.embed(frame, five_points(row).astype(np.float32)) @ wanted) if seen else np.nan
+            for frame, row, seen in zip(frames, points, tracks.valid, strict=True)
+        ]
+        lids = np.linalg.norm(points[:, [159, 386]] - points[:, [145, 374]], axis=2).mean(1)
+        closed = lids < CLOSED * np.median(lids)
+        return Reading(
+            found=float(tracks.valid.mean()),
+            identity=np.array(same),
+            mouth=mouth_opening(np.stack([ibug_68(row) for row in points])).astype(np.float64),
+            turn=float(np.mean(angle_between(tracks.rotation[:-1], tracks.rotation[1:]))),
+            blinks=int(np.sum(closed[1:] & ~closed[:-1])),
+        )
+
+
+def correlation(a: NDArray[np.float64], b: NDArray[np.float64], lag: int = 0) -> float:
+    """Pearson's r of two curves, ``a`` late by ``lag`` frames; 0 when one of them does not move."""
+    n = min(len(a), len(b))
+    a, b = a[max(lag, 0) : n + min(lag, 0)], b[max(-lag, 0) : n + min(-lag, 0)]
+    return float(np.corrcoef(a, b)[0, 1]) if a.std() > 1e-6 and b.std() > 1e-6 else 0.0
+
+
+def compare(entry: ManifestEntry, made: Reading, truth: Reading) -> Row:
+    """One row of the table."""
+    second = 25
+    return Row(
+        clip=entry.id,
+        style=str(entry.meta.get("style", "")),
+        found=made.found,
+        identity_first=float(np.nanmean(made.identity[:second])),
+        identity_last=float(np.nanmean(made.identity[-second:])),
+        f_sim=float(np.nanmean(made.identity)),
+        mouth_r=correlation(made.mouth, truth.mouth),
+        opening=float(made.mouth.std() / max(truth.mouth.std(), 1e-6)),
+        turn=made.turn / max(truth.turn, 1e-6),
+        blinks=made.blinks,
+        blinks_truth=truth.blinks,
+    )
+
+
+def summary(rows: Sequence[Row]) -> dict[str, float]:
+    """Means over clips; the least where one bad clip matters."""
+
+    def mean(name: str) -> float:
+        return round(float(np.mean([getattr(row, name) for row in rows])), 3)
+
+    names = ("found", "identity_first", "identity_last", "f_sim", "mouth_r", "opening", "turn")
+    return {
+        "clips": len(rows),
+        **{name: mean(name) for name in names},
+        "found_least": round(min(row.found for row in rows), 3),
+        "identity_last_least": round(min(row.identity_last for row in rows), 1),
+        "blinks": sum(row.blinks for row in rows),
+        "blinks_truth": sum(row.blinks_truth for row in rows),
+    }
+
+
+def clip_of(manifest: Manifest, entry: ManifestEntry) -> tuple[Frames, NDArray[np.float32], Frames]:
+    """Frames, audio (16 kHz) and portrait of a re-enacted clip."""
+    pair = load_pair(manifest.path(entry.video), None, fps=Fraction(25), rate=16_000)
+    frames = np.concatenate(list(pair.video.open()))
+    portrait = np.array(Image.open(manifest.path(str(entry.meta["portrait"]))).convert("RGB"))
+    return frames, pair.audio.samples, portrait
+
+
+def strip(portrait: Frames, made: Frames, truth: Frames, mouth: NDArray[np.float64]) -> Frames:
+    """Portrait, then generated above true frames: evenly spaced ones, and the driver's widest mouth."""
+    chosen = [*np.linspace(0, len(truth) - 1, 7).astype(int), int(np.argmax(mouth[: len(truth)]))]
+    columns = [np.concatenate([made[index], truth[index]]) for index in chosen]
+    return np.concatenate([np.concatenate([portrait, portrait]), *columns], axis=1)
+
+
+def main() -> None:
+    """Prints one JSON object: settings, means, and a row for every clip."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--pipeline", default=EMBEDDED, help="shipped weights by name, or a folder")
+    parser.add_argument("--weights", type=Path, action="append", default=[])
+    parser.add_argument("--clips", type=int, default=40)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--size", type=int, help="frames of this size instead of the model's own")
+    parser.add_argument("--sheet", type=Path, help="PNG of generated above true frames")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    reader = Reader(WeightsFinder(folders=tuple(arguments.weights)))
+    pipeline = EMOPipeline.from_pretrained(weights_folder(arguments.pipeline, Path()))
+    manifest = read_manifest(arguments.manifest)
+    rows, made_mouths, true_mouths, sheet = [], [], [], []
+    spent, seconds = 0.0, 0.0
+    for number, entry in enumerate(manifest.entries[: arguments.clips]):
+        truth, audio, portrait = clip_of(manifest, entry)
+        n = min(len(truth), round(25 * arguments.seconds))
+        begun = time.process_time()
+        pieces = pipeline.animate(portrait, audio[: n * 640], 16_000, seed=number, full_size=arguments.size)
+        made = np.concatenate(list(pieces))[:n]
+        spent, seconds = spent + time.process_time() - begun, seconds + n / 25
+        seen, real = reader.read(made, portrait), reader.read(truth[:n], portrait)
+        rows.append(compare(entry, seen, real))
+        made_mouths.append(seen.mouth)
+        true_mouths.append(real.mouth)
+        sheet.append(strip(portrait, made, truth[:n], real.mouth) if arguments.size is None else made[0])
+    lags = {
+        lag: float(np.mean([correlation(a, b, lag) for a, b in zip(made_mouths, true_mouths, strict=True)]))
+        for lag in LAGS
+    }
+    wrong = [
+        correlation(a, b) for i, a in enumerate(made_mouths) for j, b in enumerate(true_mouths)
+        if manifest.entries[i].meta["driver"] != manifest.entries[j].meta["driver"]
+    ]  # fmt: skip
+    styles = sorted({row.style for row in rows})
+    result: dict[str, Any] = {
+        "pipeline": str(arguments.pipeline),
+        "all": summary(rows),
+        "styles": {style: summary([row for row in rows if row.style == style]) for style in styles},
+        "mouth_r_at_lag": {str(lag): round(value, 3) for lag, value in lags.items()},
+        "mouth_r_wrong_audio": round(float(np.mean(wrong)), 3) if wrong else None,
+        "processor_seconds_per_second": round(spent / max(seconds, 1e-6), 2),
+        "clips": [asdict(row) for row in rows],
+    }
+    if arguments.sheet is not None and arguments.size is None:
+        Image.fromarray(np.concatenate(sheet)).save(arguments.sheet)
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""From a picture of any size to the square that a model animates, and back into the whole picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emo_bench.media.types import FrameArray
+from emo_core.errors import GenerationError, NoFaceError
+
+Box = tuple[float, float, float, float]
+SMALLEST_FACE = 24
+"""Pixels that a face must be high; below there is no mouth to move."""
+
+CLEARLY_LARGER = 2.0
+"""The largest of several faces is taken when its area is so many times that of the next."""
+
+FEATHER = 0.1
+"""Share of the square's side over which a moving face fades into the still picture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Framing:
+    """How weights want their portraits cut; weights know theirs.
+
+    Attributes:
+        side: Side of the square in heights of the face box (brow to chin).
+        up: How far the square's centre lies above the box's, in heights of the box.
+    """
+
+    side: float = 2.3
+    up: float = 0.0
+
+
+@dataclass(frozen=True)
+class Square:
+    """The part of a picture that is animated; may reach beyond the picture.
+
+    Attributes:
+        left: Left edge in pixels of the picture.
+        top: Upper edge.
+        side: Side in pixels.
+    """
+
+    left: int
+    top: int
+    side: int
+
+    def cut(self, image: FrameArray) -> FrameArray:
+        """The square, ``uint8 RGB [side, side, 3]``; what lies beyond the picture repeats its edge."""
+        height, width = image.shape[:2]
+        rows = np.clip(np.arange(self.top, self.top + self.side), 0, height - 1)
+        columns = np.clip(np.arange(self.left, self.left + self.side), 0, width - 1)
+        return np.ascontiguousarray(image[rows][:, columns])
+
+    def paste(self, image: FrameArray, frames: Iterable[FrameArray]) -> Iterator[FrameArray]:
+        """Pieces of whole pictures, ``uint8 RGB [T, H, W, 3]``, with the moving square faded in at its edges.
+
+        Args:
+            image: The whole picture, ``uint8 RGB [H, W, 3]``.
+            frames: Pieces of squares, ``uint8 RGB [T, S, S, 3]``; enlarged or reduced to the square's side.
+        """
+        height, width = image.shape[:2]
+        x0, y0 = max(0, self.left), max(0, self.top)
+        x1, y1 = min(width, self.left + self.side), min(height, self.top + self.side)
+        inner = (slice(y0 - self.top, y1 - self.top), slice(x0 - self.left, x1 - self.left))
+        share = self._share(height, width)[inner][..., None]
+        still = image[y0:y1, x0:x1].astype(np.float32) * (1 - share)
+        for piece in frames:
+            whole = np.repeat(image[None], len(piece), axis=0)
+            for index, frame in enumerate(piece):
+                moving = _resized(frame, self.side)[inner].astype(np.float32)
+                whole[index, y0:y1, x0:x1] = np.rint(still + moving * share).astype(np.uint8)
+            yield whole
+
+    def _share(self, height: int, width: int) -> NDArray[np.float32]:
+        """How much of the moving square is seen, ``float32 [side, side]``; the picture's own edges do not fade."""
+        place = (np.arange(self.side, dtype=np.float32) + 0.5) / max(1.0, FEATHER * self.side)
+        rise = np.clip(place, 0, 1)
+        rise = rise * rise * (3 - 2 * rise)
+        ones = np.ones_like(rise)
+        left = ones if self.left <= 0 else rise
+        right = ones if self.left + self.side >= width else rise[::-1]
+        top = ones if self.top <= 0 else rise
+        bottom = ones if self.top + self.side >= height else rise[::-1]
+        share: NDArray[np.float32] = (top * bottom)[:, None] * (left * right)[None, :]
+        return share
+
+
+def square_around(box: Box, framing: Framing, *, height: int, width: int) -> Square:
+    """The square that weights want around a face, moved inside the picture as far as it fits.
+
+    Args:
+        box: The face, brow to chin, in pixels.
+        framing: What the weights were trained on.
+        height: Of the picture.
+        width: Of the picture.
+    """
+    left, top, right, bottom = box
+    face = bottom - top
+    side = max(8, round(framing.side * face))
+    x = round((left + right) / 2 - side / 2)
+    y = round((top + bottom) / 2 - framing.up * face - side / 2)
+    return Square(_inside(x, side, width), _inside(y, side, height), side)
+
+
+def _inside(start: int, side: int, length: int) -> int:
+    """Moved so that the picture is left as little as possible; centred when the picture is smaller."""
+    if side >= length:
+        return (length - side) // 2
+    return min(max(start, 0), length - side)
+
+
+def find_square(image: FrameArray, framing: Framing, *, face_box: Box | None = None) -> tuple[Square, list[str]]:
+    """The square of a picture that is to be animated, and what the user should know of the choice.
+
+    Args:
+        image: ``uint8 RGB [H, W, 3]``.
+        framing: What the weights were trained on.
+        face_box: Where the face is, left, top, right, bottom in pixels, brow to chin; found when absent.
+
+    Raises:
+        NoFaceError: when there is no face, unless the picture is square: then it is taken as it is, with a note.
+        GenerationError: when there are several faces of about one size, the face is too small, or the box outside.
+    """
+    height, width = image.shape[:2]
+    if face_box is not None:
+        return square_around(_inside_picture(face_box, image), framing, height=height, width=width), []
+    box, notes = _largest_face(image)
+    if box is not None:
+        return square_around(box, framing, height=height, width=width), notes
+    if abs(height - width) <= 2:
+        return Square(0, 0, min(height, width)), ["no face was found; the square picture was taken as it is"]
+    raise NoFaceError(
+        "no face was found in the portrait",
+        expected="one clearly visible face, turned towards the viewer",
+        found="none",
+        fix="give its place, --face-box left,top,right,bottom in pixels from brow to chin, or a square picture of it",
+    )
+
+
+def _largest_face(image: FrameArray) -> tuple[Box | None, list[str]]:
+    from emo_models.face_detector.detect import find_faces
+
+    faces = find_faces(image)
+    if not faces:
+        return None, []
+    notes = []
+    if len(faces) > 1:
+        if faces[0].area < CLEARLY_LARGER * faces[1].area:
+            places = "; ".join(",".join(f"{value:.0f}" for value in face.box) for face in faces[:6])
+            raise GenerationError(
+                "the portrait shows several faces",
+                expected="one, or one that is clearly the largest",
+                found=f"{len(faces)}, at {places}",
+                fix="choose one: --face-box left,top,right,bottom in pixels",
+            )
+        notes.append(f"the picture shows {len(faces)} faces; the largest speaks (--face-box chooses another)")
+    box = faces[0].box
+    if box[3] - box[1] < SMALLEST_FACE:
+        raise GenerationError(
+            "the face is too small to speak",
+            expected=f"at least {SMALLEST_FACE} pixels from brow to chin",
+            found=f"{box[3] - box[1]:.0f}",
+            fix="give a larger picture",
+        )
+    return box, notes
+
+
+def _inside_picture(box: Box, image: FrameArray) -> Box:
+    height, width = image.shape[:2]
+    left, top, right, bottom = box
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise GenerationError(
+            "the face box is not one inside the picture",
+            expected=f"left,top,right,bottom with 0 <= left < right <= {width} and 0 <= top < bottom <= {height}",
+            found=",".join(f"{value:g}" for value in box),
+        )
+    return box
+
+
+def _resized(frame: FrameArray, side: int) -> FrameArray:
+    import cv2
+
+    if frame.shape[0] == side:
+        return frame
+    method = cv2.INTER_AREA if frame.shape[0] > side else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(frame, (side, side), interpolation=method))
