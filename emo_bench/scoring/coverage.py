@@ -17,6 +17,11 @@ BY_NATURE = frozenset({"undefined", "not_applicable"})
 """An anchor without a value for one of these reasons behaves as it must: a frozen face has no head movement."""
 
 
+BRIDGED = 0.05
+"""A clip may lack faces on this share of frames more than its ground truth before that counts as a loss: about what the
+protocols bridge in a clip of a few seconds."""
+
+
 def frame_share(clip: ClipFeatures) -> float:
     """Share of a clip's frames that its features exist for, in [0, 1]: the least over all extractors.
 
@@ -64,6 +69,31 @@ def clip_losses(rows: Sequence[ClipRow], anchors: Collection[str]) -> list[Failu
                 ),
             )  # fmt: skip
     return list(found.values())
+
+
+def partial_losses(
+    protocol: str, system: str, shares: Mapping[str, float], truth: Mapping[str, float]
+) -> list[FailureEntry]:
+    """One failure for each clip that has a number which rests on fewer of its frames than the ground truth's.
+
+    Args:
+        protocol: Its name.
+        system: Name of the system.
+        shares: ``clip#seed`` -> share of frames.
+        truth: Clip -> share of frames of the ground truth.
+    """
+    found = []
+    for name, share in sorted(shares.items()):
+        clip, _, seed = name.rpartition("#")
+        if share < truth.get(clip, 1.0) - BRIDGED:
+            found.append(
+                FailureEntry(
+                    stage="score", system=system, clip=clip, seed=int(seed), part=protocol, code="partly_seen",
+                    reason=f"the number rests on {100 * share:.0f} % of the frames, "
+                    f"the ground truth's on {100 * truth.get(clip, 1.0):.0f} %",
+                )
+            )  # fmt: skip
+    return found
 
 
 def set_losses(

@@ -12,7 +12,7 @@ from emo_bench.record.rows import ClipRow
 from emo_bench.record.schema import AnchorCheck, ComparisonEntry, FailureEntry, ValueEntry
 from emo_bench.scoring.anchor_checks import check, pairs_to_check
 from emo_bench.scoring.comparisons import all_pairs, compare_on_clips, compare_sets, corrected, gather
-from emo_bench.scoring.coverage import clip_losses, set_losses
+from emo_bench.scoring.coverage import clip_losses, partial_losses, set_losses
 from emo_bench.scoring.rows import FeatureReader, clip_rows
 from emo_bench.scoring.values import ScoringRequest, clip_metric_values, set_metric_values, set_samples, with_gaps
 
@@ -111,6 +111,10 @@ def _clip_protocol(
         rows += own
     result.rows += rows
     result.losses += clip_losses(rows, {name for name, kind in context.loader.systems.items() if kind.anchor})
+    truth = {row.clip: row.coverage for row in rows if row.system == GROUND_TRUTH and row.coverage is not None}
+    for system in (name for name, kind in context.loader.systems.items() if not kind.anchor):
+        shares = {f"{r.clip}#{r.seed}": r.coverage for r in rows if r.system == system and r.coverage is not None}
+        result.losses += partial_losses(metric.spec.name, system, shares, truth)
     comparisons = [
         compare_on_clips(gather(rows, value, metric.spec.name), pair, statistics)
         for value in metric.spec.values
@@ -124,7 +128,8 @@ def _set_protocol(
 ) -> tuple[list[ValueEntry], list[ComparisonEntry]]:
     identities = {clip: entry.identity for clip, entry in context.entries.items()}
     statistics = context.config.statistics
-    truth = set_samples(reader, metric, reader.units(GROUND_TRUTH)).samples
+    real = set_samples(reader, metric, reader.units(GROUND_TRUTH))
+    truth, truth_shares = real.samples, {name.rpartition("#")[0]: share for name, share in real.shares.items()}
     values: list[ValueEntry] = []
     samples = {}
     for system in context.loader.suite_systems:
@@ -133,6 +138,8 @@ def _set_protocol(
         entries = set_metric_values(metric, own.samples, truth, own.missing, identities, request, coverage=own.coverage)
         anchor = context.loader.systems[system].anchor
         result.losses += set_losses(metric.spec.name, system, own.missing, entries, anchor=anchor)
+        if not anchor:
+            result.losses += partial_losses(metric.spec.name, system, own.shares, truth_shares)
         values += entries
         samples[system] = own.samples
     comparisons = [entry for pair in pairs for entry in compare_sets(metric, samples, identities, pair, statistics)]

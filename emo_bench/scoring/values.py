@@ -108,12 +108,17 @@ class SetSamples:
     Attributes:
         samples: ``clip#seed`` -> samples.
         missing: ``clip#seed`` -> ``status: reason`` of those that have none.
-        coverage: Mean share of frames over the clips with samples; None without any.
+        shares: ``clip#seed`` -> share of frames behind its samples.
     """
 
     samples: Samples
     missing: Mapping[str, str]
-    coverage: float | None = None
+    shares: Mapping[str, float]
+
+    @property
+    def coverage(self) -> float | None:
+        """Mean share of frames over the clips with samples; None without any."""
+        return mean_coverage(self.shares.values())
 
 
 def set_samples(reader: FeatureReader, metric: SetMetric, units: Sequence[Unit]) -> SetSamples:
@@ -122,18 +127,18 @@ def set_samples(reader: FeatureReader, metric: SetMetric, units: Sequence[Unit])
 
     samples: Samples = {}
     missing: dict[str, str] = {}
-    shares: list[float] = []
+    shares: dict[str, float] = {}
     for unit in units:
         name = f"{unit.clip}#{unit.seed}"
         try:
             features = reader.features(unit, metric.spec.extractors, with_truth=False)
             samples[name] = metric.samples(features)
-            shares.append(frame_share(features))
+            shares[name] = frame_share(features)
         except Unscored as outcome:
             missing[name] = f"{outcome.status}: {outcome.reason}"
         except Exception as error:  # a bug in one metric must not take the others' numbers with it
             missing[name] = f"error: {type(error).__name__}: {error}"
-    return SetSamples(samples, missing, mean_coverage(shares))
+    return SetSamples(samples, missing, shares)
 
 
 def set_metric_values(

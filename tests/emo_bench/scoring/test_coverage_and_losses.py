@@ -9,7 +9,7 @@ import pytest
 
 from emo_bench.record.rows import ClipRow
 from emo_bench.record.schema import ValueEntry
-from emo_bench.scoring.coverage import clip_losses, frame_share, mean_coverage, set_losses
+from emo_bench.scoring.coverage import clip_losses, frame_share, mean_coverage, partial_losses, set_losses
 from emo_metrics.contract import ClipFeatures
 
 
@@ -66,6 +66,14 @@ def row(system: str, status: str, key: str = "v", clip: str = "a") -> ClipRow:
 def test_what_an_anchor_lacks_by_nature_is_no_loss(system: str, status: str, lost: bool) -> None:
     found = clip_losses([row(system, status), row(system, status, key="w")], {"frozen"})
     assert [(entry.stage, entry.part, entry.code) for entry in found] == ([("score", "x@1", status)] if lost else [])
+
+
+def test_frames_that_the_ground_truth_has_and_a_system_lacks_are_a_loss() -> None:
+    truth = {"a": 1.0, "b": 0.9}
+    shares = {"a#0": 0.86, "a#1": 0.96, "b#0": 0.86}
+    (entry,) = partial_losses("x@1", "mine", shares, truth)
+    assert (entry.clip, entry.seed, entry.code) == ("a", 0, "partly_seen")
+    assert "86 % of the frames, the ground truth's on 100 %" in entry.reason
 
 
 def value(status: str, reason: str = "") -> ValueEntry:
