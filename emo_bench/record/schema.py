@@ -208,7 +208,7 @@ class Seal(RecordModel):
     """Digests that bind a record to the files of its run; see ``emo_bench.record.seal``."""
 
     files: dict[str, FileEntry] = Field(description="File name -> digest; all but the journal, which holds times")
-    record: str = Field(description="SHA-256 over the record without timings, host and this digest")
+    record: str = Field(description="SHA-256 over the record without timings, host, places and this digest")
 
 
 class Timings(RecordModel):
@@ -221,7 +221,7 @@ class Timings(RecordModel):
     units_computed: int = 0
     units_reused: int = 0
     journal: FileEntry | None = Field(default=None, description="The journal of the run")
-    seal: str = Field(default="", description="SHA-256 over these timings and the host")
+    seal: str = Field(default="", description="SHA-256 over these timings, the host, the given suite and its places")
 
 
 class RunRecord(RecordModel):

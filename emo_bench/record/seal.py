@@ -1,7 +1,7 @@
 """A record and the files beside it are one thing: digests of all files in the record, a digest over the record.
 
 The seal finds damage, mixed-up files and hand-made changes. It is no signature: whoever computes it anew can forge it.
-What depends on the inputs only is sealed apart from times and host, so that equal runs have equal seals.
+What depends on the inputs only is sealed apart from times, host and places, so that equal runs have equal seals.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ SERIES_FILE = "series.parquet"
 PREVIEW_FOLDER = "previews"
 NEUTRAL = ("execution", "output", "store", "weights")
 """Keys of a suite that never change a number; they are not part of the digest of the config."""
+
+CIRCUMSTANCES = ("execution", "output", "store")
+"""Keys of a suite that say where and how the work was done."""
 
 
 def config_digest(config: Mapping[str, Any]) -> str:
@@ -52,7 +55,7 @@ def damage(record: RunRecord, folder: Path) -> Iterator[str]:
     if digests[0] != record.seal.record:
         yield "The record does not have the digest that it names, so it was changed after it was written."
     if digests[1] != record.timings.seal:
-        yield "The times or the host of the record were changed after it was written."
+        yield "The times, the host or the given suite of the record were changed after it was written."
     if digests[2] != record.digests.config:
         yield "The config of the record does not have the digest that it names, so one of them was changed."
     for name, entry in sorted(record.seal.files.items()):
@@ -89,9 +92,14 @@ def _entry(path: Path) -> FileEntry:
 
 
 def _record_digest(record: RunRecord) -> str:
-    values = record.model_dump(mode="json", exclude={"timings": True, "provenance": {"host"}, "seal": {"record"}})
+    """Over all that equal runs have in common: neither when, where nor by how many processes the work was done."""
+    left_out = {"timings": True, "provenance": {"host"}, "seal": {"record"}, "config_given": True, "overrides": True}
+    values = record.model_dump(mode="json", exclude={**left_out, "config": set(CIRCUMSTANCES)})
     return digest_of(values)
 
 
 def _times_digest(record: RunRecord) -> str:
-    return digest_of([record.timings.model_dump(mode="json", exclude={"seal"}), record.provenance.host])
+    """Over the rest."""
+    circumstances = {key: record.config.get(key) for key in CIRCUMSTANCES}
+    timings = record.timings.model_dump(mode="json", exclude={"seal"})
+    return digest_of([timings, record.provenance.host, record.config_given, record.overrides, circumstances])

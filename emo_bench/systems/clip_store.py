@@ -56,7 +56,7 @@ class Sidecar(Frozen):
         source_height: Height before that.
         notes: What the reader of a report should know.
         seconds: How long it took to make.
-        digest: Over all other fields.
+        digest: Over all other fields but the time.
     """
 
     key: str
@@ -82,7 +82,7 @@ class Sidecar(Frozen):
 
     def own_digest(self) -> str:
         """What ``digest`` must be."""
-        return digest_of(self.model_dump(mode="json", exclude={"digest"}))
+        return digest_of(self.model_dump(mode="json", exclude={"digest", "seconds"}))
 
 
 @dataclass(frozen=True, eq=False)

@@ -161,8 +161,10 @@ def test_a_changed_clip_is_made_again_and_the_others_are_not(tiny, tiny_set: Pat
     suite = load_suite(tiny.suite(manifest, tmp_path, anchors=["frozen"]))
     first = run_suite(suite)
     tiny.clip(tmp_path / "set" / "clip-01.mkv", person=9)
-    # Not yet in the manifest: what was prepared from the old bytes stands, since it is what the manifest names.
-    assert run_suite(suite).timings.units_computed == 0
+    # Not yet in the manifest: the clip fails as it would with an empty store, and nothing is made.
+    between = run_suite(suite)
+    assert between.timings.units_computed == 0
+    assert {clip.id for clip in between.clips if clip.status == "failed"} == {"clip-01"}
     entries = [
         ManifestEntry.model_validate(
             {**entry.model_dump(), "sha256": file_hashes(manifest.parent, video=entry.video)}, strict=False
