@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from emo_bench.config.schema import DEFAULT_ANCHORS
 from emo_bench.record.schema import RunRecord
 from emo_bench.runner.run import run_folder, run_suite
 from emo_bench.runner.suite import Suite, load_suite, suite_from_values
@@ -171,6 +172,8 @@ def score_values(
         "name": name,
         "dataset": {"kind": "manifest", "manifest": str(Path(reference).absolute())},
         "systems": [system],
+        # Finished videos went through an ordinary encoder, so the frozen anchor goes through one too.
+        "anchors": [*DEFAULT_ANCHORS, "frozen_reencoded"],
         "metrics": list(metrics),
         **(options or {}),
     }

@@ -48,7 +48,7 @@ class FaceDetector(ConfiguredModule):
         self.up_16 = nn.Conv2d(2 * width, width, 1)
         self.head = nn.Sequential(_block(width, width), _block(width, width), nn.Conv2d(width, 5, 1))
         last = self.head[-1]
-        nn.init.constant_(last.bias[:1], -4.0)  # type: ignore[index, arg-type]  # faces are rare among cells
+        nn.init.constant_(last.bias[:1], -4.0)  # type: ignore[index]  # faces are rare among cells
 
     def forward(self, picture: Tensor) -> Tensor:
         """Looks for faces.

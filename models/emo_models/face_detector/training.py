@@ -65,7 +65,7 @@ def _one_portrait(
     portraits: Sequence[Portrait], rng: np.random.Generator, side: int
 ) -> tuple[Picture, NDArray[np.float32]]:
     """A portrait turned, scaled and moved, its surroundings filled in one of four ways."""
-    portrait = portraits[rng.integers(len(portraits))]
+    portrait = portraits[int(rng.integers(len(portraits)))]
     left, top, right, bottom = portrait.box
     height = side * float(np.exp(rng.uniform(np.log(0.25), np.log(LARGEST))))
     scale, angle = height / (bottom - top), float(rng.normal(0, 8))
@@ -83,13 +83,13 @@ def _one_portrait(
         # A mirrored face would be one without a box.
         inside = cv2.warpAffine(np.full(portrait.picture.shape[:2], 255, np.uint8), matrix, (side, side))
         blurred = cv2.GaussianBlur(canvas, (0, 0), side / 8)
-        canvas = np.where(inside[..., None] > 127, canvas, blurred)
+        canvas = np.where(inside[..., None] > 127, canvas, blurred).astype(np.uint8)
     corners = np.array([[left, top, 1], [right, top, 1], [left, bottom, 1], [right, bottom, 1]]) @ matrix.T
     # The box of a turned box is too large; brow and chin turn about the centre.
     half = scale * np.array([right - left, bottom - top]) / 2
     middle = corners.mean(0)
     box = np.concatenate([middle - half, middle + half]).astype(np.float32)
-    return canvas, box[None]
+    return np.asarray(canvas, np.uint8), box[None]
 
 
 def _no_face(portraits: Sequence[Portrait], rng: np.random.Generator, side: int) -> Picture:
@@ -98,9 +98,9 @@ def _no_face(portraits: Sequence[Portrait], rng: np.random.Generator, side: int)
         low, high = rng.uniform(0, 255, (2, 3))
         ramp = np.linspace(0, 1, side)[:, None, None] if rng.random() < 0.5 else np.linspace(0, 1, side)[None, :, None]
         noise = rng.normal(0, rng.uniform(0, 30), (side, side, 3))
-        return np.clip(low + (high - low) * ramp + noise, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(low + (high - low) * ramp + noise, 0, 255), np.uint8)
     for _ in range(20):
-        portrait = portraits[rng.integers(len(portraits))]
+        portrait = portraits[int(rng.integers(len(portraits)))]
         height, width = portrait.picture.shape[:2]
         size = int(rng.integers(24, max(25, min(height, width) // 2)))
         x, y = int(rng.integers(0, width - size + 1)), int(rng.integers(0, height - size + 1))
@@ -118,7 +118,7 @@ def _several(
     canvas = _no_face(portraits, rng, side).astype(np.float32)
     boxes: list[NDArray[np.float32]] = []
     for _ in range(count):
-        portrait = portraits[rng.integers(len(portraits))]
+        portrait = portraits[int(rng.integers(len(portraits)))]
         left, top, right, bottom = portrait.box
         height = side * float(np.exp(rng.uniform(np.log(SMALLEST), np.log(0.5))))
         scale = height / (bottom - top)
@@ -149,19 +149,19 @@ def _degraded(canvas: Picture, rng: np.random.Generator) -> Picture:
     """Light, colour, blur, noise and compression as pictures have them; some become grey or sepia."""
     values = canvas.astype(np.float32)
     if rng.random() < 0.25:
-        grey = values @ np.float32([0.299, 0.587, 0.114])
-        tint = np.float32([1, 1, 1]) if rng.random() < 0.6 else np.float32([1.05, 0.95, 0.8])
+        grey = values @ np.array([0.299, 0.587, 0.114], np.float32)
+        tint = np.array([1, 1, 1] if rng.random() < 0.6 else [1.05, 0.95, 0.8], np.float32)
         values = grey[..., None] * tint
     values = (values - 128) * rng.uniform(0.6, 1.3) + 128 + rng.normal(0, 18)
     values *= 1 + rng.normal(0, 0.05, 3)
     if rng.random() < 0.3:
-        values = cv2.GaussianBlur(values, (0, 0), float(rng.uniform(0.4, 1.8)))
+        values = np.asarray(cv2.GaussianBlur(values, (0, 0), float(rng.uniform(0.4, 1.8))), np.float32)
     values += rng.normal(0, rng.uniform(0, 8), values.shape)
     result = np.clip(values, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
-        ok, code = cv2.imencode(".jpg", result, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 90))])
-        result = cv2.imdecode(code, cv2.IMREAD_COLOR) if ok else result
-    return np.asarray(result)
+        _, code = cv2.imencode(".jpg", result, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 90))])
+        result = np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8)
+    return result
 
 
 def targets_of(boxes: Sequence[NDArray[np.float32]], *, side: int) -> tuple[Tensor, Tensor, Tensor]:
