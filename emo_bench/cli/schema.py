@@ -24,13 +24,19 @@ def schema(what: Annotated[Kind, typer.Argument(help="Whose schema.")] = Kind.SU
     from emo_bench.data.manifest import ManifestEntry
     from emo_bench.record.schema import RunRecord
     from emo_bench.runner.suite import suite_schema
-    from emo_bench.train.config import training_schema
 
     schemas: dict[Kind, Callable[[], dict[str, Any]]] = {
         Kind.SUITE: suite_schema,
         Kind.RECORD: RunRecord.model_json_schema,
         Kind.MANIFEST: ManifestEntry.model_json_schema,
-        Kind.TRAIN: training_schema,
+        Kind.TRAIN: _training_schema,
     }
     print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **schemas[what]()})
     return 0
+
+
+def _training_schema() -> dict[str, Any]:
+    # Imported only where it is wanted: the other schemas should not wait for it.
+    from emo_bench.train.config import training_schema
+
+    return training_schema()

@@ -9,6 +9,9 @@ import typer
 
 from emo_bench.cli.options import SetOption, say
 
+TRAINING_KEYS = frozenset({"kind", "preset", "stages", "generator", "locator"})
+"""Keys that training files have and suites have not."""
+
 
 def validate(
     files: Annotated[list[Path], typer.Argument(help="Suite files or training files.", metavar="FILE...")],
@@ -17,12 +20,13 @@ def validate(
     """Check suite and training files without touching data or networks: keys, values, system options, metric names."""
     from emo_bench.config.load import apply_overrides, read_yaml
     from emo_bench.runner.suite import load_suite
-    from emo_bench.train.config import check_training, is_training_file
     from emo_core.errors import ConfigError, ExitCode
 
     def checked(path: Path) -> str:
         source = read_yaml(path)
-        if is_training_file(source):
+        if TRAINING_KEYS & set(source.values):
+            from emo_bench.train.config import check_training
+
             return f"trains {check_training(apply_overrides(source, overrides or [])).kind}"
         config = load_suite(path, overrides or []).config
         return f"{len(config.all_systems())} systems, {len(config.metrics)} metrics"

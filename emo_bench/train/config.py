@@ -131,11 +131,6 @@ KINDS: Mapping[str, type[Training]] = {
 }
 
 
-def is_training_file(source: Source) -> bool:
-    """Whether a file is meant to describe a training: it has a kind, or keys that only training files have."""
-    return bool({"kind", "preset", "stages", "generator", "locator"} & set(source.values))
-
-
 def training_schema() -> dict[str, Any]:
     """JSON Schema of training files."""
     return TypeAdapter(Annotated[Training, Field(discriminator="kind")]).json_schema()

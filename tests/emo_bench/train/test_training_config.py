@@ -85,3 +85,21 @@ def test_the_schema_knows_every_kind() -> None:
     schema = json.dumps(training_schema())
     for name in ("EMOTraining", "Wav2LipTraining", "ExtractorTraining", "vtlp_factors", "self_forcing"):
         assert name in schema
+
+
+def test_validate_and_schema_know_training_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from emo_bench.cli.schema import Kind, schema
+    from emo_bench.cli.validate import validate
+
+    path = tmp_path / "train.yaml"
+    path.write_text(EMO, encoding="utf-8")
+    assert validate([path]) == 0
+    assert capsys.readouterr().out == f"{path}: ok: trains emo\n"
+    assert validate([path], ["stages[0].clips=-4"]) == 2
+    assert "--set stages[0].clips=-4: stages[0].clips" in capsys.readouterr().err
+    path.write_text(EMO.replace("kind: emo\n", ""), encoding="utf-8")
+    assert validate([path]) == 2
+    assert "missing key 'kind'" in capsys.readouterr().err
+    assert schema(Kind.TRAIN) == 0
+    printed = capsys.readouterr().out
+    assert printed == (ROOT / "configs" / "schema" / "train.json").read_text(encoding="utf-8")
