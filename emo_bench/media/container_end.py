@@ -52,6 +52,8 @@ def examine_end(stream: BinaryIO) -> FileEnd:
 def _by_kind(stream: BinaryIO, head: bytes, total: int) -> FileEnd:
     if head[:4] in (b"RIFF", b"RF64"):
         return _riff(stream, head, total)
+    if head[:4] == b"riff":  # Wave64
+        return FileEnd(missing=struct.unpack("<Q", head[16:24])[0] - total)
     if head[:4] == b"FORM":
         return FileEnd(missing=struct.unpack(">I", head[4:8])[0] + 8 - total)
     if head[:4] == b"caff":

@@ -181,7 +181,8 @@ class Decoder:
         if kind == "video" and packet.dts is not None and (self._counts_chunks or packet.pts is None):
             # An AVI knows positions of chunks only; what demuxers call presentation times there is guessed.
             packet.pts = packet.dts
-        if packet.is_corrupt and packet.size:
+        # A demuxer also marks the last samples of a WAV of unstated size; ``ending`` judges those by the size.
+        if packet.is_corrupt and packet.size and (kind == "video" or self.container.format.name == "mpegts"):
             self._note_broken(kind, "the container marks them so", whole=False)
         try:
             frames = packet.decode()

@@ -4,9 +4,11 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
+from emo_bench.media.decode import load_pair
 from emo_bench.media.doctor import inspect_media
 from emo_bench.media.probe import probe
 
@@ -88,3 +90,53 @@ def test_a_cut_file_is_a_finding(media, tmp_path: Path) -> None:
     (finding,) = inspect_media(path)
     assert finding.level == "error"
     assert "frames" in finding.text
+
+
+def test_channels_that_cancel_are_told_and_the_first_one_is_used(media, tmp_path: Path) -> None:
+    left = media.tone(2.0, 44100)
+    for weight, used in ((-1.0, 1.0), (-0.9, 1.0), (1.0, 1.0), (0.0, 0.5)):
+        sound = media.Sound(channels=np.stack([left, weight * left]), rate=44100, codec="pcm_s16le")
+        path = media.make(tmp_path / "a.mkv", media.Recipe(sound=sound))
+        level = np.abs(load_pair(path).audio.samples).max()
+        assert abs(level - 0.5 * used) < 0.01
+        assert ("channels_cancel" in codes(path)) == (weight < 0)
+
+
+def test_channels_that_cancel_in_a_part_of_the_time(media, tmp_path: Path) -> None:
+    left = media.tone(2.0, 16000)
+    right = np.where(np.arange(len(left)) < 12000, -left, left)
+    sound = media.Sound(channels=np.stack([left, right]).astype(np.float32), rate=16000, codec="pcm_s16le")
+    found = codes(media.make(tmp_path / "a.mkv", media.Recipe(sound=sound)))
+    assert found["channels_cancel"] == "warning"
+
+
+def test_clipped_silent_and_partly_silent_audio(media, tmp_path: Path) -> None:
+    tone = media.tone(2.0, 16000)
+    pause = np.where(np.arange(len(tone)) < 16000, 0, tone)
+    for wave, code in ((np.clip(5 * tone, -1, 1), "clipped"), (0 * tone, "silent"), (pause, "digital_silence")):
+        sound = media.Sound(channels=wave[None].astype(np.float32), rate=16000, codec="pcm_s16le")
+        found = codes(media.make(tmp_path / "a.mkv", media.Recipe(sound=sound)))
+        assert {"clipped", "silent", "digital_silence"} & set(found) == {code}
+
+
+@pytest.mark.parametrize(("size", "words"), [((128, 64), "BT.601"), ((1280, 720), "BT.709")])
+def test_the_assumed_matrix_is_told(media, tmp_path: Path, size: tuple[int, int], words: str) -> None:
+    path = media.make(tmp_path / "a.mp4", media.Recipe(n_frames=2, size=size, states_matrix=False))
+    (finding,) = [finding for finding in inspect_media(path) if finding.code == "matrix_assumed"]
+    assert words in finding.text
+
+
+def test_a_still_a_gray_and_an_hdr_video(media, tmp_path: Path) -> None:
+    still = media.make(tmp_path / "a.mkv", media.Recipe(stamps_ms=[0, 40]))
+    with av.open(str(tmp_path / "b.mkv"), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 128, 128, "yuv420p"
+        stream.codec_context.color_trc = 16
+        for index in range(30):
+            frame = av.VideoFrame.from_ndarray(np.full((128, 128, 3), 90, np.uint8), format="rgb24")
+            frame = frame.reformat(format="yuv420p")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    assert codes(tmp_path / "b.mkv").items() >= {"still": "warning", "gray": "note", "hdr": "warning"}.items()
+    assert not {"gray", "hdr"} & set(codes(still))

@@ -1,0 +1,115 @@
+"""Files that were cut off or damaged are told, whole ones are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from emo_bench.media.decode import open_video
+from emo_bench.media.probe import probe
+from emo_core.errors import DecodeError
+
+SHARED = Path(__file__).resolve().parents[3] / ".." / "shared"
+SUSPICIONS = {"skipped_start", "damaged_end", "short_file", "cut_frame", "no_end_mark", "repaired_stamps"}
+"""Notes that no whole file may get."""
+
+REFUSED = {"wav": "pcm_s16le", "flac": "flac", "mp3": "libmp3lame", "ogg": "libopus", "mka": "aac", "aiff": "pcm_s16be"}
+
+
+def sound(path: Path, media: Any, codec: str) -> Path:
+    rate = 48000
+    tone = media.tone(3.0, rate) + 0.2 * np.random.default_rng(0).standard_normal(3 * rate).astype(np.float32)
+    wave = media.Sound(channels=0.5 * tone[None], rate=rate, codec=codec)
+    return media.make(path, media.Recipe(codec=None, sound=wave))
+
+
+def shortened(path: Path, share: float) -> Path:
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    return path
+
+
+@pytest.mark.parametrize("ending", REFUSED)
+def test_half_a_sound_is_refused_and_a_whole_one_is_not(media: Any, tmp_path: Path, ending: str) -> None:
+    path = sound(tmp_path / f"a.{ending}", media, REFUSED[ending])
+    assert probe(path).notes == ()
+    with pytest.raises(DecodeError, match="cut off"):
+        probe(shortened(path, 0.5))
+
+
+def test_an_aac_stream_that_ends_within_a_frame_is_told(media: Any, tmp_path: Path) -> None:
+    path = sound(tmp_path / "a.aac", media, "aac")
+    assert probe(path).notes == ()
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2 + 37])
+    assert {note.code for note in probe(path).notes} & SUSPICIONS
+
+
+def test_a_wav_of_unstated_length_is_whole(media: Any, tmp_path: Path) -> None:
+    path = sound(tmp_path / "a.wav", media, "pcm_s16le")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"data") + 4
+    data[4:8] = data[at : at + 4] = b"\xff\xff\xff\xff"
+    path.write_bytes(bytes(data))
+    assert probe(path).notes == ()
+
+
+TELLING = {
+    "h264.mkv": ("libx264", {"g": "20", "crf": "23"}),
+    "mpeg2.mkv": ("mpeg2video", {"b": "2M"}),
+    "ffv1.mkv": ("ffv1", {"slicecrc": "1", "level": "3"}),
+}
+
+
+@pytest.mark.parametrize("name", TELLING)
+def test_bytes_flipped_within_a_picture_are_told(media: Any, tmp_path: Path, name: str) -> None:
+    codec, options = TELLING[name]
+    path = media.make(tmp_path / name, media.Recipe(codec=codec, options=options, size=(256, 256)))
+    assert not SUSPICIONS & {note.code for note in probe(path).notes}
+    with av.open(str(path)) as file:
+        places = [(packet.pos, packet.size) for packet in file.demux(file.streams.video[0]) if packet.size > 200]
+    whole = path.read_bytes()
+    told = 0
+    for position, size in places[1:30:5]:
+        data = bytearray(whole)
+        start = position + size // 3
+        data[start : start + 64] = np.random.default_rng(position).bytes(64)
+        path.write_bytes(bytes(data))
+        try:
+            told += bool(SUSPICIONS & {note.code for note in probe(path).notes})
+        except DecodeError as error:
+            assert "after" in error.message  # noqa: PT017 - either way it is told
+            told += 1
+    assert told >= len(places[1:30:5]) - 1
+
+
+def test_a_zeroed_part_of_the_first_picture_is_refused(media: Any, tmp_path: Path) -> None:
+    path = media.make(tmp_path / "a.mkv", media.Recipe(size=(256, 256), options={"crf": "10"}))
+    with av.open(str(path)) as file:
+        first = next(file.demux(file.streams.video[0]))
+        start, size = first.pos + first.size // 2, first.size // 3
+    data = bytearray(path.read_bytes())
+    data[start : start + size] = bytes(size)
+    path.write_bytes(bytes(data))
+    with pytest.raises(DecodeError, match="after 0 frames"):
+        open_video(path)
+
+
+def good_files() -> list[Path]:
+    folders = [SHARED / "assets" / "clips", SHARED / "assets" / "audio", SHARED / "data" / "motion"]
+    kinds = {".mp4", ".mpg", ".avi", ".mkv", ".wav", ".flac"}
+    return sorted(path for folder in folders for path in folder.rglob("*") if path.suffix in kinds)
+
+
+@pytest.mark.parametrize("every", [pytest.param(60, id="some"), pytest.param(4, id="many", marks=pytest.mark.slow)])
+def test_no_good_file_is_suspected(every: int) -> None:
+    files = good_files()
+    if not files:
+        pytest.skip(f"no real files in {SHARED}")
+    assets = [path for path in files if "assets" in path.parts] if every < 10 else []
+    for path in dict.fromkeys([*assets, *files[::every]]):
+        found = {note.code for note in probe(path).notes}
+        assert not found & (SUSPICIONS | {"audio_gap", "audio_overlap", "audio_clock", "coding_order"}), path
