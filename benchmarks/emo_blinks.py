@@ -1,8 +1,9 @@
 """How much of a blink `emo-synth` still sees under noise: a short test for whoever wants it to blink more.
 
-Windows of one clip's length around a real blink of validation clips are covered with noise and drawn anew from there.
-A network that knew all about blinks would bring nearly all of them back far up the schedule (SNR 0.1 at a share of
-0.8, and a blink changes several cells in several frames); one that has learnt little leaves the eyes half open.
+Windows of one segment's length around a real blink of validation clips are covered with noise and generated again
+from there. A network that knew all about blinks would bring nearly all of them back far up the schedule (SNR 0.1 at
+a share of 0.8, and a blink changes several cells in several frames); one that has learnt little leaves the eyes half
+open.
 
     python benchmarks/emo_blinks.py --clips 8
 """
@@ -70,14 +71,14 @@ def blink_window(pipeline: EMOPipeline, clip: TrainingClip) -> BlinkWindow:
     )
 
 
-def redrawn(pipeline: EMOPipeline, window: BlinkWindow, *, seed: int) -> list[Tensor]:
-    """The frames drawn anew from each of `SHARES` of the noise, ``[f, 3, H, W]``."""
+def regenerated(pipeline: EMOPipeline, window: BlinkWindow, *, seed: int) -> list[Tensor]:
+    """The frames generated again from each of `SHARES` of the noise, ``[f, 3, H, W]``."""
     reference = encode_images(pipeline.vae, window.portrait)
     conditions = pipeline.model.prepare(reference=reference, motion=window.motion, audio=window.audio)
     schedule = NoiseSchedule(schedule_of(pipeline.scheduler))
     pictures = []
     for share in SHARES:
-        drawn = regenerate(
+        latents = regenerate(
             pipeline.model,
             window.latents,
             conditions,
@@ -87,15 +88,15 @@ def redrawn(pipeline: EMOPipeline, window: BlinkWindow, *, seed: int) -> list[Te
             generator=torch.Generator().manual_seed(seed),
             steps=STEPS,
         )
-        pictures.append(decode_latents(pipeline.vae, drawn[0]).clamp(-1, 1))
+        pictures.append(decode_latents(pipeline.vae, latents[0]).clamp(-1, 1))
     return pictures
 
 
 @dataclass(frozen=True, kw_only=True)
 class Closure:
-    """Eyes at the blink, as drawn and after the refiner, and the correlation of the refined ones with the truth."""
+    """Eyes at the blink, as generated and as refined, and the correlation of the refined ones with the labels."""
 
-    drawn: float
+    generated: float
     refined: float
     correlation: float
 
@@ -105,22 +106,22 @@ def closures(pipeline: EMOPipeline, clip: TrainingClip, reader: FaceNetworks, *,
     window = blink_window(pipeline, clip)
     blink = window.truth.argmax()
     found = []
-    for pictures in redrawn(pipeline, window, seed=seed):
+    for pictures in regenerated(pipeline, window, seed=seed):
         refined = pictures if pipeline.refiner is None else pipeline.refiner(pictures, window.portrait)
         before, after = (eye_closure(reader.read(to_bytes(part).numpy())) for part in (pictures, refined))
         together = float(np.corrcoef(after, window.truth)[0, 1])
-        found.append(Closure(drawn=float(before[blink]), refined=float(after[blink]), correlation=together))
+        found.append(Closure(generated=float(before[blink]), refined=float(after[blink]), correlation=together))
     return found
 
 
 @torch.no_grad()
 def table(pipeline: EMOPipeline, clips: Sequence[TrainingClip], reader: FaceNetworks) -> str:
     """One row a share, the mean over clips."""
-    text = "| share of the noise | closure at the blink: as drawn, refined | correlation |\n| --- | --- | --- |\n"
+    text = "| share of the noise | closure at the blink: as generated, refined | correlation |\n| --- | --- | --- |\n"
     of_clips = [closures(pipeline, clip, reader, seed=i) for i, clip in enumerate(clips)]
     for share, found in zip(SHARES, zip(*of_clips, strict=True), strict=True):
-        drawn, refined, together = np.mean([(one.drawn, one.refined, one.correlation) for one in found], axis=0)
-        text += row(f"{share:g}", f"{drawn:.2f}, {refined:.2f} | {together:.2f}")
+        generated, refined, together = np.mean([(one.generated, one.refined, one.correlation) for one in found], axis=0)
+        text += row(f"{share:g}", f"{generated:.2f}, {refined:.2f} | {together:.2f}")
     return text
 
 

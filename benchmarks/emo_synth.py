@@ -1,4 +1,4 @@
-"""What `emo-synth` reaches on people and sentences it has never seen: speech, seams, head, blinks, speed, region.
+"""What `emo-synth` reaches on people and sentences it has never seen: speech, boundaries, head, blinks, speed, region.
 
 Everything is read from the generated frames by ``face/synth@1`` and compared with the truth of HDTF-Synth's test split
 or with what the same reader sees on the real frames.
@@ -194,9 +194,9 @@ def table_per_clip(clips: Sequence[TrainingClip], made: Sequence[Frames], reader
 
 
 def speech_rows(
-    clips: Sequence[TrainingClip], made: Sequence[Frames], wrong: Sequence[Frames], reader: FaceNetworks, border: int
+    clips: Sequence[TrainingClip], made: Sequence[Frames], wrong: Sequence[Frames], reader: FaceNetworks, length: int
 ) -> str:
-    """Mouth, seams, head and blinks of videos made from the right sound, and the mouth from another clip's."""
+    """Mouth, head, blinks and boundaries of segments of ``length`` frames, and the mouth from another clip's audio."""
     truth = [clip.labels["mouth_opening"].astype(np.float64) for clip in clips]
     own = [reader.read(clip.frames) for clip in clips]
     portraits = [reader.read(portrait_of(clip)[None]) for clip in clips]
@@ -208,13 +208,13 @@ def speech_rows(
     peak = max(lags, key=lambda lag: lags[lag])
     found = np.concatenate([np.asarray(a["found"]) for a in seen])
     shuffled = [correlation(a, b[: len(a)]) for a, b in zip(other, truth, strict=True)] if other else []
-    seams = [boundary_score(frames, segment_frames=border) for frames in made]
-    seams_real = [boundary_score(clip.frames, segment_frames=border) for clip in clips]
+    jumps = [boundary_score(frames, segment_frames=length) for frames in made]
+    real_jumps = [boundary_score(clip.frames, segment_frames=length) for clip in clips]
     return (
-        row("mouth opening against the truth, mean correlation", f"{np.mean(each):.3f}")
+        row("mouth opening against the labels, mean correlation", f"{np.mean(each):.3f}")
         + row("… median, least", f"{np.median(each):.3f}, {np.min(each):.3f}")
         + row("… the reader's own on the real frames", f"{np.mean(real):.3f}")
-        + (row("… with another clip's sound", f"{np.mean(shuffled):.3f}") if shuffled else "")
+        + (row("… with another clip's audio", f"{np.mean(shuffled):.3f}") if shuffled else "")
         + row("… lag of the peak (frames, positive is late)", f"{peak:+d}")
         + row("… at lags -2, -1, 0, +1, +2", ", ".join(f"{lags[k]:.3f}" for k in (-2, -1, 0, 1, 2)))
         + row("frames with a face", f"{found.mean():.4f}")
@@ -223,7 +223,10 @@ def speech_rows(
             "… in the last quarter",
             f"{likeness(seen, portraits, last=0.25):.1f} ({likeness(own, portraits, last=0.25):.1f})",
         )
-        + row("seam score (real frames at the same places)", f"{np.mean(seams):.3f} ({np.mean(seams_real):.3f})")
+        + row(
+            "boundary score (real frames at the same places)",
+            f"{np.mean(jumps):.3f} ({np.mean(real_jumps):.3f})",
+        )
         + row(
             "head rotation, degrees a frame (real)",
             f"{np.mean([head_speed(a) for a in seen]):.3f} ({np.mean([head_speed(a) for a in own]):.3f})",
@@ -263,7 +266,7 @@ def control_rows(studio: Studio, clips: Sequence[TrainingClip], reader: FaceNetw
 
 
 def heard_row(pipeline: EMOPipeline, clips: Sequence[TrainingClip]) -> str:
-    """What the small speech encoder hears of the mouth; nothing is known of others."""
+    """What the small speech encoder predicts of the mouth; nothing is known of others."""
     encoder = pipeline.audio_encoder
     if not isinstance(encoder, SpeechNetEncoder):
         return ""
@@ -274,7 +277,7 @@ def heard_row(pipeline: EMOPipeline, clips: Sequence[TrainingClip]) -> str:
         for clip in clips
     ]
     return row(
-        "mouth opening as the speech encoder hears it, mean and least", f"{np.mean(found):.3f}, {np.min(found):.3f}"
+        "mouth opening as the speech encoder predicts it, mean and least", f"{np.mean(found):.3f}, {np.min(found):.3f}"
     )
 
 
@@ -362,7 +365,7 @@ def measure(pipeline: EMOPipeline, studio: Studio, arguments: argparse.Namespace
     guided = f"audio guidance {base.guidance.audio:g}" + (f" from {low:g} to {high:g}" if high - low < 1 else "")
     text += row(
         "sampling",
-        f"{base.sampler}, {base.steps} steps, shift {base.shift:g}, {guided}, {base.segment_noise} noise per clip",
+        f"{base.sampler}, {base.steps} steps, shift {base.shift:g}, {guided}, {base.segment_noise} noise per segment",
     )
     text += speech_rows(clips, made, wrong, reader, pipeline.model.architecture.segment.frames)
     text += heard_row(pipeline, clips)

@@ -25,7 +25,7 @@ JOINED = (ops.cat.default, ops.stack.default)
 
 
 class FarTensor(Tensor):
-    """A tensor on the pretended device; ``held`` has its values."""
+    """A tensor on the fake device; ``held`` has its values."""
 
     held: Tensor
 
@@ -70,7 +70,7 @@ class _Literals(TorchFunctionMode):
 
 
 class FakeDevice(TorchDispatchMode):
-    """While it is entered, ``torch.device("meta")`` is the pretended device."""
+    """While it is entered, ``torch.device("meta")`` is the fake device."""
 
     def __enter__(self) -> FakeDevice:
         # Modules are moved by giving them other parameters, not other values: a far tensor's values cannot be replaced.

@@ -1,4 +1,4 @@
-"""The pretended device refuses what a GPU refuses, allows what it allows, and computes what the CPU does."""
+"""The fake device refuses what a GPU refuses, allows what it allows, and computes what the CPU does."""
 
 from __future__ import annotations
 

@@ -217,9 +217,9 @@ def train_detector(
     torch.manual_seed(settings.seed)
     net = (network or FaceDetector()).train()
     side = int(net.config.side)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=settings.learning_rate, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=settings.learning_rate, weight_decay=1e-4)
     schedule: Any = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=settings.learning_rate, total_steps=settings.steps, pct_start=0.08
+        optimizer, max_lr=settings.learning_rate, total_steps=settings.steps, pct_start=0.08
     )
     mean = 0.0
     for step in range(settings.steps):
@@ -229,10 +229,10 @@ def train_detector(
             torch.from_numpy(np.stack([picture for picture, _ in scenes])).permute(0, 3, 1, 2).float() / 127.5 - 1
         )
         loss = loss_of(net(pictures), *targets_of([boxes for _, boxes in scenes], side=side))
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimiser.step()
+        optimizer.step()
         schedule.step()
         mean = loss.item() if step == 0 else 0.98 * mean + 0.02 * loss.item()
         if (step + 1) % 100 == 0:

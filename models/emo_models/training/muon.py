@@ -86,7 +86,7 @@ class MuonAdamW(torch.optim.Optimizer):
     def _orthogonal(self, matrices: list[Tensor]) -> list[Tensor]:
         """`orthogonal` of each; matrices of one shape go through the products together."""
         same: dict[torch.Size, list[int]] = defaultdict(list)
-        for place in self.workers.dealt([min(m.shape) * m.numel() for m in matrices]):
+        for place in self.workers.partition([min(m.shape) * m.numel() for m in matrices]):
             same[matrices[place].shape].append(place)
         made: list[Tensor | None] = [None] * len(matrices)
         for places in same.values():

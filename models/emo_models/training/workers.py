@@ -40,10 +40,10 @@ class Workers:
         """
         return range(self.rank % n, n, min(self.count, n))
 
-    def dealt(self, costs: Sequence[float]) -> list[int]:
-        """Which of the pieces of work are this process's: the heaviest first, each to who has least to do.
+    def partition(self, costs: Sequence[float]) -> list[int]:
+        """Which of the pieces of work are this process's: heaviest first, each to the process with the least so far.
 
-        >>> [Workers(rank=rank, count=2).dealt([1, 9, 5, 5]) for rank in (0, 1)]
+        >>> [Workers(rank=rank, count=2).partition([1, 9, 5, 5]) for rank in (0, 1)]
         [[1, 0], [2, 3]]
         """
         loads, mine = [0.0] * self.count, []

@@ -1,4 +1,4 @@
-"""Deep3DFaceRecon's network and alignment, and ArcFace files, with stand-ins in the official formats."""
+"""Deep3DFaceRecon's network and alignment, and ArcFace files, with small made-up files in the official formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""I3D against cd-fvd with the same weights; StyleGAN-V's TorchScript against a scripted stand-in."""
+"""I3D against cd-fvd with the same weights; StyleGAN-V's TorchScript against a scripted fake."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_distance_equals_cd_fvd_with_its_population_covariance() -> None:
     assert frechet_distance(a, b) != pytest.approx(ours, rel=1e-4)
 
 
-class _StandIn(torch.nn.Module):
+class _FakeI3D(torch.nn.Module):
     """Takes the same call as StyleGAN-V's file: 0..255 in, flags for rescaling, resizing and features."""
 
     def forward(
@@ -75,7 +75,7 @@ class _StandIn(torch.nn.Module):
 
 def test_torchscript_is_called_with_its_flags(tmp_path: Path, videos: np.ndarray) -> None:
     path = tmp_path / TORCHSCRIPT
-    torch.jit.script(_StandIn()).save(str(path))
+    torch.jit.script(_FakeI3D()).save(str(path))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     extractor = I3dStyleganV({TORCHSCRIPT: path}, sha256=digest)
     expected = prepare_i3d(videos[0])[:, :, :, ::28, ::28].reshape(1, -1)[0, :400]
@@ -84,6 +84,6 @@ def test_torchscript_is_called_with_its_flags(tmp_path: Path, videos: np.ndarray
 
 def test_torchscript_of_other_bytes_is_never_opened(tmp_path: Path) -> None:
     path = tmp_path / TORCHSCRIPT
-    torch.jit.script(_StandIn()).save(str(path))
+    torch.jit.script(_FakeI3D()).save(str(path))
     with pytest.raises(ValueError, match="SHA-256"):
         I3dStyleganV({TORCHSCRIPT: path})

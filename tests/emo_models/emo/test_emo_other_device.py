@@ -54,7 +54,7 @@ CONFIG = TrainConfig.model_validate_json(
 
 @pytest.fixture
 def far(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The pretended device, which accelerate takes for the one at hand."""
+    """The fake device, which accelerate takes for the one at hand."""
     AcceleratorState._reset_state(True)
     made = trainer.make_accelerator
 

@@ -34,9 +34,9 @@ def test_every_row_is_somebodys_and_nobody_has_none(n: int, count: int) -> None:
 
 @given(costs=st.lists(st.integers(1, 100), max_size=30), count=st.integers(1, 6))
 def test_every_piece_of_work_is_one_process_s_and_nobody_has_much_more(costs: list[int], count: int) -> None:
-    dealt = [Workers(rank=rank, count=count).dealt(costs) for rank in range(count)]
-    assert sorted(piece for mine in dealt for piece in mine) == list(range(len(costs)))
-    loads = [sum(costs[piece] for piece in mine) for mine in dealt]
+    parts = [Workers(rank=rank, count=count).partition(costs) for rank in range(count)]
+    assert sorted(piece for mine in parts for piece in mine) == list(range(len(costs)))
+    loads = [sum(costs[piece] for piece in mine) for mine in parts]
     assert max(loads) - min(loads) <= max(costs, default=0)
 
 

@@ -1,4 +1,4 @@
-"""A tiny stand-in for HDTF: generated videos and annotation files in the published format."""
+"""A tiny fake of HDTF: generated videos and annotation files in the published format."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 
 @dataclass(frozen=True)
-class StandIn:
-    """Folders of a stand-in.
+class FakeHdtf:
+    """Folders of the fake HDTF.
 
     Attributes:
         raw: The user's videos.
@@ -30,7 +30,7 @@ class StandIn:
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path, tiny: Any) -> StandIn:
+def fake_hdtf(tmp_path: Path, tiny: Any) -> FakeHdtf:
     """Part WDA: AdamSchiff with clips 0-1 s and 1-2 s, JohnLewis0 with one clip; part RD: Radio10."""
     raw, annotations = tmp_path / "raw", tmp_path / "HDTF_dataset"
     annotations.mkdir()
@@ -62,4 +62,4 @@ def stand_in(tmp_path: Path, tiny: Any) -> StandIn:
     video("AdamSchiff.mkv", seconds=2.0, person=0)
     video("WDA_JohnLewis0.mkv", seconds=1.0, person=1)
     video("A radio show [BBBBBBBBBBB].mkv", seconds=1.0, person=2)
-    return StandIn(raw, annotations, tmp_path / "prepared", write, video)
+    return FakeHdtf(raw, annotations, tmp_path / "prepared", write, video)

@@ -12,8 +12,8 @@ from emo_bench.data.hdtf.plan import annotated_height, plan_clips, window_in
 from emo_core.errors import DataError
 
 
-def test_files_as_published(stand_in: Any) -> None:
-    found = read_annotations(stand_in.annotations)
+def test_files_as_published(fake_hdtf: Any) -> None:
+    found = read_annotations(fake_hdtf.annotations)
     assert found.problems == ()
     radio, schiff, lewis = found.videos
     assert (radio.part, radio.name, radio.height, radio.intervals) == ("RD", "Radio10", 96, (Interval(0, 1),))
@@ -24,12 +24,12 @@ def test_files_as_published(stand_in: Any) -> None:
     assert lewis.url.endswith("AAAAAAAAAAA")
 
 
-def test_the_folder_above_is_accepted(stand_in: Any) -> None:
-    assert len(read_annotations(stand_in.annotations.parent).videos) == 3
+def test_the_folder_above_is_accepted(fake_hdtf: Any) -> None:
+    assert len(read_annotations(fake_hdtf.annotations.parent).videos) == 3
 
 
-def test_wrong_lines_are_named_and_the_rest_is_read(stand_in: Any) -> None:
-    stand_in.write(
+def test_wrong_lines_are_named_and_the_rest_is_read(fake_hdtf: Any) -> None:
+    fake_hdtf.write(
         "WDA",
         annotion_time="AdamSchiff.mp4 00:00-00:01\nNoTimes.mp4\nBack.mp4 00:09-00:03\nOdd.mp4 0:5-1:00\n"
         "Much.mp4 00:61-01:00\n../up.mp4 00:00-00:01\nAdamSchiff.mp4 00:02-00:03\n",
@@ -37,8 +37,8 @@ def test_wrong_lines_are_named_and_the_rest_is_read(stand_in: Any) -> None:
         resolution="AdamSchiff.mp4 0\nAdamSchiff.mp4 high\n",
         crop_ratio="AdamSchiff_0.mp4 nan\n",
     )
-    (stand_in.annotations / "WDA_video_url.txt").unlink()
-    found = read_annotations(stand_in.annotations)
+    (fake_hdtf.annotations / "WDA_video_url.txt").unlink()
+    found = read_annotations(fake_hdtf.annotations)
     assert [video.name for video in found.videos] == ["Radio10", "AdamSchiff"]
     assert {problem.code for problem in found.problems} == {"annotation"}
     lines = [problem.name for problem in found.problems]
@@ -52,9 +52,9 @@ def test_wrong_lines_are_named_and_the_rest_is_read(stand_in: Any) -> None:
     assert all("expected" in problem.reason and "found" in problem.reason for problem in found.problems[:5])
 
 
-def test_bytes_that_are_no_text(stand_in: Any) -> None:
-    (stand_in.annotations / "RD_crop_wh.txt").write_bytes(b"\xff\xfe\x00\x01\nRadio10_0.mp4 0 96 0 96\n")
-    found = read_annotations(stand_in.annotations)
+def test_bytes_that_are_no_text(fake_hdtf: Any) -> None:
+    (fake_hdtf.annotations / "RD_crop_wh.txt").write_bytes(b"\xff\xfe\x00\x01\nRadio10_0.mp4 0 96 0 96\n")
+    found = read_annotations(fake_hdtf.annotations)
     assert [problem.name for problem in found.problems] == ["RD_crop_wh.txt:1"]
     assert found.videos[0].windows == {0: CropWindow(0, 0, 96, 96)}
 
@@ -88,9 +88,9 @@ def test_ids_of_addresses() -> None:
     assert {url: youtube_id(url) for url in known} == known
 
 
-def test_clips_of_a_video(stand_in: Any) -> None:
-    stand_in.write("WDA", annotion_time="AdamSchiff.mp4 00:10-00:20 00:30-00:35 01:00-01:10\n")
-    video = read_annotations(stand_in.annotations).videos[1]
+def test_clips_of_a_video(fake_hdtf: Any) -> None:
+    fake_hdtf.write("WDA", annotion_time="AdamSchiff.mp4 00:10-00:20 00:30-00:35 01:00-01:10\n")
+    video = read_annotations(fake_hdtf.annotations).videos[1]
     whole, problems = plan_clips(video, fps=30, clip_seconds=None, clips_per_video=None)
     assert [(cut.id, cut.start, cut.n_frames) for cut in whole] == [
         ("WDA_AdamSchiff_000", 300, 300),

@@ -1,4 +1,4 @@
-"""HDTF from a stand-in: what is cut, what is reported, and that a second run makes only what is missing."""
+"""HDTF from a fake of it: what is cut, what is reported, and that a second run makes only what is missing."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ Run = Callable[..., PrepareReport]
 
 
 @pytest.fixture
-def run(stand_in: Any) -> Run:
+def run(fake_hdtf: Any) -> Run:
     def prepare(**options: Any) -> PrepareReport:
-        values = {"annotations": stand_in.annotations, "target": stand_in.target, "size": 64, **options}
-        return prepare_hdtf(stand_in.raw, **values)
+        values = {"annotations": fake_hdtf.annotations, "target": fake_hdtf.target, "size": 64, **options}
+        return prepare_hdtf(fake_hdtf.raw, **values)
 
     return prepare
 
 
-def test_everything_there(stand_in: Any, run: Run) -> None:
+def test_everything_there(fake_hdtf: Any, run: Run) -> None:
     report = run(quality="lossless")
     assert (report.made, report.kept, report.problems) == (4, 0, ())
-    manifest = read_manifest(stand_in.target / "manifest.jsonl")
+    manifest = read_manifest(fake_hdtf.target / "manifest.jsonl")
     ids = ["RD_Radio10_000", "WDA_AdamSchiff_000", "WDA_AdamSchiff_001", "WDA_JohnLewis0_000"]
     assert [entry.id for entry in manifest.entries] == ids
     assert [entry.identity for entry in manifest.entries] == ["Radio10", "AdamSchiff", "AdamSchiff", "JohnLewis"]
@@ -50,63 +50,63 @@ def test_everything_there(stand_in: Any, run: Run) -> None:
     assert second.meta["zoom"] == 1.2
     assert manifest.entries[0].meta["crop"] == [0, 0, 48, 48]  # drawn at 96 rows, the video has 48
     assert any("scaled" in note for note in manifest.entries[0].meta["notes"])
-    assert not list(stand_in.target.rglob("*.tmp*"))
+    assert not list(fake_hdtf.target.rglob("*.tmp*"))
 
 
-def test_pixels_and_sound_are_the_right_ones(stand_in: Any, run: Run) -> None:
+def test_pixels_and_sound_are_the_right_ones(fake_hdtf: Any, run: Run) -> None:
     run(quality="lossless", size=48)
-    made = load_pair(stand_in.target / "clips" / "WDA_AdamSchiff_001.mkv")
-    source = load_pair(stand_in.raw / "AdamSchiff.mkv")
+    made = load_pair(fake_hdtf.target / "clips" / "WDA_AdamSchiff_001.mkv")
+    source = load_pair(fake_hdtf.raw / "AdamSchiff.mkv")
     assert made.video.spec.n_frames == 25
     # A window of the wanted size is copied, so without loss every pixel is the source's own.
     np.testing.assert_array_equal(made.video.read_all(), source.video.read_all()[25:50, 0:48, 16:64])
     np.testing.assert_array_equal(made.audio.samples, source.audio.samples[16000:32000])
 
 
-def test_near_lossless_is_near(stand_in: Any, run: Run) -> None:
+def test_near_lossless_is_near(fake_hdtf: Any, run: Run) -> None:
     run()
-    near = open_video(stand_in.target / "clips" / "WDA_AdamSchiff_000.mkv").read_all().astype(int)
-    shutil.rmtree(stand_in.target)
+    near = open_video(fake_hdtf.target / "clips" / "WDA_AdamSchiff_000.mkv").read_all().astype(int)
+    shutil.rmtree(fake_hdtf.target)
     run(quality="lossless")
-    exact = open_video(stand_in.target / "clips" / "WDA_AdamSchiff_000.mkv").read_all().astype(int)
+    exact = open_video(fake_hdtf.target / "clips" / "WDA_AdamSchiff_000.mkv").read_all().astype(int)
     error = np.abs(near - exact)
     assert 0 < error.max() <= 24
     assert np.square(error).mean() < 255**2 / 10**4.5  # 45 dB
 
 
-def test_thirty_frames_a_second_and_short_clips(stand_in: Any, run: Run) -> None:
+def test_thirty_frames_a_second_and_short_clips(fake_hdtf: Any, run: Run) -> None:
     report = run(fps=30, clip_seconds=0.4, clips_per_video=3)
     assert [entry.id for entry in report.entries if entry.identity == "AdamSchiff"] == [
         "WDA_AdamSchiff_000-00",
         "WDA_AdamSchiff_000-01",
         "WDA_AdamSchiff_001-00",
     ]
-    spec = open_video(stand_in.target / report.entries[0].video, fps=None).spec
+    spec = open_video(fake_hdtf.target / report.entries[0].video, fps=None).spec
     assert (spec.fps, spec.n_frames, spec.width) == (Fraction(30), 12, 64)
 
 
-def test_each_video_is_read_once(stand_in: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_video_is_read_once(fake_hdtf: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     original = cut_module.load_pair
     monkeypatch.setattr(
         cut_module, "load_pair", lambda path, *a, **k: (read.append(path.name), original(path, *a, **k))[1]
     )
     run(clip_seconds=0.2)
-    assert sorted(read) == sorted(path.name for path in stand_in.raw.iterdir())
+    assert sorted(read) == sorted(path.name for path in fake_hdtf.raw.iterdir())
 
 
-def test_overlapping_intervals(stand_in: Any, run: Run) -> None:
-    stand_in.write("WDA", annotion_time="AdamSchiff.mp4 00:00-00:02 00:01-00:02\n")
+def test_overlapping_intervals(fake_hdtf: Any, run: Run) -> None:
+    fake_hdtf.write("WDA", annotion_time="AdamSchiff.mp4 00:00-00:02 00:01-00:02\n")
     run(quality="lossless", size=32)
     frames = {
-        number: open_video(stand_in.target / "clips" / f"WDA_AdamSchiff_00{number}.mkv").spec for number in (0, 1)
+        number: open_video(fake_hdtf.target / "clips" / f"WDA_AdamSchiff_00{number}.mkv").spec for number in (0, 1)
     }
     assert (frames[0].n_frames, frames[1].n_frames) == (50, 25)
 
 
-def test_what_is_missing_is_named_and_counted(stand_in: Any, run: Run) -> None:
-    (stand_in.raw / "WDA_JohnLewis0.mkv").unlink()
-    stand_in.write(
+def test_what_is_missing_is_named_and_counted(fake_hdtf: Any, run: Run) -> None:
+    (fake_hdtf.raw / "WDA_JohnLewis0.mkv").unlink()
+    fake_hdtf.write(
         "WDA",
         annotion_time="AdamSchiff.mp4 00:00-00:01 00:01-00:02 00:07-00:09\nJohnLewis0.mp4 00:00-00:01\nwrong line\n",
         crop_wh="AdamSchiff_0.mp4 40 48 0 48\nAdamSchiff_2.mp4 0 48 0 48\n",
@@ -123,9 +123,9 @@ def test_what_is_missing_is_named_and_counted(stand_in: Any, run: Run) -> None:
     assert "1 no_crop" in report.summary()
 
 
-def test_a_video_that_ends_within_its_cut(stand_in: Any, run: Run) -> None:
-    stand_in.video("AdamSchiff.mkv", seconds=4.0)
-    stand_in.write("WDA", annotion_time="AdamSchiff.mp4 00:00-00:09\n")
+def test_a_video_that_ends_within_its_cut(fake_hdtf: Any, run: Run) -> None:
+    fake_hdtf.video("AdamSchiff.mkv", seconds=4.0)
+    fake_hdtf.write("WDA", annotion_time="AdamSchiff.mp4 00:00-00:09\n")
     for attempt in (1, 2):  # the second run keeps the clip and still tells
         report = run(size=32)
         assert report.counts() == {"shortened": 1}, attempt
@@ -138,24 +138,24 @@ def test_a_video_that_ends_within_its_cut(stand_in: Any, run: Run) -> None:
     assert "too_short: WDA_AdamSchiff_000-00" in told.value.found
 
 
-def test_missing_sound_and_broken_videos(stand_in: Any, run: Run) -> None:
-    stand_in.video("AdamSchiff.mkv", seconds=2.0, silent=True)
-    broken = stand_in.raw / "WDA_JohnLewis0.mkv"
+def test_missing_sound_and_broken_videos(fake_hdtf: Any, run: Run) -> None:
+    fake_hdtf.video("AdamSchiff.mkv", seconds=2.0, silent=True)
+    broken = fake_hdtf.raw / "WDA_JohnLewis0.mkv"
     broken.write_bytes(broken.read_bytes()[:2000])
     report = run()
     assert report.counts() == {"decode_error": 1, "no_audio": 2}
     assert [entry.id for entry in report.entries] == ["RD_Radio10_000"]
 
 
-def test_sound_in_a_file_of_its_own(stand_in: Any, run: Run, tiny: Any) -> None:
+def test_sound_in_a_file_of_its_own(fake_hdtf: Any, run: Run, tiny: Any) -> None:
     import soundfile
 
-    stand_in.video("AdamSchiff.mkv", seconds=2.0, silent=True)
-    soundfile.write(stand_in.raw / "AdamSchiff.wav", tiny.speech(seconds=2.0), 16000)
+    fake_hdtf.video("AdamSchiff.mkv", seconds=2.0, silent=True)
+    soundfile.write(fake_hdtf.raw / "AdamSchiff.wav", tiny.speech(seconds=2.0), 16000)
     assert run().problems == ()
 
 
-def test_a_half_finished_preparation_goes_on(stand_in: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_half_finished_preparation_goes_on(fake_hdtf: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     original = cut_module._OpenClip.finish
 
@@ -168,41 +168,41 @@ def test_a_half_finished_preparation_goes_on(stand_in: Any, run: Run, monkeypatc
     monkeypatch.setattr(cut_module._OpenClip, "finish", dies)
     with pytest.raises(KeyboardInterrupt):
         run()
-    assert not list((stand_in.target / "clips").glob(".*"))
-    (stand_in.target / "clips" / ".left.tmp.mkv").write_bytes(b"of a killed run")
+    assert not list((fake_hdtf.target / "clips").glob(".*"))
+    (fake_hdtf.target / "clips" / ".left.tmp.mkv").write_bytes(b"of a killed run")
     monkeypatch.undo()
     report = run()
     assert (report.made, report.kept, report.problems) == (2, 2, ())
     again = run()
     assert (again.made, again.kept) == (0, 4)
     assert again.entries == report.entries
-    assert not list((stand_in.target / "clips").glob(".*"))
+    assert not list((fake_hdtf.target / "clips").glob(".*"))
 
 
-def test_changed_bytes_and_changed_options_are_made_again(stand_in: Any, run: Run) -> None:
+def test_changed_bytes_and_changed_options_are_made_again(fake_hdtf: Any, run: Run) -> None:
     first = run()
-    clip = stand_in.target / "clips" / "WDA_AdamSchiff_000.mkv"
+    clip = fake_hdtf.target / "clips" / "WDA_AdamSchiff_000.mkv"
     clip.write_bytes(clip.read_bytes()[:-1])
     assert (run().made, clip.stat().st_size) == (1, clip.stat().st_size)
-    shutil.copy(stand_in.raw / "AdamSchiff.mkv", stand_in.raw / "WDA_JohnLewis0.mkv")
+    shutil.copy(fake_hdtf.raw / "AdamSchiff.mkv", fake_hdtf.raw / "WDA_JohnLewis0.mkv")
     assert run().made == 1
-    for part in (stand_in.target / ".state").iterdir():
+    for part in (fake_hdtf.target / ".state").iterdir():
         part.write_text("{", encoding="utf-8")
     last = run(size=64)
     assert last.made == 4
     assert last.entries[0].sha256 == first.entries[0].sha256
 
 
-def test_too_little_room_is_said_before_the_work(run: Run, monkeypatch: pytest.MonkeyPatch, stand_in: Any) -> None:
-    usage = shutil.disk_usage(stand_in.raw)
+def test_too_little_room_is_said_before_the_work(run: Run, monkeypatch: pytest.MonkeyPatch, fake_hdtf: Any) -> None:
+    usage = shutil.disk_usage(fake_hdtf.raw)
     monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: usage._replace(free=100_000))
     with pytest.raises(DataError, match="not enough disk space") as told:
         run()
     assert "0 MB" in told.value.found
-    assert not (stand_in.target / "clips").exists()
+    assert not (fake_hdtf.target / "clips").exists()
 
 
-def test_a_disk_that_fills_up(run: Run, monkeypatch: pytest.MonkeyPatch, stand_in: Any) -> None:
+def test_a_disk_that_fills_up(run: Run, monkeypatch: pytest.MonkeyPatch, fake_hdtf: Any) -> None:
     original = cut_module._OpenClip.add
     count = iter(range(100))
 
@@ -219,9 +219,9 @@ def test_a_disk_that_fills_up(run: Run, monkeypatch: pytest.MonkeyPatch, stand_i
     assert (report.kept + report.made, report.kept >= 1) == (4, True)
 
 
-def test_names_that_find_nothing(stand_in: Any, run: Run, tmp_path: Path) -> None:
-    for number, path in enumerate(list(stand_in.raw.iterdir())):
-        path.rename(stand_in.raw / f"other{number}.mkv")
+def test_names_that_find_nothing(fake_hdtf: Any, run: Run, tmp_path: Path) -> None:
+    for number, path in enumerate(list(fake_hdtf.raw.iterdir())):
+        path.rename(fake_hdtf.raw / f"other{number}.mkv")
     with pytest.raises(DataError, match="none of HDTF's 3 videos"):
         run()
     with pytest.raises(DataError, match="no folder"):
@@ -267,14 +267,14 @@ def test_real_clips_in_the_published_format(tmp_path: Path) -> None:
     assert len({json.loads(line)["id"] for line in lines_written}) == 3
 
 
-def test_the_command_reports_and_counts(stand_in: Any, tiny: Any) -> None:
-    (stand_in.raw / "AdamSchiff.mkv").unlink()
-    options = ["--annotations", stand_in.annotations, "-o", stand_in.target, "--size", "32", "--quiet"]
-    done = tiny.cli("data", "prepare", "hdtf", "--raw", stand_in.raw, *options, cwd=stand_in.raw.parent)
+def test_the_command_reports_and_counts(fake_hdtf: Any, tiny: Any) -> None:
+    (fake_hdtf.raw / "AdamSchiff.mkv").unlink()
+    options = ["--annotations", fake_hdtf.annotations, "-o", fake_hdtf.target, "--size", "32", "--quiet"]
+    done = tiny.cli("data", "prepare", "hdtf", "--raw", fake_hdtf.raw, *options, cwd=fake_hdtf.raw.parent)
     assert done.code == 3, done.err
     assert "missing_video: WDA_AdamSchiff" in done.err
     assert "2 clips (2 made, 0 kept) of 2 identities" in done.out
     assert "1 missing_video" in done.out
-    wrong = tiny.cli("data", "prepare", "hdtf", "--raw", stand_in.raw, "--fps", "24", cwd=stand_in.raw.parent)
+    wrong = tiny.cli("data", "prepare", "hdtf", "--raw", fake_hdtf.raw, "--fps", "24", cwd=fake_hdtf.raw.parent)
     assert wrong.code == 2
     assert "25 or 30" in wrong.err

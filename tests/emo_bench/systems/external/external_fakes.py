@@ -1,4 +1,4 @@
-"""Small stand-ins for the real programs: they take exactly the documented arguments and leave files the same way.
+"""Small fakes of the real programs: they take exactly the documented arguments and leave files the same way.
 
 Each is the text of a Python script that is put into a folder like the method's checkout. They import ``draw`` (below),
 which writes a short H.264 video with or without sound.
@@ -7,7 +7,7 @@ which writes a short H.264 video with or without sound.
 from __future__ import annotations
 
 DRAW = '''
-"""Writes small videos; what the stand-ins share."""
+"""Writes small videos; what the fakes share."""
 import wave
 from pathlib import Path
 
@@ -268,7 +268,7 @@ PROGRAMS: dict[str, tuple[str, str]] = {
     "latentsync": ("scripts/inference.py", LATENTSYNC),
     "musetalk": ("scripts/inference.py", MUSETALK),
 }
-"""Card -> where its script lies in the checkout, and the stand-in for it."""
+"""Card -> where its script lies in the checkout, and the fake of it."""
 
 EXTRA_FILES: dict[str, dict[str, str]] = {
     "dreamtalk": {

@@ -32,7 +32,7 @@ FPS = Fraction(25)
 
 
 def checkout(folder: Path, name: str, *, commit: str) -> Path:
-    """A folder like the method's repository, with the stand-in in place of its script."""
+    """A folder like the method's repository, with the fake in place of its script."""
     script, text = fakes.PROGRAMS[name]
     files: Mapping[str, str] = {
         ".git/HEAD": "ref: refs/heads/main\n",
