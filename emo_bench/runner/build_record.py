@@ -69,7 +69,7 @@ def build_record(
         comparisons=tuple(evaluation.comparisons),
         checks=tuple(evaluation.checks),
         failures=tuple(failures),
-        notes=tuple(_notes(by_unit)),
+        notes=(*_notes(by_unit), *evaluation.notes),
         counts=Counts(planned=len(planned), done=done, failed=len(planned) - done),
         provenance=provenance(device=config.execution.device, folder=_existing(context.spec.base)),
         timings=timings,

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from emo_bench.engine.context import RunContext
 from emo_bench.engine.unit import GROUND_TRUTH, Outcome
 from emo_bench.record.rows import ClipRow
-from emo_bench.record.schema import AnchorCheck, ComparisonEntry, FailureEntry, ValueEntry
+from emo_bench.record.schema import AnchorCheck, ComparisonEntry, FailureEntry, NoteEntry, ValueEntry
 from emo_bench.scoring.anchor_checks import check, pairs_to_check
 from emo_bench.scoring.comparisons import all_pairs, compare_on_clips, compare_sets, corrected, gather
 from emo_bench.scoring.coverage import clip_losses, partial_losses, set_losses
+from emo_bench.scoring.faces_seen import faces_notes
 from emo_bench.scoring.rows import FeatureReader, clip_rows
 from emo_bench.scoring.values import ScoringRequest, clip_metric_values, set_metric_values, set_samples, with_gaps
 
@@ -31,6 +32,7 @@ class Evaluation:
     comparisons: list[ComparisonEntry] = field(default_factory=list)
     checks: list[AnchorCheck] = field(default_factory=list)
     losses: list[FailureEntry] = field(default_factory=list)
+    notes: list[NoteEntry] = field(default_factory=list)
 
 
 def evaluate(context: RunContext, outcomes: Sequence[Outcome], *, step: Callable[[str], None]) -> Evaluation:
@@ -49,6 +51,7 @@ def evaluate(context: RunContext, outcomes: Sequence[Outcome], *, step: Callable
         else:
             result.values += _unavailable(context, metric, context.loader.availability[name].reason)
         step(name)
+    result.notes = faces_notes(reader, context.loader.extractor_kinds)
     result.values = with_gaps(result.values)
     result.comparisons = corrected(result.comparisons, context.config.statistics)
     return result
