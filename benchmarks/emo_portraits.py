@@ -25,9 +25,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from emo_bench.data.labels import mouth_opening
 from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest
 from emo_bench.data.reenacted.faces import FaceReader
-from emo_bench.data.reenacted.labels import mouth_opening
 from emo_bench.extract.weights import WeightsFinder
 from emo_bench.media.decode import load_pair
 from emo_bench.systems.emo import EMBEDDED, weights_folder

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from emo_bench.data.labels import mouth_opening
 from emo_bench.data.manifest import read_manifest
 from emo_bench.data.reenacted.faces import FaceReader
-from emo_bench.data.reenacted.labels import mouth_opening
 from emo_bench.data.reenacted.points import LIDS
 from emo_bench.extract.weights import WeightsFinder
 from emo_bench.media.decode import open_video

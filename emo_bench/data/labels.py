@@ -40,7 +40,7 @@ SCHEMA: Mapping[str, Label] = {
     "landmarks68": Label("x, y in pixels of the clip, iBUG order, f32 [T, 68, 2]", (68, 2), True),
     "pose": Label("yaw, pitch, roll in degrees; x, y, z in centimetres, f32 [T, 6]", (6,), True),
     "head_velocity": Label("rotation since the frame before, degrees per frame, f32 [T]; frame 0 repeats frame 1"),
-    "mouth_opening": Label("gap between the lips in units of the set, f32 [T]"),
+    "mouth_opening": Label("gap between the lips, 1 is half the head's height, f32 [T]"),
     "blink": Label("how far each eye is closed, 0 to 1, f32 [T, 2]", (2,)),
     "found": Label("1 where a face was found; the other frames hold values between their neighbours', u8 [T]"),
     "n_faces": Label("faces seen, i16 [T]"),
@@ -108,3 +108,13 @@ def write_labels(path: Path, labels: Mapping[str, NDArray[np.generic]]) -> str:
     data = save(arrays, metadata={"labels": "; ".join(f"{name}: {SCHEMA[name].text}" for name in arrays)})
     write_bytes(path, data)
     return sha256_bytes(data)
+
+
+def mouth_opening(points: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Gap between the inner lips in units of half the head's height, ``float32 [T]``, from landmarks ``[T, 68, 2]``.
+
+    That half is taken as the distance from the bridge of the nose to the chin; HDTF-Synth has the same unit.
+    """
+    gap = np.linalg.norm(points[:, 61:64] - points[:, [67, 66, 65]], axis=2).mean(1)
+    height = np.linalg.norm(points[:, 27] - points[:, 8], axis=1)
+    return np.asarray(gap / np.maximum(height, 1e-6), np.float32)

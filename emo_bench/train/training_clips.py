@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_bench.data.labels import Labels, read_labels
+from emo_bench.data.labels import Labels, mouth_opening, read_labels
 from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest
 from emo_bench.train.config import DataSource
 from emo_core.errors import ClipError, DataError, NoAudioError
@@ -359,21 +359,11 @@ def labelled_clip(labels: Labels, **given: Any) -> TrainingClip:
         eye_boxes=_box_around(points[:, 36:48], margin=0.15),
         face_boxes=np.asarray(labels["box"], np.float32),
         head_speed=head_speed(pose[:, :3]) if known is None else np.asarray(known, np.float32),
-        mouth_opening=lip_gap(points) if opening is None else np.asarray(opening, np.float32),
+        mouth_opening=mouth_opening(points) if opening is None else np.asarray(opening, np.float32),
         eye_closure=None if blink is None else np.asarray(blink).mean(1).astype(np.float32),
         labels=labels,
         **given,
     )
-
-
-def lip_gap(points: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Gap between the inner lips in units of half the head's height, ``float32 [T]``, from landmarks ``[T, 68, 2]``.
-
-    That half is taken as the distance from the bridge of the nose to the chin; HDTF-Synth has the same unit.
-    """
-    gap = np.linalg.norm(points[:, 61:64] - points[:, [67, 66, 65]], axis=2).mean(1)
-    height = np.linalg.norm(points[:, 27] - points[:, 8], axis=1)
-    return np.asarray(gap / np.maximum(height, 1e-6), np.float32)
 
 
 def head_speed(angles: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from emo_bench.data.labels import mouth_opening
 from emo_bench.data.manifest import ManifestEntry
 from emo_bench.data.prepare.disk import Quality
 from emo_bench.data.reenacted.drivers import FPS, RATE, Driver
 from emo_bench.data.reenacted.labels import (
     head_velocity,
     motion_facts,
-    mouth_opening,
     reenacted_labels,
     write_reenacted_labels,
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from emo_bench.data.labels import mouth_opening
 from emo_bench.data.prepare.speech import log_mel
 from emo_bench.data.reenacted.motion import MovedPoints, Points
 from emo_core.atomic import write_bytes
@@ -20,7 +21,7 @@ TEXT = {
     "landmarks478": "x, y, z in pixels of the clip, MediaPipe's order, f32 [T, 478, 3]",
     "pose": "yaw, pitch, roll in degrees; x, y, z in centimetres of the portrait's camera, f32 [T, 6]",
     "head_velocity": "rotation since the frame before, degrees per frame, f32 [T]; frame 0 repeats frame 1",
-    "mouth_opening": "gap between the inner lips over twice the distance from nose bridge to chin, f32 [T]",
+    "mouth_opening": "gap between the inner lips over the distance from nose bridge to chin, f32 [T]",
     "blink": "how far each eye is closed, 0 to 1, the eye on the image's left first, f32 [T, 2]",
     "flow": "frame(x) = portrait(x + flow(x)) in pixels outside of the open mouth, on a 64x64 grid, f16 [T, 64, 64, 2]",
     "found": "1 on every frame, u8 [T]",
@@ -84,20 +85,13 @@ def head_velocity(rotation: Points) -> NDArray[np.float32]:
     return np.concatenate([steps[:1], steps]).astype(np.float32)
 
 
-def mouth_opening(points68: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Gap between the inner lips over twice the distance from nose bridge to chin, ``[T]``, of ``[T, 68, 2]``."""
-    gap = np.linalg.norm(points68[:, 61:64] - points68[:, [67, 66, 65]], axis=2).mean(1)
-    height = 2 * np.linalg.norm(points68[:, 27] - points68[:, 8], axis=1)
-    return np.asarray(gap / np.maximum(height, 1e-6), np.float32)
-
-
 def motion_facts(
     opening: NDArray[np.floating], velocity: NDArray[np.floating], eyes: Points, fps: float
 ) -> dict[str, float]:
     """What a clip's motion amounts to, for statistics beside real clips.
 
     Args:
-        opening: ``[T]``, see ``mouth_opening``.
+        opening: ``[T]``, see ``data.labels.mouth_opening``.
         velocity: ``[T]`` degrees a frame.
         eyes: ``[T, 2]`` how far the eyes are open.
         fps: Frames per second.

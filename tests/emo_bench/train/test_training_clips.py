@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from emo_bench.data.labels import read_labels, write_labels
+from emo_bench.data.labels import mouth_opening, read_labels, write_labels
 from emo_bench.data.manifest import ManifestEntry, read_manifest, write_manifest
 from emo_bench.data.sets.hdtf_synth import make_clip
 from emo_bench.media.lossless import write_clip
 from emo_bench.media.types import Audio, video_from_array
 from emo_bench.train import training_clips
 from emo_bench.train.config import DataSource
-from emo_bench.train.training_clips import JoinedClips, lip_gap, open_training_clips
+from emo_bench.train.training_clips import JoinedClips, open_training_clips
 from emo_core.errors import DataError
 from emo_core.hashing import sha256_file
 from hdtf_synth.plan import clips_of
@@ -89,7 +89,7 @@ def test_a_clip_of_hdtf_synth_holds_its_truth(made: tuple[Path, list[ManifestEnt
             np.testing.assert_array_equal(clip.labels["expression"], truth["expression"])
             assert len(clip.audio) == len(clip.frames) * 640
             # What landmarks say of the mouth is in the same unit as what the set says.
-            seen = lip_gap(truth["landmarks68"])
+            seen = mouth_opening(truth["landmarks68"])
             assert np.corrcoef(seen, truth["mouth_opening"])[0, 1] > 0.9
             assert 0.5 < seen.std() / truth["mouth_opening"].std() < 2
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from emo_bench.data.reenacted.labels import mouth_opening
+from emo_bench.data.labels import mouth_opening
 from emo_bench.data.reenacted.motion import (
     MotionRules,
     driver_motion,
@@ -160,4 +160,4 @@ def test_opening_is_a_share_of_the_head() -> None:
     points = np.zeros((2, 68, 2))
     points[:, 8] = (0, 50)
     points[1, [65, 66, 67]] = (0, 10)
-    np.testing.assert_allclose(mouth_opening(points), [0, 0.1], atol=1e-6)
+    np.testing.assert_allclose(mouth_opening(points), [0, 0.2], atol=1e-6)
