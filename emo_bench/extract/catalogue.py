@@ -57,7 +57,7 @@ def extractor_digest(kind: type[Extractor], finder: WeightsFinder) -> str:
     """Identity of an extractor: versioned names and pinned weights of itself and of all that it requires."""
     load_catalogues()
     parts = [extractor_digest(extractors.get(name), finder) for name in sorted(kind.requires)]
-    weights = {name: finder.entry(name).sha256 for name in kind.weights}
+    weights = {name: finder.serving(name).sha256 for name in kind.weights}
     shipped = dict(getattr(kind, "shipped", {}))  # networks inside the package: name -> pinned digest
     return digest_of({"name": kind.name, "weights": weights, "shipped": shipped, "requires": parts})
 

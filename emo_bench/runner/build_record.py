@@ -98,7 +98,7 @@ def _protocols(context: RunContext) -> list[ProtocolEntry]:
     for name, metric in context.loader.protocols.items():
         spec = metric.spec
         files = sorted({file for kind in needed_extractors([metric]).values() for file in kind.weights})
-        known = [context.loader.finder.entry(file) for file in files]
+        known = [context.loader.finder.serving(file) for file in files]
         availability = context.loader.availability[name]
         entries.append(
             ProtocolEntry(

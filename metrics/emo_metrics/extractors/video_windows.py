@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from emo_metrics.contract import Accumulator, Arrays, ClipInputs, Extractor, FrameArray, Piece, Unscored
 from emo_metrics.networks.fixed_batches import window_starts
-from emo_metrics.networks.i3d import CLASSES, SIDE, load_i3d
+from emo_metrics.networks.i3d import CLASSES, SIDE, TENSORFLOW_EPSILON, load_i3d
 from emo_metrics.networks.inference import exact_inference
 from emo_metrics.networks.weight_files import require_sha256
 
@@ -98,12 +98,13 @@ class I3dCd(_WindowExtractor):
 
 
 class I3dStyleganV(_WindowExtractor):
-    """The TorchScript file of StyleGAN-V, which holds its own resize; opened only when its bytes are the pinned ones.
+    """The network of StyleGAN-V: its TorchScript file, or the same TF-Hub weights in our I3D.
 
     Args:
-        weights: The file under the name ``i3d_torchscript.pt``.
+        weights: The file under the name ``i3d_torchscript.pt``. A safetensors file holds the tensors of the TF-Hub
+            network; any other is TorchScript with its own resize, opened only when its bytes are the pinned ones.
         device: Of the network.
-        sha256: Digest that the file must have.
+        sha256: Digest that a TorchScript file must have.
     """
 
     name: ClassVar[str] = "i3d/styleganv@1"
@@ -111,15 +112,28 @@ class I3dStyleganV(_WindowExtractor):
 
     def __init__(self, weights: Mapping[str, Path], *, device: str = "cpu", sha256: str = TORCHSCRIPT_SHA256) -> None:
         super().__init__(weights, device=device)
+        path = weights[TORCHSCRIPT]
+        self._compute = self._with_tensors(path) if path.suffix == ".safetensors" else self._with_script(path, sha256)
+
+    def _with_tensors(self, path: Path) -> Callable[[FrameArray], torch.Tensor]:
+        network = load_i3d(path, self.device, epsilon=TENSORFLOW_EPSILON)
+        return lambda frames: network(prepare_i3d(frames).to(self.device))
+
+    def _with_script(self, path: Path, sha256: str) -> Callable[[FrameArray], torch.Tensor]:
         # A TorchScript file is a program: it runs only when it is exactly the published one.
-        path = require_sha256(weights[TORCHSCRIPT], sha256)
-        self._network = torch.jit.load(str(path), map_location=device).eval()  # type: ignore[no-untyped-call]
+        network = torch.jit.load(str(require_sha256(path, sha256)), map_location=self.device).eval()  # type: ignore[no-untyped-call]
+
+        def compute(frames: FrameArray) -> torch.Tensor:
+            x = torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2)[None].float().to(self.device)
+            result: torch.Tensor = network(x, rescale=True, resize=True, return_features=True)
+            return result
+
+        return compute
 
     def window_features(self, frames: FrameArray) -> NDArray[np.float32]:
         """Logits of one window."""
-        x = torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2)[None].float().to(self.device)
         with exact_inference():
-            result = self._network(x, rescale=True, resize=True, return_features=True)
+            result = self._compute(frames)
         features = np.asarray(result.cpu().numpy(), dtype=np.float32).reshape(-1)
         if features.shape != (CLASSES,):
             raise ValueError(f"{TORCHSCRIPT}: expected {CLASSES} features of a window, found {features.shape}")

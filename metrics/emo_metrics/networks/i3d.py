@@ -128,9 +128,18 @@ class I3d(nn.Module):
         return x.mean(dim=(2, 3, 4))
 
 
+TENSORFLOW_EPSILON: Final = 1e-3
+"""Of the batch norms of the network's original; the PyTorch port has 1e-5."""
+
+
 @lru_cache(maxsize=2)
-def load_i3d(path: Path, device: str) -> I3d:
+def load_i3d(path: Path, device: str, *, epsilon: float = 1e-5) -> I3d:
     """The network with the weights of ``i3d_pretrained_400.pt``, in evaluation mode.
+
+    Args:
+        path: That file, or a safetensors file with its names.
+        device: Of the network.
+        epsilon: Of the batch norms that the file belongs to.
 
     Raises:
         ValueError: when the file is not that network.
@@ -138,5 +147,8 @@ def load_i3d(path: Path, device: str) -> I3d:
     network = I3d()
     load_weights(network, read_tensors(path), source=path.name)
     network = network.eval().requires_grad_(False)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            module.eps = epsilon
     fold_batch_norms(network)
     return network.to(device)

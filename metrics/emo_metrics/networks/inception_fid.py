@@ -232,11 +232,16 @@ class InceptionFid(nn.Module):
 def load_inception(path: Path, device: str) -> InceptionFid:
     """The network with the weights of the official file, in evaluation mode; the protocols in a process share it.
 
+    Args:
+        path: The official file, or a safetensors file of its tensors; the classifier may be left out of the latter.
+        device: Of the network.
+
     Raises:
         ValueError: when the file is not that network.
     """
-    network = InceptionFid()
-    load_weights(network, read_tensors(path), source=path.name)
+    tensors = read_tensors(path)
+    network = InceptionFid(classifier="fc.weight" in tensors or path.suffix != ".safetensors")
+    load_weights(network, tensors, source=path.name)
     network = network.eval().requires_grad_(False)
     fold_batch_norms(network)
     return network.to(device).to(memory_format=torch.channels_last)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,14 @@ import pytest
 import torch
 
 from emo_metrics.distances.frechet import frechet_distance
+from emo_metrics.extractors.inception_frames import WEIGHTS as INCEPTION
 from emo_metrics.extractors.sync_windows import SYNCNET, MouthStream, embed_sound, to_int16
 from emo_metrics.extractors.video_windows import TORCHSCRIPT
+from emo_metrics.networks.i3d import TENSORFLOW_EPSILON, load_i3d
+from emo_metrics.networks.inception_fid import FEATURES, InceptionFid
+from emo_metrics.networks.lpips_trunks import load_lpips
 from emo_metrics.networks.syncnet import WINDOW, load_syncnet
+from emo_metrics.networks.weight_files import load_weights, read_tensors
 from emo_metrics.signals.sync_curve import lag_distances, sync_scores
 
 pytestmark = [pytest.mark.reference, pytest.mark.slow]
@@ -20,15 +27,24 @@ pytestmark = [pytest.mark.reference, pytest.mark.slow]
 def _official(name: str) -> Path:
     weights = pytest.importorskip("emo_bench.extract.weights")
     finder = weights.WeightsFinder()
-    if finder.locate(name) is None:
-        pytest.skip(f"{name} is not in a weights folder; see emo-bench weights list")
+    served = finder.serving(name).name
+    if finder.locate(served) is None:
+        pytest.skip(f"{name} is not in a weights folder; emo-bench weights fetch --family reference")
     path = finder.require(name)
     assert isinstance(path, Path)
     return path
 
 
+def _i3d() -> Callable[[torch.Tensor], torch.Tensor]:
+    path = _official(TORCHSCRIPT)
+    if path.suffix == ".safetensors":
+        return load_i3d(path, "cpu", epsilon=TENSORFLOW_EPSILON)
+    network = torch.jit.load(str(path)).eval()
+    return lambda video: network(video, rescale=False, resize=False, return_features=True)
+
+
 def test_fvd_of_two_random_videos_is_that_of_fvd_comparison() -> None:
-    network = torch.jit.load(str(_official(TORCHSCRIPT))).eval()
+    network = _i3d()
     sides = []
     for seed in (1, 2):
         random = np.random.RandomState(seed)
@@ -36,9 +52,77 @@ def test_fvd_of_two_random_videos_is_that_of_fvd_comparison() -> None:
         for _ in range(128):
             video = torch.from_numpy(random.rand(16, 224, 224, 3).astype(np.float32)).permute(3, 0, 1, 2)[None]
             with torch.inference_mode():
-                rows.append(network(video, rescale=False, resize=False, return_features=True)[0].numpy())
+                rows.append(network(video)[0].numpy())
         sides.append(np.stack(rows))
     assert frechet_distance(*sides) == pytest.approx(10.138084766713924, rel=1e-4)
+
+
+class _Prepared(torch.nn.Module):
+    """Our Inception behind torchmetrics' interface: bytes in, features of one depth out."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        path = _official(INCEPTION)
+        tensors = read_tensors(path)
+        self.network = InceptionFid(classifier="fc.weight" in tensors).eval()
+        load_weights(self.network, tensors, source=path.name)
+        self.num_features = depth
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            x = (x.float() - 128.0) / 128.0
+            if self.num_features == FEATURES:
+                result: torch.Tensor = torch.cat([self.network(part) for part in x.split(10)])
+                return result
+            net = self.network
+            x = net.Conv2d_2b_3x3(net.Conv2d_2a_3x3(net.Conv2d_1a_3x3(x)))
+            return torch.nn.functional.max_pool2d(x, 3, stride=2).mean(dim=(2, 3))
+
+
+def _documented_images() -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(42)
+    first = torch.randint(0, 200, (100, 3, 299, 299), dtype=torch.uint8)
+    return first, torch.randint(100, 255, (100, 3, 299, 299), dtype=torch.uint8)
+
+
+def test_fid_of_random_images_is_that_of_torchmetrics_documentation() -> None:
+    first, second = _documented_images()
+    network = _Prepared(64)
+    ours = [torch.cat([network(part) for part in side.split(10)]).double().numpy() for side in (first, second)]
+    assert frechet_distance(*ours) == pytest.approx(12.6388, abs=5e-3)
+
+
+def test_kid_of_random_images_is_that_of_torchmetrics_documentation() -> None:
+    kid = pytest.importorskip("torchmetrics.image.kid").KernelInceptionDistance
+    metric = kid(feature=_Prepared(FEATURES), subset_size=50)
+    for side, real in zip(_documented_images(), (True, False), strict=True):
+        metric.update(side, real=real)
+    mean, spread = metric.compute()
+    assert float(mean) == pytest.approx(0.0312, abs=2e-4)
+    assert float(spread) == pytest.approx(0.0025, abs=5e-4)  # over random subsets
+
+
+def test_lpips_of_its_example_images_and_of_black_against_white() -> None:
+    network = load_lpips("alex", _official("alexnet-owt-7be5be79.pth"), "cpu")
+    blank = torch.zeros(1, 3, 64, 64)
+    # The package's documentation gives no number for this pair; 0.81401 is what its authors' issue tracker has.
+    assert float(network(blank, blank + 1.0)) == pytest.approx(0.81401, abs=1e-3)
+    folder = os.environ.get("LPIPS_EXAMPLE_IMAGES")
+    if not folder:
+        pytest.skip(
+            "LPIPS_EXAMPLE_IMAGES names no folder with ex_ref.png, ex_p0.png and ex_p1.png of the LPIPS repository"
+        )
+    images = [_image(Path(folder) / f"ex_{name}.png") for name in ("ref", "p0", "p1")]
+    assert float(network(images[0], images[1])) == pytest.approx(0.722, abs=5e-4)
+    assert float(network(images[0], images[2])) == pytest.approx(0.138, abs=5e-4)
+
+
+def _image(path: Path) -> torch.Tensor:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"), dtype=np.float32)
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None] / 127.5 - 1.0
 
 
 def test_syncnet_of_example_avi_is_that_of_its_readme() -> None:
