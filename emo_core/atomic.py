@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written beside their place under a temporary name, synced, then renamed.
+"""Atomic writes: files are written beside their place under a temporary name, synced, then renamed.
 
 After a crash at any moment the old content or the new content is there, never a part; what is left of an
 interrupted write ends in ``.tmp`` and may be deleted (``sweep_temporary``).

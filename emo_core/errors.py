@@ -79,7 +79,7 @@ class RecordError(EmoBenchError):
 
 
 class ClipError(EmoBenchError):
-    """One clip cannot be processed; becomes that clip's status and reason, and the run goes on.
+    """One clip cannot be processed; becomes that clip's status and reason, and the run continues.
 
     The class attribute ``code`` of each subclass is the status that reports count.
     """

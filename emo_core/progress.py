@@ -1,4 +1,4 @@
-"""What the user sees while work goes on: a bar with time left on a terminal, plain lines elsewhere; all on stderr."""
+"""What the user sees during a run: a bar with time left on a terminal, plain lines elsewhere; all on stderr."""
 
 from __future__ import annotations
 

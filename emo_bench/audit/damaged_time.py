@@ -68,7 +68,7 @@ def nearby_times(original: Original, reach: float) -> NDArray[np.int64]:
 
 
 def frozen(original: Original, level: float) -> Video:
-    """The first frame stands for a share of the clip, then the video goes on where it would be by then."""
+    """The first frame stands for a share of the clip, then the video continues where it would be by then."""
     n_frames = original.video.spec.n_frames
     sources = np.arange(n_frames)
     sources[: round(min(1.0, level) * n_frames)] = 0

@@ -11,10 +11,12 @@ from emo_bench.cli.options import QuietOption, say
 
 
 def animate(
-    portrait: Annotated[Path, typer.Argument(help="Picture of a face.")],
-    audio: Annotated[Path, typer.Argument(help="Sound or video file.")],
+    portrait: Annotated[Path, typer.Argument(help="Image that shows a face.")],
+    audio: Annotated[Path, typer.Argument(help="Audio or video file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="MP4 to write.")] = Path("animated.mp4"),
-    preset: Annotated[str, typer.Option("--preset", help="'emo-synth' or a folder of a saved pipeline.")] = "emo-synth",
+    preset: Annotated[
+        str, typer.Option("--preset", help="Weights: 'emo-synth' (shipped) or a pipeline's folder.")
+    ] = "emo-synth",
     seed: Annotated[int, typer.Option("--seed", help="Decides all noise.", min=0)] = 0,
     steps: Annotated[
         int | None, typer.Option("--steps", help="Denoising steps; by default as the weights say.", min=1, max=1000)
@@ -37,12 +39,12 @@ def animate(
         str | None, typer.Option("--face-box", help="left,top,right,bottom in pixels: the face, brow to chin.")
     ] = None,
     paste_back: Annotated[
-        bool, typer.Option("--paste-back", help="Give the whole picture with the moving face in it.")
+        bool, typer.Option("--paste-back", help="Paste the moving face back into the whole image.")
     ] = False,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     quiet: QuietOption = False,
 ) -> int:
-    """Animate a portrait with a sound: a video exactly as long, the sound in it, marked as AI-generated."""
+    """Animate a portrait with an audio file: a video exactly as long, with that audio, marked as AI-generated."""
     from emo_bench.config.load import Source, validate
     from emo_bench.systems.animate import animate as make
     from emo_bench.systems.emo import EmoOptions

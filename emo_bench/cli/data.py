@@ -96,7 +96,7 @@ def make_hdtf_synth(
             def progress(done: int, total: int, text: str) -> None:
                 nonlocal begun
                 if not begun:
-                    shown.stage(name, total)  # noqa: B023 - used before the loop goes on
+                    shown.stage(name, total)  # noqa: B023 - used before the loop continues
                     begun = True
                 if done:
                     shown.step(text)

@@ -83,7 +83,7 @@ def incompatibility(a: RunRecord, b: RunRecord) -> str:
     if clips[0] != clips[1]:
         unequal = sorted(id_ for id_ in {*clips[0], *clips[1]} if clips[0].get(id_) != clips[1].get(id_))
         return f"another list of clips: {len(unequal)} differ, the first is {unequal[0]}"
-    for key, words in (("media", "other frame rate, size or sound"), ("seeds", "another list of seeds")):
+    for key, words in (("media", "other frame rate, size or audio"), ("seeds", "another list of seeds")):
         if a.config.get(key) != b.config.get(key):
             return f"{words}: {b.config.get(key)} instead of {a.config.get(key)}"
     protocols = {protocol.name: protocol for protocol in a.protocols}

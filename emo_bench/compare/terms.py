@@ -18,7 +18,7 @@ def other_media(a: RunRecord, b: RunRecord) -> Iterator[str]:
             yield f"The media rules differ: {key} is {_said(values[0])} and {_said(values[1])}."
     first, second = ({clip.id: clip for clip in record.clips} for record in (a, b))
     shared = sorted(set(first) & set(second))
-    for what, of in (("pictures of another size or length", _shape), ("another identity", _identity)):
+    for what, of in (("frames of another size or length", _shape), ("another identity", _identity)):
         other = [clip for clip in shared if of(first[clip]) != of(second[clip])]
         if other:
             name = other[0]

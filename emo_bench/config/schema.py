@@ -56,7 +56,7 @@ class Media(Frozen):
 
     fps: str = Field(default="25", description="Exact frames per second, an integer or a fraction such as '30000/1001'")
     sample_rate: Literal[16000] = Field(default=16000, description="Audio samples per second")
-    size: FrameSize | None = Field(default=None, description="Picture size in pixels; the source's own when absent")
+    size: FrameSize | None = Field(default=None, description="Frame size in pixels; the source's own when absent")
 
     @field_validator("fps", mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""Worker processes that may die: a job that kills its worker is reported, the others go on.
+"""Worker processes that may die: a job that kills its worker is reported, the others continue.
 
 Processes are spawned, not forked, so that networks and decoders start clean; each dies with its parent.
 """
@@ -27,7 +27,7 @@ from emo_core.errors import EmoBenchError
 
 
 class WorkStoppedError(EmoBenchError):
-    """The work cannot go on, because of a full disk for example."""
+    """The work cannot continue, because of a full disk for example."""
 
     code = "stopped"
 
@@ -263,7 +263,7 @@ def _worker_main(
 
 
 def _die_with_parent(parent: int) -> None:
-    # A killed parent cannot tell its children; without this they would go on computing for nobody.
+    # A killed parent cannot tell its children; without this they would keep computing for nobody.
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(1)

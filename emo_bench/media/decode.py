@@ -341,7 +341,7 @@ def _picture_notes(found: Scan, spec: VideoSpec) -> list[Note]:
     if (spec.width, spec.height) != (info.width, info.height):
         notes.append(Note("resized", f"resized from {info.width}x{info.height} to {spec.width}x{spec.height}"))
     if info.is_interlaced:
-        notes.append(Note("interlaced", "interlaced pictures, not deinterlaced"))
+        notes.append(Note("interlaced", "interlaced frames, not deinterlaced"))
     size = (info.width, info.height)
     notes += colour_notes(pixel_format=info.pixel_format, matrix=info.colour_matrix, transfer=info.transfer, size=size)
     if info.n_video_streams > 1:

@@ -40,7 +40,7 @@ SILENT_SECONDS = 0.5
 CONTENT_FPS = Fraction(5)
 CONTENT_SIZE = (64, 64)
 GRAY_LEVELS = 8
-"""Largest difference between red, green and blue, of 255, in pictures without colour."""
+"""Largest difference between red, green and blue, of 255, in frames without colour."""
 
 STILL_LEVELS = 2
 """Largest change of a pixel of the small picture, of 255, in pictures that stand still."""
@@ -131,10 +131,10 @@ def _picture_findings(info: MediaInfo) -> Iterator[Finding]:
         colour_notes(pixel_format=info.pixel_format, matrix=info.colour_matrix, transfer=info.transfer, size=size)
     )
     if info.is_interlaced:
-        text = "interlaced pictures; they are not deinterlaced, so that moving edges look like combs"
+        text = "interlaced frames; they are not deinterlaced, so moving edges look like combs"
         yield Finding(level="warning", code="interlaced", text=text)
     if is_gray(info.pixel_format):
-        yield Finding(level="note", code="gray", text=f"pictures without colour ({info.pixel_format})")
+        yield Finding(level="note", code="gray", text=f"frames without colour ({info.pixel_format})")
 
 
 def _noted(notes: Iterable[Note]) -> Iterator[Finding]:
@@ -144,7 +144,7 @@ def _noted(notes: Iterable[Note]) -> Iterator[Finding]:
 
 
 def _content_findings(path: Path, info: MediaInfo, limits: Limits) -> Iterator[Finding]:
-    """What only the pixels tell: pictures without colour, and pictures that never change."""
+    """What only the pixels tell: frames without colour, and frames that never change."""
     chroma = change = 0
     last: NDArray[np.int16] | None = None
     # Small pictures suffice, and averaging them takes the noise of coding out.
@@ -154,9 +154,9 @@ def _content_findings(path: Path, info: MediaInfo, limits: Limits) -> Iterator[F
             change = max(change, int(np.abs(frame - last).max())) if last is not None else 0
             last = frame
     if chroma <= GRAY_LEVELS and not is_gray(info.pixel_format):
-        yield Finding(level="note", code="gray", text="the pictures have no colour")
+        yield Finding(level="note", code="gray", text="the frames have no colour")
     if change <= STILL_LEVELS and info.n_frames > 1:
-        text = "the pictures do not change: a still, whose motion metrics are undefined"
+        text = "the frames do not change: a still, whose motion metrics are undefined"
         yield Finding(level="warning", code="still", text=text)
 
 

@@ -82,7 +82,7 @@ def _explained(path: Path, done: subprocess.CompletedProcess[bytes]) -> DecodeEr
     said = done.stderr.decode(errors="replace").strip().splitlines()
     reason = said[-1][:200] if said else f"the decoding process ended with code {done.returncode}"
     if done.returncode < 0 or "pixels; at most" in reason or "MemoryError" in reason:
-        return LimitError(f"{shown_name(path)} is too large or too costly a picture", found=reason)
+        return LimitError(f"{shown_name(path)} is too large an image or too costly to decode", found=reason)
     return DecodeError(
-        f"{shown_name(path)} is not a readable picture", expected="JPEG, PNG, WebP, BMP, TIFF or GIF", found=reason
+        f"{shown_name(path)} is not a readable image", expected="JPEG, PNG, WebP, BMP, TIFF or GIF", found=reason
     )

@@ -1,4 +1,4 @@
-"""Pixels of any Pillow mode as 8-bit sRGB: scaled and colour-managed by stated rules, or refused in words."""
+"""Pixels of any Pillow mode as 8-bit sRGB: scaled and colour-managed by stated rules, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _eight_bit(image: Any) -> Any:
         values = np.asarray(image).astype(np.uint32)
         if values.max(initial=0) < 256:
             raise ValueError(
-                f"16-bit pixels of at most {values.max(initial=0)}: not scaled to 16 bits; convert the picture to 8"
+                f"16-bit pixels of at most {values.max(initial=0)}: not scaled to 16 bits; convert the image to 8"
             )
         scaled = Image.fromarray(((values + 128) // 257).astype(np.uint8), "L")
     elif image.mode == "F":
@@ -57,7 +57,7 @@ def _eight_bit(image: Any) -> Any:
             raise ValueError(f"float pixels from {low:g} to {high:g}; only 0 to 1 has a stated white")
         scaled = Image.fromarray(np.round(values * 255).astype(np.uint8), "L")
     elif image.mode == "I":
-        raise ValueError("32-bit integer pixels have no stated white; convert the picture to 8 or 16 bits")
+        raise ValueError("32-bit integer pixels have no stated white; convert the image to 8 or 16 bits")
     else:
         return image
     scaled.info = {key: value for key, value in image.info.items() if key == "icc_profile"}
@@ -72,7 +72,7 @@ def _converted(image: Any, profile: bytes | None, notes: list[str]) -> Any:
     plain = image.convert({"RGBa": "RGBA", "La": "LA"}.get(image.mode, image.mode)).convert(base)
     if not profile:
         if base == "CMYK":
-            raise ValueError("CMYK pixels without a colour profile; convert the picture to sRGB")
+            raise ValueError("CMYK pixels without a colour profile; convert the image to sRGB")
         if base not in ("L", "RGB", "YCbCr", "LAB", "HSV"):
             raise ValueError(f"pixels of the kind {image.mode} are not read")
         return plain.convert("RGB")
@@ -83,8 +83,8 @@ def _converted(image: Any, profile: bytes | None, notes: list[str]) -> Any:
         converted = ImageCms.profileToProfile(plain, source, target, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
         if base == "CMYK":
-            raise ValueError("CMYK pixels with a damaged colour profile; convert the picture to sRGB") from error
-        notes.append("the colour profile of the picture is damaged: sRGB assumed")
+            raise ValueError("CMYK pixels with a damaged colour profile; convert the image to sRGB") from error
+        notes.append("the colour profile of the image is damaged: sRGB assumed")
         return plain.convert("RGB")
     if name and not name.lower().startswith("srgb"):
         notes.append(f"colours converted from the profile {name[:60]!r} to sRGB")

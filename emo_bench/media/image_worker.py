@@ -33,7 +33,7 @@ def main() -> None:
                 raise ValueError(f"{opened.width}x{opened.height} pixels; at most {MAX_PIXELS} are read")
             count = int(getattr(opened, "n_frames", 1))
             if count > 1:
-                notes.append(f"the first of {count} pictures in the file is used")
+                notes.append(f"the first of {count} images in the file is used")
             turned = opened.getexif().get(ORIENTATION, 1)
             if turned not in (0, 1):
                 notes.append("turned upright as the file asks")

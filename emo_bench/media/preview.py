@@ -124,7 +124,7 @@ def _encode(
         count = 0
         for piece in _chain(first, pieces):
             if piece.shape[1:3] != (height, width):
-                raise GenerationError("the picture size changes", expected=f"{width}x{height}", found=f"{piece.shape}")
+                raise GenerationError("the frame size changes", expected=f"{width}x{height}", found=f"{piece.shape}")
             for frame in _pictures(piece, start=count, fps=fps):
                 container.mux(picture.encode(frame))
             count += len(piece)

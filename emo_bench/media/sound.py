@@ -27,7 +27,7 @@ CANCELLED_SHARE = 0.5
 """From this share of cancelled energy on, the first channel stands for the sound instead of the mean."""
 
 CANCELLED_NOTED = 0.1
-"""From this share on, cancelled energy is told."""
+"""From this share on, cancelled energy is reported."""
 
 BLOCK_SECONDS = 0.25
 """Cancelling is judged in blocks of this length, so that it is found where it is a part of the sound only."""
@@ -39,10 +39,10 @@ FULL_SCALE = 0.999
 """Samples from here on count as full scale."""
 
 CLIPPED_NOTED = 0.001
-"""From this share of clipped samples on it is told."""
+"""From this share of clipped samples on it is reported."""
 
 OVER_SCALE = 1.01
-"""Float samples beyond this are told: lossy decoders overshoot by less."""
+"""Float samples beyond this are reported: lossy decoders overshoot by less."""
 
 _MESSAGE_LIMIT = 64 << 20
 
@@ -232,10 +232,10 @@ def sound_notes(facts: SoundFacts) -> tuple[Note, ...]:
     """What the samples say that a reader of the numbers must know."""
     notes = []
     if facts.first_channel:
-        text = f"the channels cancel each other ({facts.cancelled_share:.0%} of the sound): the first one is used"
+        text = f"the channels cancel each other ({facts.cancelled_share:.0%} of the audio): the first one is used"
         notes.append(Note("channels_cancel", text, {"share": round(facts.cancelled_share, 4)}))
     elif facts.cancelled_share > CANCELLED_NOTED:
-        text = f"the channels cancel each other in {facts.cancelled_share:.0%} of the sound; their mean is used"
+        text = f"the channels cancel each other in {facts.cancelled_share:.0%} of the audio; their mean is used"
         notes.append(Note("channels_cancel", text, {"share": round(facts.cancelled_share, 4)}))
     if facts.peak < SILENCE:
         notes.append(Note("silent", "the audio is silent from beginning to end"))

@@ -159,7 +159,7 @@ def video_timeline(frames: DecodedFrames) -> tuple[Timeline, tuple[Note, ...]]:
     * The decoder's order is the order of the pictures. Stamps that are a local permutation of it were written in coding
       order (AVI with B-frames, recorders that copy them): they are sorted.
     * A missing stamp follows the one before by one frame. A single stamp out of line is replaced; after a lasting jump
-      backwards the clock goes on.
+      backwards the clock continues.
     * AVI: chunks left out repeat the frame before them; those directly after the first picture of a stream with
       B-frames are the encoder's start-up delay and are closed up.
     * The last frame lasts its own duration, or as long as the frame before it, or to the declared end (AVI).
@@ -382,7 +382,7 @@ def _sound_notes(sound: DecodedSound, gaps: list[int], overlaps: list[int], rese
         notes.append(Note("audio_overlap", text, {"seconds": round(total, 6), "places": len(overlaps)}))
     if resets:
         seconds = -resets / sound.rate
-        text = f"the clock of the audio jumps back by {seconds:.3f} s: the audio goes on without a break"
+        text = f"the clock of the audio jumps back by {seconds:.3f} s: the audio continues without a break"
         notes.append(Note("audio_clock", text, {"seconds": round(seconds, 6)}))
     return tuple(notes)
 

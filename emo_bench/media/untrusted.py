@@ -215,7 +215,7 @@ class Decoder:
     def _take_picture(self, frame: Any) -> bool:
         facts = self.pictures
         if frame.is_corrupt:
-            self._note_broken("video", "the decoder marks a picture so", whole=bool(frame.key_frame))
+            self._note_broken("video", "the decoder marks a frame as damaged", whole=bool(frame.key_frame))
             if not facts.stamps:
                 return False
         size = (frame.width, frame.height)
@@ -226,7 +226,7 @@ class Decoder:
         if size[0] * size[1] > self.limits["max_pixels"]:
             raise TooMuchError(f"a frame has {size[0]} x {size[1]} pixels, more than {self.limits['max_pixels']}")
         if size != facts.size:
-            raise RefusedError(f"{self._where()} the picture size changes from {_by(facts.size)} to {_by(size)}")
+            raise RefusedError(f"{self._where()} the frame size changes from {_by(facts.size)} to {_by(size)}")
         if len(facts.stamps) >= self.limits["max_frames"]:
             raise TooMuchError(f"the video has more than {self.limits['max_frames']} frames")
         facts.stamps.append(frame.pts)

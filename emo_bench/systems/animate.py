@@ -27,7 +27,7 @@ LARGEST_SIDE = 512
 """Pixels a side that are made where the portrait has them."""
 
 LARGEST_PICTURE = 2048
-"""Pixels of the longer side of a whole picture into which the moving face is pasted back."""
+"""Pixels of the longer side of a whole image into which the moving face is pasted back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +67,12 @@ def animate(
         portrait: An image of any size: photograph, painting, engraving or drawing. The face is found, and the square
             around it that the weights want is animated.
         audio: Any audio or video file; mixed to mono.
-        target: The MP4 to write; whole or absent.
+        target: The MP4 to write, atomically.
         options: Weights and sampling.
         seed: Decides all noise.
         size: Side of the frames in pixels; by default what the portrait has, at most 512.
         face_box: Where the face is, left, top, right, bottom in pixels, brow to chin; found when absent.
-        paste_back: Give the whole picture with the moving face in it, not the square around the face.
+        paste_back: Paste the moving face back into the whole image instead of giving the square around the face.
         region: Where the face may be, as fractions of the square: left, top, right, bottom; anywhere when absent.
         device: 'cpu' or 'cuda[:n]'.
         progress: Called with frames done and in total.
@@ -98,7 +98,7 @@ def animate(
     if sound.seconds > LONGEST_S:
         raise LimitError(f"{audio.name} is too long", expected=f"at most {LONGEST_S:g} s", found=f"{sound.seconds:g} s")
     if len(sound.samples) == 0:
-        raise NoAudioError(f"{audio.name} holds no sound", expected="at least one sample", found="none")
+        raise NoAudioError(f"{audio.name} has no audio", expected="at least one sample", found="none")
     folder = weights_folder(options.weights, Path())
     try:
         pipeline = EMOPipeline.from_pretrained(folder).to(device)
@@ -128,7 +128,7 @@ def animate(
         yield from frames if whole is None else square.paste(whole, frames)
 
     if not np.any(np.abs(sound.samples) > 1e-4):
-        notes.append("the sound is silent; expect a closed mouth")
+        notes.append("the audio is silent; expect a closed mouth")
     trained_on = str(pipeline.facts.get("trained_on", "")) or ("HDTF-Synth" if options.weights == EMBEDDED else "")
     if trained_on:
         notes.append(f"these weights were trained on {trained_on}; other portraits will look wrong")
@@ -146,13 +146,13 @@ def _full_size(square: Square, size: int | None, pipeline: EMOPipeline) -> int:
 
 
 def _even(image: FrameArray) -> FrameArray:
-    """A whole picture as video can hold it: an even number of rows and columns, at most ``LARGEST_PICTURE``."""
+    """A whole image as video can hold it: an even number of rows and columns, at most ``LARGEST_PICTURE``."""
     height, width = image.shape[:2]
     if max(height, width) > LARGEST_PICTURE:
         raise LimitError(
-            "the whole picture is too large for a video",
+            "the whole image is too large for a video",
             expected=f"at most {LARGEST_PICTURE} pixels a side with --paste-back",
             found=f"{width}x{height}",
-            fix="reduce the picture, or leave --paste-back away",
+            fix="reduce the image, or omit --paste-back",
         )
     return image[: height - height % 2, : width - width % 2]

@@ -1,4 +1,4 @@
-"""From a picture of any size to the square that a model animates, and back into the whole picture."""
+"""From an image of any size to the square that a model animates, and back into the whole image."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ class Square:
         return np.ascontiguousarray(image[rows][:, columns])
 
     def paste(self, image: FrameArray, frames: Iterable[FrameArray]) -> Iterator[FrameArray]:
-        """Pieces of whole pictures, ``uint8 RGB [T, H, W, 3]``, with the moving square faded in at its edges.
+        """Pieces of whole images, ``uint8 RGB [T, H, W, 3]``, with the moving square faded in at its edges.
 
         Args:
-            image: The whole picture, ``uint8 RGB [H, W, 3]``.
+            image: The whole image, ``uint8 RGB [H, W, 3]``.
             frames: Pieces of squares, ``uint8 RGB [T, S, S, 3]``; enlarged or reduced to the square's side.
         """
         height, width = image.shape[:2]
@@ -133,12 +133,12 @@ def find_square(image: FrameArray, framing: Framing, *, face_box: Box | None = N
     if box is not None:
         return square_around(box, framing, height=height, width=width), notes
     if abs(height - width) <= 2:
-        return Square(0, 0, min(height, width)), ["no face was found; the square picture was taken as it is"]
+        return Square(0, 0, min(height, width)), ["no face was found; the square image was taken as it is"]
     raise NoFaceError(
         "no face was found in the portrait",
         expected="one clearly visible face, turned towards the viewer",
         found="none",
-        fix="give its place, --face-box left,top,right,bottom in pixels from brow to chin, or a square picture of it",
+        fix="give its place, --face-box left,top,right,bottom in pixels from brow to chin, or a square image of it",
     )
 
 
@@ -158,14 +158,14 @@ def _largest_face(image: FrameArray) -> tuple[Box | None, list[str]]:
                 found=f"{len(faces)}, at {places}",
                 fix="choose one: --face-box left,top,right,bottom in pixels",
             )
-        notes.append(f"the picture shows {len(faces)} faces; the largest speaks (--face-box chooses another)")
+        notes.append(f"the image shows {len(faces)} faces; the largest speaks (--face-box chooses another)")
     box = faces[0].box
     if box[3] - box[1] < SMALLEST_FACE:
         raise GenerationError(
             "the face is too small to speak",
             expected=f"at least {SMALLEST_FACE} pixels from brow to chin",
             found=f"{box[3] - box[1]:.0f}",
-            fix="give a larger picture",
+            fix="give a larger image",
         )
     return box, notes
 

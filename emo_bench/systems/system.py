@@ -166,7 +166,7 @@ class SystemKind(ABC):
         """Makes the video of one clip.
 
         Raises:
-            ClipError: when this clip cannot be made; others go on.
+            ClipError: when this clip cannot be made; the others continue.
         """
 
 

@@ -40,7 +40,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
 def train_extractors(config: ExtractorTraining, out: Path, *, say: Say = lambda text: None) -> Mapping[str, str]:
     """Trains every network that is not finished yet and writes the weight files.
 
-    An interrupted training goes on where it was. The same configuration, data, machine and versions give the same
+    An interrupted training resumes. The same configuration, data, machine and versions give the same
     bytes.
 
     Args:

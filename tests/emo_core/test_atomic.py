@@ -1,4 +1,4 @@
-"""Files are whole or absent, whatever happens between the first byte and the rename."""
+"""Writes are atomic, whatever happens between the first byte and the rename."""
 
 from __future__ import annotations
 

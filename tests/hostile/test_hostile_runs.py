@@ -270,7 +270,7 @@ def test_an_interrupt_ends_with_130_and_loses_nothing(tiny, third_party, tiny_se
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # Shells start background jobs deaf to Ctrl-C, and children inherit that.
+        # Shells start background jobs ignoring Ctrl-C, and children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     journal = tmp_path / "run" / "journal.jsonl"

@@ -30,7 +30,7 @@ def judge_speech(loudness_db: NDArray[np.generic], pitch_hz: NDArray[np.generic]
         return f"expected a voice on {LEAST_VOICED:.0%} of the frames, found it on {voiced:.0%}"
     low, high = np.nanpercentile(np.asarray(loudness_db, dtype=np.float64), [10, 90])
     if high - low < LEAST_RANGE_DB:
-        return f"expected loudness to vary by {LEAST_RANGE_DB:g} dB, found {high - low:.1f} dB: a steady sound"
+        return f"expected loudness to vary by {LEAST_RANGE_DB:g} dB, found {high - low:.1f} dB: a steady tone"
     return ""
 
 

@@ -66,7 +66,7 @@ def make_reenacted(
     weights: tuple[Path, ...] = (),
     display: Display | None = None,
 ) -> PrepareReport:
-    """Makes re-enacted clips; a second call makes only what is missing, and more clips go on where fewer ended.
+    """Makes re-enacted clips; a second call makes only what is missing; with a larger ``clips`` it adds to them.
 
     Args:
         portraits: Folder of stills, or a table of them (``read_stills``).

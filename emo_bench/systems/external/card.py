@@ -168,9 +168,9 @@ class OutputRule(Frozen):
     exclude: tuple[str, ...] = Field(default=(), description="Patterns of file names that are not the result")
     choose: Literal["only", "newest"] = Field(default="only", description="What to do when several files match")
     fps: float | None = Field(default=None, gt=0, le=240, description="Frame rate that it is known to write")
-    has_audio: bool = Field(default=True, description="Whether it puts the sound into the file")
+    has_audio: bool = Field(default=True, description="Whether it puts the audio into the file")
     crop: tuple[int, int, int, int] | None = Field(
-        default=None, description="Part of the picture that is the result: left, top, right, bottom"
+        default=None, description="Part of the frame that is the result: left, top, right, bottom"
     )
     length_tolerance_s: float = Field(
         default=0.5,

@@ -29,7 +29,7 @@ def train_autoencoder(
     report: Report,
     workers: Workers = ALONE,
 ) -> SmallAutoencoder:
-    """Trains, or goes on from the latest checkpoint below ``out``; returns the model with averaged weights.
+    """Trains, or resumes from the latest checkpoint below ``out``; returns the model with averaged weights.
 
     Of ``workers`` each computes its share of the crops; the model stays on the device it is on.
     """

@@ -144,7 +144,7 @@ class Loop:
         self.trainee.restore(saved.tensors, saved.optimizer, step=self.step)
         torch.set_rng_state(saved.rng)
         if self.step < self.config.steps:
-            self.report(f"{self.config.name}: going on from step {self.step}")
+            self.report(f"{self.config.name}: resuming from step {self.step}")
 
     def _check_identity(self, found: Mapping[str, Any], path: Path) -> None:
         wanted = self.config.identity

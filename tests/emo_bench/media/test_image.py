@@ -27,7 +27,7 @@ def test_a_picture_is_read_upright_and_on_white(tmp_path: Path) -> None:
 
 def test_what_is_no_picture_is_said_in_words(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"<html>404</html>")
-    with pytest.raises(DecodeError, match=r"'a\.png' is not a readable picture") as caught:
+    with pytest.raises(DecodeError, match=r"'a\.png' is not a readable image") as caught:
         read_image(tmp_path / "a.png")
     assert caught.value.found == "content of no such format"
 

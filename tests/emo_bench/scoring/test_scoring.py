@@ -278,10 +278,10 @@ class TestAnchorChecks:
 
     def test_what_a_metric_cannot_see_is_said(self) -> None:
         pair = ("ground-truth", "shifted-audio")
-        deaf = self.found("b_better", spec=spec_of(), pair=pair, numbers=(5.0, 5.0))
-        assert (deaf.verdict, deaf.reason) == ("cannot", "does not compare picture and sound")
-        hears = self.found("b_better", spec=spec_of(reads_audio_video_sync=True), pair=pair, numbers=(5.0, 6.0))
-        assert hears.verdict == "fail"
+        visual = self.found("b_better", spec=spec_of(), pair=pair, numbers=(5.0, 5.0))
+        assert (visual.verdict, visual.reason) == ("cannot", "does not compare picture and sound")
+        audiovisual = self.found("b_better", spec=spec_of(reads_audio_video_sync=True), pair=pair, numbers=(5.0, 6.0))
+        assert audiovisual.verdict == "fail"
         blind = spec_of(blind_to=frozenset({"other_identity"}))
         assert why_blind(blind, "other-identity")
         assert not why_blind(blind, "frozen")

@@ -136,7 +136,7 @@ def test_options_reach_the_sampler(portrait: Path, weights: Path, tmp_path: Path
 def test_silence_is_animated_with_a_note(portrait: Path, weights: Path, tmp_path: Path) -> None:
     result = run(portrait, sound(tmp_path / "in.wav", loudness=0.0), tmp_path / "out.mp4", weights)
     assert result.exception is None
-    assert "the sound is silent" in result.output
+    assert "the audio is silent" in result.output
     assert "these weights were trained on nothing: random weights" in result.output
 
 

@@ -49,7 +49,7 @@ def test_warp_reads_at_the_place_plus_flow_in_cells_of_four_pixels() -> None:
     right_and_down = torch.tensor([1.0, 0.5]).view(1, 2, 1, 1).expand(1, 2, 32, 32)
     moved = warp(picture, right_and_down)
     assert torch.allclose(moved[..., :30, :28], picture[..., 2:, 4:], atol=1e-5)
-    # Beyond the edge the edge goes on.
+    # Beyond the edge the edge is repeated.
     assert torch.allclose(moved[..., :30, 28:], picture[..., 2:, -1:].expand(-1, -1, -1, 4), atol=1e-5)
 
 

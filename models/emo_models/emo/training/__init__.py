@@ -19,7 +19,7 @@ def run(
     held_out: TrainingClips | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Trains EMO and saves a pipeline; goes on where an earlier call with the same folder stopped.
+    """Trains EMO and saves a pipeline; resumes where an earlier call with the same folder stopped.
 
     Args:
         config: The settings.

@@ -31,7 +31,7 @@ def train_refiner(
     report: Report,
     workers: Workers = ALONE,
 ) -> PortraitRefiner:
-    """Trains, or goes on from the latest checkpoint below ``out``; returns the model with averaged weights.
+    """Trains, or resumes from the latest checkpoint below ``out``; returns the model with averaged weights.
 
     Of ``workers`` each computes its share of the frames; the model stays on the device it is on.
     """

@@ -76,7 +76,7 @@ class _Objective:
         self.net, self.config, self.workers = net, config, workers
         records = list(every_clip(moving(clips, sound=True)))
         if not records:
-            raise ValueError("expected clips with sound to train a speech encoder, found none")
+            raise ValueError("expected clips with audio to train a speech encoder, found none")
         self.choose = chooser([record.weight for record in records])
         self.plain = _features(records, mel, net.context)
         self.others = [_features(records, mel.with_vtlp(scale), net.context) for scale in config.vtlp_factors]

@@ -23,7 +23,7 @@ class Stage:
 
     Attributes:
         new: Parts that this stage is about, at the full learning rate.
-        kept: Parts that go on training at ``backbone_lr_scale``; not trained when that is 0.
+        kept: Parts that keep training at ``backbone_lr_scale``; not trained when that is 0.
         temporal: Whether temporal modules act; otherwise frames are independent images.
         use_audio: Whether audio is given.
         use_speed: Whether head speed is given.

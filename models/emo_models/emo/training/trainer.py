@@ -91,7 +91,7 @@ class Trainer:
         )
 
     def run(self) -> None:
-        """Trains to the end, going on from the latest checkpoint if there is one."""
+        """Trains to the end, resuming from the latest checkpoint if there is one."""
         self.loop.run()
         self.values = self.loop.state["values"]
 
