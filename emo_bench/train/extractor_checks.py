@@ -1,4 +1,4 @@
-"""Checks the shipped extractors against the truth of HDTF-Synth's test split: unseen people, unseen voices.
+"""Checks the shipped extractors against the labels of HDTF-Synth's test split: unseen people, unseen voices.
 
 ``python -m emo_bench.train.extractor_checks --into docs/protocols/synth.md`` prints the tables and
 writes them between the marks of that page.
@@ -137,7 +137,7 @@ def auc(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> float
 def sync_table(
     clips: Sequence[TrainingClip], features: Sequence[Features], late: Sequence[TrainingClip], tools: Tools
 ) -> str:
-    """Offsets found in clips with late and early sound, and LSE of the right sound against that of another clip."""
+    """Offsets found in clips with late and early audio, and LSE of the right audio against that of another clip."""
     from emo_core.delay import delayed
     from hdtf_synth.recordings import FRAME_SAMPLES
 
@@ -158,11 +158,11 @@ def sync_table(
     shifted, offsets = np.abs(errors), np.abs(late_errors)
     ok, bad = np.array(right), np.array(wrong)
     rows = [
-        (f"shifted sound, {len(errors)} trials: exact, within 1 frame", _shares(shifted)),
+        (f"shifted audio, {len(errors)} trials: exact, within 1 frame", _shares(shifted)),
         (f"slice 'offsets', {len(late)} clips: exact, within 1 frame", _shares(offsets)),
-        ("LSE-C of the right sound, of another clip's", f"{ok[:, 0].mean():.3f}, {bad[:, 0].mean():.3f}"),
-        ("LSE-D of the right sound, of another clip's", f"{ok[:, 1].mean():.3f}, {bad[:, 1].mean():.3f}"),
-        ("clips whose right sound has the higher LSE-C", f"{(ok[:, 0] > bad[:, 0]).mean():.3f}"),
+        ("LSE-C of the right audio, of another clip's", f"{ok[:, 0].mean():.3f}, {bad[:, 0].mean():.3f}"),
+        ("LSE-D of the right audio, of another clip's", f"{ok[:, 1].mean():.3f}, {bad[:, 1].mean():.3f}"),
+        ("clips whose right audio has the higher LSE-C", f"{(ok[:, 0] > bad[:, 0]).mean():.3f}"),
     ]
     return _table(("what", "value"), rows)
 

@@ -2,7 +2,7 @@
 
     python tests/fuzz/campaign.py [--seed 0] [--scale 1.0] [KIND ...]
 
-prints a table with one row per kind. Every input is *right* (what is read equals what the unchanged file says), *told*
+prints a table with one row per kind. Every input is *right* (what is read equals what the unchanged file says), *reported*
 (something else is read, with a note or as damage beside it), *refused* (an error of this project), or *wrong* (another
 value without a word, another exception, or a hang).
 """
@@ -27,7 +27,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when it is run as a program
 
-OUTCOMES = ("right", "told", "refused", "wrong")
+OUTCOMES = ("right", "reported", "refused", "wrong")
 SLOWEST_S = 60.0
 Case = Callable[[], str]
 Wrong = list[str]
@@ -134,7 +134,7 @@ def yaml_cases(rng: np.random.Generator, count: int, folder: Path) -> Iterator[C
 
 
 def manifest_cases(rng: np.random.Generator, count: int, folder: Path) -> Iterator[Case]:
-    """Manifests with faults; right is a manifest of the same digest, told one of another digest."""
+    """Manifests with faults; right is a manifest of the same digest, reported one of another digest."""
     from emo_bench.data.manifest import ManifestEntry, read_manifest, write_manifest
 
     path = folder / "manifest.jsonl"
@@ -157,7 +157,7 @@ def manifest_cases(rng: np.random.Generator, count: int, folder: Path) -> Iterat
             path.write_bytes(data)
             found = read_manifest(path)
             if found.digest != before.digest:
-                return "told"
+                return "reported"
             return "right" if content(found) == content(before) else "wrong"
 
         return run
@@ -190,8 +190,8 @@ def record_cases(rng: np.random.Generator, count: int, folder: Path) -> Iterator
             same = found.record == baseline.record and found.rows == baseline.rows
             passed = evaluate_gate(baseline, found, rules).outcome == "pass"
             if same and (passed or found.damage):
-                return "right" if passed else "told"
-            return "wrong" if passed else "told" if found.notes else "wrong"
+                return "right" if passed else "reported"
+            return "wrong" if passed else "reported" if found.notes else "wrong"
 
         return run
 
@@ -273,7 +273,7 @@ def media_cases(rng: np.random.Generator, count: int, folder: Path) -> Iterator[
             digest, notes = reading(path)
             if digest == before[0]:
                 return "right"
-            return "told" if set(notes) - set(before[1]) else "wrong"
+            return "reported" if set(notes) - set(before[1]) else "wrong"
 
         return run
 
@@ -315,7 +315,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scale", type=float, default=1.0, help="how many inputs, relative to the usual number")
     arguments = parser.parse_args()
-    print("| kind | tried | right | told | refused | wrong |\n| --- | --: | --: | --: | --: | --: |")  # noqa: T201
+    print("| kind | tried | right | reported | refused | wrong |\n| --- | --: | --: | --: | --: | --: |")  # noqa: T201
     failures: Wrong = []
     for kind in arguments.kinds or KINDS:
         counts, wrong = run_kind(kind, seed=arguments.seed, scale=arguments.scale)
