@@ -90,7 +90,7 @@ def portrait_of(clip: TrainingClip) -> Frames:
 
 
 def face_region(clip: TrainingClip) -> tuple[float, float, float, float]:
-    """The union of the clip's face boxes as fractions of the picture."""
+    """The union of the clip's face boxes as fractions of the image."""
     boxes, side = clip.labels["box"], clip.frames.shape[1]
     low, high = boxes[:, :2].min(0) / side, boxes[:, 2:].max(0) / side
     return float(max(low[0], 0)), float(max(low[1], 0)), float(min(high[0], 1)), float(min(high[1], 1))
@@ -147,7 +147,7 @@ def blinks(reading: Reading) -> int:
 def kept_inside(
     reading: Reading, region: tuple[float, float, float, float], side: int, *, slack: float = 0.03
 ) -> float:
-    """Share of frames whose landmarks all lie in the region, give or take ``slack`` of the picture's side."""
+    """Share of frames whose landmarks all lie in the region, give or take ``slack`` of the image's side."""
     points = np.asarray(reading["points68"], np.float64) / side
     low, high = np.asarray(region[:2]) - slack, np.asarray(region[2:]) + slack
     return float(((points >= low) & (points <= high)).all(axis=(1, 2)).mean())

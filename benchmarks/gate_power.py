@@ -1,7 +1,7 @@
 """What the regression gate really catches: checkpoints that are worse in known ways, and checkpoints that are not.
 
 The accepted checkpoint is Wav2Lip trained on HDTF-Synth. Worse ones are made from it: noise on every weight (as a part
-of that tensor's standard deviation), the sound read some frames ahead so that the lips come too early, the portrait of
+of that tensor's standard deviation), the audio read some frames ahead so that the lips come too early, the portrait of
 another person. All speak the same clips of people that no network was trained on; then whole runs are judged with the
 rules of configs/gates, for many draws of people, as many as the suite of a pull request has.
 

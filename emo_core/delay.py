@@ -1,4 +1,4 @@
-"""Sound moved along its own timeline."""
+"""Audio moved along its own timeline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Sample = TypeVar("Sample", bound=np.generic)
 
 
 def delayed(samples: NDArray[Sample], shift: int) -> NDArray[Sample]:
-    """The sound ``shift`` samples later (earlier when negative), as long as before; silence fills the gap.
+    """The audio ``shift`` samples later (earlier when negative), as long as before; silence fills the gap.
 
     Args:
         samples: Mono, ``[n]``.

@@ -1,7 +1,7 @@
 """Damage that only a look at the face reveals: a mouth that moves wrongly, and the wrong person.
 
 Expression noise comes in two forms that need no truth, only a face box: ``mouth-warp`` opens, shuts, widens and narrows
-the mouth at random; ``mouth-jitter`` shows the mouth of a nearby moment on the right face, so that every single picture
+the mouth at random; ``mouth-jitter`` shows the mouth of a nearby moment on the right face, so that every single image
 stays plausible.
 """
 

@@ -10,7 +10,7 @@ from emo_bench.audit.distortions import Distortion, Original
 from emo_bench.media.types import FrameArray, Video
 
 REFERENCE_SIDE = 256
-"""Blur is stated for a picture whose shorter side has so many pixels."""
+"""Blur is stated for an image whose shorter side has so many pixels."""
 
 
 def per_piece(video: Video, change: Callable[[], Callable[[FrameArray], FrameArray]]) -> Video:

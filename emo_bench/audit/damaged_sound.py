@@ -1,4 +1,4 @@
-"""Sound that comes too late or too early by whole frames."""
+"""Audio that comes too late or too early by whole frames."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from emo_core.delay import delayed
 
 
 def shifted(original: Original, frames: float) -> Audio:
-    """Moves the sound later by so many frames (earlier if negative); silence fills the gap, the length stays."""
+    """Moves the audio later by so many frames (earlier if negative); silence fills the gap, the length stays."""
     samples, rate = original.audio.samples, original.audio.rate
     shift = round(frames * rate / float(original.video.spec.fps))
     return Audio(delayed(samples, shift), rate)
 
 
 def late(original: Original, level: float) -> Audio:
-    """Sound behind the picture."""
+    """Audio behind the frames."""
     return shifted(original, level)
 
 
 def early(original: Original, level: float) -> Audio:
-    """Sound ahead of the picture."""
+    """Audio ahead of the frames."""
     return shifted(original, -level)
 
 

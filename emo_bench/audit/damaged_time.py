@@ -1,4 +1,4 @@
-"""Damage to the order of the frames: a picture that stands still, and one that jumps to and fro."""
+"""Damage to the order of the frames: frames that stand still, and frames that jump to and fro."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Known damage to a clip in steps of known strength: a registry of small pure functions of pictures and sound.
+"""Known damage to a clip in steps of known strength: a registry of small pure functions of images and audio.
 
 Every function is lazy: it returns a video that is read piece by piece, whatever the length of the clip. Draws depend on
 the clip and the kind of damage but not on the level, so that a higher level is the same accident made worse.
@@ -29,7 +29,7 @@ class Original:
 
     Attributes:
         video: The ground truth.
-        audio: Its sound.
+        audio: Its audio.
         face_box: Left, top, right, bottom of the face in pixels, for distortions that declare ``needs_face``.
         partner: Another person's video of the same size and length, for those that declare ``needs_partner``.
         draw: The only source of randomness.
@@ -73,8 +73,8 @@ class Distortion:
         title: Column header.
         unit: Unit of the level in words.
         levels: From the mildest to the worst.
-        change_video: From original and level to the damaged pictures; None leaves them as they are.
-        change_audio: The same for the sound.
+        change_video: From original and level to the damaged images; None leaves them as they are.
+        change_audio: The same for the audio.
         anchor: The anchor that this kind of damage leads to; metrics declare their blindness in those words.
         needs_face: Whether it must know where the face is.
         needs_partner: Whether it shows another person.
@@ -129,7 +129,7 @@ STANDARD_ORDER = (
     "blur", "noise", "compression", "frozen", "jitter", "mouth-warp", "mouth-jitter", "identity-swap",
     "audio-late", "audio-early",
 )  # fmt: skip
-"""Columns of the table: pictures, time, face, sound; those of other packages come after them."""
+"""Columns of the table: images, time, face, audio; those of other packages come after them."""
 
 
 def chosen_corruptions(names: Sequence[str] = (), levels: Sequence[str] = ()) -> tuple[Corruption, ...]:

@@ -59,7 +59,7 @@ def _cell(axis: Any, x: int, y: int, finding: Finding | None, corruption: Distor
     colour, dark = _colour(finding, corruption)
     edge = "#c9cac6" if finding.verdict == "no_value" else "none"
     axis.add_patch(Rectangle((x + 0.03, y + 0.06), 0.94, 0.88, facecolor=colour, edgecolor=edge, linewidth=0.5))
-    # A sign beside the colour keeps the picture readable in grey.
+    # A sign beside the colour keeps the image readable in grey.
     sign = SIGNS[finding.verdict] + ("!" if finding.verdict == "cannot" and finding.reacts else "")
     level = finding.smallest_told if shows_level(finding) else None
     told = NAMES[finding.verdict] if level is None else f"{level:g}"

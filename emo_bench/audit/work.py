@@ -1,7 +1,7 @@
 """Features of distorted clips: made while the ground truth is read, kept in the feature store, never twice.
 
 A distorted clip is not stored. Its key follows from the ground truth, the kind of damage and the level, so a later
-audit finds the features without making a single frame; pictures that a distortion leaves alone keep their own key.
+audit finds the features without making a single frame; images that a distortion leaves alone keep their own key.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from emo_core.progress import Display
 from emo_core.rng import numpy_generator
 
 HELD_BYTES = 256 << 20
-"""Largest clip, in bytes of pictures, that is kept in memory between two of its levels."""
+"""Largest clip, in bytes of images, that is kept in memory between two of its levels."""
 
 
 @dataclass(frozen=True, order=True)
@@ -39,7 +39,7 @@ class CorruptedClip:
         distortion: Name in the registry.
         level: How strong.
         clip: Id of the clip.
-        partner: Whose pictures are shown, for distortions that show another person.
+        partner: Whose images are shown, for distortions that show another person.
     """
 
     distortion: str
@@ -106,7 +106,7 @@ def _stored(context: RunContext, clip: str) -> StoredClip:
 
 
 def _face_box(context: RunContext, clip: str, truth: StoredClip) -> Box | None:
-    """The data set's face box on the prepared picture; else where the face finder sees a face on the portrait."""
+    """The data set's face box on the prepared image; else where the face finder sees a face on the portrait."""
     box, side = context.entries[clip].face_box, truth.sidecar
     if box is not None:
         source = (side.source_width, side.source_height)
@@ -133,7 +133,7 @@ class WorkerState:
         self._opened: tuple[Video, Audio] | None = None
 
     def opened(self, truth: StoredClip) -> tuple[Video, Audio]:
-        """Pictures and sound of a ground truth, checked against its sidecar when it is read.
+        """Images and audio of a ground truth, checked against its sidecar when it is read.
 
         Raises:
             DamagedClipError: when the stored file is not what was written.
@@ -200,7 +200,7 @@ def _attempt(state: WorkerState, damaged: CorruptedClip, unit: Unit) -> Outcome:
 def distorted(
     context: RunContext, damaged: CorruptedClip, video: Video, audio: Audio, truth: StoredClip
 ) -> tuple[Video, Audio]:
-    """The pictures and the sound of a corrupted clip; lazy.
+    """The images and the audio of a corrupted clip; lazy.
 
     Raises:
         ClipError: when this clip lacks what the distortion needs.

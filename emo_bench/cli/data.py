@@ -51,7 +51,7 @@ def verify(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
-    """Check every file of a manifest: present, the same bytes, decodable, with sound."""
+    """Check every file of a manifest: present, the same bytes, decodable, with audio."""
     from emo_bench.cli.options import print_json
     from emo_bench.data.verify import verify_manifest
     from emo_core.errors import ExitCode

@@ -16,7 +16,7 @@ def doctor(
     faces: Annotated[bool, typer.Option("--faces/--no-faces", help="Look for faces as well.")] = True,
     as_json: JsonOption = False,
 ) -> int:
-    """Examine videos: frame rate, sound, durations, face size and tracks, and what that does to which metric."""
+    """Examine videos: frame rate, audio, durations, face size and tracks, and what that does to which metric."""
     from emo_bench.cli.options import print_json
     from emo_bench.data.doctor import examine
     from emo_core.errors import ExitCode

@@ -45,7 +45,7 @@ class Dataset(BaseModel):
 
 
 class FrameSize(Frozen):
-    """One picture size for the ground truth and all systems."""
+    """One image size for the ground truth and all systems."""
 
     width: int = Field(ge=32, le=4096)
     height: int = Field(ge=32, le=4096)

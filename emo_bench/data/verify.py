@@ -1,4 +1,4 @@
-"""Checks every file of a manifest: present, inside the folder, the same bytes, decodable, with sound."""
+"""Checks every file of a manifest: present, inside the folder, the same bytes, decodable, with audio."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def _prepare(context: RunContext, unit: Unit, key: str) -> StoredClip:
 
 
 def _sources(context: RunContext, clip: str) -> tuple[Path, Path | None]:
-    """Video and separate sound of a clip, whose bytes were just found to be those of the manifest."""
+    """Video and separate audio of a clip, whose bytes were just found to be those of the manifest."""
     entry = context.entries[clip]
     video = _verified(context, entry.video, entry.sha256.get("video"))
     return video, _verified(context, entry.audio, entry.sha256.get("audio")) if entry.audio else None
@@ -171,7 +171,7 @@ def _generate(context: RunContext, unit: Unit, key: str) -> StoredClip:
 
 
 def _face_box(context: RunContext, clip: str, truth: StoredClip) -> tuple[float, float, float, float] | None:
-    """The data set's face box on the prepared picture, which may have been cropped and resized."""
+    """The data set's face box on the prepared image, which may have been cropped and resized."""
     box, side = context.entries[clip].face_box, truth.sidecar
     if box is None or not side.source_width:
         return box
@@ -208,7 +208,7 @@ def _ensure_features(context: RunContext, unit: Unit, clip: StoredClip, outcome:
 
 
 OpenClip = Callable[[], tuple[Video, Audio, Video]]
-"""Opens pictures and sound of a clip and the pictures of its ground truth."""
+"""Opens images and audio of a clip and the images of its ground truth."""
 
 
 def features_of_clip(

@@ -1,13 +1,13 @@
-"""Untrusted videos and sound as typed frames and samples, by stated rules (docs/media.md says them in full).
+"""Untrusted videos and audio as typed frames and samples, by stated rules (docs/media.md says them in full).
 
 * **Time.** ``t = 0`` is the first video frame on the container's timeline. Output frame ``i`` shows the source frame
   whose presentation time is nearest to ``i / fps``, the earlier one on ties, but none early by more than half an output
   interval; the last frame lasts its own duration. Video that already has the wanted constant rate passes through
   untouched. What the presentation times are is decided in ``timeline``.
-* **Sound.** Mean of the channels (the first one where they cancel), soxr at quality HQ, float32. Sound from inside the
-  video is put in place by its own start time (silence before, or cut); sound from its own file starts with the first
+* **Audio.** Mean of the channels (the first one where they cancel), soxr at quality HQ, float32. Audio from inside the
+  video is put in place by its own start time (silence before, or cut); audio from its own file starts with the first
   frame.
-* **Common span.** ``floor((min(video, audio) + 0.5 ms) * fps)`` frames, and exactly as much sound.
+* **Common span.** ``floor((min(video, audio) + 0.5 ms) * fps)`` frames, and exactly as much audio.
 * **Pixels.** Display matrix applied, libswscale with pinned flags, matrix and range as tagged (untagged: BT.601 below a
   shorter side of 720, BT.709 from there on; limited range); resizing is swscale's bicubic, which widens its kernel
   when shrinking. Non-square pixels stay as stored.
@@ -45,14 +45,14 @@ DEFAULT_RATE = 16000
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MediaPair:
-    """A video and its sound, of the same length.
+    """A video and its audio, of the same length.
 
     Attributes:
         video: The frames.
-        audio: The sound, exactly ``samples_for_frames(video.spec.n_frames)`` samples.
+        audio: The audio, exactly ``samples_for_frames(video.spec.n_frames)`` samples.
         notes: What was done to the material or assumed about it; empty when nothing was.
         video_info: Facts about the video's file; None for the project's own clips.
-        audio_info: Facts about the file that the sound came from (the same object when it is inside the video).
+        audio_info: Facts about the file that the audio came from (the same object when it is inside the video).
     """
 
     video: Video
@@ -132,7 +132,7 @@ def open_video(
 
 
 def read_audio(path: Path, *, rate: int = DEFAULT_RATE, limits: Limits = DEFAULT_LIMITS) -> Audio:
-    """The sound of an audio or video file from its first sample on: mono, float32, resampled by soxr (HQ).
+    """The audio of an audio or video file from its first sample on: mono, float32, resampled by soxr (HQ).
 
     Args:
         path: A regular file; symbolic links are followed, so resolve and check them before.
@@ -159,18 +159,18 @@ def load_pair(
     size: tuple[int, int] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> MediaPair:
-    """A video with its sound on one timeline, by the rules at the top of this module.
+    """A video with its audio on one timeline, by the rules at the top of this module.
 
     Args:
         video_path: The video; a regular file.
-        audio_path: The sound, if it is not (or shall not be) taken from inside the video.
+        audio_path: The audio, if it is not (or shall not be) taken from inside the video.
         fps: Frames per second of the result.
         rate: Samples per second of the result.
         size: Width and height of the result; None keeps the video's.
         limits: What each decoding pass may cost.
 
     Raises:
-        NoAudioError: there is no sound.
+        NoAudioError: there is no audio.
         TooShortError: the common span is shorter than one frame.
         DecodeError: a file is not readable, damaged, or cut off.
         LimitError: a limit is exceeded.
@@ -197,7 +197,7 @@ def load_pair(
 
 
 def place_audio(audio: Audio, *, offset: Fraction, n_samples: int) -> Audio:
-    """Sound that starts ``offset`` seconds after t = 0, cut or padded with silence to exactly ``n_samples`` from t = 0.
+    """Audio that starts ``offset`` seconds after t = 0, cut or padded with silence to exactly ``n_samples`` from t = 0.
 
     >>> place_audio(Audio(np.ones(4, np.float32), 2), offset=Fraction(1), n_samples=5).samples
     array([0., 0., 1., 1., 1.], dtype=float32)

@@ -61,7 +61,7 @@ def limit_process(limits: dict[str, Any]) -> None:
 
 
 def scan(request: dict[str, Any], stream: BinaryIO, sender: Sender) -> None:
-    """Decodes everything once: collects the facts about time, and sends the sound along when asked."""
+    """Decodes everything once: collects the facts about time, and sends the audio along when asked."""
     end = examine_end(stream)
     with open_container(stream) as container:
         decoder = Decoder(container, request["limits"], with_video=request["video"], with_audio=request["audio"])

@@ -66,7 +66,7 @@ def inspect_media(video: Path, audio: Path | None = None, *, limits: Limits = DE
 
     Args:
         video: The video file.
-        audio: The audio file beside it, if the sound is not inside.
+        audio: The audio file beside it, if the audio is not inside.
         limits: What decoding may cost.
 
     Returns:

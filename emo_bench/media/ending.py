@@ -25,7 +25,7 @@ def check_end(facts: dict[str, Any], timeline: Timeline | None, sound: SoundTime
     Args:
         facts: What the decoding process declared and measured.
         timeline: Of the pictures, if they were decoded.
-        sound: Of the sound, if it was decoded.
+        sound: Of the audio, if it was decoded.
 
     Raises:
         EndsTooEarlyError: more than ``MISSING_SECONDS`` are missing.

@@ -102,7 +102,7 @@ class LosslessWriter:
         width: In pixels.
         height: In pixels.
         fps: Exact frames per second.
-        audio: The sound, or None for a silent clip.
+        audio: The audio, or None for a silent clip.
         quality: ``LOSSLESS``, or how much the pixels may lose.
     """
 
@@ -246,7 +246,7 @@ def write_clip(
     Args:
         target: The file, ending in ``.mkv``.
         video: A ``Video``, or pieces ``uint8 RGB [t, H, W, 3]`` in order.
-        audio: Its sound, kept bit for bit; None for a silent clip.
+        audio: Its audio, kept bit for bit; None for a silent clip.
         fps: Frame rate; needed for bare pieces, and must equal ``video.spec.fps`` otherwise.
         quality: ``LOSSLESS``, or how much the pixels may lose (``open_clip`` reads exact clips only).
 
@@ -298,7 +298,7 @@ def open_clip(path: Path) -> MediaPair:
 
 
 def _index(container: InputContainer) -> tuple[int, Audio]:
-    """Number of pictures and the whole sound, without decoding pictures."""
+    """Number of pictures and the whole audio, without decoding pictures."""
     n_frames = 0
     parts: list[FrameArray] = []
     rate = container.streams.audio[0].rate if container.streams.audio else 16000

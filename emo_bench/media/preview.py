@@ -42,7 +42,7 @@ def write_preview(
     Args:
         target: The file, ending in ``.mp4``.
         video: A ``Video``, or pieces ``uint8 RGB [t, H, W, 3]`` in order.
-        audio: Its sound (AAC, mono), or None.
+        audio: Its audio (AAC, mono), or None.
         crf: Quality of x264: 0 to 51, lower is better.
         preset: Speed of x264.
         fps: Needed for bare pieces.
@@ -169,7 +169,7 @@ class SoundTrack:
 
     Args:
         container: Open for writing.
-        audio: The sound; brought to 48 kHz when AAC does not know its rate.
+        audio: The audio; brought to 48 kHz when AAC does not know its rate.
     """
 
     def __init__(self, container: Any, audio: Audio) -> None:

@@ -113,7 +113,7 @@ class Scan:
         timeline: When the frames are shown; None without video.
         stored_size: Width and height before rotation.
         orientation: How the stored pictures become upright.
-        audio: The sound, mono and resampled, if it was asked for and exists.
+        audio: The audio, mono and resampled, if it was asked for and exists.
         sound: What its samples are like, if it was asked for and exists.
         signature: Tells whether the file is still the same, see ``file_signature``.
     """
@@ -149,8 +149,8 @@ def scan(
     Args:
         path: A regular file.
         video: Whether to decode pictures.
-        audio: Whether to decode sound.
-        rate: Also return the sound, at this many samples per second.
+        audio: Whether to decode audio.
+        rate: Also return the audio, at this many samples per second.
         limits: What it may cost.
 
     Raises:

@@ -24,13 +24,13 @@ CANCELLING = 0.5
 (a quarter of what equal channels give, for two), they cancel."""
 
 CANCELLED_SHARE = 0.5
-"""From this share of cancelled energy on, the first channel stands for the sound instead of the mean."""
+"""From this share of cancelled energy on, the first channel stands for the audio instead of the mean."""
 
 CANCELLED_NOTED = 0.1
 """From this share on, cancelled energy is reported."""
 
 BLOCK_SECONDS = 0.25
-"""Cancelling is judged in blocks of this length, so that it is found where it is a part of the sound only."""
+"""Cancelling is judged in blocks of this length, so that it is found where it is a part of the audio only."""
 
 SILENCE = 1e-4
 """Samples below this are silence (three steps of 16 bits)."""
@@ -136,9 +136,9 @@ class SoundBuilder:
             self._first.push(table[0].copy())
 
     def finish(self, timeline: SoundTimeline) -> tuple[Audio, SoundFacts]:
-        """The whole sound as ``timeline`` places it; values outside [-1, 1] are clipped."""
+        """The whole audio as ``timeline`` places it; values outside [-1, 1] are clipped."""
         self._close_block()
-        assert self._mean is not None  # noqa: S101 - callers checked that there was sound
+        assert self._mean is not None  # noqa: S101 - callers checked that there was audio
         facts = self._meter.facts()
         track = self._first if facts.first_channel and self._first is not None else self._mean
         samples = track.finish(round(self._taken * self._rate / self._source_rate))

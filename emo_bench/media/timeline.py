@@ -1,6 +1,6 @@
 """Time and length of media, decided here and nowhere else, for references and generated clips alike.
 
-The decoding process reports raw facts (time stamps in the order in which pictures and sound were decoded); pure
+The decoding process reports raw facts (time stamps in the order in which pictures and audio were decoded); pure
 arithmetic makes of them when each frame is shown and where each sample is heard. Every correction is a ``Note``.
 """
 

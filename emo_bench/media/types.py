@@ -1,4 +1,4 @@
-"""The only forms in which pictures and sound travel through emo-bench."""
+"""The only forms in which pictures and audio travel through emo-bench."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Video:
 
 @dataclass(frozen=True, eq=False)
 class Audio:
-    """Mono sound.
+    """Mono audio.
 
     Attributes:
         samples: ``float32 [n]`` in [-1, 1].

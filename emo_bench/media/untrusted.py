@@ -68,7 +68,7 @@ class PictureFacts:
 
 @dataclass
 class SoundFacts:
-    """Of the decoded sound: see ``timeline.DecodedSound``."""
+    """Of the decoded audio: see ``timeline.DecodedSound``."""
 
     start: Fraction | None = None
     rate: int = 0
@@ -84,7 +84,7 @@ class Decoder:
         container: From ``open_container``.
         limits: ``Limits.as_json()``.
         with_video: Whether pictures are wanted.
-        with_audio: Whether sound is wanted.
+        with_audio: Whether audio is wanted.
     """
 
     def __init__(self, container: Any, limits: dict[str, Any], *, with_video: bool, with_audio: bool) -> None:

@@ -62,7 +62,7 @@ class RunData:
         rows: One row per system, clip, seed, protocol and key; empty when the run kept none.
         series: Traces, possibly none.
         previews: Watchable clips, possibly none.
-        strips: Pictures of frames side by side, possibly none.
+        strips: Images of frames side by side, possibly none.
         facts: Styles and face boxes of clips, possibly none.
         unit_times: How long clips took to generate, possibly none.
         notes: What could not be read or trusted, in sentences for the reader.

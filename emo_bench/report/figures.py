@@ -51,7 +51,7 @@ def page_figures(figures: Sequence[NamedFigure]) -> list[PageFigure]:
 
 
 def write_figures(figures: Sequence[NamedFigure], folder: Path) -> list[Path]:
-    """Writes each figure as SVG and PDF, pictures of frames as PNG and PDF."""
+    """Writes each figure as SVG and PDF, images of frames as PNG and PDF."""
     paths = []
     for item in figures:
         kinds: tuple[FigureKind, ...] = (item.picture_kind, "pdf")

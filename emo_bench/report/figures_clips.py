@@ -1,4 +1,4 @@
-"""Figures of sound and movement: lag curves, and traces under the waveform."""
+"""Figures of audio and movement: lag curves, and traces under the waveform."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ WAVE_STEPS = 700
 
 
 def lag_curves(run: RunData) -> NamedFigure | None:
-    """Agreement of mouth and sound over the lag of the mouth behind the sound, mean over clips.
+    """Agreement of mouth and audio over the lag of the mouth behind the audio, mean over clips.
 
-    The axis has the sign of the protocols' ``offset``: positive means that the sound is early (and the mouth late).
+    The axis has the sign of the protocols' ``offset``: positive means that the audio is early (and the mouth late).
     """
     curves = [series for series in run.series if series.name.startswith("lag:")]
     if not any(series.name == MOUTH_LOUDNESS for series in curves):
@@ -108,7 +108,7 @@ def mouth_and_loudness(run: RunData) -> list[Series]:
 
 
 def traces(run: RunData) -> NamedFigure | None:
-    """Mouth and head of the systems under the sound, for the first clip that has traces."""
+    """Mouth and head of the systems under the audio, for the first clip that has traces."""
     by_clip: dict[str, list[Series]] = defaultdict(list)
     for series in run.series:
         if series.name in TRACE_LABELS:
@@ -161,7 +161,7 @@ def _times(series: Series) -> list[float]:
 
 
 def _loudness(axis: Any, series: Series) -> None:
-    """The envelope of the sound, mirrored as a waveform is."""
+    """The envelope of the audio, mirrored as a waveform is."""
     level = np.asarray(series.values, dtype=np.float64)
     envelope = np.where(np.isfinite(level), 10 ** (np.nan_to_num(level, nan=-80.0) / 20), 0.0)
     envelope = envelope / max(float(envelope.max()), 1e-9)
@@ -170,7 +170,7 @@ def _loudness(axis: Any, series: Series) -> None:
 
 
 def _heard(run: RunData, clip: str) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Times and loudest samples of the real clip's preview; None when it has no sound or cannot be read."""
+    """Times and loudest samples of the real clip's preview; None when it has no audio or cannot be read."""
     import av
 
     path = next((p.path for p in run.previews if (p.system, p.clip) == (run.ground_truth, clip)), None)

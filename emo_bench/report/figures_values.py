@@ -225,7 +225,7 @@ def checks(run: RunData) -> NamedFigure | None:
                 Rectangle((x + 0.03, y + 0.06), 0.94, 0.88, color=_CHECK_COLOURS[cell["verdict"]], linewidth=0)
             )
             dark = cell["verdict"] in ("pass", "fail")
-            # A sign beside the colour keeps the picture readable in grey.
+            # A sign beside the colour keeps the image readable in grey.
             axis.text(x + 0.5, y + 0.5, f"{CHECK_SIGNS[cell['verdict']]}  {_CHECK_NAMES[cell['verdict']]}", ha="center",
                       va="center", fontsize=6.5, color="white" if dark else "#3a3d45")  # fmt: skip
     axis.set_xlim(0, len(heads))

@@ -1,4 +1,4 @@
-"""Frames of previews, and pictures that put many of them side by side."""
+"""Frames of previews, and images that put many of them side by side."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from emo_bench.report.figure_style import TEXT_WIDTH, TRUTH_COLOUR, new_figure
 Picture = NDArray[np.uint8]
 LONGEST_SIDE = 256
 LABEL_SIZE = 9
-"""Points; pictures are printed smaller than they are made."""
+"""Points; images are printed smaller than they are made."""
 
 WIDEST_PICTURE = 1.25
-"""Inches; a few pictures are not blown up to the width of the page."""
+"""Inches; a few images are not blown up to the width of the page."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,10 @@ class Line:
 
 
 def mosaic(lines: Sequence[Line], heads: Sequence[str]) -> Any:
-    """One figure of all pictures on one axis: dozens of axes would take minutes to lay out.
+    """One figure of all images on one axis: dozens of axes would take minutes to lay out.
 
     Args:
-        lines: Rows; at least one holds a picture.
+        lines: Rows; at least one holds an image.
         heads: Labels of the columns.
     """
     sample = next(picture for line in lines for picture in line.pictures if picture is not None)
@@ -129,11 +129,11 @@ def mosaic(lines: Sequence[Line], heads: Sequence[str]) -> Any:
 
 
 def with_box(picture: Picture, box: tuple[float, float, float, float], colour: tuple[int, int, int]) -> Picture:
-    """The picture with a frame around a region, and darker outside of it.
+    """The image with a frame around a region, and darker outside of it.
 
     Args:
         picture: ``uint8 RGB [H, W, 3]``.
-        box: Left, top, right, bottom as fractions of the picture.
+        box: Left, top, right, bottom as fractions of the image.
         colour: Of the line.
     """
     height, width = picture.shape[:2]

@@ -28,7 +28,7 @@ MAX_FAILURE_LINES = 500
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A picture of the page.
+    """An image of the page.
 
     Attributes:
         data: Bytes of an SVG or PNG file.
@@ -56,7 +56,7 @@ def html_report(
 
     Args:
         run: The run.
-        figures: Pictures to show.
+        figures: Images to show.
         published: Tables of papers, shown apart and never ranked.
         others: Runs that cannot stand in the same table, with the reason.
     """
@@ -86,7 +86,7 @@ def html_report(
 
 
 def content_policy(css: str, script: str) -> str:
-    """A policy that allows exactly this style, this script, and pictures and videos from within the file."""
+    """A policy that allows exactly this style, this script, and images and videos from within the file."""
 
     def pin(text: str) -> str:
         return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

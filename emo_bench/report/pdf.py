@@ -89,7 +89,7 @@ def pdf_report(
 
 
 def _width(item: NamedFigure) -> float:
-    """Percent of the text's width; a tall picture gets narrower instead of filling a page."""
+    """Percent of the text's width; a tall image gets narrower instead of filling a page."""
     wide, high = item.figure.get_size_inches()
     return min(100.0 if item.full and not item.photo else 68.0, round(TALLEST * float(wide / high), 1))
 
@@ -141,7 +141,7 @@ def pdf_data(run: RunData, *, published: Sequence[PublishedTable] = (), others: 
 
 
 def _sections(sections: Sequence[Section]) -> list[dict[str, Any]]:
-    """Sections as typst takes them; a figure is the number of its picture."""
+    """Sections as typst takes them; a figure is the number of its image."""
     found = []
     number = 0
     for section in sections:

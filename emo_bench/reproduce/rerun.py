@@ -137,7 +137,7 @@ def _fresh(suite: Suite, folder: Path, *, workers: int | None, device: str | Non
             "output": str(folder / "run"),
             "store": str(folder / "store"),
             "execution": suite.config.execution.model_copy(update=execution),
-            # Pictures for people are no part of the numbers.
+            # Images for people are no part of the numbers.
             "report": suite.config.report.model_copy(update={"previews": False}),
         }
     )

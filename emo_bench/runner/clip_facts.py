@@ -1,4 +1,4 @@
-"""From a prepared clip to what the report's pictures need to know of it."""
+"""From a prepared clip to what the report's images need to know of it."""
 
 from __future__ import annotations
 

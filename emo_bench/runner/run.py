@@ -253,7 +253,7 @@ def _now() -> str:
 
 
 def _clip_facts(context: RunContext, outcomes: Sequence[Outcome]) -> list[ClipFacts]:
-    """Style and face region of every prepared clip, for the report's pictures."""
+    """Style and face region of every prepared clip, for the report's images."""
     return [
         facts_of(context.entries[outcome.unit.clip], outcome.clip)
         for outcome in outcomes

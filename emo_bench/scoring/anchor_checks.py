@@ -20,7 +20,7 @@ REQUIRED_ORDER: tuple[tuple[str, str], ...] = (
     (REENCODED, "shuffled-audio"),
     (REENCODED, "shifted-audio"),
 )
-"""(better, worse): compressed real video must beat a frozen portrait, another person's video and wrong sound.
+"""(better, worse): compressed real video must beat a frozen portrait, another person's video and wrong audio.
 
 Not the ground truth itself: whatever compares with it, or asks to be close to it, would pass without measuring."""
 

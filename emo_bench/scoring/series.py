@@ -37,13 +37,13 @@ def known_lag_curves(context: RunContext) -> dict[str, tuple[str, str]]:
 
 
 def agreement_over_offsets(distances: NDArray[np.generic]) -> NDArray[np.float64]:
-    """How much better mouth and sound agree at each offset than usual; the peak lies at the protocol's ``offset``.
+    """How much better mouth and audio agree at each offset than usual; the peak lies at the protocol's ``offset``.
 
     Args:
-        distances: ``[windows, lags]`` of mouth window i to sound window i + lag, lags from -L to L, NaN where unknown.
+        distances: ``[windows, lags]`` of mouth window i to audio window i + lag, lags from -L to L, NaN where unknown.
 
     Returns:
-        ``float64 [lags]`` for offsets from -L to L, positive when the sound is early: the median over all lags minus
+        ``float64 [lags]`` for offsets from -L to L, positive when the audio is early: the median over all lags minus
         the mean distance at each.
 
     >>> late = np.full((50, 7), 10.0); late[:, 5] = 4.0   # the sound of two windows later fits: it is late

@@ -109,7 +109,7 @@ class ShuffledAudio(SystemKind):
 
 
 class ShiftedAudioOptions(Frozen):
-    """How far the sound is moved."""
+    """How far the audio is moved."""
 
     frames: int = Field(default=5, ge=-100, le=100, description="Frames by which the audio comes late (early if < 0)")
 

@@ -46,7 +46,7 @@ class Sidecar(Frozen):
     Attributes:
         key: The clip's key.
         file_sha256: Of the Matroska file.
-        video_sha256: Of size, rate and raw pixels; equal pictures have equal digests whatever their sound.
+        video_sha256: Of size, rate and raw pixels; equal images have equal digests whatever their audio.
         audio_sha256: Of rate and samples.
         width: In pixels.
         height: In pixels.

@@ -13,7 +13,7 @@ from emo_core.errors import GenerationError
 
 ASPECT_TOLERANCE = 0.02
 BACKWARD_BYTES = 16 << 20
-"""Pictures that are held at a time while a video is played backwards."""
+"""Images that are held at a time while a video is played backwards."""
 
 
 def fit_audio(audio: Audio, *, n_samples: int) -> Audio:
@@ -31,7 +31,7 @@ def fit_length(video: Video, *, n_frames: int) -> Video:
     """Cuts a video, or plays it forth and back, until it has ``n_frames``.
 
     Either way it is read piece by piece: memory does not grow with its length. Backwards it is read once more for every
-    ``BACKWARD_BYTES`` of pictures.
+    ``BACKWARD_BYTES`` of images.
     """
     spec = VideoSpec(width=video.spec.width, height=video.spec.height, fps=video.spec.fps, n_frames=n_frames)
     if video.spec.n_frames >= n_frames:

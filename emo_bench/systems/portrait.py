@@ -19,7 +19,7 @@ CLEARLY_LARGER = 2.0
 """The largest of several faces is taken when its area is so many times that of the next."""
 
 FEATHER = 0.1
-"""Share of the square's side over which a moving face fades into the still picture."""
+"""Share of the square's side over which a moving face fades into the still image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +37,10 @@ class Framing:
 
 @dataclass(frozen=True)
 class Square:
-    """The part of a picture that is animated; may reach beyond the picture.
+    """The part of an image that is animated; may reach beyond the image.
 
     Attributes:
-        left: Left edge in pixels of the picture.
+        left: Left edge in pixels of the image.
         top: Upper edge.
         side: Side in pixels.
     """
@@ -50,7 +50,7 @@ class Square:
     side: int
 
     def cut(self, image: FrameArray) -> FrameArray:
-        """The square, ``uint8 RGB [side, side, 3]``; what lies beyond the picture repeats its edge."""
+        """The square, ``uint8 RGB [side, side, 3]``; what lies beyond the image repeats its edge."""
         height, width = image.shape[:2]
         rows = np.clip(np.arange(self.top, self.top + self.side), 0, height - 1)
         columns = np.clip(np.arange(self.left, self.left + self.side), 0, width - 1)
@@ -77,7 +77,7 @@ class Square:
             yield whole
 
     def _share(self, height: int, width: int) -> NDArray[np.float32]:
-        """How much of the moving square is seen, ``float32 [side, side]``; the picture's own edges do not fade."""
+        """How much of the moving square is seen, ``float32 [side, side]``; the image's own edges do not fade."""
         place = (np.arange(self.side, dtype=np.float32) + 0.5) / max(1.0, FEATHER * self.side)
         rise = np.clip(place, 0, 1)
         rise = rise * rise * (3 - 2 * rise)
@@ -91,13 +91,13 @@ class Square:
 
 
 def square_around(box: Box, framing: Framing, *, height: int, width: int) -> Square:
-    """The square that weights want around a face, moved inside the picture as far as it fits.
+    """The square that weights want around a face, moved inside the image as far as it fits.
 
     Args:
         box: The face, brow to chin, in pixels.
         framing: What the weights were trained on.
-        height: Of the picture.
-        width: Of the picture.
+        height: Of the image.
+        width: Of the image.
     """
     left, top, right, bottom = box
     face = bottom - top
@@ -108,14 +108,14 @@ def square_around(box: Box, framing: Framing, *, height: int, width: int) -> Squ
 
 
 def _inside(start: int, side: int, length: int) -> int:
-    """Moved so that the picture is left as little as possible; centred when the picture is smaller."""
+    """Moved so that the image is left as little as possible; centred when the image is smaller."""
     if side >= length:
         return (length - side) // 2
     return min(max(start, 0), length - side)
 
 
 def find_square(image: FrameArray, framing: Framing, *, face_box: Box | None = None) -> tuple[Square, list[str]]:
-    """The square of a picture that is to be animated, and what the user should know of the choice.
+    """The square of an image that is to be animated, and what the user should know of the choice.
 
     Args:
         image: ``uint8 RGB [H, W, 3]``.
@@ -123,7 +123,7 @@ def find_square(image: FrameArray, framing: Framing, *, face_box: Box | None = N
         face_box: Where the face is, left, top, right, bottom in pixels, brow to chin; found when absent.
 
     Raises:
-        NoFaceError: when there is no face, unless the picture is square: then it is taken as it is, with a note.
+        NoFaceError: when there is no face, unless the image is square: then it is taken as it is, with a note.
         GenerationError: when there are several faces of about one size, the face is too small, or the box outside.
     """
     height, width = image.shape[:2]

@@ -24,7 +24,7 @@ Partner = Literal["none", "other_clip", "other_identity"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DrivingClip:
-    """A ground-truth clip with its sound."""
+    """A ground-truth clip with its audio."""
 
     clip_id: str
     video: Video
@@ -68,7 +68,7 @@ class GeneratedClip:
 
     Attributes:
         video: Exactly ``n_frames`` frames at the requested rate; read once, piece by piece, so it may be lazy.
-        audio: Its sound; the driving audio unless the system is an anchor that exchanges it.
+        audio: Its audio; the driving audio unless the system is an anchor that exchanges it.
         notes: What the reader of the report should know of this clip.
     """
 

@@ -27,7 +27,7 @@ class AppearanceObjective(nn.Module):
         self._samples, self._batch = samples, batch
 
     def forward(self, generator: torch.Generator) -> torch.Tensor:
-        """The loss of one step: groups of pictures, each whole or damaged in one way."""
+        """The loss of one step: groups of images, each whole or damaged in one way."""
         samples = self._samples
         index = pick(len(samples.where), self._batch, generator)
         parts, strengths = [], torch.zeros(self._batch, len(FRAME_KINDS))

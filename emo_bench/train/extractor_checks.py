@@ -30,7 +30,7 @@ END = "<!-- end of what was measured -->"
 SHIFTS = (-8, -5, -3, -2, -1, 0, 1, 2, 3, 5, 8)
 FPS = Fraction(25)
 DAMAGED = 24
-"""Clips whose sound is shifted and whose frames are damaged; more only cost time."""
+"""Clips whose audio is shifted and whose frames are damaged; more only cost time."""
 
 
 def extract(
@@ -41,7 +41,7 @@ def extract(
     audio: NDArray[np.float32] | None = None,
     known: Features | None = None,
 ) -> Features:
-    """Features of a clip, or of it with other frames or other sound."""
+    """Features of a clip, or of it with other frames or other audio."""
     from emo_bench.extract.single_pass import extract_clip
     from emo_bench.media.types import video_from_array
     from emo_metrics.contract import ClipInputs
@@ -184,7 +184,7 @@ class Tools:
         self._sync: list[Extractor] = [SyncSynth({})]
 
     def sync(self, clip: TrainingClip, known: Features, audio: NDArray[np.float32]) -> dict[str, float]:
-        """Scores of a clip with other sound."""
+        """Scores of a clip with other audio."""
         from emo_metrics.contract import ClipFeatures
         from emo_metrics.metrics.synth_lip_sync import SyncOnSynth
 

@@ -82,7 +82,7 @@ def pick(count: int, batch: int, generator: torch.Generator) -> torch.Tensor:
 
 
 def varied(x: torch.Tensor, generator: torch.Generator, *, groups: int = 8) -> torch.Tensor:
-    """Brightness and contrast of every picture vary; about half of them are mildly damaged."""
+    """Brightness and contrast of every image vary; about half of them are mildly damaged."""
     n = len(x)
     gain = 1 + 0.2 * torch.randn(n, 1, 1, 1, generator=generator)
     shade = 0.08 * torch.randn(n, 3, 1, 1, generator=generator)
@@ -118,7 +118,7 @@ class LocatorObjective(nn.Module):
 
 
 def _without_face(x: torch.Tensor, place: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Pictures without a face: the face covered by something else, or nothing but noise, patches or one colour."""
+    """Images without a face: the face covered by something else, or nothing but noise, patches or one colour."""
     n, _, height, width = x.shape
     flat = torch.rand(n, 3, 1, 1, generator=generator).expand_as(x)
     rough = F.interpolate(torch.rand(n, 3, 8, 8, generator=generator), size=(height, width), mode="bilinear")

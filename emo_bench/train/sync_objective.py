@@ -1,4 +1,4 @@
-"""Training objective of the sync network: to find, for every mouth, its own sound among the sounds around it."""
+"""Training objective of the sync network: to find, for every mouth, its own audio among the audio around it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _KEPT = 64
 
 
 class SyncObjective(nn.Module):
-    """Contrastive loss over the windows of a clip (InfoNCE both ways), and against the sound of other clips.
+    """Contrastive loss over the windows of a clip (InfoNCE both ways), and against the audio of other clips.
 
     Args:
         network: What learns.
-        clips: Training clips of equal length, with their sound in step.
+        clips: Training clips of equal length, with their audio in step.
         batch: Clips a step.
     """
 

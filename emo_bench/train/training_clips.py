@@ -273,7 +273,7 @@ def _described(entry: ManifestEntry, *, fps: Fraction, n_frames: int) -> dict[st
 def decode_clip(
     manifest: Manifest, entry: ManifestEntry, *, n_frames: int, fps: Fraction, size: int | None
 ) -> tuple[Iterator[NDArray[np.uint8]], NDArray[np.float32], tuple[float, float]]:
-    """Frames in pieces, sound at 16 kHz, and by how much width and height were scaled; a still has one frame.
+    """Frames in pieces, audio at 16 kHz, and by how much width and height were scaled; a still has one frame.
 
     Raises:
         DataError: The clip cannot be decoded, or has another length than its labels.

@@ -1,4 +1,4 @@
-"""Training objective of the video network: how time was damaged, how pictures were damaged, and how the face moves."""
+"""Training objective of the video network: how time was damaged, how images were damaged, and how the face moves."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def measure_lip_motion(generator: Any, reader: MouthReader, clips: list[FaceClip
 
     Returns:
         ``correlation``: mean over clips of the correlation of read openings with the known ones; ``shuffled``: the
-        same with the sound of the next clip (should be near 0); ``lower_l1``: difference of the lower halves in [0, 1].
+        same with the audio of the next clip (should be near 0); ``lower_l1``: difference of the lower halves in [0, 1].
     """
     from emo_models.baselines.wav2lip.inference import paint
     from emo_models.baselines.wav2lip.mel import mel_windows

@@ -106,4 +106,4 @@ SERIES: Final[tuple[tuple[str, tuple[str, str, int | None]], ...]] = (
 """Trace for plots, and its extractor, array and column (None for arrays of one column); the first available counts."""
 
 LAG_CURVES: Final[Mapping[str, tuple[str, str]]] = {"lag:sync/synth@1": ("sync/synth@1", "distances")}
-"""Curve for plots -> extractor, array of distances between mouth and sound, one column a lag."""
+"""Curve for plots -> extractor, array of distances between mouth and audio, one column a lag."""

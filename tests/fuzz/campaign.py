@@ -2,9 +2,9 @@
 
     python tests/fuzz/campaign.py [--seed 0] [--scale 1.0] [KIND ...]
 
-prints a table with one row per kind. Every input is *right* (what is read equals what the unchanged file says), *reported*
-(something else is read, with a note or as damage beside it), *refused* (an error of this project), or *wrong* (another
-value without a word, another exception, or a hang).
+prints a table with one row per kind. Every input is *right* (what is read equals what the unchanged file says),
+*reported* (something else is read, with a note or as damage beside it), *refused* (an error of this project), or
+*wrong* (another value without a warning, another exception, or a hang).
 """
 
 from __future__ import annotations

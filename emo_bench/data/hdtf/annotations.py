@@ -44,7 +44,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class CropWindow:
-    """A window in pixels of a picture as high as the annotated resolution."""
+    """A window in pixels of an image as high as the annotated resolution."""
 
     x: int
     y: int
@@ -62,7 +62,7 @@ class AnnotatedVideo:
         intervals: One per clip.
         url: Where it was published; empty when not listed.
         youtube_id: Out of the address; empty when there is none.
-        height: The picture's height that the windows refer to, or None.
+        height: The image's height that the windows refer to, or None.
         windows: Number of the clip -> its window.
         zooms: Number of the clip -> factor by which the window was enlarged.
     """

@@ -94,7 +94,7 @@ def cut_source(
 
     Args:
         source: The video.
-        audio: Its sound when that is a file of its own.
+        audio: Its audio when that is a file of its own.
         cuts: All clips of this video that are to be made.
         folder: Where they go, as ``ID.mkv``.
         fps: Frames per second.

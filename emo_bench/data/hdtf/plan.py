@@ -13,7 +13,7 @@ USUAL_HEIGHTS = (360, 480, 720, 1080, 1440, 2160)
 SHORTEST_REST = 3.0
 """Seconds; less of an interval than this is not worth a clip when the video ends early."""
 ROUNDING = 2
-"""Pixels by which a scaled window may leave the picture before that is an error."""
+"""Pixels by which a scaled window may leave the image before that is an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +99,9 @@ def available_frames(cut: ClipCut, *, n_frames: int, fps: int) -> int:
 
 
 def annotated_height(window: CropWindow, height: int | None) -> tuple[int | None, str]:
-    """The picture's height that a window refers to, and what is odd about it.
+    """The image's height that a window refers to, and what is odd about it.
 
-    Some published windows are larger than their published resolution, so they were drawn on a larger picture: the
+    Some published windows are larger than their published resolution, so they were drawn on a larger image: the
     smallest usual height that holds them is taken.
 
     >>> annotated_height(CropWindow(x=389, y=0, width=776, height=776), 720)[0]
@@ -117,7 +117,7 @@ def annotated_height(window: CropWindow, height: int | None) -> tuple[int | None
 
 
 def window_in(window: CropWindow, *, annotated: int | None, width: int, height: int) -> Window | None:
-    """A window in pixels of the video at hand, or None when it leaves the picture.
+    """A window in pixels of the video at hand, or None when it leaves the image.
 
     It is scaled by the ratio of the heights; up to two pixels of rounding are moved inside.
 

@@ -20,7 +20,7 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 
 
 def estimated_bytes(*, n_frames: int, size: int, fps: int, quality: Quality) -> int:
-    """Expected size of clips of ``n_frames`` square frames in total, with their sound.
+    """Expected size of clips of ``n_frames`` square frames in total, with their audio.
 
     >>> estimated_bytes(n_frames=25, size=512, fps=25, quality="near-lossless") // 1000
     3078

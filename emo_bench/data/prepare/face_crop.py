@@ -54,12 +54,12 @@ def face_square(boxes: NDArray[np.generic], *, width: int, height: int, expansio
     """A square that stays where it is during the clip.
 
     Its centre is that of the union of all boxes and its side ``expansion`` times the union's longer side, at most the
-    picture's shorter side; it is moved into the picture where it would leave it.
+    image's shorter side; it is moved into the image where it would leave it.
 
     Args:
         boxes: ``[t, 4]`` left, top, right, bottom; rows of NaN are left out.
-        width: Of the picture.
-        height: Of the picture.
+        width: Of the image.
+        height: Of the image.
         expansion: Factor.
 
     >>> face_square(np.array([[40.0, 40, 60, 60], [44, 40, 64, 60]]), width=200, height=100)

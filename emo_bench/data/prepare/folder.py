@@ -1,7 +1,7 @@
 """``data prepare folder``: any videos of talking people become clips with labels, as EMO's supplement B describes.
 
 Scene cuts, clips of 3 to 12 s, a square around the face that does not move during the clip, and for every frame the
-box, the 6-DoF pose, the head's rotation velocity and features of the sound. What several faces, a tiny face, no face or
+box, the 6-DoF pose, the head's rotation velocity and features of the audio. What several faces, a tiny face, no face or
 no speech make useless is left out and counted.
 """
 
@@ -107,7 +107,7 @@ def prepare_folder(
     """Makes clips and labels out of every video below a folder; a second run makes only what is missing.
 
     Args:
-        folder: Searched recursively; an audio file of the same name beside a video is its sound.
+        folder: Searched recursively; an audio file of the same name beside a video is its audio.
         target: Gets ``clips/ID.mkv``, ``labels/ID.safetensors`` and ``manifest.jsonl``; not inside ``folder``.
         options: See ``FolderOptions``.
         identity: As for ``data import``: 'stem', 'folder' or a regular expression.

@@ -13,7 +13,7 @@ Window = tuple[int, int, int, int]
 
 
 def cut_and_resize(frames: FrameArray, window: Window, size: int) -> FrameArray:
-    """The same window of every frame as a square picture.
+    """The same window of every frame as a square image.
 
     Pillow's bicubic filter, whose kernel widens with the reduction, so that fine detail does not turn into patterns.
     A window that has the size already is copied without a change.

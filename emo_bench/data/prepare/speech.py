@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEAST_VOICED = 0.1
-"""Share of the frames whose sound repeats itself as a voice does."""
+"""Share of the frames whose audio repeats itself as a voice does."""
 LEAST_RANGE_DB = 6.0
 """Loudness between the 10th and 90th percentile; speech has pauses and syllables, a hum or a fan has not."""
 
@@ -19,7 +19,7 @@ _FLOOR = 1e-10
 
 
 def judge_speech(loudness_db: NDArray[np.generic], pitch_hz: NDArray[np.generic]) -> str:
-    """Why the sound is not taken for speech; '' when it is.
+    """Why the audio is not taken for speech; '' when it is.
 
     Args:
         loudness_db: ``[t]`` per frame, of ``audio/loudness-pitch@1``.
@@ -35,7 +35,7 @@ def judge_speech(loudness_db: NDArray[np.generic], pitch_hz: NDArray[np.generic]
 
 
 def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logarithmic mel spectra of sound at 16 kHz.
+    """Logarithmic mel spectra of audio at 16 kHz.
 
     Windows of 25 ms (periodic Hann) centred at every 10 ms, power of a 512-point spectrum, 80 triangles evenly spaced
     in mel (2595 log10(1 + f / 700)) from 0 to 8000 Hz, natural logarithm with a floor of 1e-10.

@@ -68,7 +68,7 @@ def survey(
     """Reads a video once and decides which clips come out of it.
 
     Args:
-        pair: The video with its sound.
+        pair: The video with its audio.
         name: For the problems.
         face: ``face/mediapipe-landmarker@1``.
         sound: Loudness and pitch per frame.
@@ -156,7 +156,7 @@ def clip_inputs(pair: MediaPair, name: str, reference: NDArray[np.uint8]) -> Cli
 
 
 def sound_rows(pair: MediaPair, extractor: Extractor) -> dict[str, NDArray[np.generic]]:
-    """``audio/loudness-pitch@1`` for every frame of a video, without its pictures."""
+    """``audio/loudness-pitch@1`` for every frame of a video, without its images."""
     from emo_metrics.contract import Piece
 
     n_frames = pair.video.spec.n_frames

@@ -1,4 +1,4 @@
-"""The talking clips whose motion and sound portraits get: from a manifest, or from a table with ready face points."""
+"""The talking clips whose motion and audio portraits get: from a manifest, or from a table with ready face points."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class DriverClip:
         id: Its name.
         video: Its video.
         audio: The audio beside it, if it is not inside.
-        tracks: Ready face points (``landmarks [T, 478, 3]`` over the side of the square picture, ``valid [T]``).
+        tracks: Ready face points (``landmarks [T, 478, 3]`` over the side of the square image, ``valid [T]``).
         person: Who speaks.
         licence: As the source says.
-        late: Frames by which the pictures come after their sound, as the source says; the sound is delayed by them.
+        late: Frames by which the images come after their audio, as the source says; the audio is delayed by them.
     """
 
     id: str

@@ -48,10 +48,10 @@ def reenacted_labels(
     Args:
         moved: Points of every frame in pixels of the clip.
         flow: ``[T, 64, 64, 2]``.
-        samples: Sound, 16 kHz.
+        samples: Audio, 16 kHz.
         rotation: Of the portrait's head, ``[3, 3]``, MediaPipe's axes.
         translation: Of the portrait's head, ``[3]`` centimetres.
-        picture_height: Of the portrait's whole picture, in pixels of the clip.
+        picture_height: Of the portrait's whole image, in pixels of the clip.
     """
     from emo_metrics.faces.landmark_sets import ibug_68
     from emo_metrics.faces.rotation import pose_degrees

@@ -1,6 +1,6 @@
 """``data make reenacted``: any stills and any talking clips become labelled clips, the same bytes each time.
 
-A clip ``ID`` is three files below the target: ``clips/ID.mkv`` (25 frames a second and 16 kHz sound),
+A clip ``ID`` is three files below the target: ``clips/ID.mkv`` (25 frames a second and 16 kHz audio),
 ``labels/ID.safetensors`` (see ``labels.TEXT``) and ``portraits/ID.png`` (the still as it was before it moved).
 """
 

@@ -79,7 +79,7 @@ class Crop:
 
 @dataclass(frozen=True, kw_only=True)
 class Still:
-    """A picture that may become a portrait.
+    """An image that may become a portrait.
 
     Attributes:
         id: Path as a clip's id.
@@ -95,13 +95,13 @@ class Still:
 
 
 def read_stills(source: Path) -> dict[str, Still]:
-    """Pictures below a folder by id, or those of a table.
+    """Images below a folder by id, or those of a table.
 
     A table is a ``.csv`` with the column ``file`` (below the table's folder) and, if it has them, ``medium``
     and ``licence``.
 
     Raises:
-        DataError: when there is nothing, or two pictures have one id.
+        DataError: when there is nothing, or two images have one id.
     """
     if source.suffix.lower() == ".csv":
         listed = _table_rows(source)
@@ -145,7 +145,7 @@ def open_portrait(name: str, path: Path, faces: FaceReader, rules: PortraitRules
     """Reads a still and judges it.
 
     Raises:
-        DecodeError: when it is no picture.
+        DecodeError: when it is no image.
         NoFaceError: when it shows no face.
         UnfitPortraitError: when it breaks a rule.
     """
@@ -177,7 +177,7 @@ def face_height(points: Points) -> float:
 
 
 def crop_side(portrait: Portrait, *, size: int, framing: float, rules: PortraitRules) -> int:
-    """Side of the square around the face in pixels of the source, at most the picture's shorter side.
+    """Side of the square around the face in pixels of the source, at most the image's shorter side.
 
     Raises:
         UnfitPortraitError: when it would have to be enlarged too much.
@@ -196,7 +196,7 @@ def crop_side(portrait: Portrait, *, size: int, framing: float, rules: PortraitR
 def crop_portrait(
     portrait: Portrait, *, size: int, framing: float, offset: tuple[float, float], rules: PortraitRules
 ) -> Crop:
-    """A square of ``framing`` times the face's height around the face, as far as the picture goes.
+    """A square of ``framing`` times the face's height around the face, as far as the image goes.
 
     Args:
         portrait: The still.

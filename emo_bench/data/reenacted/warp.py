@@ -13,7 +13,7 @@ from emo_bench.data.reenacted.points import CONTROL, INNER_LIPS, OVAL, SKIN
 Image = NDArray[np.uint8]
 Pixels = NDArray[np.float32]
 FLOW_SIDE = 64
-"""Rows and columns of the flow; with 32 eyelids of a small picture do not close."""
+"""Rows and columns of the flow; with 32 eyelids of a small image do not close."""
 _SMOOTHING = 0.1
 _HAIR = 1.25
 """How far outside of the face's oval the ring lies that carries the hair."""
@@ -39,7 +39,7 @@ class Warp:
 
     Args:
         portrait: ``[478, 3]`` pixels.
-        size: Side of the square picture.
+        size: Side of the square image.
     """
 
     def __init__(self, portrait: Points, size: int) -> None:
@@ -67,7 +67,7 @@ class Warp:
         system[:n, n] = system[n, :n] = 1
         weights = np.linalg.solve(system, np.concatenate([self._source - target, np.zeros((1, 2))]))
         field = weights[n] - _distances(self._grid, target) @ weights[:n]
-        # Rounded, so that another order of summation in the solver gives the same picture.
+        # Rounded, so that another order of summation in the solver gives the same image.
         return np.asarray(np.round(field * 1024) / 1024, np.float32).reshape(FLOW_SIDE, FLOW_SIDE, 2)
 
 
@@ -80,7 +80,7 @@ def _distances(a: Points, b: Points) -> Points:
 
 
 def full_flow(flow: Pixels, size: int) -> Pixels:
-    """The kept flow at every pixel, ``float32 [size, size, 2]``; first and last rows are the picture's borders."""
+    """The kept flow at every pixel, ``float32 [size, size, 2]``; first and last rows are the image's borders."""
     import cv2
 
     at = np.linspace(0, FLOW_SIDE - 1, size, dtype=np.float32)

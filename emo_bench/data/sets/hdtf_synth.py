@@ -1,6 +1,6 @@
 """Makes HDTF-Synth: clips, truth and manifest, the same bytes on every machine.
 
-A clip ``ID`` is two files below the target folder. ``clips/ID.avi`` holds 25 frames a second (lossless) and its sound
+A clip ``ID`` is two files below the target folder. ``clips/ID.avi`` holds 25 frames a second (lossless) and its audio
 (16 kHz, mono, PCM). ``truth/ID.safetensors`` holds for each of its T frames:
 
 =================  =================  ======================================================================
@@ -19,7 +19,7 @@ box                f32 [T, 4]         x0, y0, x1, y1 of the face in pixels
 landmarks68        f32 [T, 68, 2]     x, y in pixels, iBUG order
 =================  =================  ======================================================================
 
-The file's metadata names the columns and lists the phonemes as [start ms, end ms, IPA], on the picture's timeline.
+The file's metadata names the columns and lists the phonemes as [start ms, end ms, IPA], on the image's timeline.
 With an audio offset of k frames (``meta.audio_offset_frames``), what frame t shows is heard at frame t + k.
 """
 
@@ -77,8 +77,8 @@ def make_hdtf_synth(
     Args:
         target: Folder; gets ``manifest.jsonl``, ``clips`` and ``truth``.
         slice: ``all``, or one of ``plan.SLICES``: ``mini`` (12 clips of 2 s), ``train``, ``validation``, ``test``
-            (identity-disjoint), ``offsets`` (sound late or early by a known number of frames).
-        size: Side of the square picture in pixels, a multiple of 4.
+            (identity-disjoint), ``offsets`` (audio late or early by a known number of frames).
+        size: Side of the square image in pixels, a multiple of 4.
         workers: How many processes render.
         progress: Called with clips done, clips in total and the id of the last one.
 

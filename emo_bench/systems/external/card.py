@@ -113,7 +113,7 @@ class ImageInput(Frozen):
 
 
 class AudioInput(Frozen):
-    """How the sound is handed over: WAV, mono, 16 bits."""
+    """How the audio is handed over: WAV, mono, 16 bits."""
 
     file: str = Field(default="speech.wav", pattern=r"^[A-Za-z0-9._-]+\.wav$", description="Name of the file")
     folder: str | None = Field(default=None, description="Folder under the working copy; a folder of its own if absent")

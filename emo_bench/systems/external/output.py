@@ -1,4 +1,4 @@
-"""Finds and checks what an external program left behind: one video, by a stated rule, as long as the sound."""
+"""Finds and checks what an external program left behind: one video, by a stated rule, as long as the audio."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def check_output(
 
     Raises:
         DecodeError: when it is no readable video.
-        GenerationError: when it is not as long as the sound, or too small for the card's crop.
+        GenerationError: when it is not as long as the audio, or too small for the card's crop.
         NoFaceError: when a face is asked for and none is seen at the beginning, middle and end.
     """
     from emo_bench.media.decode import load_video

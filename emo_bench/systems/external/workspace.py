@@ -197,7 +197,7 @@ def write_video(path: Path, request: GenerationRequest, *, driving: bool) -> Non
 
 
 def _even(video: Video) -> Video:
-    """Cuts one row or column off pictures with odd sides, which H.264 with subsampled colour cannot hold."""
+    """Cuts one row or column off images with odd sides, which H.264 with subsampled colour cannot hold."""
     spec = video.spec
     width, height = spec.width // 2 * 2, spec.height // 2 * 2
     if (width, height) == (spec.width, spec.height):

@@ -1,4 +1,4 @@
-"""Extractors of SyncNet distances: detect, track, cut, embed mouth and sound, compare at every lag."""
+"""Extractors of SyncNet distances: detect, track, cut, embed mouth and audio, compare at every lag."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def embed_sound(network: SyncNet, samples: NDArray[np.int16], windows: int, devi
 
 
 def to_int16(audio: NDArray[np.float32], rate: int) -> NDArray[np.int16]:
-    """Sound as 16-bit samples at 16 kHz.
+    """Audio as 16-bit samples at 16 kHz.
 
     Args:
         audio: Mono ``float32 [n]`` in [-1, 1].
@@ -93,9 +93,9 @@ def to_int16(audio: NDArray[np.float32], rate: int) -> NDArray[np.int16]:
 
 
 class _SyncExtractor(Extractor):
-    """Distances between mouth and sound at lags of −15 to 15 frames, for every track of a face.
+    """Distances between mouth and audio at lags of −15 to 15 frames, for every track of a face.
 
-    Arrays: ``distances`` float64 [n, 31], row i of a track is its window i, column k compares with the sound of window
+    Arrays: ``distances`` float64 [n, 31], row i of a track is its window i, column k compares with the audio of window
     i + k − 15; ``track`` int64 [n]; ``track_frames`` int64 [tracks, 2], first frame and length at 25 fps.
     """
 
@@ -117,7 +117,7 @@ class _SyncExtractor(Extractor):
         """Starts a clip.
 
         Raises:
-            Unscored: ``no_audio`` without sound, ``too_short`` when no track can be long enough.
+            Unscored: ``no_audio`` without audio, ``too_short`` when no track can be long enough.
         """
         if clip.audio is None or len(clip.audio) == 0:
             raise Unscored("no_audio", "the clip has no sound to compare with")

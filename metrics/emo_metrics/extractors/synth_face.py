@@ -16,7 +16,7 @@ class FaceSynth(Extractor):
 
     Arrays, one row a frame, NaN where no face was found: ``found`` bool [n]; ``points68`` float32 [n, 68, 2] in pixels
     of the frame; ``expression`` float32 [n, 26] (columns ``EXPRESSION_NAMES``); ``pose`` float32 [n, 3], yaw, pitch,
-    roll in degrees with the signs of HDTF-Synth (right, down, clockwise in the picture positive); ``mouth`` float32
+    roll in degrees with the signs of HDTF-Synth (right, down, clockwise in the image positive); ``mouth`` float32
     [n, 3], opening and width in head units, rounding in [0, 1]; ``placement`` float32 [n, 4], the upright square around
     the face in shares of the frame; ``embedding`` float32 [n, 64], unit rows.
     """

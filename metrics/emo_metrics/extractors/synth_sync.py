@@ -1,4 +1,4 @@
-"""The extractor ``sync/synth@1``: distances between mouth and sound at many lags."""
+"""The extractor ``sync/synth@1``: distances between mouth and audio at many lags."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ SYNC: Final = "sync/synth@1"
 FILE: Final = "sync.safetensors"
 MAX_LAG: Final = 10
 LEAST_PAIRS: Final = 15
-"""Fewest windows of mouth and sound that overlap at the largest lag."""
+"""Fewest windows of mouth and audio that overlap at the largest lag."""
 _FPS: Final = 25
 
 
 class SyncSynth(Extractor):
-    """Distances between mouth and sound at lags of −10 to 10 frames.
+    """Distances between mouth and audio at lags of −10 to 10 frames.
 
-    Arrays: ``distances`` float64 [w, 21], row i is the window around frame i + 4, column k compares with the sound of
+    Arrays: ``distances`` float64 [w, 21], row i is the window around frame i + 4, column k compares with the audio of
     window i + k − 10, NaN where that lies beyond the clip.
     """
 
@@ -114,7 +114,7 @@ def _without_gaps(crops: torch.Tensor, found: NDArray[np.bool_]) -> torch.Tensor
 
 
 def _known_only(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """NaN where the sound lies beyond the ends of the clip."""
+    """NaN where the audio lies beyond the ends of the clip."""
     windows, lags = distances.shape
     at = np.arange(windows)[:, None] + np.arange(lags)[None] - lags // 2
     return np.where((at >= 0) & (at < windows), distances, np.nan)

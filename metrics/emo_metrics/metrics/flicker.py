@@ -21,7 +21,7 @@ from emo_metrics.extractors.flicker_pixels import FLICKER
 
 
 class Flicker(ClipMetric):
-    """Mean flicker over the frames of a clip, of single pixels and of the whole picture."""
+    """Mean flicker over the frames of a clip, of single pixels and of the whole image."""
 
     spec: ClassVar[ProtocolSpec] = ProtocolSpec(
         name="flicker/luma@1",

@@ -32,7 +32,7 @@ def rotation_steps(clip: ClipFeatures) -> NDArray[np.float64]:
     """The angle by which the head turns from each frame to the next.
 
     A step from a face found in the whole frame to one found in a crop counts as unknown: the pose is estimated for the
-    camera of the picture at hand, and a crop is another camera.
+    camera of the image at hand, and a crop is another camera.
 
     Returns:
         ``float64 [n - 1]`` in degrees per 1/25 s (the angle times fps / 25); NaN where a frame has no face.

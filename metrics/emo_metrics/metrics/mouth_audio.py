@@ -46,7 +46,7 @@ class MouthAudio(ClipMetric):
 
     ``mouth-audio`` is the correlation at lag 0 of the signals as they are. The peak and its lag (-10 to +10 frames)
     are looked for after slow changes (over 1 s) are taken out of both, which makes the place of the peak definite. A
-    positive lag means that the mouth comes after the sound: the audio is early, the sign that SyncNet's offset has.
+    positive lag means that the mouth comes after the audio: the audio is early, the sign that SyncNet's offset has.
     A mouth that moves by less than ``floor`` has no value.
     """
 

@@ -76,7 +76,7 @@ class MouthAudioSynth(MouthAudio):
 
 
 class MouthTruth(ClipMetric):
-    """How well the mouth that is seen opens as the truth of HDTF-Synth says for this sound.
+    """How well the mouth that is seen opens as the truth of HDTF-Synth says for this audio.
 
     ``mouth-truth`` is Lin's concordance correlation, ``2 cov / (var + var + (difference of means)²)``: 1 only when both
     curves are equal, 0 for a mouth that does not move. ``mouth-truth-r`` is Pearson's correlation, undefined for a

@@ -21,7 +21,7 @@ from emo_metrics.metrics.lip_sync import VALUES
 from emo_metrics.signals.sync_curve import sync_scores
 
 _VALUES: Final = tuple(
-    # A shift of the sound changes the offset and the distance without shift; the best lag repairs the others.
+    # A shift of the audio changes the offset and the distance without shift; the best lag repairs the others.
     replace(value, primary=True) if value.key == "lse-d-0" else value
     for value in VALUES
     if value.key != "n-tracks"
@@ -29,7 +29,7 @@ _VALUES: Final = tuple(
 
 
 class SyncOnSynth(ClipMetric):
-    """LSE-C, LSE-D and offset from distances between unit vectors; only sound that exists is compared.
+    """LSE-C, LSE-D and offset from distances between unit vectors; only audio that exists is compared.
 
     The curve over lags, its minimum, its place and its median are those of ``sync/joonson@1``; LSE-D lies in [0, 2].
     """

@@ -1,4 +1,4 @@
-"""SyncNet: mouth windows and sound windows to vectors that are near when they belong together.
+"""SyncNet: mouth windows and audio windows to vectors that are near when they belong together.
 
 Chung and Zisserman 2016, "Out of time". The module takes the state dict ``syncnet_v2.model`` by its own names.
 """
@@ -17,7 +17,7 @@ from emo_metrics.networks.weight_files import load_weights, read_tensors
 
 EMBEDDING: Final = 1024
 WINDOW: Final = 5
-"""Video frames in a window; a window of sound has four times as many cepstra."""
+"""Video frames in a window; a window of audio has four times as many cepstra."""
 
 
 def _sound_layers() -> nn.Sequential:
@@ -88,7 +88,7 @@ class SyncNet(nn.Module):
         return result
 
     def sound(self, cepstra: torch.Tensor) -> torch.Tensor:
-        """Embeddings of windows of sound.
+        """Embeddings of windows of audio.
 
         Args:
             cepstra: ``float32 [n, 1, 13, 20]``.

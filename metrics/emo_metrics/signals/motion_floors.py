@@ -1,6 +1,6 @@
 """Least amplitudes of motion, in units of the face: below them what is measured is the noise of codec and landmarks.
 
-Correlations, explained variance and beats do not know how large a motion is: the tremor of landmarks on a still picture
+Correlations, explained variance and beats do not know how large a motion is: the tremor of landmarks on a still image
 that went through a codec would score as if it were motion. So a motion smaller than its floor has no such value.
 """
 

@@ -1,6 +1,6 @@
 """SyncNet's measures of lip synchronisation: LSE-C, LSE-D and the offset between video and audio.
 
-Mouth window i is compared with sound window i + k − 15 for k = 0..30, with silence (zero vectors) beyond the ends. The
+Mouth window i is compared with audio window i + k − 15 for k = 0..30, with silence (zero vectors) beyond the ends. The
 mean over i at every lag gives a curve; its minimum is LSE-D, its place the offset, and the median minus the minimum
 LSE-C. A positive offset means that the audio is early: delaying it by offset / 25 s repairs the clip.
 """
@@ -23,7 +23,7 @@ _EPSILON: Final = 1e-6
 def lag_distances(
     mouth: NDArray[np.floating], sound: NDArray[np.floating], *, max_lag: int = MAX_LAG
 ) -> NDArray[np.float64]:
-    """Distances of every mouth window to the sound around it.
+    """Distances of every mouth window to the audio around it.
 
     Args:
         mouth: ``[n, d]``.
@@ -31,7 +31,7 @@ def lag_distances(
         max_lag: Lags from −max_lag to max_lag.
 
     Returns:
-        ``float64 [n, 2 max_lag + 1]``; column k holds the sound of window i + k − max_lag.
+        ``float64 [n, 2 max_lag + 1]``; column k holds the audio of window i + k − max_lag.
     """
     a = np.asarray(mouth, dtype=np.float64)
     b = np.zeros((len(a) + 2 * max_lag, a.shape[1]))

@@ -70,7 +70,7 @@ def rotations(pose: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rotation matrices of HDTF-Synth's angles, in the axes of ``faces.rotation``.
 
     Args:
-        pose: ``[n, 3]``: yaw to the picture's right, pitch down, roll clockwise, in degrees.
+        pose: ``[n, 3]``: yaw to the image's right, pitch down, roll clockwise, in degrees.
 
     Returns:
         ``float64 [n, 3, 3]``.

@@ -53,7 +53,7 @@ def placement_of(points: torch.Tensor) -> torch.Tensor:
 
     Returns:
         ``[n, 4]``: centre x and y, natural logarithm of the side, all in shares of the frame; angle in radians,
-        clockwise in the picture.
+        clockwise in the image.
     """
     left, right = points[:, 36:42].mean(dim=1), points[:, 42:48].mean(dim=1)
     across = right - left

@@ -1,4 +1,4 @@
-"""The network behind lip sync of the synth family: mouth and sound around a frame as points on one sphere."""
+"""The network behind lip sync of the synth family: mouth and audio around a frame as points on one sphere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PER_FRAME: Final = 4
 
 
 class SyncNetwork(nn.Module):
-    """Embeds mouths and sound; both convolve over time without padding, so that no window sees beyond its frames."""
+    """Embeds mouths and audio; both convolve over time without padding, so that no window sees beyond its frames."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class SyncNetwork(nn.Module):
         return F.normalize(self.mouth_time(each.transpose(1, 2)).float(), dim=1).transpose(1, 2)
 
     def sound(self, cepstra: torch.Tensor) -> torch.Tensor:
-        """Sound of clips.
+        """Audio of clips.
 
         Args:
             cepstra: ``float32 [clips, 13, 4 * frames]``.

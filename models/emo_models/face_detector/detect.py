@@ -1,4 +1,4 @@
-"""Faces of one picture, whatever its size: looked at whole, and again in overlapping parts when nothing shows."""
+"""Faces of one image, whatever its size: looked at whole, and again in overlapping parts when nothing shows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FoundFace:
     """A face.
 
     Attributes:
-        box: Left, top, right, bottom in pixels of the picture; brow to chin, as YuNet's boxes.
+        box: Left, top, right, bottom in pixels of the image; brow to chin, as YuNet's boxes.
         probability: How sure the network is, in [0, 1].
     """
 
@@ -64,7 +64,7 @@ def shipped_detector() -> FaceDetector:
 def find_faces(
     picture: NDArray[np.uint8], *, network: FaceDetector | None = None, threshold: float = THRESHOLD
 ) -> list[FoundFace]:
-    """Finds the faces of a picture, the largest first.
+    """Finds the faces of an image, the largest first.
 
     Args:
         picture: ``uint8 RGB [H, W, 3]``, any size.
@@ -72,7 +72,7 @@ def find_faces(
         threshold: Least probability.
 
     Returns:
-        Faces, none when there is none. The whole picture is looked at first; only when it shows no face is it looked at
+        Faces, none when there is none. The whole image is looked at first; only when it shows no face is it looked at
         in parts of half and a third of its size, in which small faces are larger.
     """
     net = network or shipped_detector()
@@ -85,7 +85,7 @@ def find_faces(
 
 
 def _parts(picture: NDArray[np.uint8], count: int) -> list[tuple[int, int, int, int]]:
-    """Overlapping windows (left, top, width, height) that cover the picture, ``count`` times smaller than it."""
+    """Overlapping windows (left, top, width, height) that cover the image, ``count`` times smaller than it."""
     height, width = picture.shape[:2]
     if count == 1:
         return [(0, 0, width, height)]
@@ -113,7 +113,7 @@ def _look(
 
 
 def _to_square(view: Tensor, *, side: int) -> tuple[Tensor, float, int, int]:
-    """``uint8 [H, W, 3]`` to ``[3, side, side]`` in [-1, 1] with grey bars; scale and place of the picture in it."""
+    """``uint8 [H, W, 3]`` to ``[3, side, side]`` in [-1, 1] with grey bars; scale and place of the image in it."""
     height, width = view.shape[:2]
     scale = side / max(height, width)
     h, w = max(1, round(height * scale)), max(1, round(width * scale))

@@ -1,4 +1,4 @@
-"""Centres and sizes of faces in a small picture: a heat map and a box per cell (CenterNet, arXiv 1904.07850)."""
+"""Centres and sizes of faces in a small image: a heat map and a box per cell (CenterNet, arXiv 1904.07850)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def _block(channels: int, out: int, stride: int = 1) -> nn.Sequential:
 
 
 class FaceDetector(ConfiguredModule):
-    """Picture to heat map, offsets and sizes.
+    """Image to heat map, offsets and sizes.
 
     Args:
         width: Channels at stride 8; twice as many at stride 16, four times at stride 32.
-        side: Side of the square picture that it was trained on, in pixels.
+        side: Side of the square image that it was trained on, in pixels.
     """
 
     @register_to_config
@@ -77,7 +77,7 @@ def boxes_of(found: Tensor, *, threshold: float) -> list[tuple[Tensor, Tensor]]:
         threshold: Least probability of a face.
 
     Returns:
-        For each picture: boxes ``[n, 4]`` (left, top, right, bottom in pixels of the picture that was looked at) and
+        For each image: boxes ``[n, 4]`` (left, top, right, bottom in pixels of the image that was looked at) and
         probabilities ``[n]``.
     """
     results = []

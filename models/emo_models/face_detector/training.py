@@ -17,12 +17,12 @@ from emo_models.face_detector.network import STRIDE, FaceDetector
 
 Picture = NDArray[np.uint8]
 SMALLEST, LARGEST = 0.1, 0.85
-"""Height of a face as a share of the picture's side, from and to."""
+"""Height of a face as a share of the image's side, from and to."""
 
 
 @dataclass(frozen=True)
 class Portrait:
-    """A picture with one face: ``uint8 RGB [H, W, 3]``, and its box (left, top, right, bottom) in pixels."""
+    """An image with one face: ``uint8 RGB [H, W, 3]``, and its box (left, top, right, bottom) in pixels."""
 
     picture: Picture
     box: tuple[float, float, float, float]
@@ -46,7 +46,7 @@ class DetectorTraining:
 
 
 def scene(portraits: Sequence[Portrait], rng: np.random.Generator, *, side: int) -> tuple[Picture, NDArray[np.float32]]:
-    """One training picture, ``uint8 [side, side, 3]``, and the boxes of its faces, ``float32 [n, 4]``; n may be 0."""
+    """One training image, ``uint8 [side, side, 3]``, and the boxes of its faces, ``float32 [n, 4]``; n may be 0."""
     kind = rng.choice(4, p=[0.5, 0.2, 0.12, 0.18])
     if kind == 0:
         canvas, boxes = _one_portrait(portraits, rng, side)
@@ -146,7 +146,7 @@ def _near(a: NDArray[np.float32], b: NDArray[np.float32]) -> bool:
 
 
 def _degraded(canvas: Picture, rng: np.random.Generator) -> Picture:
-    """Light, colour, blur, noise and compression as pictures have them; some become grey or sepia."""
+    """Light, colour, blur, noise and compression as images have them; some become grey or sepia."""
     values = canvas.astype(np.float32)
     if rng.random() < 0.25:
         grey = values @ np.array([0.299, 0.587, 0.114], np.float32)

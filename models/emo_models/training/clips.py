@@ -22,7 +22,7 @@ class TrainingClip:
     Attributes:
         id: Name of the clip.
         frames: ``uint8 [T, H, W, 3]``; may lie on disk (a memory map).
-        audio: Mono, 16 kHz, ``float32 [n]``; empty for clips without sound.
+        audio: Mono, 16 kHz, ``float32 [n]``; empty for clips without audio.
         mouth_boxes: ``float32 [T, 4]``.
         eye_boxes: ``float32 [T, 4]``, around both eyes.
         face_boxes: ``float32 [T, 4]``.
@@ -31,10 +31,10 @@ class TrainingClip:
         mouth_opening: Opening ``float32 [T]`` in any unit, where it is known.
         eye_closure: How far the eyes are closed, 0 to 1, ``float32 [T]``, where it is known.
         labels: Everything else that the set knows of each frame, ``[T, ...]`` by name.
-        style: What kind of picture it is, such as ``"anime"``; empty where nobody says.
+        style: What kind of image it is, such as ``"anime"``; empty where nobody says.
         identity: Who is seen; empty where nobody says.
         digest: Of the file it was read from.
-        audio_offset: By how many frames the sound is known to come late.
+        audio_offset: By how many frames the audio is known to come late.
         fps: Frames per second.
         weight: How often it is chosen relative to the others.
     """

@@ -1,4 +1,4 @@
-"""Training examples: which frames, which reference, which sound; every step's examples follow from (seed, step)."""
+"""Training examples: which frames, which reference, which audio; every step's examples follow from (seed, step)."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class WindowSampler:
 
     Args:
         clips: At least one; each must be longer than two windows.
-        config: Picture size and position of audio windows.
+        config: Image size and position of audio windows.
         seed: All draws derive from it and the number of the step.
         mirror: Mirror half of the examples.
 
@@ -134,7 +134,7 @@ class WindowSampler:
         )
 
     def expert_batch(self, step: int, *, batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Pairs of sound and mouths, half of them from different times of one clip (paper, 3.2).
+        """Pairs of audio and mouths, half of them from different times of one clip (paper, 3.2).
 
         Returns:
             Audio windows ``[B, 1, 80, 16]``, lower halves ``[B, 15, S / 2, S]``, and 1 for pairs that belong together.

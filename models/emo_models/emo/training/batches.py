@@ -90,7 +90,7 @@ class LatentClips:
         encoder: The speech encoder.
         window: m; that many neighbours are kept on each side.
         downsample: Pixels per latent pixel.
-        vtlp_factors: Factors on the frequencies of the sound; a sample hears one of them.
+        vtlp_factors: Factors on the frequencies of the audio; a sample uses one of them.
         store: Where latents and features are kept and found again; ``None`` makes them anew.
     """
 
@@ -202,7 +202,7 @@ class LatentClips:
         }
 
     def _choose_clip(self, stage: StageConfig, least: int, rng: np.random.Generator) -> LatentClip:
-        """A clip by the weights of sets and styles; with sound where the stage uses it, and long enough."""
+        """A clip by the weights of sets and styles; with audio where the stage uses it, and long enough."""
         key = (stage.name, least, *sorted(stage.style_weights.items()))
         if key not in self._choosers:
             use_audio = STAGES[stage.name].use_audio

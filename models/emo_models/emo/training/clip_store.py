@@ -1,6 +1,6 @@
 """Latents and speech features on disk: processes share the work of making them, and a resumed run does none of it.
 
-One file per clip. Its name is made of what goes in (frames, sound) and of what works on it (autoencoder, speech
+One file per clip. Its name is made of what goes in (frames, audio) and of what works on it (autoencoder, speech
 encoder, scales), so nothing stale is ever found; what another autoencoder made lies beside it and is never read.
 """
 

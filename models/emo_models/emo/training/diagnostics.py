@@ -105,7 +105,7 @@ def guidance_reached(
 
     Args:
         model: The network.
-        batches: Clips with sound; times are spread over the middle of the schedule, where hearing matters.
+        batches: Clips with audio; times are spread over the middle of the schedule, where audio matters.
         schedule: The noise schedule.
         seed: Of times and noise.
 
@@ -178,7 +178,7 @@ def check_speech(
     seconds: float | None = None,
     seed: int = 0,
 ) -> SpeechCheck:
-    """Animates each clip's portrait with its sound and reads the mouth."""
+    """Animates each clip's portrait with its audio and reads the mouth."""
     made, truth, own, videos, scores = [], [], [], [], []
     options = replace(recommended_sampling(pipeline.facts), steps=steps, guidance=Guidance(audio=audio_guidance))
     for clip in clips:

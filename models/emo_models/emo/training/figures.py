@@ -1,4 +1,4 @@
-"""Pictures of a training run: curves and sample grids."""
+"""Images of a training run: curves and sample grids."""
 
 from __future__ import annotations
 

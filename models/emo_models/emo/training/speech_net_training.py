@@ -1,4 +1,4 @@
-"""Training of the small speech encoder: from sound to the shapes of the mouth, a minute or two."""
+"""Training of the small speech encoder: from audio to the shapes of the mouth, a minute or two."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def _features(records: list[TrainingClip], mel: LogMelEncoder, context: int, *, 
 
 
 def faster(sound: NDArray[np.float32], tempo: float) -> NDArray[np.float32]:
-    """Sound at 16 kHz played ``tempo`` times as fast, which raises its pitch as much."""
+    """Audio at 16 kHz played ``tempo`` times as fast, which raises its pitch as much."""
     import soxr
 
     played: NDArray[np.float32] = soxr.resample(sound, RATE * tempo, RATE)
