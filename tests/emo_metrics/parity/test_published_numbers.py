@@ -43,6 +43,7 @@ def _i3d() -> Callable[[torch.Tensor], torch.Tensor]:
     return lambda video: network(video, rescale=False, resize=False, return_features=True)
 
 
+@pytest.mark.timeout(7200)
 def test_fvd_of_two_random_videos_is_that_of_fvd_comparison() -> None:
     network = _i3d()
     sides = []
@@ -85,6 +86,7 @@ def _documented_images() -> tuple[torch.Tensor, torch.Tensor]:
     return first, torch.randint(100, 255, (100, 3, 299, 299), dtype=torch.uint8)
 
 
+@pytest.mark.timeout(3600)
 def test_fid_of_random_images_is_that_of_torchmetrics_documentation() -> None:
     first, second = _documented_images()
     network = _Prepared(64)
@@ -92,6 +94,7 @@ def test_fid_of_random_images_is_that_of_torchmetrics_documentation() -> None:
     assert frechet_distance(*ours) == pytest.approx(12.6388, abs=5e-3)
 
 
+@pytest.mark.timeout(3600)
 def test_kid_of_random_images_is_that_of_torchmetrics_documentation() -> None:
     kid = pytest.importorskip("torchmetrics.image.kid").KernelInceptionDistance
     metric = kid(feature=_Prepared(FEATURES), subset_size=50)
