@@ -1,4 +1,4 @@
-"""Frames of one reading dealt out to clips, and the face analysis that runs along."""
+"""Frames of one reading distributed to clips, and the face analysis that runs along."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One re-enacted clip: which portrait, which driver, which part of it; drawn, labelled and written."""
+"""One re-enacted clip: which portrait, which driver, which part of it; rendered, labelled and written."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def make_clip(
     """Draws and writes one clip.
 
     Returns:
-        Its line of the manifest, and the processor seconds that drawing took.
+        Its line of the manifest, and the processor seconds that rendering took.
 
     Raises:
         TooShortError: when the driver has no stretch with a face on every frame.
@@ -102,19 +102,19 @@ def make_clip(
     started = time.process_time()
     crop = crop_portrait(portrait, size=options.size, framing=framing, offset=offset, rules=options.portraits)
     moved = move_portrait(crop.points, driver.motion, frames, opening=opening, turning=turning, rules=options.motion)
-    drawn = render(crop.image, crop.points, moved, driver.frames[frames], driver.tracks.points[frames])
+    rendered = render(crop.image, crop.points, moved, driver.frames[frames], driver.tracks.points[frames])
     spent = time.process_time() - started
     step = int(RATE / FPS)
     samples = driver.samples[int(frames[0]) * step : (int(frames[-1]) + 1) * step]
     labels = reenacted_labels(
         moved,
-        drawn.flow,
+        rendered.flow,
         samples,
         rotation=portrait.rotation,
         translation=portrait.translation,
         picture_height=portrait.image.shape[0] * options.size / crop.window[2],
     )
-    digests = _write(target, given.clip, drawn.frames, samples, labels, crop.image, options.quality)
+    digests = _write(target, given.clip, rendered.frames, samples, labels, crop.image, options.quality)
     box = np.asarray(labels["box"], np.float64)
     low, high = box[:, :2].min(0), box[:, 2:].max(0)
     entry = ManifestEntry(
@@ -123,7 +123,7 @@ def make_clip(
         truth=f"labels/{given.clip}.safetensors",
         identity=given.still.id[:120].rstrip(". "),
         split=split,
-        reference_frame=int(np.abs(drawn.flow).mean((1, 2, 3)).argmin()),
+        reference_frame=int(np.abs(rendered.flow).mean((1, 2, 3)).argmin()),
         face_box=(float(low[0]), float(low[1]), float(high[0]), float(high[1])),
         sha256={"video": digests["clips"], "truth": digests["labels"]},
         meta={

@@ -281,7 +281,7 @@ def _report(target: Path, results: list[_Done], problems: list[Problem]) -> Prep
     frames, seconds = (
         sum(values) for values in zip(*((d.drawn_frames, d.drawn_seconds) for d in results), strict=True)
     )
-    notes = [f"drawing took {1000 * seconds / frames:.1f} ms of a core a frame"] if frames else []
+    notes = [f"rendering took {1000 * seconds / frames:.1f} ms of a core a frame"] if frames else []
     spans = [entry.meta["driver_frames"] for entry in entries]
     return PrepareReport(
         manifest=manifest,

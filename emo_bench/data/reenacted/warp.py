@@ -1,4 +1,4 @@
-"""Draws the frames of a re-enactment: the portrait warped to its moved points, the driver's open mouth blended in."""
+"""Renders the frames of a re-enactment: the portrait warped to its moved points, the driver's open mouth blended in."""
 
 from __future__ import annotations
 
@@ -117,8 +117,8 @@ def render(image: Image, portrait: Points, moved: MovedPoints, driver_frames: Im
     frames, flows = np.zeros((len(driver_frames), *image.shape), np.uint8), []
     for row, frame in enumerate(driver_frames):
         flows.append(warp.flow(moved.points[row], moved.rigid[row]))
-        drawn = warped(image, flows[-1])
-        frames[row] = _with_mouth(drawn, moved.points[row], frame, driver_points[row], tone)
+        moved_image = warped(image, flows[-1])
+        frames[row] = _with_mouth(moved_image, moved.points[row], frame, driver_points[row], tone)
     return Rendered(frames, np.stack(flows))
 
 
@@ -163,19 +163,19 @@ def _saturation(colour: Points) -> float:
     return float(colour.std() / max(colour.mean(), 1.0))
 
 
-def _with_mouth(drawn: Image, points: Points, frame: Image, driver: Points, tone: MouthTone) -> Image:
+def _with_mouth(image: Image, points: Points, frame: Image, driver: Points, tone: MouthTone) -> Image:
     """Blends the driver's open mouth into the contour of the inner lips."""
     import cv2
 
-    unit = len(drawn) / 128
+    unit = len(image) / 128
     opening = float(lip_gap(points)) / unit
     if opening <= 1.0:
-        return drawn
+        return image
     contour = points[list(INNER_LIPS), :2].astype(np.float32)
     left, top = np.maximum(np.floor(contour.min(0) - 4 * unit).astype(int), 0)
-    right, bottom = np.minimum(np.ceil(contour.max(0) + 4 * unit).astype(int) + 1, len(drawn))
+    right, bottom = np.minimum(np.ceil(contour.max(0) + 4 * unit).astype(int) + 1, len(image))
     if right - left < 2 or bottom - top < 2:
-        return drawn
+        return image
     place = contour - np.array([left, top], np.float32)
     lips = np.concatenate([driver[list(INNER_LIPS), :2], np.ones((len(INNER_LIPS), 1))], 1)
     onto = np.linalg.lstsq(lips, place, rcond=None)[0].T
@@ -185,7 +185,7 @@ def _with_mouth(drawn: Image, points: Points, frame: Image, driver: Points, tone
     cv2.fillPoly(mask, [np.asarray(place * 4 + 1.5, np.int32)], (255,))
     soft = cv2.GaussianBlur(cv2.resize(mask, shape, interpolation=cv2.INTER_AREA), (0, 0), 0.7 * unit)
     share = soft.astype(np.float32)[..., None] / 255 * min(opening - 1.0, 1.0)
-    mixed = drawn.copy()
+    mixed = image.copy()
     part = mixed[top:bottom, left:right].astype(np.float32)
     mixed[top:bottom, left:right] = np.clip(part * (1 - share) + tone(mouth.astype(np.float32)) * share, 0, 255)
     return mixed

@@ -96,8 +96,8 @@
   };
   const stage = $("stage"), deck = $("deck"), seek = $("seek"), clock = $("time"), picker = $("clip");
   const speaker = "M3 7.5v5h3.2L11 16.5v-13L6.2 7.5zM13 7a4 4 0 0 1 0 6M14.8 4.8a7 7 0 0 1 0 10.4";
-  let videos = [], hears = 0, playing = false;
-  const master = () => videos[hears] || videos[0];
+  let videos = [], audible = 0, playing = false;
+  const master = () => videos[audible] || videos[0];
   const length = () => Math.max(0, ...videos.map((video) => video.duration || 0));
   const element = (name, attributes = {}, ...children) => {
     const node = name === "svg" || name === "path" ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
@@ -106,8 +106,8 @@
     return node;
   };
   const listen = (index) => {
-    hears = index;
-    videos.forEach((video, i) => { video.muted = i !== index; video.closest(".tile").classList.toggle("hears", i === index); });
+    audible = index;
+    videos.forEach((video, i) => { video.muted = i !== index; video.closest(".tile").classList.toggle("audible", i === index); });
   };
   const setPlaying = (on) => {
     playing = on;
@@ -154,7 +154,7 @@
       }
       stage.append(figure);
     });
-    if (videos.length) listen(Math.min(hears, videos.length - 1));
+    if (videos.length) listen(Math.min(audible, videos.length - 1));
     $("speed").dispatchEvent(new Event("input"));
     paint(0);
   };

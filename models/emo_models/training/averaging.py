@@ -1,4 +1,4 @@
-"""Exponential moving average of weights; samples are drawn with it."""
+"""Exponential moving average of weights; samples are generated with it."""
 
 from __future__ import annotations
 

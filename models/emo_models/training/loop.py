@@ -112,7 +112,7 @@ class Loop:
         self.resume()
         config = self.config
         began, first = time.monotonic(), self.step
-        with stop_requests() as asked:
+        with stop_requests() as signals:
             while self.step < config.steps:
                 losses = dict(self.trainee.train_step(self.step))
                 self.step += 1
@@ -122,11 +122,11 @@ class Loop:
                 if self.after_step is not None:
                     self.after_step(self.step, losses)
                 # A signal reaches processes between different steps, so those that train together do not wait for it.
-                stop = self.should_stop() or (bool(asked) and self.workers.count == 1)
+                stop = self.should_stop() or (bool(signals) and self.workers.count == 1)
                 due = self.step % config.checkpoint_every == 0 or self.step in (*config.also_save, config.steps)
                 if (due or stop) and self.workers.first:
                     self._save()
-                if asked and stop:
+                if signals and stop:
                     raise KeyboardInterrupt
                 if stop:
                     return
@@ -185,21 +185,21 @@ class Loop:
 @contextmanager
 def stop_requests() -> Iterator[list[int]]:
     """A list that gets the first Ctrl-C or SIGTERM; a second one has its usual effect."""
-    asked: list[int] = []
+    signals: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield signals
         return
     usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def ask(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
+        signals.append(number)
         for other, handler in usual.items():
             signal.signal(other, handler)
 
     for number in usual:
         signal.signal(number, ask)
     try:
-        yield asked
+        yield signals
     finally:
         for number, handler in usual.items():
             signal.signal(number, handler)

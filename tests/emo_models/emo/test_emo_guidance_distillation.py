@@ -41,29 +41,32 @@ def test_where_guidance_is_built_in_target_and_prediction_agree() -> None:
     model = awake_model()
     inputs = random_inputs()
     noisy, times = inputs.pop("latents"), inputs.pop("timesteps")
-    heard, unconditional = model(noisy, times, **inputs, with_unconditional=True)
-    assert torch.equal(heard, model(noisy, times, **inputs))
+    conditional, unconditional = model(noisy, times, **inputs, with_unconditional=True)
+    assert torch.equal(conditional, model(noisy, times, **inputs))
     torch.testing.assert_close(unconditional, model(noisy, times, **{**inputs, "audio": None}))
-    assert (heard - unconditional).abs().max() > 1e-3
+    assert (conditional - unconditional).abs().max() > 1e-3
     conditions = model.prepare(**inputs)
     guidance = Guidance(audio=3.0)
     guided = guidance.combine(
         model.backbone(noisy.repeat(2, 1, 1, 1, 1), times.repeat(2), conditions.for_passes(guidance.passes))
     )
-    torch.testing.assert_close(guided_target(heard, guided, unconditional, scale=3.0), guided, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(
-        guided_target(heard, heard, unconditional, scale=3.0), heard + 2 / 3 * (heard - unconditional)
+        guided_target(conditional, guided, unconditional, scale=3.0), guided, atol=1e-5, rtol=1e-4
+    )
+    torch.testing.assert_close(
+        guided_target(conditional, conditional, unconditional, scale=3.0),
+        conditional + 2 / 3 * (conditional - unconditional),
     )
 
 
 @torch.no_grad()
-def test_who_hears_nothing_is_not_pushed() -> None:
+def test_samples_without_audio_are_not_pushed() -> None:
     model = awake_model()
     inputs = random_inputs()
     noisy, times = inputs.pop("latents"), inputs.pop("timesteps")
     gates = ConditionMask(audio=torch.tensor([1.0, 0.0]), motion=torch.tensor([1.0, 0.0]))
-    heard, unconditional = model(noisy, times, **inputs, condition_mask=gates, with_unconditional=True)
-    push = guided_target(heard, heard, unconditional, scale=2.0) - heard
+    conditional, unconditional = model(noisy, times, **inputs, condition_mask=gates, with_unconditional=True)
+    push = guided_target(conditional, conditional, unconditional, scale=2.0) - conditional
     assert push[0].abs().max() > 1e-3
     assert push[1].abs().max() < 1e-5
 
@@ -89,7 +92,7 @@ def test_guidance_is_found_under_noise_ten_times_its_size(scale: float) -> None:
 
 @torch.no_grad()
 def test_a_network_that_adds_twice_as_much_reaches_twice_the_guidance(clips: LatentClips) -> None:
-    """With targets that are the network's own hearing prediction, guidance is 1; pushed as for scale 2, it is 2."""
+    """With targets that are the network's own conditional prediction, guidance is 1; pushed as for scale 2, it is 2."""
     model = awake_model().eval()
     batch = probe_batch(clips, stage(), model)
 
@@ -101,8 +104,8 @@ def test_a_network_that_adds_twice_as_much_reaches_twice_the_guidance(clips: Lat
         def target(self, clean: torch.Tensor, noise: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
             noisy = self.add_noise(clean, noise, times)
             given = {"reference": batch.reference, "motion": batch.motion, "mask": batch.mask}
-            heard, unconditional = (model(noisy, times, **given, audio=audio) for audio in (batch.audio, None))
-            made: torch.Tensor = unconditional + (heard - unconditional) / self.scale
+            conditional, unconditional = (model(noisy, times, **given, audio=audio) for audio in (batch.audio, None))
+            made: torch.Tensor = unconditional + (conditional - unconditional) / self.scale
             return made
 
     pushed = Pushed(TINY.schedule)

@@ -111,11 +111,11 @@ def clips() -> LatentClips:
 
 
 @pytest.fixture(scope="module")
-def drawn(clips: LatentClips, tmp_path_factory: pytest.TempPathFactory) -> list[GeneratedFrames]:
-    return draw(clips, tmp_path_factory.mktemp("drawn"))
+def generated(clips: LatentClips, tmp_path_factory: pytest.TempPathFactory) -> list[GeneratedFrames]:
+    return generate(clips, tmp_path_factory.mktemp("generated"))
 
 
-def draw(clips: LatentClips, folder: Path, *, seed: int = 0, **changes: float) -> list[GeneratedFrames]:
+def generate(clips: LatentClips, folder: Path, *, seed: int = 0, **changes: float) -> list[GeneratedFrames]:
     vae, schedule = build_autoencoder(TINY).eval(), NoiseSchedule(TINY.schedule)
     settings = SETTINGS.model_copy(update=changes)
     return generate_clips(
@@ -124,49 +124,49 @@ def draw(clips: LatentClips, folder: Path, *, seed: int = 0, **changes: float) -
 
 
 def test_clips_are_drawn_where_the_real_ones_are(
-    clips: LatentClips, drawn: list[GeneratedFrames], tmp_path: Path
+    clips: LatentClips, generated: list[GeneratedFrames], tmp_path: Path
 ) -> None:
-    assert [clip.record.id for clip in drawn] == ["0", "1", "2"]
-    for clip in drawn:
+    assert [clip.record.id for clip in generated] == ["0", "1", "2"]
+    for clip in generated:
         assert clip.frames.shape == clip.coded.shape == (12, 64, 64, 3)
         assert 2 <= clip.first <= 20 - 12
         assert not np.array_equal(clip.frames, clip.coded)
         assert len(set(clip.shares)) == 3
         assert SETTINGS.least <= clip.shares.min() <= clip.shares.max() <= SETTINGS.most
-    again = draw(clips, tmp_path)
-    assert all(np.array_equal(a.frames, b.frames) for a, b in zip(drawn, again, strict=True))
+    again = generate(clips, tmp_path)
+    assert all(np.array_equal(a.frames, b.frames) for a, b in zip(generated, again, strict=True))
 
 
 def test_drawings_are_kept_for_the_weights_and_settings_that_made_them(
-    clips: LatentClips, drawn: list[GeneratedFrames], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clips: LatentClips, generated: list[GeneratedFrames], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = draw(clips, tmp_path)
+    first = generate(clips, tmp_path)
     # Half of it was lost when the run was killed.
     sorted(tmp_path.glob("*/*.safetensors"))[1].unlink()
-    redrawn = []
+    regenerated = []
     regenerate = refiner_frames.regenerate
     monkeypatch.setattr(
-        refiner_frames, "regenerate", lambda *given, **named: redrawn.append(1) or regenerate(*given, **named)
+        refiner_frames, "regenerate", lambda *given, **named: regenerated.append(1) or regenerate(*given, **named)
     )
-    again = draw(clips, tmp_path)
-    assert len(redrawn) == SETTINGS.rounds, "drew anew what was kept"
-    for clips_drawn in (first, again):
-        assert all(np.array_equal(a.frames, b.frames) for a, b in zip(drawn, clips_drawn, strict=True))
+    again = generate(clips, tmp_path)
+    assert len(regenerated) == SETTINGS.rounds, "generated again what was kept"
+    for clips_generated in (first, again):
+        assert all(np.array_equal(a.frames, b.frames) for a, b in zip(generated, clips_generated, strict=True))
     for change in ({"seed": 1}, {"sampling_steps": 2}):
-        other = draw(clips, tmp_path, **change)
-        assert not np.array_equal(other[0].frames, first[0].frames), f"{change} was given what others had drawn"
+        other = generate(clips, tmp_path, **change)
+        assert not np.array_equal(other[0].frames, first[0].frames), f"{change} was given what others had generated"
 
 
 def test_drawings_of_other_clips_or_another_network_are_others(clips: LatentClips, tmp_path: Path) -> None:
-    draw(clips, tmp_path)
+    generate(clips, tmp_path)
     other = copy.copy(clips)
     inverted = replace(clips.clips[0].record, frames=255 - clips.clips[0].record.frames)
     other.clips = [replace(clips.clips[0], record=inverted), *clips.clips[1:]]
-    draw(other, tmp_path)
+    generate(other, tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
     louder = copy.copy(clips)
-    louder.clips = [replace(clips.clips[0], audio=tuple(2 * heard for heard in clips.clips[0].audio)), *clips.clips[1:]]
-    draw(louder, tmp_path)
+    louder.clips = [replace(clips.clips[0], audio=tuple(2 * audio for audio in clips.clips[0].audio)), *clips.clips[1:]]
+    generate(louder, tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
     # The same weights, used in another way.
     vae, schedule = build_autoencoder(TINY).eval(), NoiseSchedule(TINY.schedule)
@@ -176,22 +176,22 @@ def test_drawings_of_other_clips_or_another_network_are_others(clips: LatentClip
 
 
 def test_little_noise_leaves_what_the_autoencoder_gives(
-    clips: LatentClips, drawn: list[GeneratedFrames], tmp_path: Path
+    clips: LatentClips, generated: list[GeneratedFrames], tmp_path: Path
 ) -> None:
     """So frames and truth belong together: neither a frame late, nor another clip's."""
-    close = draw(clips, tmp_path, least=0.01, most=0.02, audio_guidance=1.0)
-    for near, far in zip(close, drawn, strict=True):
+    close = generate(clips, tmp_path, least=0.01, most=0.02, audio_guidance=1.0)
+    for near, far in zip(close, generated, strict=True):
         assert near.first == far.first
         difference = [np.abs(c.frames.astype(int) - c.coded.astype(int)).mean() for c in (near, far)]
         assert difference[0] < 0.2 * difference[1]
 
 
-def test_a_batch_pairs_each_frame_with_its_truth(drawn: list[GeneratedFrames]) -> None:
+def test_a_batch_pairs_each_frame_with_its_truth(generated: list[GeneratedFrames]) -> None:
     settings = SETTINGS.model_copy(update={"untouched": 0.0, "trusted": 1.0})
-    frames, portraits, truth, weights = refiner_batch(drawn, settings, 0)
+    frames, portraits, truth, weights = refiner_batch(generated, settings, 0)
     known = [
         tuple(to_signed(torch.from_numpy(np.array(f))) for f in (clip.frames[i], clip.record.frames[clip.first + i]))
-        for clip in drawn
+        for clip in generated
         for i in range(len(clip.frames))
     ]
     known += [(a.flip(-1), b.flip(-1)) for a, b in known]
@@ -201,20 +201,21 @@ def test_a_batch_pairs_each_frame_with_its_truth(drawn: list[GeneratedFrames]) -
     assert set(weights.unique().tolist()) == {1.0, 1.0 + settings.part_weight}
 
 
-def test_eyes_and_mouths_drawn_from_much_noise_are_left_out(drawn: list[GeneratedFrames]) -> None:
+def test_eyes_and_mouths_generated_from_much_noise_are_left_out(generated: list[GeneratedFrames]) -> None:
     mostly_noise = SETTINGS.model_copy(update={"untouched": 0.0, "trusted": 0.0})
     for step in range(5):
-        weights = refiner_batch(drawn, mostly_noise, step)[3]
-        trusted = refiner_batch(drawn, mostly_noise.model_copy(update={"trusted": 1.0}), step)[3]
+        weights = refiner_batch(generated, mostly_noise, step)[3]
+        trusted = refiner_batch(generated, mostly_noise.model_copy(update={"trusted": 1.0}), step)[3]
         assert torch.equal(weights == 0, trusted > 1)
         assert torch.equal(weights == 1, trusted == 1)
     # What only went through the autoencoder is the truth itself.
     assert (
-        refiner_batch(drawn, mostly_noise.model_copy(update={"untouched": 1.0}), 0)[3].max() == 1 + SETTINGS.part_weight
+        refiner_batch(generated, mostly_noise.model_copy(update={"untouched": 1.0}), 0)[3].max()
+        == 1 + SETTINGS.part_weight
     )
 
 
-def test_training_stopped_and_resumed_gives_the_same_weights(drawn: list[GeneratedFrames], tmp_path: Path) -> None:
+def test_training_stopped_and_resumed_gives_the_same_weights(generated: list[GeneratedFrames], tmp_path: Path) -> None:
     def train(folder: Path, *steps: int) -> dict[str, Tensor]:
         for last in steps:
             # The rate falls towards the last step, so a stop is a shorter run only in its loop.
@@ -223,10 +224,10 @@ def test_training_stopped_and_resumed_gives_the_same_weights(drawn: list[Generat
             if last < 4:
                 with pytest.raises(KeyboardInterrupt):
                     train_refiner(
-                        model, settings, StopAfter(drawn, 2 * settings.batch), folder, report=lambda line: None
+                        model, settings, StopAfter(generated, 2 * settings.batch), folder, report=lambda line: None
                     )
             else:
-                trained = train_refiner(model, settings, drawn, folder, report=lambda line: None)
+                trained = train_refiner(model, settings, generated, folder, report=lambda line: None)
         return trained.state_dict()
 
     whole, resumed = train(tmp_path / "whole", 4), train(tmp_path / "resumed", 2, 4)
@@ -234,7 +235,7 @@ def test_training_stopped_and_resumed_gives_the_same_weights(drawn: list[Generat
 
 
 class StopAfter(list):  # type: ignore[type-arg]
-    """Drawn clips whose reader is interrupted after some reads."""
+    """Generated clips whose reader is interrupted after some reads."""
 
     def __init__(self, clips: list[GeneratedFrames], reads: int) -> None:
         super().__init__(clips)
@@ -247,8 +248,8 @@ class StopAfter(list):  # type: ignore[type-arg]
         return super().__getitem__(index)
 
 
-def test_pictures_of_before_and_after(drawn: list[GeneratedFrames]) -> None:
-    pairs = before_and_after(awake_refiner(), drawn, clips=2, frames=3)
+def test_pictures_of_before_and_after(generated: list[GeneratedFrames]) -> None:
+    pairs = before_and_after(awake_refiner(), generated, clips=2, frames=3)
     assert [(before.shape, after.shape) for before, after in pairs] == [((3, 64, 64, 3),) * 2] * 2
     assert not np.array_equal(*pairs[0])
 

@@ -1,4 +1,4 @@
-"""Motion frames that the network draws itself in training, and sound heard in other voices."""
+"""Self-forcing: motion frames that the network generates in training; and vocal tract length perturbation."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def earlier(model: torch.nn.Module, seed: int = 0) -> EarlierFrames:
     )
 
 
-def drawn(seed: int = 0, **changes: object) -> torch.Tensor:
+def generated(seed: int = 0, **changes: object) -> torch.Tensor:
     model = awake_model(**changes)
     return generated_motion_frames(
         model,
@@ -94,15 +94,15 @@ def test_hardly_any_noise_gives_the_real_frames_back(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(self_forcing, "LEAST", 0.0)
     monkeypatch.setattr(self_forcing, "MOST", 0.0)
     real = earlier(awake_model()).latents[:, -2:]
-    torch.testing.assert_close(drawn(), real, atol=0.15, rtol=0)
+    torch.testing.assert_close(generated(), real, atol=0.15, rtol=0)
     monkeypatch.undo()
-    assert (drawn() - real).abs().mean() > 0.15
+    assert (generated() - real).abs().mean() > 0.15
 
 
 def test_the_generator_alone_decides() -> None:
-    assert torch.equal(drawn(seed=1), drawn(seed=1))
-    assert not torch.equal(drawn(seed=1), drawn(seed=2))
-    assert not drawn().requires_grad
+    assert torch.equal(generated(seed=1), generated(seed=1))
+    assert not torch.equal(generated(seed=1), generated(seed=2))
+    assert not generated().requires_grad
 
 
 def test_the_loss_is_that_of_the_frames_drawn(clips: LatentClips, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +122,7 @@ def test_the_loss_is_that_of_the_frames_drawn(clips: LatentClips, monkeypatch: p
 
 
 def test_in_half_precision_they_take_no_gradient_from_any_weight(clips: LatentClips) -> None:
-    """Weights that autocast rounded for the drawing, without gradients, must not be those that the loss reads."""
+    """Weights that autocast rounded while generating, without gradients, must not be those that the loss reads."""
     reached = []
     for share in (0.0, 1.0):
         plan, model = stage(self_forcing=share), awake_model()

@@ -36,7 +36,7 @@ def test_a_frame_does_not_depend_on_the_window_it_was_asked_for_in() -> None:
         torch.testing.assert_close(ours.window(sound, first, last), whole[first + 3 : last + 3])
 
 
-def test_what_was_saved_hears_the_same(tmp_path: Path) -> None:
+def test_what_was_saved_predicts_the_same(tmp_path: Path) -> None:
     ours, sound = encoder(), speech_like(1.0)
     ours.save(tmp_path)
     again = load_audio_encoder(tmp_path)

@@ -1,4 +1,4 @@
-"""The weights that ship: they follow the sound and the speed, and clip borders do not show."""
+"""The weights that ship: they follow the audio and the speed, and segment boundaries do not show."""
 
 from __future__ import annotations
 

@@ -152,18 +152,18 @@ def test_still_motion_frames_are_the_last_one_before_the_clip(clips: LatentClips
 
 
 def test_styles_are_drawn_as_often_as_asked(clips: LatentClips) -> None:
-    def drawn(**weights: float) -> float:
+    def sampled(**weights: float) -> float:
         plan = stage("video", style_weights=weights, reference_margin=0)
         batches = [clips.batch(plan, frames=4, motion_frames=2, seed=0, step=step) for step in range(60)]
         anime = clips.clips[0].latents.float()
         own = [bool((anime == reference).flatten(1).all(1).any()) for b in batches for reference in b.reference]
         return float(np.mean(own))
 
-    assert drawn() == pytest.approx(1 / 3, abs=0.12)
-    assert drawn(anime=6.0) == pytest.approx(6 / 8, abs=0.12)
-    assert drawn(photo=0.0) == 1.0
+    assert sampled() == pytest.approx(1 / 3, abs=0.12)
+    assert sampled(anime=6.0) == pytest.approx(6 / 8, abs=0.12)
+    assert sampled(photo=0.0) == 1.0
     with pytest.raises(ValueError, match="weight above 0"):
-        drawn(photo=0.0, anime=0.0)
+        sampled(photo=0.0, anime=0.0)
 
 
 def test_blinks_are_drawn_as_often_as_asked(clips: LatentClips) -> None:
@@ -172,17 +172,17 @@ def test_blinks_are_drawn_as_often_as_asked(clips: LatentClips) -> None:
     def blinking(latents: torch.Tensor) -> bool:
         return any(torch.equal(frame, shut) for frame in latents for eyes in closed for shut in eyes)
 
-    def drawn(share: float, steps: int = 10**6) -> float:
+    def sampled(share: float, steps: int = 10**6) -> float:
         plan = stage("video", steps, blink_share=share, reference_margin=0)
         batches = [clips.batch(plan, frames=4, motion_frames=2, seed=0, step=step) for step in range(60)]
         return float(np.mean([blinking(latents) for batch in batches for latents in batch.latents]))
 
     # Of the 15 windows of 4 frames that a clip has, 5 hold a blink's first or second frame (4 where it comes early).
     anywhere = (4 + 5 + 5) / 45
-    assert drawn(0.0) == pytest.approx(anywhere, abs=0.12)
-    assert drawn(0.5) == pytest.approx(0.5 + 0.5 * anywhere, abs=0.12)
-    assert drawn(1.0) == 1.0
-    assert drawn(1.0, steps=60) == pytest.approx(0.5 + 0.5 * anywhere, abs=0.12)
+    assert sampled(0.0) == pytest.approx(anywhere, abs=0.12)
+    assert sampled(0.5) == pytest.approx(0.5 + 0.5 * anywhere, abs=0.12)
+    assert sampled(1.0) == 1.0
+    assert sampled(1.0, steps=60) == pytest.approx(0.5 + 0.5 * anywhere, abs=0.12)
     with pytest.raises(ValueError, match="blink_share"):
         stage("video", blink_share=1.5)
 

@@ -178,15 +178,15 @@ class LatentClips:
         if not declared.temporal:
             spread = (chosen[:, None] + around).reshape(-1)
         speed = clip.record.head_speed[np.clip(spread, 0, count - 1)]
-        heard = clip.audio[int(rng.integers(len(clip.audio)))]
-        audio = heard[spread + self.window] if declared.use_audio else None
+        features = clip.audio[int(rng.integers(len(clip.audio)))]
+        audio = features[spread + self.window] if declared.use_audio else None
         if audio is not None and not declared.temporal:
             audio = torch.unflatten(audio, 0, (frames, len(around)))
         past = chosen - frames
         return {
             "earlier_latents": clip.latents[past].float() if own else None,
             "earlier_motion": clip.latents[past[0] - motion_frames : past[0]].float() if own else None,
-            "earlier_audio": heard[spread - frames + self.window] if own and declared.use_audio else None,
+            "earlier_audio": features[spread - frames + self.window] if own and declared.use_audio else None,
             "latents": clip.latents[chosen].float(),
             "reference": clip.latents[reference].float(),
             "motion": motion,
@@ -245,7 +245,7 @@ def cell_cover(boxes: NDArray[np.floating], *, height: int, width: int) -> Tenso
 
 
 def perturbed(encoder: AudioEncoder, factor: float) -> AudioEncoder:
-    """The encoder, hearing all frequencies times ``factor``.
+    """The encoder, with all frequencies of its input times ``factor``.
 
     Raises:
         ValueError: It cannot.

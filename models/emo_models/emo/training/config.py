@@ -40,7 +40,7 @@ class StageConfig(Frozen):
     drop_reference: Share = Field(default=0.05, description="Probability of training without the reference; literal 0")
     drop_audio: Share = Field(default=0.1, description="Probability of training unconditional on audio; literal 0")
     drop_motion: Share = Field(
-        default=0.2, description="With zero maps instead of motion frames, as in a first clip; literal 0"
+        default=0.2, description="With zero maps instead of motion frames, as in a first segment; literal 0"
     )
     drop_speed: Share = Field(default=0.1, description="Without speed; literal 0")
     white_region: Share = Field(default=0.1, description="With a white region mask, which means no guidance; literal 0")
@@ -87,7 +87,7 @@ class StageConfig(Frozen):
     @model_validator(mode="after")
     def _distilled_in_its_stage(self) -> StageConfig:
         if self.guidance_distillation != 1.0 and self.name != "guidance":
-            raise ValueError(f"expected guidance_distillation 1 in stage {self.name}; it belongs into stage guidance")
+            raise ValueError(f"expected guidance_distillation 1 in stage {self.name}; it belongs in stage guidance")
         return self
 
 
@@ -102,7 +102,7 @@ class SpeechNetTraining(Frozen):
     ema: float = Field(default=0.995, ge=0, lt=1, description="Decay of the averaged weights, which are the result")
     vtlp_factors: tuple[float, ...] = Field(
         default=(0.88, 0.92, 0.96, 1.04, 1.08, 1.12),
-        description="Besides as they are, clips are heard with all frequencies times one of these",
+        description="Besides as they are, clips are used with all frequencies times one of these",
     )
     tempos: tuple[float, ...] = Field(
         default=(0.85, 0.92, 1.08, 1.15), description="And played this much faster, which raises the voice too"
@@ -173,7 +173,7 @@ class TrainConfig(Frozen):
     vtlp_factors: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         default=(1.0,),
         min_length=1,
-        description="Vocal tract length perturbation: each clip is heard with its frequencies times one of these; 1 is "
+        description="Vocal tract length perturbation: each clip's frequencies are multiplied by one of these; 1 is "
         "the voice itself. Speech encoders that cannot do so refuse anything but 1",
     )
     autoencoder: AutoencoderTraining = Field(

@@ -110,7 +110,7 @@ def guidance_reached(
         seed: Of times and noise.
 
     Returns:
-        The scale; ``None`` where hearing changes nothing.
+        The scale; ``None`` where audio changes nothing.
     """
     generator = torch.Generator().manual_seed(seed)
     sums = np.zeros(2)
@@ -127,8 +127,8 @@ def guidance_reached(
             "mask": batch.mask,
             "condition_mask": ConditionMask(speed=torch.zeros(len(noisy), device=noisy.device)),
         }
-        heard, unconditional = model(noisy, times, **given, with_unconditional=True)
-        sums += guidance_found(schedule.target(clean, noise, times), heard, unconditional)
+        conditional, unconditional = model(noisy, times, **given, with_unconditional=True)
+        sums += guidance_found(schedule.target(clean, noise, times), conditional, unconditional)
     return float(sums[0] / sums[1]) if sums[0] else None
 
 

@@ -32,7 +32,7 @@ def guidance_found(target: Tensor, conditional: Tensor, unconditional: Tensor) -
 
     What audio adds, ``conditional - unconditional``, is ``g`` times what it should add, and that is the mean of
     ``target - unconditional`` over noise; so the square of the first over the product of both comes to g. What the
-    network hears wrongly makes the first sum alone larger, so that the ratio is a little too high.
+    network misreads of the audio makes the first sum alone larger, so the ratio is a little too high.
 
     Args:
         target: The true velocity, without guidance.

@@ -130,7 +130,7 @@ def _digest(plan: str, networks: Sequence[Any], clips: Sequence[LatentClip]) -> 
     for clip in clips:
         # Latents follow from frames and autoencoder.
         digest.update(clip.record.frames.tobytes())
-        digest.update(save({str(voice): heard.contiguous() for voice, heard in enumerate(clip.audio)}))
+        digest.update(save({str(voice): audio.contiguous() for voice, audio in enumerate(clip.audio)}))
     return digest.hexdigest()[:16]
 
 
@@ -162,9 +162,9 @@ def _generate_group(
     shares = rng.uniform(config.least, config.most, (len(group), rounds))
     for index, place in enumerate(range(first, first + rounds * f, f)):
         # Features are kept with `window` frames before the first.
-        heard = [clip.audio[v][place : place + f + 2 * window] for clip, v in zip(group, voices, strict=True)]
+        audio = [clip.audio[v][place : place + f + 2 * window] for clip, v in zip(group, voices, strict=True)]
         conditions = model.prepare(
-            reference=reference, motion=motion if n else None, audio=torch.stack(heard).to(device)
+            reference=reference, motion=motion if n else None, audio=torch.stack(audio).to(device)
         )
         latents = regenerate(
             model,

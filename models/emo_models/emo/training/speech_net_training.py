@@ -39,13 +39,13 @@ def train_speech_net(
     workers: Workers = ALONE,
     **shape: int,
 ) -> SpeechNet:
-    """A trained `SpeechNet`; ``shape`` are its arguments besides ``in_width``. Of ``workers`` each hears its share.
+    """A trained `SpeechNet`; ``shape`` are its arguments besides ``in_width``. Each of ``workers`` trains on its share.
 
-    Few voices are known, and they are soon known by heart; so half of the steps are spent on voices that nobody has.
+    The data have few voices, which are soon overfitted; so half of the steps are spent on voices that nobody has.
     Checkpoints lie in ``folder``.
 
     Raises:
-        ValueError: A clip has no known mouth opening, which is what the network learns to hear.
+        ValueError: A clip has no known mouth opening, which is what the network learns to predict.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -83,7 +83,7 @@ class _Objective:
         self.others += [_features(records, mel, net.context, tempo=tempo) for tempo in config.tempos]
         shapes = self.plain.shapes
         self.mean, self.scale = shapes.mean((0, 1)), shapes.std((0, 1)).clamp_min(1e-6)
-        # Each clip counts the same, however far its person opens the mouth; that cannot be heard.
+        # Each clip counts the same, however far its person opens the mouth; audio does not say that.
         self.weight = (shapes[..., 0].std(1) / self.scale[0]).clamp_min(0.3).reciprocal().square()
         self.even = len({record.weight for record in records}) == 1
 
@@ -99,18 +99,18 @@ class _Objective:
         length = features.shapes.shape[1]
         count = min(config.frames or length, length)
         first = int(rng.integers(length - count + 1))
-        heard = features.columns[chosen, first : first + count + 2 * net.context]
-        heard = heard + config.loudness * _normal(rng, (len(heard), 1, 1))
-        heard = heard + config.noise * _normal(rng, heard.shape)
+        columns = features.columns[chosen, first : first + count + 2 * net.context]
+        columns = columns + config.loudness * _normal(rng, (len(columns), 1, 1))
+        columns = columns + config.noise * _normal(rng, columns.shape)
         goal = (features.shapes[chosen, first : first + count] - self.mean) / self.scale
         mine = list(self.workers.share(config.clips))
-        error = (net.shapes(net(heard[mine])) - goal[mine]).square() * self.weight[chosen[mine], None, None]
+        error = (net.shapes(net(columns[mine])) - goal[mine]).square() * self.weight[chosen[mine], None, None]
         loss: Tensor = error.mean()
         return loss
 
 
 def heard_opening(net: SpeechNet, mel: LogMelEncoder, clips: TrainingClips) -> float:
-    """Mean over clips of the correlation between the mouth opening that the network hears and the true one."""
+    """Mean over clips of the correlation between the mouth opening that the network predicts and the labels."""
     encoder = SpeechNetEncoder(net, mel)
     records = list(every_clip(moving(clips, sound=True)))
     return float(
@@ -161,7 +161,7 @@ def _opening(record: TrainingClip) -> NDArray[np.float32]:
 def _shapes(record: TrainingClip) -> NDArray[np.float32]:
     boxes, faces = (np.asarray(b, np.float32) for b in (record.mouth_boxes, record.face_boxes))
     size = (boxes[:, 2:] - boxes[:, :2]) / np.maximum(faces[:, 3:] - faces[:, 1:2], 1.0)
-    # How large a person's mouth is cannot be heard.
+    # Audio does not say how large a person's mouth is.
     return np.concatenate([_opening(record)[:, None], size - size.mean(0)], 1)
 
 

@@ -213,7 +213,7 @@ class _RunningStage:
 def make_accelerator(config: TrainConfig) -> Accelerator:
     """One process, or as many as torchrun started, each with its own batches and with averaged gradients (DDP)."""
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    # The others wait while the first process draws samples.
+    # The others wait while the first process generates samples.
     patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return Accelerator(
@@ -228,10 +228,10 @@ def workers_of(accelerator: Accelerator) -> Workers:
     return Workers(rank=accelerator.process_index, count=accelerator.num_processes, device=str(accelerator.device))
 
 
-def precision_on(device: str, asked: str) -> str:
+def precision_on(device: str, wanted: str) -> str:
     """Accelerate's word for a config's ``mixed_precision``, where ``"auto"`` depends on the device."""
-    if asked != "auto":
-        return asked
+    if wanted != "auto":
+        return wanted
     return "bf16" if fast_bfloat16(device) else "no"
 
 
