@@ -38,7 +38,7 @@ API = {
 
 
 def write_api_pages(app: Sphinx) -> None:
-    """One page per public module, and their index; written anew at every build, not tracked."""
+    """One page per public module, and their index; rewritten at every build, not tracked."""
     folder = Path(app.srcdir) / "api"
     folder.mkdir(exist_ok=True)
     names = [f"{package}.{module}" for package, modules in API.items() for module in modules]

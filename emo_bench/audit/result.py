@@ -121,7 +121,7 @@ def read_audit(path: Path) -> AuditRecord:
         return AuditRecord.model_validate_json(file.read_bytes())
     except (OSError, ValidationError) as error:
         first = str(error).splitlines()[0]
-        raise RecordError(f"{file} is no record of an audit", expected=AUDIT_FILE, found=first) from None
+        raise RecordError(f"{file} is not the record of an audit", expected=AUDIT_FILE, found=first) from None
 
 
 def as_csv(record: AuditRecord) -> str:

@@ -49,7 +49,7 @@ def report(
     common: Annotated[
         bool,
         typer.Option(
-            "--common", help="Take values anew over the clips and frames that all systems have (to RUN/report-common)."
+            "--common", help="Recompute values over the clips and frames that all systems have (to RUN/report-common)."
         ),
     ] = False,
 ) -> int:
@@ -110,7 +110,7 @@ def compare(
     for text in pair or []:
         first, separator, second = text.partition("=")
         if not separator:
-            raise ConfigError(f"--pair {text!r} is no pair", expected="NAME_IN_A=NAME_IN_B")
+            raise ConfigError(f"--pair {text!r} is not a pair", expected="NAME_IN_A=NAME_IN_B")
         pairs.append((first, second))
     comparison = compare_runs(load_run(run_a), load_run(run_b), pairs=pairs or None, alpha=alpha)
     typer.echo(comparison_markdown(comparison), nl=False)

@@ -9,7 +9,7 @@ import typer
 
 from emo_bench.cli.options import JsonOption, say
 
-app = typer.Typer(help="Look after external systems.", no_args_is_help=True)
+app = typer.Typer(help="List and check external systems.", no_args_is_help=True)
 
 
 @app.command("ls")

@@ -59,7 +59,7 @@ def fetch(
     if not wanted:
         raise ConfigError("nothing to fetch", expected="names or --family", fix="emo-bench weights list")
     if mirror is not None and not mirror.is_dir():
-        raise ConfigError(f"the mirror {mirror} is no folder", fix="name a folder with the archives")
+        raise ConfigError(f"the mirror {mirror} is not a folder", fix="name a folder with the archives")
     return _fetch_all(list(dict.fromkeys(wanted)), target, mirror)
 
 

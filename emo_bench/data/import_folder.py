@@ -219,7 +219,7 @@ def identity_rule(rule: str) -> Callable[[Path], str | None]:
         pattern = re.compile(rule)
     except re.error as error:
         raise ConfigError(
-            f"--identity {rule!r} is no regular expression", expected="'stem', 'folder' or a regex", found=str(error)
+            f"--identity {rule!r} is not a regular expression", expected="'stem', 'folder' or a regex", found=str(error)
         ) from None
     if pattern.groups < 1:
         raise ConfigError(f"--identity {rule!r} has no group", expected="the identity in parentheses")

@@ -1,7 +1,7 @@
 """A record and the files beside it are one thing: digests of all files in the record, a digest over the record.
 
-The seal finds damage, mixed-up files and hand-made changes. It is no signature: whoever computes it anew can forge it.
-What depends on the inputs only is sealed apart from times, host and places, so that equal runs have equal seals.
+The seal finds damage, mixed-up files and hand-made changes. It is not a signature: anyone who recomputes it can forge
+it. What depends on the inputs only is sealed apart from times, host and places, so that equal runs have equal seals.
 """
 
 from __future__ import annotations

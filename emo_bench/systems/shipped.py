@@ -1,6 +1,6 @@
 """The weights of systems that ship with the project are pinned by digest, like those of extractors.
 
-``python -m emo_bench.systems.shipped`` writes the pins anew after a training.
+``python -m emo_bench.systems.shipped`` rewrites the pins after a training.
 """
 
 from __future__ import annotations
