@@ -16,6 +16,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+# Several workers with several threads each wait for one another; must be said before torch is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # ``fake_device`` is for all tests; they are collected by file, not as packages.
 sys.path.insert(0, str(Path(__file__).parent))
 
