@@ -84,5 +84,8 @@ def _explained(path: Path, done: subprocess.CompletedProcess[bytes]) -> DecodeEr
     if done.returncode < 0 or "pixels; at most" in reason or "MemoryError" in reason:
         return LimitError(f"{shown_name(path)} is too large an image or too costly to decode", found=reason)
     return DecodeError(
-        f"{shown_name(path)} is not a readable image", expected="JPEG, PNG, WebP, BMP, TIFF or GIF", found=reason
+        f"{shown_name(path)} is not a readable image",
+        expected="JPEG, PNG, WebP, BMP, TIFF or GIF",
+        found=reason,
+        fix="save it as PNG or JPEG with 8 bits",
     )

@@ -10,7 +10,19 @@ import numpy as np
 SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
-def as_srgb(image: Any, notes: list[str]) -> Any:
+DARK_SHARE = 1 / 8
+"""16-bit pixels that stay below this share of white are told: 10 and 12 bits look so when they are stored unscaled."""
+
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+
+
+def is_negative(image: Any) -> bool:
+    """Whether an opened TIFF counts from white to black and Pillow does not turn its pixels (it does so for 8 bits)."""
+    stated = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC)
+    return bool(image.mode in (*SIXTEEN_BIT, "F") and stated == _WHITE_IS_ZERO)
+
+
+def as_srgb(image: Any, notes: list[str], *, negative: bool = False) -> Any:
     """An upright Pillow image as 8-bit sRGB over white.
 
     * 16-bit gray is scaled by 1/257; 16-bit colours come from Pillow with 8 bits.
@@ -19,12 +31,17 @@ def as_srgb(image: Any, notes: list[str]) -> Any:
       is refused, because its colours are not stated.
     * Transparency lies over white.
 
+    Args:
+        image: From Pillow.
+        notes: What was converted or assumed is added here.
+        negative: Whether 16-bit or float pixels count from white to black, see ``is_negative``.
+
     Raises:
         ValueError: the values cannot be brought to 8 bits without guessing.
     """
     from PIL import Image
 
-    image = _eight_bit(image)
+    image = _eight_bit(image, notes, negative=negative)
     profile = image.info.get("icc_profile")
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
@@ -40,21 +57,26 @@ def _has_alpha(image: Any) -> bool:
     return image.mode in ("RGBA", "LA", "RGBa", "La") or "transparency" in image.info
 
 
-def _eight_bit(image: Any) -> Any:
+def _eight_bit(image: Any, notes: list[str], *, negative: bool) -> Any:
     from PIL import Image
 
     if image.mode in SIXTEEN_BIT:
         values = np.asarray(image).astype(np.uint32)
+        if negative:
+            values = 65535 - values
         if values.max(initial=0) < 256:
             raise ValueError(
                 f"16-bit pixels of at most {values.max(initial=0)}: not scaled to 16 bits; convert the image to 8"
             )
+        if values.max(initial=0) < DARK_SHARE * 65535:
+            notes.append(f"16-bit pixels of at most {values.max(initial=0)} of 65535: the picture is dark")
         scaled = Image.fromarray(((values + 128) // 257).astype(np.uint8), "L")
     elif image.mode == "F":
         values = np.asarray(image)
         low, high = float(values.min(initial=0)), float(values.max(initial=0))
         if not (np.isfinite(values).all() and low >= 0 and high <= 1):
             raise ValueError(f"float pixels from {low:g} to {high:g}; only 0 to 1 has a stated white")
+        values = 1 - values if negative else values
         scaled = Image.fromarray(np.round(values * 255).astype(np.uint8), "L")
     elif image.mode == "I":
         raise ValueError("32-bit integer pixels have no stated white; convert the image to 8 or 16 bits")

@@ -23,7 +23,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    from emo_bench.media.image_pixels import as_srgb
+    from emo_bench.media.image_pixels import as_srgb, is_negative
 
     notes: list[str] = []
 
@@ -37,9 +37,12 @@ def main() -> None:
             turned = opened.getexif().get(ORIENTATION, 1)
             if turned not in (0, 1):
                 notes.append("turned upright as the file asks")
-            flat = as_srgb(ImageOps.exif_transpose(opened), notes)
+            flat = as_srgb(ImageOps.exif_transpose(opened), notes, negative=is_negative(opened))
     except UnidentifiedImageError:
         sys.stderr.write("content of no such format\n")
+        sys.exit(1)
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
         sys.exit(1)
     except Exception as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")

@@ -31,7 +31,10 @@ CLOCK_RESET_SECONDS = 1
 """Stamps that jump back further are a new clock (joined recordings), not audio that overlaps."""
 
 MAX_START_DELAY = 3
-"""Empty chunks after the first frame of an AVI that are an encoder's delay (two for Xvid), not repeats."""
+"""Empty chunks at the start of an AVI that are an encoder's delay (two for Xvid), not repeats."""
+
+START_CHUNKS = 8
+"""A delay that begins after the first frame may go on within so many chunks (Xvid, when a key frame follows soon)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +181,7 @@ def video_timeline(frames: DecodedFrames) -> tuple[Timeline, tuple[Note, ...]]:
         stamps, delay = _without_start_delay(stamps, has_b_frames=any(note.code == "coding_order" for note in notes))
         end = end - delay if end is not None else None
         if delay:
-            text = f"{delay} empty chunks after the first frame are the encoder's start-up delay: closed up"
+            text = f"{delay} empty chunks at the start are the encoder's start-up delay: closed up"
             notes.append(Note("encoder_delay", text, {"chunks": delay}))
     last = max(1, frames.durations[-1] or (stamps[-1] - stamps[-2] if len(stamps) > 1 else usual))
     if frames.counts_chunks:
@@ -256,10 +259,13 @@ def _repaired(stamps: list[int], usual: int, notes: list[Note]) -> list[int]:
 
 def _without_start_delay(stamps: list[int], *, has_b_frames: bool) -> tuple[list[int], int]:
     steps = [later - earlier for earlier, later in itertools.pairwise(stamps)]
-    delay = steps[0] - median_low(steps) if steps else 0
-    if not has_b_frames or not 0 < delay <= MAX_START_DELAY:
+    usual = median_low(steps) if steps else 0
+    near = (stamp - stamps[0] <= START_CHUNKS * usual for stamp in stamps[1:])
+    empty = [step - usual if is_near and step > usual else 0 for step, is_near in zip(steps, near, strict=True)]
+    if not has_b_frames or not steps or not empty[0] or sum(empty) > MAX_START_DELAY:
         return stamps, 0
-    return [stamps[0], *(stamp - delay for stamp in stamps[1:])], delay
+    passed = itertools.accumulate(empty, initial=0)
+    return [stamp - delay for stamp, delay in zip(stamps, passed, strict=True)], sum(empty)
 
 
 def _repeats(timeline: Timeline) -> list[Note]:

@@ -45,7 +45,10 @@ def open_container(stream: BinaryIO) -> Any:
     except MemoryError:
         raise
     except (av.error.FFmpegError, ValueError) as error:
-        raise RefusedError(f"not a readable video or audio file ({describe(error)})") from error
+        # FFmpeg knows the container, and it is not in the list.
+        other = f"its container is none of {DEMUXERS.replace(',', ', ')}"
+        reason = other if isinstance(error, av.error.ArgumentError) else describe(error)
+        raise RefusedError(f"not a readable video or audio file ({reason})") from error
 
 
 def describe(error: BaseException) -> str:

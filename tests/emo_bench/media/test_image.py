@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,22 @@ def test_16_bit_gray_is_scaled(tmp_path: Path, ending: str) -> None:
 def test_float_from_0_to_1_is_scaled(tmp_path: Path) -> None:
     Image.fromarray((RAMP / 255).astype(np.float32), "F").save(tmp_path / "a.tiff")
     assert np.array_equal(read_image(tmp_path / "a.tiff")[..., 1], RAMP)
+
+
+@pytest.mark.parametrize("pixels", [RAMP, RAMP.astype(np.uint16) * 257, (RAMP / 255).astype(np.float32)])
+def test_a_tiff_that_counts_from_white_to_black_is_turned(tmp_path: Path, pixels: np.ndarray) -> None:
+    path = tmp_path / "a.tiff"
+    Image.fromarray(pixels).save(path)
+    tag = struct.pack("<HHII", 262, 3, 1, 1)
+    content = path.read_bytes()
+    assert content.count(tag) == 1
+    path.write_bytes(content.replace(tag, struct.pack("<HHII", 262, 3, 1, 0)))
+    assert np.array_equal(read_image(path)[..., 0], 255 - RAMP)
+
+
+def test_12_bits_stored_in_16_are_told(tmp_path: Path) -> None:
+    Image.fromarray(RAMP.astype(np.uint16) * 16).save(tmp_path / "a.png")
+    assert "dark" in " ".join(read_picture(tmp_path / "a.png").notes)
 
 
 @pytest.mark.parametrize(

@@ -116,10 +116,15 @@ def in_coding_order(packet: Any, index: int) -> list[Any]:
     return [packet]
 
 
-def delayed_encoder(packet: Any, index: int) -> list[Any]:
-    packet.dts += 2 if index else 0
-    packet.pts = packet.dts
-    return [packet]
+def delayed_encoder(*empty_before: int) -> Shift:
+    """Leaves out one chunk before each packet of these numbers."""
+
+    def change(packet: Any, index: int) -> list[Any]:
+        packet.dts += sum(index >= number for number in empty_before)
+        packet.pts = packet.dts
+        return [packet]
+
+    return change
 
 
 def onsets(pair: MediaPair) -> list[float]:
@@ -235,8 +240,11 @@ def test_chunks_that_an_avi_leaves_out_are_repeats(media: Any, tmp_path: Path, c
     assert "repeated_frames" in codes(pair)
 
 
-def test_the_start_up_delay_of_an_encoder_is_closed_up(media: Any, tmp_path: Path) -> None:
-    how = Recorder(ending="avi", video=delayed_encoder)
+@pytest.mark.parametrize("empty_before", [(1, 1), (1, 3), (1, 3, 4)])
+def test_the_start_up_delay_of_an_encoder_is_closed_up(
+    media: Any, tmp_path: Path, empty_before: tuple[int, ...]
+) -> None:
+    how = Recorder(ending="avi", video=delayed_encoder(*empty_before))
     pair = load_pair(record(tmp_path / "a.avi", how, media.picture))
     assert shown(pair, media) == list(range(N_FRAMES))
     assert "encoder_delay" in codes(pair)
