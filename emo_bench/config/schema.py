@@ -173,6 +173,13 @@ class RunConfig(Frozen):
             raise ValueError("expected no repeated entries")
         return values
 
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_fit_into_tables(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if any(not -(2**63) <= seed < 2**63 for seed in seeds):
+            raise ValueError("expected integers of at most 64 bits")
+        return seeds
+
     def all_systems(self) -> tuple[System, ...]:
         """Ground truth first, then the other anchors, then the systems of the suite."""
         kinds = ("ground_truth", *self.anchors)

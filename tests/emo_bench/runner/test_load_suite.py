@@ -304,6 +304,7 @@ def test_python_values_may_hold_paths_and_take_overrides(tmp_path: Path) -> None
         ({"systems": [{"name": "frozen", "kind": "frozen"}]}, "name of an anchor"),
         ({"metrics": ["psnr/rgb@1"] * 2}, "metrics: expected no repeated entries"),
         ({"seeds": [1, 1]}, "seeds: expected no repeated entries"),
+        ({"seeds": [2**63]}, "seeds: expected integers of at most 64 bits"),
     ],
 )
 def test_names_are_unique(changes: dict[str, Any], words: str) -> None:
