@@ -20,7 +20,7 @@ from emo_bench.engine.unit import GROUND_TRUTH, Outcome, Unit, one_line
 from emo_bench.engine.units import features_of_clip, frame_at
 from emo_bench.engine.units import work as prepare_clip
 from emo_bench.media.types import Audio, Video, video_from_array
-from emo_bench.systems.clip_store import DamagedClipError, Sidecar, StoredClip
+from emo_bench.systems.clip_store import ClipNote, DamagedClipError, Sidecar, StoredClip
 from emo_bench.systems.conform import fit_length, moved_box, resize_video
 from emo_core.errors import ClipError, WeightsError
 from emo_core.hashing import digest_of
@@ -92,7 +92,7 @@ def sidecar_of(context: RunContext, damaged: CorruptedClip) -> Sidecar:
             "file_sha256": "",
             "video_sha256": digest if kind.change_video else side.video_sha256,
             "audio_sha256": digest if kind.change_audio else side.audio_sha256,
-            "notes": (f"{kind.name} {damaged.level:g} {kind.unit}",),
+            "notes": (ClipNote(code="corrupted", text=f"{kind.name} {damaged.level:g} {kind.unit}", amounts={}),),
             "seconds": 0.0,
         }
     )

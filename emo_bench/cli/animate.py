@@ -15,8 +15,8 @@ def animate(
     audio: Annotated[Path, typer.Argument(help="Audio or video file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="MP4 to write.")] = Path("animated.mp4"),
     preset: Annotated[
-        str, typer.Option("--preset", help="Weights: 'emo-synth' (shipped) or a pipeline's folder.")
-    ] = "emo-synth",
+        str, typer.Option("--preset", help="Weights: 'emo-portrait', 'emo-synth', or a folder of a saved pipeline.")
+    ] = "emo-portrait",
     seed: Annotated[int, typer.Option("--seed", help="Decides all noise.", min=0)] = 0,
     steps: Annotated[
         int | None, typer.Option("--steps", help="Denoising steps; by default as the weights say.", min=1, max=1000)

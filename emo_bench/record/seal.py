@@ -93,7 +93,13 @@ def _entry(path: Path) -> FileEntry:
 
 def _record_digest(record: RunRecord) -> str:
     """Over all that equal runs have in common: neither when, where nor by how many processes the work was done."""
-    left_out = {"timings": True, "provenance": {"host"}, "seal": {"record"}, "config_given": True, "overrides": True}
+    left_out: dict[str, Any] = {
+        "timings": True,
+        "provenance": {"host"},
+        "seal": {"record"},
+        "config_given": True,
+        "overrides": True,
+    }
     values = record.model_dump(mode="json", exclude={**left_out, "config": set(CIRCUMSTANCES)})
     return digest_of(values)
 

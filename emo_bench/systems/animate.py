@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emo_bench.media.types import FrameArray, Video, VideoSpec, frames_for_samples
-from emo_bench.systems.emo import EMBEDDED, EmoOptions, sampling_options, weights_folder
+from emo_bench.systems.emo import EMBEDDED, PORTRAIT, EmoOptions, sampling_options, weights_folder
 from emo_bench.systems.portrait import Box, Framing, Square, find_square
 from emo_core.errors import GenerationError, LimitError, NoAudioError, WeightsError
 
@@ -129,12 +129,19 @@ def animate(
 
     if not np.any(np.abs(sound.samples) > 1e-4):
         notes.append("the audio is silent; expect a closed mouth")
-    trained_on = str(pipeline.facts.get("trained_on", "")) or ("HDTF-Synth" if options.weights == EMBEDDED else "")
-    if trained_on:
-        notes.append(f"these weights were trained on {trained_on}; other portraits will look wrong")
+    notes += _about_weights(options.weights, str(pipeline.facts.get("trained_on", "")))
     comment = json.dumps({"seed": seed, "weights": options.weights, "notice": DISCLOSURE}, sort_keys=True)
     write_preview(target, Video(spec, pieces), sound, metadata={"title": DISCLOSURE, "comment": comment})
     return Animated(path=target, n_frames=n_frames, seconds=sound.seconds, notes=tuple(notes))
+
+
+def _about_weights(name: str, trained_on: str) -> list[str]:
+    """For which portraits the weights are, in a sentence."""
+    if name == PORTRAIT:
+        return [f"made with {PORTRAIT}: photographs, paintings, engravings; for rendered faces --preset {EMBEDDED}"]
+    if name == EMBEDDED:
+        return [f"made with {EMBEDDED}: the rendered faces of HDTF-Synth; other portraits will look wrong"]
+    return [f"these weights were trained on {trained_on}; other portraits will look wrong"] if trained_on else []
 
 
 def _full_size(square: Square, size: int | None, pipeline: EMOPipeline) -> int:

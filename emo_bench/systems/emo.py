@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from emo_models.emo.pipeline import EMOPipeline, SamplingOptions
 
 EMBEDDED = "emo-synth"
-"""Name of the weights that ship with the project; trained on HDTF-Synth, not on real faces."""
+"""Weights trained on the rendered faces of HDTF-Synth; what suites take when they name none."""
+
+PORTRAIT = "emo-portrait"
+"""Weights trained on re-enacted photographs, paintings and engravings; what ``animate`` takes."""
+
+SHIPPED = (EMBEDDED, PORTRAIT)
+"""Names of the weights that come with the package."""
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -33,7 +39,8 @@ class EmoOptions(Frozen):
     """Which weights, and how to sample."""
 
     weights: str = Field(
-        default=EMBEDDED, description=f"'{EMBEDDED}', or a folder of a saved EMO pipeline, relative to the suite file"
+        default=EMBEDDED,
+        description=f"'{EMBEDDED}', '{PORTRAIT}', or a folder of a saved EMO pipeline, relative to the suite file",
     )
     steps: int | None = Field(
         default=None, ge=1, le=1000, description="Denoising steps; what the weights recommend when absent, else 40"
@@ -80,11 +87,11 @@ def weights_folder(name: str, base: Path) -> Path:
     Raises:
         WeightsError: when it is not there.
     """
-    if name == EMBEDDED:
+    if name in SHIPPED:
         from importlib.resources import files
 
-        folder = Path(str(files("emo_models.emo"))) / "weights" / EMBEDDED
-        fix = "train them: emo-bench train --config configs/train/emo_synth.yaml"
+        folder = Path(str(files("emo_models.emo"))) / "weights" / name
+        fix = f"train them: emo-bench train --config configs/train/{name.replace('-', '_')}.yaml"
     else:
         folder, fix = base / name, "give the folder of a saved EMO pipeline"
     if not (folder / "model_index.json").is_file():
@@ -105,8 +112,8 @@ class Emo(SystemKind):
             WeightsError: when the folder is missing, or shipped weights are not those of this release.
         """
         folder = weights_folder(self.options.weights, context.base)
-        if self.options.weights == EMBEDDED:
-            check_shipped(EMBEDDED)
+        if self.options.weights in SHIPPED:
+            check_shipped(self.options.weights)
         parts = {str(path.relative_to(folder)): sha256_file(path) for path in _files(folder)}
         return {"weights": digest_of(parts)}
 
@@ -115,8 +122,8 @@ class Emo(SystemKind):
         from emo_models.emo.pipeline import EMOPipeline
 
         folder = weights_folder(self.options.weights, context.base)
-        if self.options.weights == EMBEDDED:
-            check_shipped(EMBEDDED)
+        if self.options.weights in SHIPPED:
+            check_shipped(self.options.weights)
         try:
             self._pipeline: EMOPipeline = EMOPipeline.from_pretrained(folder).to(context.device)
         except Exception as error:

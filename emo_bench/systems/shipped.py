@@ -21,7 +21,9 @@ def folders() -> dict[str, Path]:
     """Where the weights of each name lie in this installation."""
     models = Path(str(files("emo_models")))
     return {
+        "emo-portrait": models / "emo" / "weights" / "emo-portrait",
         "emo-synth": models / "emo" / "weights" / "emo-synth",
+        "portrait-face-detector": models / "face_detector" / "weights",
         "wav2lip-synth": models / "baselines" / "wav2lip" / "weights",
     }
 

@@ -147,12 +147,13 @@ def test_importing_sorts_good_from_bad(tiny, hostile_set: Path, tmp_path: Path) 
         "truncated.mkv": "decode_error",
         "silent.mkv": "no_audio",
         "escapes.mkv": "outside",
-        "good-1.mov": "duplicate_id",
+        "good-1.mkv": "ambiguous_name",
+        "good-1.mov": "ambiguous_name",
         "a:b.mkv": "bad_name",
         "caf\udce9.mkv": "bad_name",
     }
     assert all(item.reason for item in report.refused)
-    assert len({entry.id for entry in report.entries}) == len(report.entries) == 9
+    assert len({entry.id for entry in report.entries}) == len(report.entries) == 8
     assert "sub__a_b_" in {entry.id for entry in report.entries}
 
 

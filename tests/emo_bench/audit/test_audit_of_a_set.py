@@ -110,7 +110,7 @@ def test_files_say_the_same(record: AuditRecord, work_folder: Path) -> None:
     assert (folder / "audit.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "audit.pdf").read_bytes().startswith(b"%PDF")
     (folder / "broken.json").write_text("{}")
-    with pytest.raises(RecordError, match="no record of an audit"):
+    with pytest.raises(RecordError, match="not the record of an audit"):
         read_audit(folder / "broken.json")
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from emo_bench.record.run_data import RunData, load_run
 from emo_bench.record.schema import RunRecord
+from emo_bench.record.seal import sealed
+from emo_bench.record.store import write_record
 from emo_bench.report.export import export_run, main_values
 from emo_bench.reproduce import Reproduction, compare_records, open_original, reproduce, reproduction_markdown
 from emo_bench.runner.run import run_suite
@@ -44,10 +46,10 @@ def copy(made: Path, tmp_path: Path) -> Path:
 
 
 def change(folder: Path, edit: Callable[[dict[str, Any]], None]) -> Path:
-    """Edits ``record.json`` of a folder."""
+    """Edits ``record.json`` of a folder and seals it again, as a forger would who knows how."""
     values = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     edit(values)
-    (folder / "record.json").write_text(json.dumps(values), encoding="utf-8")
+    write_record(folder, sealed(RunRecord.model_validate(values), folder))
     return folder
 
 
@@ -164,7 +166,7 @@ def test_a_record_without_rows_says_what_was_not_compared(made: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "expected"),
     [
-        (lambda values: values["config"].__setitem__("seeds", [7]), "its config does not have the digest"),
+        (lambda values: values["config"].__setitem__("seeds", [7]), "config of the record does not have the digest"),
         (lambda values: values["systems"].append({**values["systems"][0], "name": "x"}), "it lists"),
         (lambda values: values["values"][0].__setitem__("system", "stranger"), "'stranger'"),
         (lambda values: values["systems"][1].__setitem__("digest", "0" * 64), "System 'frozen' is another one"),

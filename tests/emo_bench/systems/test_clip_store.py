@@ -34,7 +34,7 @@ def test_what_was_put_comes_back(store: ClipStore) -> None:
     put(store, A, 7)
     found = store.get(A)
     assert found is not None
-    assert found.sidecar.notes == ("a note",)
+    assert [note.text for note in found.sidecar.notes] == ["a note"]
     assert store.open(found)[0].spec == SPEC
     assert store.damaged == []
 

@@ -30,7 +30,7 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session")
 def clips() -> list[SynthClip]:
     """Four clips of people whom the networks have never seen."""
-    from emo_bench.data.sets.hdtf_synth import clip_content
+    from hdtf_synth.clip import clip_content
     from hdtf_synth.plan import clips_of
 
     made = [clip_content(plan) for plan in clips_of("mini")[:4]]

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emo_bench.data.sets.hdtf_synth import clip_content, reference_frame
 from emo_bench.systems.emo import EMBEDDED, weights_folder
 from emo_metrics.synth.face import FaceNetworks
 from emo_models.emo.pipeline import EMOPipeline
 from emo_models.emo.training.diagnostics import boundary_score, frame_motion
 from emo_models.training.mouth_reader import correlation
+from hdtf_synth.clip import clip_content, reference_frame
 from hdtf_synth.plan import clips_of
 
 pytestmark = pytest.mark.slow

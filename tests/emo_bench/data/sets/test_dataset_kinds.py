@@ -44,7 +44,7 @@ def test_a_plug_in_is_opened_checked_and_described_like_a_built_in_kind(plugin: 
     with pytest.raises(ConfigError, match=r"dataset\.manifst: unknown key"):
         suite_from_values({**values, "dataset": {"kind": plugin, "manifst": "m"}}, base=tiny_set.parent)
     kinds = [choice["properties"]["kind"]["const"] for choice in suite_schema()["$defs"]["Dataset"]["oneOf"]]
-    assert kinds == sorted(["first-clip", "hdtf-synth", "manifest"])
+    assert kinds == sorted(["first-clip", "hdtf-synth", "manifest", "reenacted"])
 
 
 def test_defaults_of_the_kind_reach_the_suite_so_that_its_digest_knows_them() -> None:

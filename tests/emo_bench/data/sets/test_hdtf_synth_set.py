@@ -11,18 +11,19 @@ import numpy as np
 import pytest
 
 from emo_bench.data.manifest import read_manifest
-from emo_bench.data.sets.hdtf_synth import clip_content, make_clip, make_hdtf_synth
+from emo_bench.data.sets import hdtf_synth as make
+from emo_bench.data.sets.hdtf_synth import make_clip, make_hdtf_synth
 from emo_core.errors import DataError
-from hdtf_synth import make
+from hdtf_synth.clip import clip_content
 from hdtf_synth.identity import identity_from_seed
 from hdtf_synth.plan import clips_of
 from hdtf_synth.recordings import recording
 from hdtf_synth.render import render_frame
 from hdtf_synth.state import FrameState
 
-HASHES = json.loads((Path(__file__).parent / "hashes.json").read_text(encoding="utf-8"))
+HASHES = json.loads((Path(__file__).parents[3] / "hdtf_synth" / "hashes.json").read_text(encoding="utf-8"))
 
-PROBE = Path(__file__).parent / "frames_probe.py"
+PROBE = Path(__file__).parents[3] / "hdtf_synth" / "frames_probe.py"
 BASELINE_ONLY = (
     "AVX512_SPR AVX512_ICL AVX512_CLX AVX512_CNL AVX512_SKX AVX512F AVX512CD X86_V4 X86_V3 AVX2 FMA3 AVX F16C"
 )
