@@ -22,6 +22,7 @@ from emo_models.emo.training import run, trainer
 from emo_models.emo.training.config import TrainConfig
 from emo_models.emo.weights import read_tensors
 
+# float32 everywhere: a processor with bfloat16 would use it, and the fake device has none.
 CONFIG = TrainConfig.model_validate_json(
     json.dumps(
         {
@@ -30,7 +31,7 @@ CONFIG = TrainConfig.model_validate_json(
             "checkpoint_every": 2,
             "reader_steps": 0,
             "diagnostics_every": 0,
-            "autoencoder": {"steps": 2, "decoder_steps": 1, "batch": 2, "crop": 32},
+            "autoencoder": {"steps": 2, "decoder_steps": 1, "batch": 2, "crop": 32, "bf16": False},
             "refiner": {"steps": 1, "batch": 2, "clips": 2, "rounds": 1},
             "stages": [
                 {"name": "image", "steps": 1, "clips": 2, "frames": 2, "lr": 0.001},
