@@ -330,7 +330,7 @@ class EMOPipeline:
             return images, images
         images = images.clamp(-1, 1)
         transfer = self.refiner.transfer(images, portrait)
-        refined = transfer.applied(images, portrait)
+        refined = transfer.refined
         return refined, refined if large is portrait else transfer.applied(images, large)
 
     def _first_motion(self, reference: Tensor) -> Tensor | None:

@@ -30,26 +30,25 @@ class Transfer:
         flow: Where each cell comes from, ``[b, 2, H / 4, H / 4]`` (x, y), in cells.
         change: What is added, ``[b, 3, H, H]``: the inside of the mouth, closed lids, what a turn uncovers.
         share: How much of a place is the portrait's, ``[b, 1, H, H]``, about 0 to 1.
+        refined: The frames with the portrait's detail at their own size, ``[b, 3, H, H]``, not clamped.
     """
 
     flow: Tensor
     change: Tensor
     share: Tensor
+    refined: Tensor
 
     def applied(self, frames: Tensor, portrait: Tensor) -> Tensor:
-        """Frames with the detail of a portrait, at the portrait's size.
+        """Frames with the detail of a portrait of another size, at that size.
 
         Args:
             frames: ``[b, 3, H, H]`` in about [-1, 1].
-            portrait: ``[b | 1, 3, S, S]``; S is H, or larger for frames in the portrait's own size.
+            portrait: ``[b | 1, 3, S, S]``.
 
         Returns:
             ``[b, 3, S, S]``, not clamped.
         """
         size, small = portrait.shape[-1], frames.shape[-1]
-        if size == small:
-            warped = warp(portrait.expand_as(frames), F.interpolate(self.flow, scale_factor=CELL, mode="bilinear"))
-            return frames + self.share * (warped - frames) + self.change
         frames, change, share = (_resized(part, size) for part in (frames, self.change, self.share))
         flow = _resized(self.flow, size) * (size / small)
         warped = warp(portrait.expand(len(frames), -1, -1, -1), flow, mode="bicubic")
@@ -109,7 +108,7 @@ class PortraitRefiner(ConfiguredModule):
         Returns:
             ``[b, 3, H, H]``, not clamped.
         """
-        return self.transfer(frames, portrait).applied(frames, portrait)
+        return self.transfer(frames, portrait).refined
 
     def transfer(self, frames: Tensor, portrait: Tensor) -> Transfer:
         """What moves where, and what the portrait cannot show; arguments as those of ``forward``."""
@@ -121,7 +120,8 @@ class PortraitRefiner(ConfiguredModule):
         halves = [F.pixel_unshuffle(image, 2) for image in (frames, warped)]
         mixed = self.blend(torch.cat([*halves, F.pixel_shuffle(self.to_fine(shape), 2)], 1))
         # No sigmoid around the share: it is zero at the start, and only so is a fresh refiner the identity.
-        return Transfer(flow=flow, change=mixed[:, :3], share=mixed[:, 3:])
+        change, share = mixed[:, :3], mixed[:, 3:]
+        return Transfer(flow=flow, change=change, share=share, refined=frames + share * (warped - frames) + change)
 
     def _match(self, seen: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """Where in the portrait each cell comes from, ``[b, 2, h, w]`` (x, y) in cells, and the features there."""
