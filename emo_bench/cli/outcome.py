@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from emo_bench.record.schema import RunRecord, ValueDescription, ValueEntry
 
+SHOWN_NOTES = 4
+"""Kinds of notes about clips that a terminal gets; the report and the record have all."""
+
 ARROWS = {"higher": "↑", "lower": "↓", "closer_to_gt": "→GT"}
 
 
@@ -90,6 +93,7 @@ def _print_notes(console: Console, record: RunRecord) -> None:
     ):
         where = f", {part}" if part else ""
         console.print(f"[red]{stage}: {count} x {escape(printable(f'{code} ({system}{where})'))}[/red]")
+    _print_clip_notes(console, record)
     for column in columns_of(record):
         if column.value.primary and column.protocol.status == "ok" and (uneven := uneven_coverage(record, column)):
             console.print(f"[yellow]not comparable: {escape(printable(f'{column.value.label}: {uneven}'))}[/yellow]")
@@ -104,3 +108,27 @@ def _print_notes(console: Console, record: RunRecord) -> None:
         if check.verdict == "fail":
             text = f"{check.protocol} {check.key} puts {check.worse} before {check.better}: {check.reason}"
             console.print(f"[red]  {escape(text)}[/red]")
+
+
+def _print_clip_notes(console: Console, record: RunRecord) -> None:
+    """How many clips were corrected or are unusual, and the most telling kinds of it."""
+    from rich.markup import escape
+
+    from emo_bench.engine.unit import GROUND_TRUTH
+    from emo_bench.media.notes import most_telling
+
+    anchors = {system.name for system in record.systems if system.anchor} - {GROUND_TRUTH}
+    notes = [
+        (entry.code, entry.text, f"{entry.system}/{clip}")
+        for entry in record.notes
+        if entry.system not in anchors
+        for clip in entry.clips
+    ]
+    if not notes:
+        return
+    lines, more = most_telling(notes, at_most=SHOWN_NOTES)
+    count = len({clip for _, _, clip in notes})
+    rest = f", {more} more kinds" if more else ""
+    console.print(f"notes on {count} clips (all of them: report, and 'notes' in the record){rest}:")
+    for line in lines:
+        console.print(f"  [yellow]{escape(printable(line))}[/yellow]", soft_wrap=True)

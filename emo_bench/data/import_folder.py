@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emo_bench.data.manifest import Manifest, ManifestEntry, file_hashes, write_manifest
-from emo_bench.data.naming import VIDEO_EXTENSIONS, AudioFiles, FolderFiles, clip_id, files_below, listed
+from emo_bench.data.naming import AudioFiles, FolderFiles, clip_id, files_below, listed
+from emo_bench.media.containers import VIDEO_EXTENSIONS
+from emo_bench.media.notes import ROUTINE, most_telling
 from emo_core.errors import ClipError, ConfigError, DataError
 from emo_core.hashing import sha256_file
 from emo_core.progress import Display, Silent
@@ -34,7 +36,7 @@ class ImportReport:
         entries: Its clips.
         refused: Files that could not become clips.
         notices: What a user should know of the rest, in sentences: files that were not used, equal clips, identities
-            that the rule did not give.
+            that the rule did not give, and what is out of the ordinary in the clips themselves.
     """
 
     manifest: Path
@@ -104,6 +106,7 @@ def import_videos(
     notices = [*_unused(files, folder, target, work.used), *_equal_clips(work.entries)]
     if unnamed:
         notices.append(f"--identity fits not every video; each of these is an identity of its own: {listed(unnamed)}")
+    notices += most_telling(work.notes, at_most=len(work.notes))[0]
     return ImportReport(target, tuple(work.entries), tuple(work.refused), tuple(notices))
 
 
@@ -114,6 +117,7 @@ class _Import:
         self.entries: list[ManifestEntry] = []
         self.refused: list[Refused] = []
         self.used: set[Path] = set()
+        self.notes: list[tuple[str, str, str]] = []
         self._folder, self._root, self._audio = folder, target.parent, audio
         self._copies = not folder.resolve().is_relative_to(self._root.resolve())
 
@@ -126,7 +130,7 @@ class _Import:
             audio = self._audio.beside(path)
             self.used |= {audio} if audio is not None else set()
             self._require_inside(path, audio)
-            load_pair(path, audio)  # the same decode as in a run: what passes here can be prepared there
+            pair = load_pair(path, audio)  # the same decode as in a run: what passes here can be prepared there
             video_text, audio_text = self._place(path), self._place(audio) if audio else None
             self.entries.append(
                 ManifestEntry(
@@ -138,6 +142,8 @@ class _Import:
                     sha256=file_hashes(self._root, video=video_text, audio=audio_text),
                 )
             )
+            unusual = [note for note in pair.notes if note.code not in ROUTINE]
+            self.notes += [(note.code, str(note), clip_id(relative)) for note in unusual]
         except ClipError as error:
             self.used |= self._audio.near(path)  # the refusal speaks of them already
             self.refused.append(Refused(str(relative), error.code, "; ".join(str(error).split("\n  "))))

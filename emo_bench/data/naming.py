@@ -15,42 +15,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from emo_bench.data.manifest import FORBIDDEN_IN_ID, MAX_ID_LENGTH
+from emo_bench.media.containers import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS
 from emo_core.errors import ClipError
 from emo_core.hashing import sha256_bytes
 
-VIDEO_EXTENSIONS = (
-    ".mp4",
-    ".mkv",
-    ".mov",
-    ".avi",
-    ".webm",
-    ".m4v",
-    ".mpg",
-    ".mpeg",
-    ".ts",
-    ".m2ts",
-    ".mts",
-    ".3gp",
-    ".ogv",
-    ".wmv",
-    ".flv",
-)
-AUDIO_EXTENSIONS = (
-    ".wav",
-    ".flac",
-    ".mp3",
-    ".m4a",
-    ".aac",
-    ".ogg",
-    ".oga",
-    ".opus",
-    ".aif",
-    ".aiff",
-    ".caf",
-    ".mka",
-    ".weba",
-    ".wma",
-)
 Item = TypeVar("Item")
 SILENT_SUFFIX = "_silent"
 SHOWN = 5

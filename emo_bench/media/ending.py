@@ -6,7 +6,8 @@ from fractions import Fraction
 from typing import Any
 
 from emo_bench.media.notes import Note
-from emo_bench.media.timeline import SoundTimeline, Timeline
+from emo_bench.media.sound_timeline import SoundTimeline
+from emo_bench.media.timeline import Timeline
 
 DECLARES_DURATION = ("mov", "matroska", "wav", "flac")
 """Containers whose header states the duration of each stream; that of an AVI is adapted by the demuxer."""

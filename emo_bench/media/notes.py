@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+ROUTINE = frozenset(
+    {
+        *("audio_converted", "audio_longer", "video_longer", "frame_rate", "variable_rate", "matrix_assumed"),
+        *("resized", "rotated", "audio_offset"),
+    }
+)
+"""Codes of what is done to ordinary files all the time; lists that are cut short name the others first."""
+
 
 class Note(str):
     """One correction, assumption or small damage: a sentence for the reader that also carries what it is about.
@@ -45,3 +53,28 @@ def amounts_of(note: str) -> dict[str, float]:
 def distinct(notes: Iterable[Note]) -> tuple[Note, ...]:
     """The notes in their order, each sentence once."""
     return tuple({str(note): note for note in notes}.values())
+
+
+def most_telling(notes: Iterable[tuple[str, str, str]], *, at_most: int) -> tuple[list[str], int]:
+    """The notes of many clips in few lines: what is out of the ordinary first, then what concerns most clips.
+
+    Args:
+        notes: Triples of code, sentence and clip.
+        at_most: Lines that are wanted.
+
+    Returns:
+        A line for each kind of note, with the number of its clips, and how many kinds are left out.
+
+    >>> most_telling([("resized", "resized", "a"), ("silent", "silent", "a"), ("resized", "resized", "b")], at_most=1)
+    (['silent (1 clip: a)'], 1)
+    """
+    kinds: dict[str, tuple[str, dict[str, None]]] = {}
+    for code, text, clip in notes:
+        kinds.setdefault(code, (text, {}))[1][clip] = None
+    order = sorted(kinds, key=lambda code: (code in ROUTINE, -len(kinds[code][1]), code))
+    return [_line(*kinds[code]) for code in order[:at_most]], max(0, len(order) - at_most)
+
+
+def _line(text: str, clips: Mapping[str, None]) -> str:
+    count = "1 clip" if len(clips) == 1 else f"{len(clips)} clips"
+    return f"{text} ({count}: {', '.join(list(clips)[:2])}{', ...' if len(clips) > 2 else ''})"

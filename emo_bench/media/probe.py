@@ -13,14 +13,8 @@ from emo_bench.media.limits import DEFAULT_LIMITS, Limits
 from emo_bench.media.notes import Note, distinct
 from emo_bench.media.orientation import UPRIGHT, Orientation
 from emo_bench.media.sound import SoundBuilder, SoundFacts
-from emo_bench.media.timeline import (
-    DecodedFrames,
-    DecodedSound,
-    SoundTimeline,
-    Timeline,
-    sound_timeline,
-    video_timeline,
-)
+from emo_bench.media.sound_timeline import DecodedSound, SoundTimeline, sound_timeline
+from emo_bench.media.timeline import DecodedFrames, Timeline, video_timeline
 from emo_bench.media.types import Audio
 from emo_bench.media.wire import Kind
 from emo_core.errors import DecodeError, LimitError

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emo_bench.media.child import DecodeChild
 from emo_bench.media.limits import Limits
 from emo_bench.media.notes import Note
-from emo_bench.media.timeline import SoundTimeline
+from emo_bench.media.sound_timeline import SoundTimeline
 from emo_bench.media.types import Audio
 from emo_core.errors import DecodeError, LimitError
 

@@ -1,7 +1,7 @@
-"""Time and length of media, decided here and nowhere else, for references and generated clips alike.
+"""When each frame is shown, decided here and nowhere else, for references and generated clips alike.
 
-The decoding process reports raw facts (time stamps in the order in which pictures and audio were decoded); pure
-arithmetic makes of them when each frame is shown and where each sample is heard. Every correction is a ``Note``.
+The decoding process reports raw facts (time stamps in the order in which pictures were decoded); pure arithmetic makes
+of them when each frame is shown. Every correction is a ``Note``. ``sound_timeline`` does the same for audio.
 """
 
 from __future__ import annotations
@@ -13,22 +13,12 @@ from fractions import Fraction
 from statistics import median_low
 
 from emo_bench.media.notes import Note
-from emo_core.errors import LimitError
 
 TOLERANCE = Fraction(1, 2000)
 """Half a millisecond: containers round time stamps, and a clip that misses its last frame by less has that frame."""
 
 REORDER_WINDOW = 16
 """Pictures that a codec may hold back before it shows them: H.264's and HEVC's largest number."""
-
-JITTER_SECONDS = Fraction(15, 1000)
-"""Time stamps of audio may deviate that much from the count of its samples before it is moved."""
-
-LASTING_SECONDS = Fraction(1, 5)
-"""A deviation must last for most of this time; what is shorter is a stamp written late, not audio that is missing."""
-
-CLOCK_RESET_SECONDS = 1
-"""Stamps that jump back further are a new clock (joined recordings), not audio that overlaps."""
 
 MAX_START_DELAY = 3
 """Empty chunks at the start of an AVI that are an encoder's delay (two for Xvid), not repeats."""
@@ -160,7 +150,8 @@ def video_timeline(frames: DecodedFrames) -> tuple[Timeline, tuple[Note, ...]]:
     """When the frames of a video are shown, from whatever its recorder wrote down.
 
     * The decoder's order is the order of the pictures. Stamps that are a local permutation of it were written in coding
-      order (AVI with B-frames, recorders that copy them): they are sorted.
+      order (AVI with B-frames, recorders that copy them): they are sorted, and each picture is due when the chunk comes
+      that the decoder must have read before it can show it.
     * A missing stamp follows the one before by one frame. A single stamp out of line is replaced; after a lasting jump
       backwards the clock continues.
     * AVI: chunks left out repeat the frame before them; those directly after the first picture of a stream with
@@ -177,12 +168,15 @@ def video_timeline(frames: DecodedFrames) -> tuple[Timeline, tuple[Note, ...]]:
     usual = _usual_step(frames)
     stamps = _in_order(_filled(frames.stamps, usual, notes, frames), usual, notes)
     end = frames.declared_end
+    reordering = _reordering(frames.stamps) if any(note.code == "coding_order" for note in notes) else 0
     if frames.counts_chunks:
-        stamps, delay = _without_start_delay(stamps, has_b_frames=any(note.code == "coding_order" for note in notes))
+        stamps, delay = _without_start_delay(stamps, has_b_frames=reordering > 0)
         end = end - delay if end is not None else None
         if delay:
             text = f"{delay} empty chunks at the start are the encoder's start-up delay: closed up"
             notes.append(Note("encoder_delay", text, {"chunks": delay}))
+    stamps, pause = _when_due(stamps, reordering, usual)
+    end = end - pause if end is not None else None
     last = max(1, frames.durations[-1] or (stamps[-1] - stamps[-2] if len(stamps) > 1 else usual))
     if frames.counts_chunks:
         last = max(frames.durations[-1] or usual, end - stamps[-1] if end is not None else 0)
@@ -257,6 +251,36 @@ def _repaired(stamps: list[int], usual: int, notes: list[Note]) -> list[int]:
     return repaired
 
 
+def _reordering(stamps: Sequence[int | None]) -> int:
+    """How many chunks ahead of a picture its decoder must read: by how many places pictures were coded late, at most.
+
+    >>> _reordering([0, 2, 3, 1, 5, 6, 4])
+    1
+    """
+    known = [stamp if stamp is not None else index for index, stamp in enumerate(stamps)]
+    order = sorted(range(len(known)), key=known.__getitem__)
+    return max(rank - index for rank, index in enumerate(order))
+
+
+def _when_due(stamps: list[int], reordering: int, usual: int) -> tuple[list[int], int]:
+    """Times of pictures from sorted positions of chunks: picture ``j`` is shown with chunk ``j + reordering``.
+
+    Encoders write so: a pause in what they were given lies ``reordering`` chunks later in what they wrote. Of the last
+    pictures nothing is known; each follows the one before.
+
+    Returns:
+        The times, and by how much a pause among the first chunks had made the stream longer.
+
+    >>> _when_due([0, 1, 2, 3, 9, 10], 1, 1)
+    ([0, 1, 2, 8, 9, 10], 0)
+    """
+    if not 0 < reordering < len(stamps):
+        return stamps, 0
+    lag = stamps[reordering] - stamps[0]
+    due = [stamp - lag for stamp in stamps[reordering:]]
+    return [*due, *(due[-1] + (index + 1) * usual for index in range(reordering))], lag - reordering * usual
+
+
 def _without_start_delay(stamps: list[int], *, has_b_frames: bool) -> tuple[list[int], int]:
     steps = [later - earlier for earlier, later in itertools.pairwise(stamps)]
     usual = median_low(steps) if steps else 0
@@ -276,122 +300,3 @@ def _repeats(timeline: Timeline) -> list[Note]:
         return []
     text = f"{count} frames that the file leaves out are repeats of the frame before them"
     return [Note("repeated_frames", text, {"frames": count, "longest": max(gaps)})]
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecodedSound:
-    """Raw facts about the audio of a stream.
-
-    Attributes:
-        start: Time stamp of the first sample in seconds.
-        rate: Samples per second.
-        n_samples: Decoded samples.
-        offsets: Pairs (samples decoded before, seconds by which the time stamp is ahead of the count of samples from
-            ``start`` on); one wherever the second has changed noticeably.
-    """
-
-    start: Fraction
-    rate: int
-    n_samples: int
-    offsets: Sequence[tuple[int, Fraction]] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class SoundTimeline:
-    """Where decoded samples are heard.
-
-    Attributes:
-        start: Time of the first sample on the container's timeline, in seconds.
-        rate: Samples per second of source and result.
-        segments: Triples (first sample, end sample, position in the result); what lies between two positions is
-            silence, samples in no segment are left out.
-    """
-
-    start: Fraction
-    rate: int
-    segments: tuple[tuple[int, int, int], ...]
-
-    @property
-    def n_samples(self) -> int:
-        """Length of the result."""
-        first, end, position = self.segments[-1]
-        return position + end - first
-
-    @property
-    def seconds(self) -> Fraction:
-        """From the first sample to the end of the last one, gaps included."""
-        return Fraction(self.n_samples, self.rate)
-
-
-def sound_timeline(sound: DecodedSound, *, max_gap: float) -> tuple[SoundTimeline, tuple[Note, ...]]:
-    """Where each sample is heard: at its time stamp, give or take ``JITTER_SECONDS``.
-
-    Stamps that are ahead of the samples for good are a gap, filled with silence; stamps that are behind for good are an
-    overlap, of which the later samples are left out. A jump backwards by more than ``CLOCK_RESET_SECONDS`` is another
-    clock and changes nothing.
-
-    Args:
-        sound: What was decoded.
-        max_gap: Seconds of silence that one gap may have.
-
-    Raises:
-        LimitError: a gap is longer.
-    """
-    segments: list[tuple[int, int, int]] = []
-    begin = position = applied = resets = 0
-    gaps: list[int] = []
-    overlaps: list[int] = []
-    for index, (at, seconds) in enumerate(sound.offsets):
-        change = round(seconds * sound.rate) - resets - applied
-        if at <= begin or abs(change) <= JITTER_SECONDS * sound.rate or not _lasts(sound, index):
-            continue
-        if change < -CLOCK_RESET_SECONDS * sound.rate:
-            resets += change
-            continue
-        if change > max_gap * sound.rate:
-            found = f"{change / sound.rate:.1f} s after {(position + at - begin) / sound.rate:.1f} s"
-            raise LimitError("a gap in the audio is too long", expected=f"at most {max_gap:g} s", found=found)
-        segments.append((begin, at, position))
-        position += at - begin + max(0, change)
-        begin = min(at - min(0, change), sound.n_samples)
-        applied += change
-        (gaps if change > 0 else overlaps).append(abs(change))
-    segments.append((begin, sound.n_samples, position))
-    timeline = SoundTimeline(start=sound.start, rate=sound.rate, segments=tuple(segments))
-    return timeline, _sound_notes(sound, gaps, overlaps, resets)
-
-
-def _lasts(sound: DecodedSound, index: int) -> bool:
-    """Whether time stamps stay where the one with this index has moved them, for most of ``LASTING_SECONDS``."""
-    points = sound.offsets
-    at, moved = points[index]
-    horizon = min(at + round(LASTING_SECONDS * sound.rate), sound.n_samples)
-    near = 0
-    for here, (start, seconds) in enumerate(points[index:], start=index):
-        if start >= horizon:
-            break
-        end = points[here + 1][0] if here + 1 < len(points) else sound.n_samples
-        if abs(seconds - moved) <= JITTER_SECONDS:
-            near += min(end, horizon) - start
-    return 2 * near >= horizon - at
-
-
-def _sound_notes(sound: DecodedSound, gaps: list[int], overlaps: list[int], resets: int) -> tuple[Note, ...]:
-    notes = []
-    if gaps:
-        total, places = sum(gaps) / sound.rate, _places(len(gaps))
-        text = f"{total:.3f} s of missing audio in {places} filled with silence"
-        notes.append(Note("audio_gap", text, {"seconds": round(total, 6), "places": len(gaps)}))
-    if overlaps:
-        total, places = sum(overlaps) / sound.rate, _places(len(overlaps))
-        text = f"{total:.3f} s of overlapping audio in {places} left out, as its time stamps ask"
-        notes.append(Note("audio_overlap", text, {"seconds": round(total, 6), "places": len(overlaps)}))
-    if resets:
-        seconds = -resets / sound.rate
-        text = f"the clock of the audio jumps back by {seconds:.3f} s: the audio continues without a break"
-        notes.append(Note("audio_clock", text, {"seconds": round(seconds, 6)}))
-    return tuple(notes)
-
-
-def _places(count: int) -> str:
-    return "1 place" if count == 1 else f"{count} places"

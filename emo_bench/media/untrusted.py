@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, BinaryIO
 
-DEMUXERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,wav,flac,mp3,ogg,aac,ivf,h264,hevc,obu,aiff,w64,caf"
-"""Containers that are read; playlists, scripts, image sequences and devices are not among them."""
+from emo_bench.media.containers import DEMUXERS
 
 NOTICEABLE_SECONDS = Fraction(3, 2000)
 """Changes of an audio stream's offset below this are rounding (Matroska counts milliseconds)."""
@@ -34,7 +33,7 @@ def open_container(stream: BinaryIO) -> Any:
     import av
 
     options = {
-        "format_whitelist": DEMUXERS,
+        "format_whitelist": ",".join(DEMUXERS),
         "protocol_whitelist": "file",
         "enable_drefs": "0",
         "use_absolute_path": "0",
@@ -46,7 +45,7 @@ def open_container(stream: BinaryIO) -> Any:
         raise
     except (av.error.FFmpegError, ValueError) as error:
         # FFmpeg knows the container, and it is not in the list.
-        other = f"its container is none of {DEMUXERS.replace(',', ', ')}"
+        other = f"its container is none of {', '.join(DEMUXERS)}"
         reason = other if isinstance(error, av.error.ArgumentError) else describe(error)
         raise RefusedError(f"not a readable video or audio file ({reason})") from error
 

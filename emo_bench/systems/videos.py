@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator
 
 from emo_bench.config.schema import Frozen
-from emo_bench.data.naming import VIDEO_EXTENSIONS, ClipVideos, listed
+from emo_bench.data.naming import ClipVideos, listed
 from emo_bench.systems.conform import conform_length, size_notes
 from emo_bench.systems.system import GeneratedClip, GenerationRequest, SystemContext, SystemKind
 from emo_core.errors import ConfigError, GenerationError
@@ -145,4 +145,4 @@ class Videos(SystemKind):
         return folder
 
     def _expected(self, clip_id: str) -> str:
-        return f"{self.options.pattern.replace('{id}', clip_id)}{{{','.join(VIDEO_EXTENSIONS)}}}"
+        return f"{self.options.pattern.replace('{id}', clip_id)}.mp4 or with another ending of videos"

@@ -13,7 +13,7 @@ from emo_bench.data.hdtf.identities import identity_of, read_test_identities
 from emo_bench.data.hdtf.plan import ClipCut, plan_clips
 from emo_bench.data.hdtf.sources import RawVideos, wanted_names
 from emo_bench.data.manifest import ManifestEntry, write_manifest
-from emo_bench.data.naming import audio_beside
+from emo_bench.data.naming import AmbiguousNameError, audio_beside
 from emo_bench.data.prepare.disk import NO_ROOM, Quality, estimated_bytes, full_disk, require_space
 from emo_bench.data.prepare.report import PrepareReport, Problem
 from emo_bench.data.prepare.state import FinishedWork
@@ -100,7 +100,15 @@ def prepare_hdtf(
     videos = RawVideos(raw)
     for video in listed.videos:
         cuts, unusable = plan_clips(video, fps=fps, clip_seconds=clip_seconds, clips_per_video=clips_per_video)
-        path = videos.find(video)
+        try:
+            path = videos.find(video)
+            if path is not None:
+                audio_beside(path)  # so that an ambiguous one is told before any work
+        except AmbiguousNameError as error:
+            problems.append(
+                Problem(error.code, f"{video.part}_{video.name}", f"expected one file, found {error.found}")
+            )
+            continue
         if path is None:
             reason = f"expected a video named {' or '.join(wanted_names(video))} below {raw}"
             problems.append(Problem("missing_video", f"{video.part}_{video.name}", reason))

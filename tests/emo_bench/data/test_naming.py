@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from emo_bench.data.manifest import MAX_ID_LENGTH, ManifestEntry
 from emo_bench.data.naming import (
-    AUDIO_EXTENSIONS,
-    VIDEO_EXTENSIONS,
     AmbiguousNameError,
     AudioFiles,
     ClipVideos,
@@ -20,6 +18,7 @@ from emo_bench.data.naming import (
     files_below,
     listed,
 )
+from emo_bench.media.containers import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS
 
 NFC, NFD = "Zo\u00e9", "Zoe\u0301"
 

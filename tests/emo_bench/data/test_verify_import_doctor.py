@@ -22,7 +22,7 @@ from emo_core.errors import ConfigError, DataError
 
 def write_wave(path: Path, samples: np.ndarray) -> None:
     with wave.open(str(path), "wb") as out:
-        out.setparams((1, 2, 16000, 0, "NONE", ""))
+        out.setparams((samples.ndim, 2, 16000, 0, "NONE", ""))
         out.writeframes((samples * 32767).astype("<i2").tobytes())
 
 
@@ -92,6 +92,18 @@ def test_what_is_not_used_is_told(tiny, tmp_path: Path) -> None:
         "files that are neither named like video nor like audio: B.txt",
         "the same video is there 2 times under 2 identities (id1, id2): id1_x, id2_x",
         "--identity fits not every video; each of these is an identity of its own: b.mkv",
+    )
+
+
+def test_what_is_unusual_in_a_clip_is_told(tiny, tmp_path: Path) -> None:
+    speech = tiny.speech(seconds=0.4)
+    for name, samples in (("a", np.stack([speech, -speech], axis=1)), ("b", np.zeros_like(speech))):
+        tiny.clip(tmp_path / f"{name}.mkv", person=0 if name == "a" else 1)
+        write_wave(tmp_path / f"{name}.wav", samples)
+    report = import_videos(tmp_path)
+    assert report.notices == (
+        "the channels cancel each other (100% of the audio): the first one is used (1 clip: a)",
+        "the audio is silent from beginning to end (1 clip: b)",
     )
 
 

@@ -37,6 +37,7 @@ class Recorder:
         options: Of the codec.
         audio: Codec of the sound.
         stamps_ms: When each frame is shown; 25 fps when empty.
+        kept: Which frames the encoder gets; the others it never sees.
         video: Gets each coded packet and its position in coding order, returns what is written.
         sound: As ``video``, for the sound.
     """
@@ -46,6 +47,7 @@ class Recorder:
     options: dict[str, str] = field(default_factory=lambda: {"bf": "3", "b_strategy": "0", "g": "30", "crf": "24"})
     audio: str = "pcm_s16le"
     stamps_ms: tuple[int, ...] = ()
+    kept: tuple[int, ...] = tuple(range(N_FRAMES))
     video: Shift = untouched
     sound: Shift = untouched
 
@@ -66,7 +68,7 @@ def record(path: Path, how: Recorder, painted: Any) -> Path:
         video.codec_context.time_base = unit
         sound = out.add_stream(how.audio, rate=RATE, layout="mono")
         packets: list[tuple[int, Any]] = []
-        for index, stamp in enumerate(how.stamps_ms or range(N_FRAMES)):
+        for index, stamp in enumerate(how.stamps_ms) if how.stamps_ms else ((n, n) for n in how.kept):
             frame = av.VideoFrame.from_ndarray(painted(index, 128, 64), format="rgb24")
             frame = frame.reformat(format=video.pix_fmt)
             frame.pts, frame.time_base = stamp, unit
@@ -238,6 +240,35 @@ def test_chunks_that_an_avi_leaves_out_are_repeats(media: Any, tmp_path: Path, c
     assert len(frames) >= N_FRAMES - 2
     assert heard_at(pair, BEEPS)
     assert "repeated_frames" in codes(pair)
+
+
+PAUSING = {
+    "x264": ("libx264", {"bf": "3", "b_strategy": "0", "g": "30"}),
+    "x264 with many B-frames": ("libx264", {"bf": "8", "g": "24"}),
+    "x264 without a pyramid": ("libx264", {"bf": "2", "b-pyramid": "none"}),
+    "MPEG-4": ("mpeg4", {"bf": "2", "b": "800k", "g": "30"}),
+    "one B-frame": ("mpeg4", {"bf": "1", "b": "800k", "g": "12"}),
+    "no B-frames": ("mpeg4", {"b": "800k"}),
+}
+
+
+@pytest.mark.parametrize("name", PAUSING)
+@pytest.mark.parametrize("gone", [range(22, 36), range(1, 3), (7, 8, 9, 30, 31, 50), "random"])
+def test_frames_that_an_encoder_never_got_are_repeats(media: Any, tmp_path: Path, name: str, gone: Any) -> None:
+    codec, options = PAUSING[name]
+    if gone == "random":
+        rng = np.random.default_rng(sum(name.encode()))
+        starts, lengths = rng.integers(10, 50, 3), rng.integers(1, 7, 3)
+        gone = {int(start + n) for start, length in zip(starts, lengths, strict=True) for n in range(length)}
+    kept = tuple(number for number in range(N_FRAMES) if number not in gone)
+    how = Recorder(ending="avi", codec=codec, options=options, kept=kept)
+    pair = load_pair(record(tmp_path / "a.avi", how, media.picture))
+    wanted = [max(number for number in kept if number <= index) for index in range(N_FRAMES)]
+    frames = shown(pair, media)
+    assert frames == wanted[: len(frames)]
+    assert len(frames) >= N_FRAMES - 1
+    assert "repeated_frames" in codes(pair)
+    assert heard_at(pair, BEEPS), onsets(pair)
 
 
 @pytest.mark.parametrize("empty_before", [(1, 1), (1, 3), (1, 3, 4)])

@@ -300,7 +300,7 @@ class TestVideos:
         (tmp_path / "out").mkdir()
         with pytest.raises(GenerationError, match="no video for clip 'clip-00'") as caught:
             generate("videos", self.asked(), base=tmp_path, folder="out")
-        assert "clip-00{.mp4" in caught.value.expected
+        assert "clip-00.mp4" in caught.value.expected
         (tmp_path / "out" / "clip-00.mp4").write_bytes(b"broken")
         with pytest.raises(DecodeError):
             generate("videos", self.asked(), base=tmp_path, folder="out")

@@ -123,6 +123,15 @@ def test_what_is_missing_is_named_and_counted(fake_hdtf: Any, run: Run) -> None:
     assert "1 no_crop" in report.summary()
 
 
+def test_two_files_for_one_video_are_a_problem_that_names_both(fake_hdtf: Any, run: Run) -> None:
+    shutil.copyfile(fake_hdtf.raw / "AdamSchiff.mkv", fake_hdtf.raw / "AdamSchiff.mp4")
+    report = run(size=32)
+    (problem,) = report.problems
+    assert (problem.code, problem.name) == ("ambiguous_name", "WDA_AdamSchiff")
+    assert "AdamSchiff.mkv, AdamSchiff.mp4" in problem.reason
+    assert [entry.id for entry in report.entries] == ["RD_Radio10_000", "WDA_JohnLewis0_000"]
+
+
 def test_a_video_that_ends_within_its_cut(fake_hdtf: Any, run: Run) -> None:
     fake_hdtf.video("AdamSchiff.mkv", seconds=4.0)
     fake_hdtf.write("WDA", annotion_time="AdamSchiff.mp4 00:00-00:09\n")
