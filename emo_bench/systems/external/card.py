@@ -143,10 +143,11 @@ class Inputs(Frozen):
 
 
 class FileTemplate(Frozen):
-    """A configuration file that the program wants; placeholders are inserted as quoted JSON strings or numbers."""
+    """A file that the program wants; placeholders are inserted as quoted JSON strings or numbers unless told not to."""
 
     path: str = Field(description="Where it is written, relative to the working copy")
     text: str = Field(description="Its content")
+    quoted: bool = Field(default=True, description="False inserts values as they are, for plain lists of paths")
 
     _path = field_validator("path")(_inside)
     _text = field_validator("text")(_checked_template)
@@ -171,6 +172,9 @@ class OutputRule(Frozen):
     has_audio: bool = Field(default=True, description="Whether it puts the audio into the file")
     crop: tuple[int, int, int, int] | None = Field(
         default=None, description="Part of the frame that is the result: left, top, right, bottom"
+    )
+    lead_s: float = Field(
+        default=0, ge=0, le=10, description="Seconds at its beginning that come before the audio; they are cut"
     )
     length_tolerance_s: float = Field(
         default=0.5,

@@ -120,6 +120,10 @@ def check_output(
         notes.append(Note("no_own_audio", "the program wrote no audio; the driving audio is used"))
     if rule.crop is not None:
         video = _cropped(video, rule.crop)
+    if rule.lead_s:
+        lead = round(rule.lead_s * request.fps)
+        video = _without_lead(video, lead)
+        notes.append(Note("lead_cut", f"{lead} frames before the audio were cut", {"frames": lead}))
     video, changed = conform_length(
         video,
         n_frames=request.n_frames,
@@ -131,6 +135,27 @@ def check_output(
     if locate_face is not None:
         _require_face(video, locate_face)
     return CheckedOutput(video, tuple(notes))
+
+
+def _without_lead(video: Video, n_frames: int) -> Video:
+    spec = video.spec
+    if n_frames >= spec.n_frames:
+        raise GenerationError(
+            "the video ends before its audio begins",
+            expected=f"more than {n_frames} frames",
+            found=f"{spec.n_frames}",
+            fix="check 'output.lead_s' of the card",
+        )
+    rest = VideoSpec(width=spec.width, height=spec.height, fps=spec.fps, n_frames=spec.n_frames - n_frames)
+
+    def pieces() -> Iterator[FrameArray]:
+        to_skip = n_frames
+        for piece in video.open():
+            if to_skip < len(piece):
+                yield piece[to_skip:]
+            to_skip = max(0, to_skip - len(piece))
+
+    return Video(rest, pieces)
 
 
 def _cropped(video: Video, crop: tuple[int, int, int, int]) -> Video:

@@ -67,8 +67,10 @@ class Workspace:
         """Fills in one argument; whatever the values hold, it stays one argument."""
         return _filled(template, {name: str(value) for name, value in self.values.items()})
 
-    def file_text(self, template: str) -> str:
-        """Fills in a configuration file; values become JSON, which YAML reads as well."""
+    def file_text(self, template: str, *, quoted: bool = True) -> str:
+        """Fills in a file; quoted values become JSON, which YAML reads as well."""
+        if not quoted:
+            return self.argument(template)
         return _filled(template, {name: json.dumps(value) for name, value in self.values.items()})
 
 
@@ -127,7 +129,7 @@ def prepare(
         target = cwd / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)  # never write through a link into the repository
-        target.write_text(space.file_text(file.text), encoding="utf-8")
+        target.write_text(space.file_text(file.text, quoted=file.quoted), encoding="utf-8")
     return space
 
 

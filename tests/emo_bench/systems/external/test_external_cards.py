@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,29 +19,40 @@ from emo_bench.systems.external.card import SystemCard, card_names, find_card, l
 from emo_bench.systems.system import GenerationRequest, SystemContext, build_system
 from emo_core.errors import ConfigError
 
-_SPEC = importlib.util.spec_from_file_location("external_fakes", Path(__file__).parent / "external_fakes.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-fakes = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(fakes)
+
+def _module_beside(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_FAKES = [_module_beside(name) for name in ("external_fakes", "external_fakes_2025")]
+DRAW = _FAKES[0].DRAW
+PROGRAMS = {name: program for module in _FAKES for name, program in module.PROGRAMS.items()}
+EXTRA_FILES = {name: files for module in _FAKES for name, files in module.EXTRA_FILES.items()}
 
 NAMES = [
     *("sadtalker", "dreamtalk", "makeittalk", "diffused-heads", "hallo", "hallo2", "echomimic", "aniportrait"),
     *("v-express", "sonic", "latentsync", "musetalk"),
+    *("float", "ditto", "hallo3", "fantasy-talking", "multitalk", "infinitetalk", "omniavatar", "stableavatar"),
+    *("echomimic-v3", "wan-s2v", "live-avatar", "hunyuanvideo-avatar"),
 ]
 FPS = Fraction(25)
 
 
 def checkout(folder: Path, name: str, *, commit: str) -> Path:
     """A folder like the method's repository, with the fake in place of its script."""
-    script, text = fakes.PROGRAMS[name]
+    script, text = PROGRAMS[name]
     files: Mapping[str, str] = {
         ".git/HEAD": "ref: refs/heads/main\n",
         ".git/refs/heads/main": commit + "\n",
         script: text,
-        "draw.py": fakes.DRAW,
-        (Path(script).parent / "draw.py").as_posix(): fakes.DRAW,
-        **fakes.EXTRA_FILES.get(name, {}),
+        "draw.py": DRAW,
+        (Path(script).parent / "draw.py").as_posix(): DRAW,
+        **EXTRA_FILES.get(name, {}),
     }
     for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +115,8 @@ def test_the_documented_command_line_gives_the_clip(name: str, tmp_path: Path) -
     assert made.video.spec.fps == FPS
     size = {
         "sadtalker": 256, "dreamtalk": 256, "makeittalk": 256, "diffused-heads": 128,
-        "echomimic": 512, "aniportrait": 512, "v-express": 512,
+        "echomimic": 512, "aniportrait": 512, "v-express": 512, "float": 512, "hallo3": 480, "fantasy-talking": 512,
+        "stableavatar": 512, "hunyuanvideo-avatar": 704,
     }.get(name, 64)  # fmt: skip
     assert frames.shape[1:] == (size, size, 3)
     assert (np.diff(frames[:, 2, 2, 0].astype(int)) != 0).any()  # it is the moving picture, not a still
@@ -113,15 +126,30 @@ def test_the_documented_command_line_gives_the_clip(name: str, tmp_path: Path) -
     assert snapshot(repository) == before  # the checkout stays as it was
 
 
-def test_the_seed_reaches_programs_that_take_one(tmp_path: Path) -> None:
-    card = load_card(find_card("v-express"))
-    repository = checkout(tmp_path / "repo", "v-express", commit=card.repository.commit)
-    options = {"card": "v-express", "repository": str(repository), "python": sys.executable}
+@pytest.mark.parametrize("name", ["v-express", "hallo3", "omniavatar", "multitalk"])
+def test_the_seed_reaches_programs_that_take_one(name: str, tmp_path: Path) -> None:
+    card = load_card(find_card(name))
+    repository = checkout(tmp_path / "repo", name, commit=card.repository.commit)
+    options = {"card": name, "repository": str(repository), "python": sys.executable}
     kind = build_system(System(name="v", kind="external", **options))
     kind.load(SystemContext(base=tmp_path))
     first, again, other = (kind.generate(request(n_frames=3, seed=seed)).video.read_all() for seed in (7, 7, 90))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_frames_before_the_audio_are_cut(tmp_path: Path) -> None:
+    """The stand-in counts its frames in a corner, five levels each; the first one is the portrait itself."""
+    card = load_card(find_card("omniavatar"))
+    repository = checkout(tmp_path / "repo", "omniavatar", commit=card.repository.commit)
+    options = {"card": "omniavatar", "repository": str(repository), "python": sys.executable}
+    kind = build_system(System(name="o", kind="external", **options))
+    kind.load(SystemContext(base=tmp_path))
+    made = kind.generate(request(n_frames=12, seed=0))
+    corner = made.video.read_all()[:, 2, 2, 0].astype(int)
+    assert abs(corner[0] - 5) <= 2
+    assert abs(corner[-1] - 60) <= 3
+    assert any("1 frames before the audio" in note for note in made.notes)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 
 from emo_bench.config.schema import System
 from emo_bench.media.types import Audio, video_from_array
-from emo_bench.systems.external.card import load_card
+from emo_bench.systems.external.card import card_names, find_card, load_card
 from emo_bench.systems.external.doctor import (
     Finding,
     Installation,
@@ -300,6 +300,12 @@ def test_the_doctor_speaks_of_every_card(tmp_path: Path, monkeypatch: pytest.Mon
     assert findings[0].level == "error"
     assert str(tmp_path / "sonic") in findings[0].fix
     assert any(item.about == "licence" and "non-commercial" in item.found for item in findings)
+    for name in card_names():
+        findings = doctor(name)
+        card = load_card(find_card(name))
+        assert card.repository.commit in findings[0].fix
+        assert sum(item.about.startswith("weights") for item in findings) == len(card.weights)
+        assert any(card.licence.code in item.found for item in findings if item.about == "licence")
     with pytest.raises(ConfigError, match="no card"):
         doctor("sonik")
 
