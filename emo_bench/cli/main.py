@@ -25,6 +25,7 @@ from emo_bench.cli import (
     systems,
     train,
     validate,
+    validate_humans,
     weights,
 )
 from emo_bench.cli.streams import flushed, make_streams_sturdy
@@ -70,6 +71,7 @@ app.command("audit", rich_help_panel="Judge")(audit.audit)
 app.command("gate", rich_help_panel="Judge")(gate.gate)
 app.command("reproduce", rich_help_panel="Judge")(reproduce.reproduce)
 app.command("export", rich_help_panel="Judge")(report.export)
+app.command("validate-humans", rich_help_panel="Judge")(validate_humans.validate_humans)
 app.command("ls", rich_help_panel="Look")(ls.ls)
 app.command("doctor", rich_help_panel="Look")(doctor.doctor)
 app.command("schema", rich_help_panel="Look")(schema.schema)

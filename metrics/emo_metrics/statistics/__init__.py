@@ -6,7 +6,9 @@ caller passes; units are sorted by name first, so the order in which results arr
 
 from __future__ import annotations
 
+from emo_metrics.statistics.agreement import krippendorff_alpha, rank_correlation, resampled_interval
 from emo_metrics.statistics.bootstrap import cluster_bootstrap, two_level_bootstrap
+from emo_metrics.statistics.bradley_terry import bradley_terry
 from emo_metrics.statistics.coverage import Coverage, coverage_of
 from emo_metrics.statistics.interval import Interval
 from emo_metrics.statistics.multiple_tests import benjamini_hochberg, holm
@@ -25,15 +27,19 @@ __all__ = [
     "PairedComparison",
     "RankStability",
     "benjamini_hochberg",
+    "bradley_terry",
     "cluster_bootstrap",
     "compare_paired",
     "coverage_of",
     "group_jackknife",
     "group_jackknife_difference",
     "holm",
+    "krippendorff_alpha",
     "minimum_detectable_effect",
     "pivotal_bootstrap",
+    "rank_correlation",
     "rank_stability",
+    "resampled_interval",
     "tie_groups",
     "two_level_bootstrap",
     "units_needed",
