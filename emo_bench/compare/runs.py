@@ -200,8 +200,9 @@ def unequal_terms(a: RunRecord, b: RunRecord) -> list[str]:
 
 
 def seeds_of(record: RunRecord) -> list[int]:
-    """Seeds of generation that the run was asked for."""
-    return list(record.config.get("seeds", [0]))
+    """Seeds of generation that the run was asked for; none where its config names something else."""
+    seeds = record.config.get("seeds", [0])
+    return list(seeds) if isinstance(seeds, (list, tuple)) else []
 
 
 def measure_change(

@@ -57,6 +57,11 @@ def contradicted_value(run: RunData, entry: ValueEntry) -> str:
         return f"it claims to rest on {entry.n_scored} clips, and {len(scored)} rows have a value"
     if len(rows) != entry.n_planned:
         return f"it claims {entry.n_planned} planned clips, and there are {len(rows)} rows"
+    shares = [row.coverage for row in rows if row.status == "ok" and row.coverage is not None]
+    share = math.fsum(shares) / len(shares) if shares and len(shares) == len(scored) else None
+    claimed = entry.frame_coverage
+    if (share is None) != (claimed is None) or not math.isclose(share or 0, claimed or 0, abs_tol=RELATIVE):
+        return f"it claims to rest on the share {claimed} of the frames, and its rows give {share}"
     follows = _value_from(rows, entry)
     if entry.value is None or follows is None or math.isclose(entry.value, follows, rel_tol=RELATIVE, abs_tol=RELATIVE):
         return ""
@@ -69,7 +74,7 @@ def frame_share(run: RunData, entry: ValueEntry | None) -> float | None:
         return None
     rows = run.rows_of(entry.system, entry.protocol, entry.key)
     shares = [row.coverage for row in rows if row.status == "ok" and row.coverage is not None]
-    return math.fsum(shares) / len(shares) if shares else None if rows else entry.frame_coverage
+    return math.fsum(shares) / len(shares) if shares else entry.frame_coverage
 
 
 def _value_from(rows: Sequence[ClipRow], entry: ValueEntry) -> float | None:
@@ -129,6 +134,8 @@ def _foreign(run: RunData, seeds: set[int] | None) -> Iterator[str]:
 def _impossible_entry(entry: ValueEntry, most: int) -> str:
     if not 0 <= entry.n_scored <= entry.n_planned or (most and entry.n_planned > most):
         return f"{entry.n_scored} of {entry.n_planned} clips were scored, of at most {most}"
+    if entry.frame_coverage is not None and not 0 <= entry.frame_coverage <= 1:
+        return f"it rests on the share {entry.frame_coverage:g} of the frames"
     if entry.status == "ok" and entry.value is None:
         return "there is no value, and nothing is wrong"
     if entry.status != "ok" and entry.value is not None:

@@ -12,6 +12,7 @@ from emo_bench.compare.runs import Change, match_systems, measure_change, seeds_
 from emo_bench.compare.terms import other_media, other_protocol
 from emo_bench.gate.contradictions import contradicted_value, contradictions, frame_share
 from emo_bench.gate.rules import GateRules, Rule
+from emo_bench.gate.set_values import UNVERIFIED, contradicted_set_value
 from emo_bench.gate.verdict import RuleOutcome, Verdict
 from emo_bench.record.columns import Column, columns_of
 from emo_bench.record.run_data import RunData
@@ -155,11 +156,19 @@ def _protocol_problem(protocol: ProtocolEntry, other: ProtocolEntry | None, rule
 
 @dataclass(frozen=True)
 class _Test:
-    """Chance of any false alarm, how many values share it, and the share of frames that may be lost."""
+    """How everything is judged.
+
+    Attributes:
+        alpha: Chance of any false alarm.
+        count: How many values share it.
+        coverage_loss: Share of frames that may be lost.
+        recomputed: Whether values of sets must follow from samples.
+    """
 
     alpha: float
     count: int
     coverage_loss: float
+    recomputed: bool
 
 
 def _judge(
@@ -170,7 +179,12 @@ def _judge(
     rules: GateRules,
 ) -> list[RuleOutcome]:
     tasks = [(pair, column, rule) for pair in pairs for column, rule in judged]
-    test = _Test(alpha=rules.alpha, count=max(1, len(tasks)), coverage_loss=rules.coverage_loss)
+    test = _Test(
+        alpha=rules.alpha,
+        count=max(1, len(tasks)),
+        coverage_loss=rules.coverage_loss,
+        recomputed=rules.require.recomputed,
+    )
     measured = [
         measure_change(
             baseline,
@@ -210,7 +224,7 @@ def _outcome(
     lost = _lost(*runs, column, change, test.coverage_loss)
     if lost:
         return replace(result, outcome="lost", reason=lost)
-    contradicted = _contradicted(*runs, column, change)
+    contradicted = _contradicted(*runs, column, change, recomputed=test.recomputed)
     if contradicted:
         return replace(result, outcome="unjudged", reason=contradicted)
     if p is None or change.difference is None or change.low is None or not math.isfinite(change.difference):
@@ -254,15 +268,16 @@ def _lost(baseline: RunData, candidate: RunData, column: Column, change: Change,
     return ""
 
 
-def _contradicted(baseline: RunData, candidate: RunData, column: Column, change: Change) -> str:
-    """Which of the two values does not follow from its rows, in a sentence; empty when both do."""
-    if column.protocol.granularity != "clip":
-        return ""
+def _contradicted(baseline: RunData, candidate: RunData, column: Column, change: Change, *, recomputed: bool) -> str:
+    """Which of the two values does not follow from its rows or samples, in a sentence; empty when both do."""
+    of_clips = column.protocol.granularity == "clip"
     for label, run, system in (("baseline", baseline, change.system_a), ("candidate", candidate, change.system_b)):
         entry = _entry(run.record, system, column)
-        problem = contradicted_value(run, entry) if entry is not None else ""
-        if problem:
-            return f"the {label}'s value does not follow from its rows: {problem}"
+        if entry is None:
+            continue
+        problem = contradicted_value(run, entry) if of_clips else contradicted_set_value(run, entry)
+        if problem and (recomputed or problem != UNVERIFIED):
+            return f"the {label}'s value does not follow from what lies beside it: {problem}"
     return ""
 
 

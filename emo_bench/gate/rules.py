@@ -22,6 +22,9 @@ class Requirements(Frozen):
     same_seeds: bool = Field(default=True, description="Refuse runs with other seeds of generation")
     same_media: bool = Field(default=True, description="Refuse other media rules, or clips of another size or length")
     sealed: bool = Field(default=True, description="Refuse records without digests of their files")
+    recomputed: bool = Field(
+        default=True, description="Refuse values of whole sets that cannot be recomputed from samples beside the record"
+    )
     complete: bool = Field(default=True, description="Refuse runs that did not finish")
 
 

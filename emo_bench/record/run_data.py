@@ -15,6 +15,7 @@ from emo_bench.record.limits import MAX_PREVIEW_BYTES, MAX_TEXT_BYTES, read_byte
 from emo_bench.record.rows import CLIPS_FILE, ClipRow, read_rows
 from emo_bench.record.schema import RunRecord
 from emo_bench.record.seal import SERIES_FILE, damage
+from emo_bench.record.set_samples import SAMPLES_FILE, ClipSamples, by_system, read_set_samples
 from emo_bench.record.store import read_record, record_path
 from emo_bench.record.unit_times import JOURNAL_FILE, UnitTime, read_unit_times
 from emo_core.errors import RecordError
@@ -81,6 +82,14 @@ class RunData:
     notes: tuple[str, ...] = field(default=())
     damage: tuple[str, ...] = ()
     unsealed: bool = False
+
+    @cached_property
+    def samples(self) -> Mapping[tuple[str, str], Mapping[str, ClipSamples]]:
+        """(protocol, system) -> ``clip#seed`` -> samples behind values of whole sets; empty when the run kept none."""
+        if self.folder is None:
+            return {}
+        found: tuple[ClipSamples, ...] = _optional(self.folder / SAMPLES_FILE, read_set_samples, [], "")
+        return by_system(found)
 
     @cached_property
     def ground_truth(self) -> str | None:

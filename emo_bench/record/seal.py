@@ -13,6 +13,7 @@ from typing import Any
 from emo_bench.record.clip_facts import FACTS_FILE
 from emo_bench.record.rows import CLIPS_FILE
 from emo_bench.record.schema import FileEntry, RunRecord, Seal
+from emo_bench.record.set_samples import SAMPLES_FILE
 from emo_bench.record.unit_times import JOURNAL_FILE
 from emo_core.hashing import digest_of, sha256_file
 
@@ -83,7 +84,7 @@ def _file_problem(folder: Path, name: str, entry: FileEntry) -> str:
 
 def _names(folder: Path) -> list[str]:
     previews = [f"{PREVIEW_FOLDER}/{path.name}" for path in (folder / PREVIEW_FOLDER).glob("*.mp4")]
-    names = [CLIPS_FILE, SERIES_FILE, FACTS_FILE, f"{PREVIEW_FOLDER}/index.json", *previews]
+    names = [CLIPS_FILE, SERIES_FILE, FACTS_FILE, SAMPLES_FILE, f"{PREVIEW_FOLDER}/index.json", *previews]
     return sorted(name for name in names if (folder / name).is_file())
 
 

@@ -24,6 +24,7 @@ from emo_bench.record.clip_facts import ClipFacts, write_clip_facts
 from emo_bench.record.rows import write_rows
 from emo_bench.record.schema import RunRecord, Timings
 from emo_bench.record.seal import sealed
+from emo_bench.record.set_samples import write_set_samples
 from emo_bench.record.store import remove_record, write_record
 from emo_bench.record.unit_times import JOURNAL_FILE
 from emo_bench.runner.build_record import build_record
@@ -133,6 +134,7 @@ def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
         synthetic=dataset.synthetic,
     )
     write_rows(folder, evaluation.rows)
+    write_set_samples(folder, evaluation.samples)
     write_series(context, outcomes, folder)
     write_clip_facts(folder, _clip_facts(context, outcomes))
     if suite.config.report.previews:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,20 @@ from emo_bench.engine.context import RunContext
 from emo_bench.engine.unit import GROUND_TRUTH, Outcome
 from emo_bench.record.rows import ClipRow
 from emo_bench.record.schema import AnchorCheck, ComparisonEntry, FailureEntry, NoteEntry, ValueEntry
+from emo_bench.record.set_samples import ClipSamples, that_fit
 from emo_bench.scoring.anchor_checks import check, pairs_to_check
 from emo_bench.scoring.comparisons import all_pairs, compare_on_clips, compare_sets, corrected, gather
 from emo_bench.scoring.coverage import clip_losses, partial_losses, set_losses
 from emo_bench.scoring.faces_seen import faces_notes
 from emo_bench.scoring.rows import FeatureReader, clip_rows
-from emo_bench.scoring.values import ScoringRequest, clip_metric_values, set_metric_values, set_samples, with_gaps
+from emo_bench.scoring.values import (
+    ScoringRequest,
+    SetSamples,
+    clip_metric_values,
+    set_metric_values,
+    set_samples,
+    with_gaps,
+)
 
 if TYPE_CHECKING:
     from emo_metrics.contract import ClipMetric, Metric, SetMetric
@@ -33,6 +41,7 @@ class Evaluation:
     checks: list[AnchorCheck] = field(default_factory=list)
     losses: list[FailureEntry] = field(default_factory=list)
     notes: list[NoteEntry] = field(default_factory=list)
+    samples: list[ClipSamples] = field(default_factory=list)
 
 
 def evaluate(context: RunContext, outcomes: Sequence[Outcome], *, step: Callable[[str], None]) -> Evaluation:
@@ -135,6 +144,7 @@ def _set_protocol(
     truth, truth_shares = real.samples, {name.rpartition("#")[0]: share for name, share in real.shares.items()}
     values: list[ValueEntry] = []
     samples = {}
+    kept: list[ClipSamples] = []
     for system in context.loader.suite_systems:
         own = set_samples(reader, metric, reader.units(system))
         request = ScoringRequest(system=system, n_planned=_planned(context, system), statistics=statistics)
@@ -145,5 +155,16 @@ def _set_protocol(
             result.losses += partial_losses(metric.spec.name, system, own.shares, truth_shares)
         values += entries
         samples[system] = own.samples
+        kept += _clip_samples(metric, system, own)
+    result.samples += that_fit(kept, kept=result.samples)
     comparisons = [entry for pair in pairs for entry in compare_sets(metric, samples, identities, pair, statistics)]
     return values, comparisons
+
+
+def _clip_samples(metric: SetMetric, system: str, own: SetSamples) -> Iterator[ClipSamples]:
+    for name, samples in own.samples.items():
+        clip, _, seed = name.rpartition("#")
+        yield ClipSamples(
+            protocol=metric.spec.name, system=system, clip=clip, seed=int(seed), coverage=own.shares[name],
+            samples=samples,
+        )  # fmt: skip

@@ -170,9 +170,14 @@ def record_cases(rng: np.random.Generator, count: int, folder: Path) -> Iterator
     import record_factory
 
     from emo_bench.gate import GateRules, Rule, evaluate_gate
+    from emo_bench.gate.rules import Requirements
     from emo_bench.record.run_data import load_run
 
-    rules = GateRules(resamples=100, rules=(Rule(protocol="psnr/*"), Rule(protocol="e-fid/*")))
+    rules = GateRules(
+        resamples=100,
+        require=Requirements(recomputed=False),
+        rules=(Rule(protocol="psnr/*"), Rule(protocol="e-fid/*")),
+    )
     small = {"n_clips": 10, "failing": 0, "systems": ("emo-synth",), "anchors": ("ground_truth",)}
     good = record_factory.write_run(record_factory.make_run(**small), folder / "good", previews=False)  # type: ignore[arg-type]
     other = record_factory.write_run(

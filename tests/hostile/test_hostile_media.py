@@ -103,7 +103,7 @@ def test_a_playlist_cannot_reach_a_real_video_beside_it(tmp_path: Path) -> None:
 
 
 def test_a_container_that_is_not_read_is_called_so(tmp_path: Path) -> None:
-    path = make(tmp_path / "a.flv", n_frames=5)
+    path = make(tmp_path / "a.nut", n_frames=5)
     with pytest.raises(DecodeError, match="its container is none of mov, matroska"):
         probe(path)
 

@@ -14,7 +14,7 @@ from emo_bench.gate.rules import Requirements, SystemPair
 from emo_bench.record.run_data import RunData
 from emo_core.errors import ExitCode
 
-RULES = GateRules(resamples=200, rules=(Rule(protocol="*", primary_only=True),))
+RULES = GateRules(resamples=200, require=Requirements(recomputed=False), rules=(Rule(protocol="*", primary_only=True),))
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_systems_may_be_paired_by_hand(baseline: RunData) -> None:
 
 
 def test_requirements_can_be_lifted(baseline: RunData) -> None:
-    lifted = RULES.model_copy(update={"require": Requirements(same_seeds=False)})
+    lifted = RULES.model_copy(update={"require": Requirements(same_seeds=False, recomputed=False)})
     assert evaluate_gate(baseline, _changed(baseline, config={"seeds": [7]}), lifted).outcome == "pass"
 
 

@@ -17,7 +17,10 @@ from emo_bench.gate.rules import Requirements
 from emo_bench.record.run_data import RunData, load_run
 from emo_bench.record.schema import ClipEntry, FailureEntry, RunRecord, ValueEntry
 
-RULES = GateRules(resamples=200, rules=(Rule(protocol="*", primary_only=True),))
+NO_SAMPLES = Requirements(recomputed=False)
+"""The values of sets that the factory makes up rest on no samples; ``test_gate_mutations`` has real ones."""
+
+RULES = GateRules(resamples=200, require=NO_SAMPLES, rules=(Rule(protocol="*", primary_only=True),))
 Forgery = Callable[[RunData], RunData]
 
 
@@ -185,7 +188,15 @@ def test_lost_coverage_is_worse_even_when_the_value_is_better(baseline: RunData)
 
 def test_frames_lost_behind_an_equal_value_are_worse(baseline: RunData) -> None:
     def covered(run: RunData, share: float) -> RunData:
-        return dataclasses.replace(run, rows=tuple(dataclasses.replace(row, coverage=share) for row in run.rows))
+        of_sets = {protocol.name for protocol in run.record.protocols if protocol.granularity == "set"}
+        values = tuple(
+            entry.model_copy(update={"frame_coverage": share})
+            if entry.value is not None and entry.protocol not in of_sets
+            else entry
+            for entry in run.record.values
+        )
+        rows = tuple(dataclasses.replace(row, coverage=share) for row in run.rows)
+        return record_with(dataclasses.replace(run, rows=rows), values=values)
 
     whole = covered(baseline, 1.0)
     assert evaluate_gate(whole, covered(baseline, 0.995), RULES).outcome == "pass"
@@ -257,7 +268,7 @@ def test_a_record_without_a_seal_is_refused_unless_the_rules_say_otherwise(folde
     whole = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps({**whole, "seal": None}), encoding="utf-8")
     assert "no digests" in refused(load_run(folders[0]), load_run(folders[1]))
-    lenient = RULES.model_copy(update={"require": Requirements(sealed=False)})
+    lenient = RULES.model_copy(update={"require": Requirements(sealed=False, recomputed=False)})
     assert evaluate_gate(load_run(folders[0]), load_run(folders[1]), lenient).outcome == "pass"
 
 
