@@ -43,6 +43,15 @@ def columns_of(record: RunRecord) -> tuple[Column, ...]:
     return tuple(sorted(columns, key=lambda column: column.protocol.order))
 
 
+def clip_columns(record: RunRecord) -> tuple[Column, ...]:
+    """The values that exist per clip."""
+    return tuple(
+        column
+        for column in columns_of(record)
+        if column.protocol.granularity == "clip" and column.protocol.status == "ok"
+    )
+
+
 def ordered_systems(record: RunRecord) -> tuple[SystemEntry, ...]:
     """Ground truth, then the other anchors, then the systems under test; within each as the suite lists them."""
     return tuple(

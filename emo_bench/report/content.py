@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from emo_bench.record.coverage import WHOLE
+from emo_bench.report.figure_style import NamedFigure
+from emo_bench.report.page_parts import Players, Rankings
 
 if TYPE_CHECKING:
     from emo_bench.compare.join_runs import Block
     from emo_bench.record.published import PublishedTable
     from emo_bench.record.run_data import RunData
-    from emo_bench.report.figure_style import NamedFigure
 
 Mark = Literal["", "best", "second", "tie"]
+Words = Literal["", "name", "prose"]
+Layout = Literal["results", "list", "matrix"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Cell:
         frame_coverage: Mean share of frames behind it, or None when unknown.
         sort: What the column is sorted by; the number when None.
         tip: More about it, for a page.
+        badge: A page sets the text in a coloured box of this kind: ``win``, ``bad``, ``pass``, ``fail``, ``tie``, ...
+        sign: What a page shows beside the text of a badge.
     """
 
     text: str
@@ -60,11 +65,18 @@ class Cell:
     frame_coverage: float | None = None
     sort: float | None = None
     tip: str = ""
+    badge: str = ""
+    sign: str = ""
 
     @property
     def is_missing(self) -> bool:
         """Whether a status word stands in place of a number."""
         return self.value is None and self.status != "ok"
+
+    @property
+    def sort_key(self) -> float | str:
+        """What its column is sorted by; empty for what comes last."""
+        return next((key for key in (self.sort, self.value) if key is not None), "")
 
     @property
     def coverage_text(self) -> str:
@@ -88,6 +100,7 @@ class Head:
         protocol: Protocol of its numbers; or empty.
         tip: More about it, for a page.
         descending: Whether a page sorts it from the largest down at first.
+        words: Whether its cells are words, set from the left: a ``name``, or ``prose`` that takes several lines.
     """
 
     label: str
@@ -98,6 +111,7 @@ class Head:
     protocol: str = ""
     tip: str = ""
     descending: bool = False
+    words: Words = ""
 
     @property
     def text(self) -> str:
@@ -115,6 +129,9 @@ class Row:
         anchor: Whether it is set apart, as anchors are.
         truth: Whether it is the ground truth, whose values bars show as a tick.
         tip: More about it, for a page.
+        group: What a page can pick it by, where the table names ``groups``.
+        clip: The clip that it is about, which a page opens in its players.
+        minor: Whether print leaves it out.
     """
 
     label: str
@@ -122,6 +139,14 @@ class Row:
     anchor: bool = False
     truth: bool = False
     tip: str = ""
+    group: str = ""
+    clip: str = ""
+    minor: bool = False
+
+    @property
+    def search_text(self) -> str:
+        """What a page searches: its label and words."""
+        return " ".join((self.label, *(cell.text for cell in self.cells if cell.value is None and not cell.is_missing)))
 
 
 @dataclass(frozen=True)
@@ -138,6 +163,12 @@ class Table:
         about: What it shows, in a sentence, for captions that stand alone; the title when empty.
         protocols: Protocols of its values.
         quiet: Whether it is printed in grey, as numbers that are not of this run.
+        layout: ``results`` has a row for each system and bars for intervals, ``list`` compact lines of words and
+            numbers, ``matrix`` badges.
+        groups: Label of a page's choice between the groups of rows, such as ``All systems``; no choice when empty.
+        search: Label of a page's field to search rows; no field when empty.
+        printed: How many rows print has room for; all when None.
+        cut: What print says of the rows that it leaves out, with ``{n}`` for their number.
     """
 
     name: str
@@ -149,6 +180,24 @@ class Table:
     about: str = ""
     protocols: tuple[str, ...] = ()
     quiet: bool = False
+    layout: Layout = "results"
+    groups: str = ""
+    search: str = ""
+    printed: int | None = None
+    cut: str = "{n} more rows are left out."
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """The groups of its rows."""
+        return tuple(dict.fromkeys(row.group for row in self.rows))
+
+    @property
+    def for_print(self) -> Table:
+        """The table as far as print has room for it."""
+        rows = tuple(row for row in self.rows if not row.minor)
+        kept = rows[: self.printed]
+        notes = (*self.notes, self.cut.format(n=len(rows) - len(kept))) if len(kept) < len(rows) else self.notes
+        return replace(self, rows=kept, notes=notes)
 
 
 @dataclass(frozen=True)
@@ -160,9 +209,78 @@ class Text:
 
 @dataclass(frozen=True)
 class Notes:
-    """A list of sentences."""
+    """A list of sentences.
+
+    Attributes:
+        items: The sentences.
+        bad: Whether they tell of failures.
+    """
 
     items: tuple[str, ...]
+    bad: bool = False
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A line of a list of facts.
+
+    Attributes:
+        label: What it is.
+        text: In words.
+        code: A digest or name in a fixed-width font, behind the words; print shortens it.
+    """
+
+    label: str
+    text: str
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A list of facts.
+
+    Attributes:
+        items: The facts.
+    """
+
+    items: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something with a name, and facts that a page unfolds.
+
+    Attributes:
+        name: Its name.
+        title: What it is.
+        tag: A word beside it.
+        off: Whether it is greyed out.
+        facts: What there is to know.
+    """
+
+    name: str
+    title: str
+    tag: str
+    off: bool
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class Entries:
+    """A list of things with facts."""
+
+    items: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A file or settings, letter by letter; a page unfolds it."""
+
+    title: str
+    text: str
+
+
+Part = Table | NamedFigure | Text | Notes | Facts | Entries | Listing | Rankings | Players
 
 
 @dataclass(frozen=True)
@@ -172,12 +290,16 @@ class Section:
     Attributes:
         name: Short name, unique in a report: anchor on the page, name of files.
         title: Headline.
-        parts: Tables, figures, texts and notes, in order.
+        parts: Tables, figures, texts and so on, in order.
+        main: Whether its headline is of the first order; otherwise it belongs to the section before it.
+        nav: Its entry in a page's navigation; none when empty.
     """
 
     name: str
     title: str
-    parts: tuple[Table | NamedFigure | Text | Notes, ...]
+    parts: tuple[Part, ...]
+    main: bool = False
+    nav: str = ""
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -187,7 +309,7 @@ class Section:
     @property
     def figures(self) -> tuple[NamedFigure, ...]:
         """Its figures."""
-        return tuple(part for part in self.parts if not isinstance(part, (Table, Text, Notes)))
+        return tuple(part for part in self.parts if isinstance(part, NamedFigure))
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -197,14 +319,16 @@ class Section:
 
 @dataclass(frozen=True)
 class Material:
-    """What sections are made of.
+    """What a report is made of.
 
     Attributes:
         run: The run.
         others: Runs that cannot stand in the same table, with the reason.
         published: Tables of papers.
+        figures: Figures of the run, for the formats that show them.
     """
 
     run: RunData
     others: Sequence[Block] = ()
-    published: Sequence[PublishedTable] = field(default=())
+    published: Sequence[PublishedTable] = ()
+    figures: Sequence[NamedFigure] = ()

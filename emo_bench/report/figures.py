@@ -10,7 +10,6 @@ from emo_bench.report.figure_style import FigureKind, NamedFigure, figure_bytes,
 from emo_bench.report.figures_clips import lag_curves, traces
 from emo_bench.report.figures_frames import face_regions, method_grid, steps_strip, style_grid
 from emo_bench.report.figures_values import checks, frontier, intervals, profile, scatter
-from emo_bench.report.html import PageFigure, page_figure
 from emo_core.atomic import write_bytes
 
 FIGURES: Mapping[str, Callable[[RunData], NamedFigure | None]] = {
@@ -43,11 +42,6 @@ def make_figures(run: RunData, names: Collection[str] = tuple(FIGURES)) -> list[
             item.figure.draw_without_rendering()
             item.figure.set_layout_engine("none")
     return made
-
-
-def page_figures(figures: Sequence[NamedFigure]) -> list[PageFigure]:
-    """Figures as the HTML page takes them; the audit of the metrics is there as a table already."""
-    return [page_figure(item) for item in figures if item.name != "anchor-checks"]
 
 
 def write_figures(figures: Sequence[NamedFigure], folder: Path) -> list[Path]:

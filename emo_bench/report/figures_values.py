@@ -18,7 +18,7 @@ from emo_bench.report.figure_style import (
     new_figure,
     system_styles,
 )
-from emo_bench.report.page_tables import CHECK_SIGNS, check_matrix
+from emo_bench.report.sections.checks import check_matrix
 from emo_bench.report.speed import speed_rows
 
 MAX_PANELS = 9
@@ -204,7 +204,6 @@ def scatter(run: RunData) -> NamedFigure | None:
 
 
 _CHECK_COLOURS = {"pass": "#009E73", "fail": "#D55E00", "tie": "#E69F00", "cannot": "#e4e4e0", "no_value": "#f4f4f2"}
-_CHECK_NAMES = {"pass": "orders", "fail": "wrong order", "tie": "tie", "cannot": "cannot", "no_value": "no value"}
 
 
 def checks(run: RunData) -> NamedFigure | None:
@@ -212,26 +211,24 @@ def checks(run: RunData) -> NamedFigure | None:
     from matplotlib.patches import Rectangle
 
     matrix = check_matrix(run.record)
-    rows, heads = matrix["rows"], matrix["heads"]
+    rows, heads = matrix.rows, [head.label for head in matrix.heads]
     if not rows:
         return None
     figure, axes = new_figure(TEXT_WIDTH, 0.75 + 0.24 * len(rows))
     axis = axes[0]
     for y, row in enumerate(rows):
-        for x, cell in enumerate(row["cells"]):
-            if cell is None:
+        for x, cell in enumerate(row.cells):
+            if not cell.text:
                 continue
-            axis.add_patch(
-                Rectangle((x + 0.03, y + 0.06), 0.94, 0.88, color=_CHECK_COLOURS[cell["verdict"]], linewidth=0)
-            )
-            dark = cell["verdict"] in ("pass", "fail")
+            axis.add_patch(Rectangle((x + 0.03, y + 0.06), 0.94, 0.88, color=_CHECK_COLOURS[cell.badge], linewidth=0))
+            dark = cell.badge in ("pass", "fail")
             # A sign beside the colour keeps the image readable in grey.
-            axis.text(x + 0.5, y + 0.5, f"{CHECK_SIGNS[cell['verdict']]}  {_CHECK_NAMES[cell['verdict']]}", ha="center",
-                      va="center", fontsize=6.5, color="white" if dark else "#3a3d45")  # fmt: skip
+            axis.text(x + 0.5, y + 0.5, f"{cell.sign}  {cell.text}", ha="center", va="center", fontsize=6.5,
+                      color="white" if dark else "#3a3d45")  # fmt: skip
     axis.set_xlim(0, len(heads))
     axis.set_ylim(len(rows), 0)
     axis.set_xticks([x + 0.5 for x in range(len(heads))], heads)
-    axis.set_yticks([y + 0.5 for y in range(len(rows))], [row["label"] for row in rows])
+    axis.set_yticks([y + 0.5 for y in range(len(rows))], [row.label for row in rows])
     axis.tick_params(length=0, labeltop=True, labelbottom=False)
     for side in axis.spines.values():
         side.set_visible(False)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emo_bench.compare.join_runs import Block
-from emo_bench.record.published import PublishedTable
-from emo_bench.record.run_data import RunData
-from emo_bench.report.content import Cell, Material, Notes, Section, Table, Text
+from emo_bench.report.content import Cell, Entries, Fact, Facts, Listing, Material, Notes, Part, Section, Table
+from emo_bench.report.figure_style import NamedFigure
 from emo_bench.report.notes import MARK_LEGEND
 from emo_bench.report.results import results_tables
 from emo_bench.report.sections import make_sections
@@ -71,10 +69,10 @@ def _character(letter: str) -> str:
     return f"(U+{ord(letter):04X})"
 
 
-def latex_document(run: RunData, *, published: Sequence[PublishedTable] = (), others: Sequence[Block] = ()) -> str:
+def latex_document(material: Material) -> str:
     """A document of all tables and sections; compiles with pdfLaTeX, XeLaTeX and LuaLaTeX."""
-    parts = [latex_table(table) for table in results_tables(run.record)]
-    for section in make_sections(Material(run, others, published)):
+    parts = [latex_table(table) for table in results_tables(material.run.record)]
+    for section in make_sections(material, "latex"):
         parts += _section(section)
     body = "\n\n".join(parts) or "The run holds no values."
     return "\n".join(
@@ -95,32 +93,59 @@ def latex_document(run: RunData, *, published: Sequence[PublishedTable] = (), ot
 
 def _section(section: Section) -> list[str]:
     """Tables and figures float, so texts of a section with tables stand in their captions."""
-    title = f"{section.title}{'' if section.title.endswith(('.', '!', '?')) else '.'}"
     words = " ".join(section.texts)
-    found = (
-        [] if section.tables or not words else [rf"\paragraph{{{escape_latex(section.title)}}} {escape_latex(words)}"]
-    )
+    title = f"{section.title}{'' if section.title.endswith(('.', '!', '?')) else '.'}"
+    lists = any(isinstance(part, (Notes, Facts, Entries, Listing)) for part in section.parts)
+    heading = rf"\paragraph{{{escape_latex(section.title)}}}"
+    found = [f"{heading} {escape_latex(words)}"] if words and not section.tables else [heading] if lists else []
     for part in section.parts:
         if isinstance(part, Table):
-            found.append(latex_table(part, before=" ".join(filter(None, ("" if part.about else title, words)))))
-        elif isinstance(part, Notes):
-            items = "\n".join(rf"\item {escape_latex(item)}" for item in part.items)
-            heading = "" if found else rf"\paragraph{{{escape_latex(section.title)}}}"
-            found.append(f"{heading}\n" + r"\begin{itemize}" + f"\n{items}\n" + r"\end{itemize}")
-        elif not isinstance(part, Text):
-            width = r"\linewidth" if part.full else r"0.6\linewidth"
-            found.append(
-                "\n".join(
-                    (
-                        r"\begin{figure}[htb]",
-                        r"\centering",
-                        rf"\includegraphics[width={width}]{{figures/{part.name}.pdf}}",
-                        rf"\caption{{{escape_latex(part.caption)}}}",
-                        r"\end{figure}",
-                    )
-                )
-            )
+            before = " ".join(filter(None, ("" if part.about else title, words)))
+            found.append(latex_table(part.for_print, before=before))
+        else:
+            found += _part(part)
     return found
+
+
+def _part(part: Part) -> list[str]:
+    """A part but tables and texts; players and rankings are for a page only."""
+    match part:
+        case Notes():
+            return [_items([escape_latex(item) for item in part.items])]
+        case NamedFigure():
+            return [_figure(part)]
+        case Facts():
+            return [_items([_fact(fact) for fact in part.items])]
+        case Entries():
+            heads = [rf"\texttt{{{escape_latex(entry.name)}}} {escape_latex(entry.title)}" for entry in part.items]
+            facts = [_items([_fact(fact) for fact in entry.facts]) for entry in part.items]
+            return [text for pair in zip(heads, facts, strict=True) for text in pair]
+        case Listing():
+            lines = [rf"\texttt{{{escape_latex(line)}}}" for line in part.text.splitlines()]
+            return [escape_latex(part.title), "\\\\\n".join(lines)]
+    return []
+
+
+def _items(items: Sequence[str]) -> str:
+    return "\n".join((r"\begin{itemize}", *(rf"\item {item}" for item in items), r"\end{itemize}"))
+
+
+def _fact(fact: Fact) -> str:
+    code = rf" \texttt{{{escape_latex(fact.code)}}}" if fact.code else ""
+    return f"{escape_latex(fact.label)}: {escape_latex(fact.text)}{code}"
+
+
+def _figure(figure: NamedFigure) -> str:
+    width = r"\linewidth" if figure.full else r"0.6\linewidth"
+    return "\n".join(
+        (
+            r"\begin{figure}[htb]",
+            r"\centering",
+            rf"\includegraphics[width={width}]{{figures/{figure.name}.pdf}}",
+            rf"\caption{{{escape_latex(figure.caption)}}}",
+            r"\end{figure}",
+        )
+    )
 
 
 def latex_table(table: Table, *, before: str = "") -> str:

@@ -135,3 +135,44 @@ def run_warnings(run: RunData) -> tuple[str, ...]:
         files = ", ".join(sorted({entry.file for entry in weights}))
         warnings.append(f"Some weights forbid commercial use: {files}.")
     return (*warnings, *run.notes)
+
+
+def run_stats(record: RunRecord) -> list[dict[str, str]]:
+    """The few numbers that describe a run at a glance."""
+    usable = sum(clip.status == "ok" for clip in record.clips)
+    people = len({clip.identity for clip in record.clips})
+    tested = sum(not system.anchor for system in record.systems)
+    computed = sum(protocol.status == "ok" for protocol in record.protocols)
+    verdicts = [check.verdict for check in record.checks]
+    judged = sum(verdict in ("pass", "fail", "tie") for verdict in verdicts)
+
+    def stat(label: str, value: object, note: str, of: object = "") -> dict[str, str]:
+        return {"label": label, "value": str(value), "of": "" if of == value else str(of), "note": note}
+
+    stats = [
+        stat(
+            "Clips",
+            usable,
+            f"{people} {'person' if people == 1 else 'people'}, {record.dataset_name}",
+            len(record.clips),
+        ),
+        stat("Systems", tested, f"and {len(record.systems) - tested} anchors"),
+        stat("Protocols", computed, "computed", len(record.protocols)),
+        stat("Generated clips", record.counts.done, "complete", record.counts.planned),
+    ]
+    if verdicts:
+        stats.append(stat("Anchor checks", verdicts.count("pass"), "pass, of those that apply", judged))
+    return [*stats, stat("Time", duration(record.timings.seconds), f"on {record.provenance.device}")]
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people write them.
+
+    >>> duration(161.0), duration(12.3), duration(7300)
+    ('2 min 41 s', '12.3 s', '2 h 1 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    return f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60} min"

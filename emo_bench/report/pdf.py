@@ -5,22 +5,31 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.resources import files
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from emo_bench.compare.join_runs import Block
-from emo_bench.record.columns import DIRECTION_WORDS
-from emo_bench.record.published import PublishedTable
 from emo_bench.record.run_data import RunData
-from emo_bench.record.schema import ProtocolEntry
-from emo_bench.report.content import Cell, Material, Notes, Section, Table, Text
+from emo_bench.report.content import (
+    Cell,
+    Entries,
+    Entry,
+    Fact,
+    Facts,
+    Head,
+    Listing,
+    Material,
+    Notes,
+    Part,
+    Section,
+    Table,
+    Text,
+)
 from emo_bench.report.figure_style import NamedFigure, figure_bytes
-from emo_bench.report.html import provenance_facts, run_stats
-from emo_bench.report.notes import SYNTHETIC_NOTICE, coverage_sentence, failure_groups, run_warnings
-from emo_bench.report.page_tables import comparison_views
+from emo_bench.report.notes import SYNTHETIC_NOTICE, coverage_sentence, run_stats, run_warnings
 from emo_bench.report.results import results_tables
 from emo_bench.report.sections import make_sections
 from emo_bench.report.tables import build_tables
@@ -29,7 +38,6 @@ from emo_core.errors import EmoBenchError
 COLUMNS_ACROSS = 6
 """Wider tables are printed in parts."""
 
-MAX_COMPARISONS = 45
 LONGEST_NAME = 60
 TALLEST = 72.0
 """Height of a figure in percent of the text's width."""
@@ -41,39 +49,25 @@ LEGEND = (
 )
 
 
-def pdf_report(
-    run: RunData,
-    *,
-    figures: Sequence[NamedFigure] = (),
-    published: Sequence[PublishedTable] = (),
-    others: Sequence[Block] = (),
-) -> bytes:
+def pdf_report(material: Material) -> bytes:
     """The bytes of the PDF; the same run gives the same bytes.
-
-    Args:
-        run: The run.
-        figures: Figures to print.
-        published: Tables of papers, in grey.
-        others: Runs that cannot stand in the same table, with the reason.
 
     Raises:
         EmoBenchError: when typst refuses the document, which no data should be able to cause.
     """
     import typst
 
+    sections = make_sections(material, "pdf")
     with tempfile.TemporaryDirectory(prefix="emo-bench-pdf-") as name:
         folder = Path(name)
-        data = pdf_data(run, published=published, others=others)
-        sections = make_sections(Material(run, others, published))
-        drawn = [*(part for section in sections for part in section.figures), *figures]
+        data = pdf_data(material, sections)
         pictures = []
-        for index, item in enumerate(drawn):
+        for index, item in enumerate(figure for section in sections for figure in section.figures):
             # File names are numbers: nothing of a run becomes part of a path.
             file = f"figure-{index}.{item.picture_kind}"
             (folder / file).write_bytes(figure_bytes(item.figure, item.picture_kind))
             pictures.append({"file": file, "caption": item.caption, "width": _width(item)})
-        # Figures of sections stand where the sections name them by number, the others by themselves.
-        data |= {"pictures": pictures, "n_section_figures": len(drawn) - len(figures)}
+        data["pictures"] = pictures
         (folder / "data.json").write_text(json.dumps(_printable(data), ensure_ascii=False), encoding="utf-8")
         source = folder / "report.typ"
         source.write_text((files("emo_bench.report") / "templates" / "report.typ").read_text(encoding="utf-8"))
@@ -105,11 +99,10 @@ def _printable(value: Any) -> Any:
     return value
 
 
-def pdf_data(run: RunData, *, published: Sequence[PublishedTable] = (), others: Sequence[Block] = ()) -> dict[str, Any]:
+def pdf_data(material: Material, sections: Sequence[Section]) -> dict[str, Any]:
     """Everything that the PDF says but its figures, as plain values."""
+    run = material.run
     record = run.record
-    comparisons = [row for row in comparison_views(record) if row["kind"] != "none"]
-    beyond = len(comparisons) - MAX_COMPARISONS
     title = record.title or record.name
     return {
         "title": _short(title, 160),
@@ -123,42 +116,57 @@ def pdf_data(run: RunData, *, published: Sequence[PublishedTable] = (), others: 
         "warnings": run_warnings(run),
         "tables": _table_parts(results_tables(record)),
         "legend": LEGEND,
-        "sections": _sections(make_sections(Material(run, others, published))),
-        "comparisons": [
-            [row["label"], _short(row["a"]), _short(row["b"]), row["difference"], row["interval"], row["p"],
-             _short(row["verdict"])]
-            for row in comparisons[:MAX_COMPARISONS]
-        ],
-        "comparisons_left_out": f"{beyond} more comparisons are in table.json." if beyond > 0 else "",
-        "limitations": _limitations(run),
-        "failures": [
-            f"{group.count} × {group.code} ({_short(', '.join(group.systems), 120)}): {group.example}"
-            for group in failure_groups(record)
-        ],
-        "protocols": [_protocol(protocol) for protocol in record.protocols],
-        "provenance": provenance_facts(record),
-    }  # fmt: skip
+        "sections": _sections(sections),
+    }
 
 
 def _sections(sections: Sequence[Section]) -> list[dict[str, Any]]:
     """Sections as typst takes them; a figure is the number of its image."""
+    numbers = count()
     found = []
-    number = 0
     for section in sections:
-        parts: list[dict[str, Any]] = []
-        for part in section.parts:
-            if isinstance(part, Table):
-                parts += [{"kind": "table", **piece} for piece in _table_parts([part])]
-            elif isinstance(part, Text):
-                parts.append({"kind": "text", "text": _short(part.text, 900)})
-            elif isinstance(part, Notes):
-                parts.append({"kind": "notes", "lines": list(part.items)})
-            else:
-                parts.append({"kind": "figure", "number": number})
-                number += 1
+        parts = [printed for part in section.parts for printed in _part(part, numbers)]
         quiet = any(table.quiet for table in section.tables)
-        found.append({"title": _short(section.title, 160), "quiet": quiet, "parts": parts})
+        found.append({"title": _short(section.title, 160), "main": section.main, "quiet": quiet, "parts": parts})
     return found
+
+
+def _part(part: Part, numbers: Iterator[int]) -> list[dict[str, Any]]:
+    """A part of a section; players and rankings are for a page only."""
+    match part:
+        case Table(layout="results"):
+            return [{"kind": "table", **piece} for piece in _table_parts([part])]
+        case Table():
+            return [{"kind": "list", **_list(part.for_print)}]
+        case Text():
+            return [{"kind": "text", "text": _short(part.text, 900)}]
+        case Notes():
+            return [{"kind": "notes", "lines": [_short(item, 900) for item in part.items]}]
+        case NamedFigure():
+            return [{"kind": "figure", "number": next(numbers)}]
+        case Facts():
+            return [{"kind": "facts", "facts": [[fact.label, _fact(fact)] for fact in part.items]}]
+        case Entries():
+            return [{"kind": "entries", "entries": [_entry(entry) for entry in part.items]}]
+        case Listing():
+            return [{"kind": "listing", "title": part.title, "text": part.text}]
+    return []
+
+
+def _list(table: Table) -> dict[str, Any]:
+    heads = (Head(table.first, words="name"), *table.heads)
+    rows = [[_short(row.label), *(_short(cell.text, 900) for cell in row.cells)] for row in table.rows]
+    columns = [{"label": head.text, "words": head.words} for head in heads]
+    return {"title": table.title, "columns": columns, "rows": rows, "notes": list(table.notes)}
+
+
+def _fact(fact: Fact) -> str:
+    return f"{fact.text} {_short(fact.code, 17)}" if fact.code else fact.text
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    details = " ".join(f"{fact.label}: {_fact(fact).rstrip('.')}." for fact in entry.facts)
+    return {"name": entry.name, "title": entry.title, "off": entry.off, "tag": entry.tag, "details": details}
 
 
 def _table_parts(tables: Sequence[Table]) -> list[dict[str, Any]]:
@@ -267,49 +275,4 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "interval": cell.interval_text,
         "partial": cell.coverage_text,
         "dagger": bool(cell.watermark),
-    }
-
-
-def _limitations(run: RunData) -> list[str]:
-    record = run.record
-    people = len({clip.identity for clip in record.clips})
-    sentences = []
-    if record.synthetic:
-        sentences.append(SYNTHETIC_NOTICE)
-    sentences.append(
-        f"Intervals and tests resample people, and there are {people}: they say nothing about people, languages or "
-        "recording conditions that are not in the data."
-    )
-    families = sorted({protocol.family for protocol in record.protocols if protocol.status == "ok"} - {"reference"})
-    if families:
-        sentences.append(
-            f"Values of the {' and '.join(families)} protocols use other networks than the papers and compare with no "
-            "published number."
-        )
-    if len(record.config.get("seeds", [0])) == 1:
-        sentences.append("Each clip was generated once, so chance within a system is not part of the intervals.")
-    undecided = sorted({check.protocol for check in record.checks if check.verdict in ("fail", "tie")})
-    if undecided:
-        sentences.append(f"These metrics did not order all anchors on this data: {', '.join(undecided)}.")
-    absent = [protocol.name for protocol in record.protocols if protocol.status != "ok"]
-    if absent:
-        sentences.append(f"Not computed: {', '.join(absent)}.")
-    return sentences
-
-
-def _protocol(protocol: ProtocolEntry) -> dict[str, Any]:
-    values = "; ".join(f"{value.label}: {DIRECTION_WORDS[value.direction]}" for value in protocol.values)
-    weights = "; ".join(f"{entry.file}, {entry.licence}, SHA-256 {entry.sha256[:16]}…" for entry in protocol.weights)
-    parts = [
-        protocol.reason,
-        f"{values}.",
-        f"Extractors: {', '.join(protocol.extractors)}." if protocol.extractors else "",
-        f"Weights: {weights}." if weights else "",
-        f"Source: {protocol.source}." if protocol.source else "",
-    ]
-    return {
-        "name": protocol.name,
-        "title": protocol.title,
-        "off": protocol.status != "ok",
-        "details": " ".join(part for part in parts if part),
     }

@@ -11,9 +11,23 @@ from typing import Any
 
 from emo_bench.compare.join_runs import Block
 from emo_bench.record.columns import DIRECTION_WORDS
-from emo_bench.record.published import PublishedTable
 from emo_bench.record.run_data import RunData
-from emo_bench.report.content import Cell, Head, Material, Notes, Section, Table, Text
+from emo_bench.report.content import (
+    Cell,
+    Entries,
+    Entry,
+    Fact,
+    Facts,
+    Head,
+    Listing,
+    Material,
+    Notes,
+    Part,
+    Section,
+    Table,
+    Text,
+)
+from emo_bench.report.figure_style import NamedFigure
 from emo_bench.report.notes import (
     MARK_LEGEND,
     SYNTHETIC_NOTICE,
@@ -132,8 +146,9 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def markdown_report(run: RunData, *, published: Sequence[PublishedTable] = (), others: Sequence[Block] = ()) -> str:
+def markdown_report(material: Material) -> str:
     """The tables with what a reader must know, as GitHub's Markdown."""
+    run = material.run
     record = run.record
     parts = [f"# {escape_markdown(record.title or record.name)}", ""]
     if record.synthetic:
@@ -147,7 +162,7 @@ def markdown_report(run: RunData, *, published: Sequence[PublishedTable] = (), o
         parts.append("")
     for table in results_tables(record):
         parts += table_lines(table, "##")
-    for section in make_sections(Material(run, others, published)):
+    for section in make_sections(material, "md"):
         parts += section_lines(section)
     legend = "; ".join(f"{_MARKS[mark].format('1.0')} {words}" for mark, words in MARK_LEGEND.items())
     parts.append(
@@ -161,18 +176,40 @@ _MARKS = {"": "{}", "best": "**{}**", "second": "<u>{}</u>", "tie": "{} ≈"}
 
 def section_lines(section: Section) -> list[str]:
     """A section as lines of Markdown; figures are files beside it."""
-    lines = [f"## {escape_markdown(section.title)}", ""]
-    for part in section.parts:
-        if isinstance(part, Table):
-            lines += table_lines(part, "###")
-        elif isinstance(part, Text):
-            lines += [escape_markdown(part.text), ""]
-        elif isinstance(part, Notes):
-            lines += [*(f"- {escape_markdown(item)}" for item in part.items), ""]
-        else:
-            lines += [f"![{escape_markdown(part.caption)}](figures/{part.name}.{part.picture_kind})", ""]
-            lines += [f"*{escape_markdown(part.caption)}*", ""]
-    return lines
+    parts = [line for part in section.parts for line in _part_lines(part)]
+    return [f"## {escape_markdown(section.title)}", "", *parts]
+
+
+def _part_lines(part: Part) -> list[str]:
+    """A part of a section; players and rankings are for a page only."""
+    match part:
+        case Table():
+            return table_lines(part.for_print, "###")
+        case Text():
+            return [escape_markdown(part.text), ""]
+        case Notes():
+            return [*(f"- {escape_markdown(item)}" for item in part.items), ""]
+        case NamedFigure():
+            caption = escape_markdown(part.caption)
+            return [f"![{caption}](figures/{part.name}.{part.picture_kind})", "", f"*{caption}*", ""]
+        case Facts():
+            return [*map(_fact_line, part.items), ""]
+        case Entries():
+            return [line for entry in part.items for line in _entry_lines(entry)]
+        case Listing():
+            # Indented, so that no line of the text can end the listing.
+            return [f"{escape_markdown(part.title)}:", "", *(f"    {line}" for line in part.text.splitlines()), ""]
+    return []
+
+
+def _fact_line(fact: Fact) -> str:
+    code = f" {markdown_code(fact.code)}" if fact.code else ""
+    return f"- {escape_markdown(fact.label)}: {escape_markdown(fact.text)}{code}"
+
+
+def _entry_lines(entry: Entry) -> list[str]:
+    head = f"### {markdown_code(entry.name)} {escape_markdown(entry.title)} ({escape_markdown(entry.tag)})"
+    return [head, "", *map(_fact_line, entry.facts), ""]
 
 
 def table_lines(table: Table, level: str) -> list[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from emo_bench.record.run_data import RunData, load_run
 from emo_core.atomic import write_bytes, write_text
@@ -138,12 +139,16 @@ class _Report:
 
         return Material(self._run, self._others, self.published)
 
-    def _section_figures(self) -> None:
+    @property
+    def _with_figures(self) -> Material:
+        return replace(self._material, figures=self.drawn)
+
+    def _section_figures(self, shown_in: Literal["md", "latex"]) -> None:
         """Markdown and LaTeX name the figures of sections as files beside them."""
         from emo_bench.report.figures import write_figures
         from emo_bench.report.sections import make_sections
 
-        drawn = [figure for section in make_sections(self._material) for figure in section.figures]
+        drawn = [figure for section in make_sections(self._material, shown_in) for figure in section.figures]
         write_figures(drawn, self._folder / "figures")
 
     def csv(self) -> list[Path]:
@@ -173,31 +178,24 @@ class _Report:
     def markdown(self) -> list[Path]:
         from emo_bench.report.text_tables import markdown_report
 
-        self._section_figures()
-        return self._text("table.md", markdown_report(self._run, published=self.published, others=self._others))
+        self._section_figures("md")
+        return self._text("table.md", markdown_report(self._material))
 
     def html(self, *, figures: bool) -> list[Path]:
         from emo_bench.report.html import html_report
 
-        pictures = []
-        if figures:
-            from emo_bench.report.figures import page_figures
-
-            pictures = page_figures(self.drawn)
-        page = html_report(self._run, figures=pictures, published=self.published, others=self._others)
-        return self._text("report.html", page)
+        return self._text("report.html", html_report(self._with_figures if figures else self._material))
 
     def latex(self) -> list[Path]:
         from emo_bench.report.latex import latex_document
 
-        self._section_figures()
-        return self._text("tables.tex", latex_document(self._run, published=self.published, others=self._others))
+        self._section_figures("latex")
+        return self._text("tables.tex", latex_document(self._material))
 
     def pdf(self) -> list[Path]:
         from emo_bench.report.pdf import pdf_report
 
-        data = pdf_report(self._run, figures=self.drawn, published=self.published, others=self._others)
-        write_bytes(self._folder / "report.pdf", data)
+        write_bytes(self._folder / "report.pdf", pdf_report(self._with_figures))
         return [self._folder / "report.pdf"]
 
     def figures(self) -> list[Path]:

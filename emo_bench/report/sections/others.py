@@ -13,7 +13,7 @@ from emo_bench.report.sections import section
 @section("others", place=30)
 def others(material: Material) -> Sequence[Section]:
     """One section for each of them."""
-    found = []
+    found: list[Section] = []
     for number, block in enumerate(material.others, start=2):
         record = block.run.record
         words = (
@@ -23,5 +23,6 @@ def others(material: Material) -> Sequence[Section]:
         tables = results_tables(record, suffix=f"-{number}")
         empty = () if tables else (Text("These runs hold no values."),)
         title = f"Another table: {record.title or record.name}"
-        found.append(Section(f"others-{number}", title, (*words, *empty, *tables)))
+        nav = "" if found else "Other runs"
+        found.append(Section(f"others-{number}", title, (*words, *empty, *tables), nav=nav))
     return found

@@ -183,7 +183,7 @@
   picker.addEventListener("input", () => load(Number(picker.value)));
   document.addEventListener("keydown", (event) => {
     if (event.target.closest("input, select, button, textarea, summary") || event.ctrlKey || event.metaKey || event.altKey) return;
-    const box = $("clips").getBoundingClientRect();
+    const box = $("section-clips").getBoundingClientRect();
     if (box.bottom < 0 || box.top > innerHeight) return;
     if (event.key === " ") { event.preventDefault(); setPlaying(!playing); }
     if (event.key === "ArrowLeft") step(-1);
@@ -193,7 +193,7 @@
   all(".clip-link").forEach((link) => {
     const index = byName.get(link.dataset.clip);
     if (index === undefined) { link.disabled = true; return; }
-    link.addEventListener("click", () => { load(index); $("clips").scrollIntoView(); });
+    link.addEventListener("click", () => { load(index); $("section-clips").scrollIntoView(); });
   });
   load(0);
   requestAnimationFrame(tick);

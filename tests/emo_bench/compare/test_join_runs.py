@@ -16,6 +16,7 @@ from emo_bench.cli.main import app
 from emo_bench.compare.join_runs import incompatibility, join_runs, joint_folder_name, run_labels
 from emo_bench.record.run_data import RunData
 from emo_bench.report import write_joint_report
+from emo_bench.report.content import Material
 from emo_bench.report.html import html_report
 from emo_bench.report.pdf import pdf_report
 from emo_bench.report.tables import build_tables
@@ -136,7 +137,7 @@ def test_other_terms_keep_runs_apart_and_say_why(pair: tuple[RunData, RunData], 
     blocks = join_runs([pair[0], other, make("c", ("four",), noise_seed=5)])
     assert [len(blocks), blocks[0].run.record.name] == [2, "a + c"]
     assert word in blocks[1].why
-    page = html_report(blocks[0].run, others=blocks[1:])
+    page = html_report(Material(blocks[0].run, blocks[1:]))
     assert "Not comparable with the first table" in page
     assert word in page
 
@@ -178,7 +179,7 @@ def test_hostile_names_stay_text_in_a_joint_report(tmp_path: Path) -> None:
     with paths["table-2.csv"].open() as file:
         assert all(not cell.startswith(("=", "+", "@")) for row in csv.reader(file) for cell in row)
     blocks = join_runs([a, b, c])
-    assert pdf_report(blocks[0].run, others=blocks[1:]).startswith(b"%PDF")
+    assert pdf_report(Material(blocks[0].run, blocks[1:])).startswith(b"%PDF")
 
 
 def test_files_of_a_joint_report(pair: tuple[RunData, RunData], tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from emo_bench.record.coverage import lost_coverage, uneven_coverage
 from emo_bench.record.rows import ClipRow, read_rows, write_rows
 from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import ValueEntry
+from emo_bench.report.content import Material
 from emo_bench.report.notes import table_notes
 from emo_bench.report.tables import build_tables, rank_marks
 from emo_bench.report.text_tables import markdown_report
@@ -39,7 +40,7 @@ def changed(run: RunData, system: str, **fields: object) -> RunData:
 def test_equal_coverage_is_ranked_and_not_talked_of(run: RunData) -> None:
     assert uneven_coverage(run.record, psnr(run)) == ""
     assert rank_marks(run.record, psnr(run))
-    assert "Not ranked" not in markdown_report(run)
+    assert "Not ranked" not in markdown_report(Material(run))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_one_frame_in_a_hundred_is_no_difference(run: RunData) -> None:
 
 
 def test_the_share_stands_beside_the_number(run: RunData) -> None:
-    text = markdown_report(changed(run, "wav2lip-like", frame_coverage=0.85, n_scored=11))
+    text = markdown_report(Material(changed(run, "wav2lip-like", frame_coverage=0.85, n_scored=11)))
     assert "<sub>11/12 clips, 85 % of frames</sub>" in text
 
 

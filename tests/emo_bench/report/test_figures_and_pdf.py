@@ -8,9 +8,11 @@ import record_factory
 from record_factory import dataclasses
 
 from emo_bench.report import load_run, write_report
+from emo_bench.report.content import Material
 from emo_bench.report.figure_style import PALETTE, FigureKind, NamedFigure, figure_bytes, system_styles
 from emo_bench.report.figures import make_figures, write_figures
 from emo_bench.report.pdf import pdf_data, pdf_report
+from emo_bench.report.sections import make_sections
 
 FIGURE_KINDS: tuple[FigureKind, ...] = ("svg", "pdf", "png")
 
@@ -63,21 +65,23 @@ def test_systems_keep_their_colours_and_anchors_are_grey() -> None:
 )
 def test_odd_runs_draw_what_they_can_and_print(options: dict[str, object]) -> None:
     run = record_factory.make_run(**options)  # type: ignore[arg-type]
-    assert pdf_report(run, figures=make_figures(run, names=("intervals",))).startswith(b"%PDF")
+    assert pdf_report(Material(run, figures=make_figures(run, names=("intervals",)))).startswith(b"%PDF")
 
 
 def test_hostile_names_neither_run_nor_break_the_pdf_and_the_figures(hostile_folder: Path) -> None:
     run = load_run(hostile_folder)
     figures = make_figures(run, names=("traces",))
-    first = pdf_report(run, figures=figures)
+    first = pdf_report(Material(run, figures=figures))
     assert first.startswith(b"%PDF")
     assert 3 <= len(re.findall(rb"/Type\s*/Page\b", first)) <= 10
-    assert pdf_report(run, figures=figures) == first
+    assert pdf_report(Material(run, figures=figures)) == first
 
 
 def test_the_pdf_says_what_limits_the_run() -> None:
-    data = pdf_data(record_factory.make_run())
-    text = " ".join(data["limitations"])
+    material = Material(record_factory.make_run())
+    data = pdf_data(material, make_sections(material, "pdf"))
+    section = next(one for one in data["sections"] if one["title"] == "Limitations")
+    text = " ".join(section["parts"][0]["lines"])
     assert "Synthetic data" in text
     assert "generated once" in text
     assert "sync/joonson@1" in text

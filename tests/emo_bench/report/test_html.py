@@ -12,7 +12,9 @@ import record_factory
 
 from emo_bench.record.published import load_published
 from emo_bench.report import load_run, write_report
-from emo_bench.report.html import PageFigure, html_report
+from emo_bench.report.content import Material
+from emo_bench.report.figure_style import NamedFigure, new_figure
+from emo_bench.report.html import html_report
 
 VOID = {"meta", "br", "img", "input", "rect", "circle", "path", "link", "hr", "wbr"}
 
@@ -52,12 +54,12 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page(run_folder: Path) -> Page:
-    return Page(html_report(load_run(run_folder)))
+    return Page(html_report(Material(load_run(run_folder))))
 
 
 @pytest.fixture(scope="module")
 def hostile(hostile_folder: Path) -> Page:
-    return Page(html_report(load_run(hostile_folder)))
+    return Page(html_report(Material(load_run(hostile_folder))))
 
 
 def test_the_page_is_well_formed(page: Page, hostile: Page) -> None:
@@ -102,7 +104,7 @@ def test_hostile_names_are_text(hostile: Page) -> None:
 def test_hostile_names_within_script_data_stay_data(tmp_path: Path) -> None:
     name = "</script><img src=x>"
     run = record_factory.make_run(n_clips=2, systems=(name, "b"), anchors=("ground_truth",))
-    page = Page(html_report(load_run(record_factory.write_run(run, tmp_path))))
+    page = Page(html_report(Material(load_run(record_factory.write_run(run, tmp_path)))))
     assert not any(tag == "img" for tag, _ in page.elements)
     tiles = json.loads(page.scripts[0])["clips"][0]["tiles"]
     assert [tile["system"] for tile in tiles] == ["ground-truth", name, "b"]
@@ -131,7 +133,7 @@ def test_numbers_intervals_protocols_and_failures_are_shown(page: Page) -> None:
 
 
 def test_real_data_has_no_synthetic_banner() -> None:
-    assert 'class="synthetic"' not in html_report(record_factory.make_run(n_clips=2, synthetic=False))
+    assert 'class="synthetic"' not in html_report(Material(record_factory.make_run(n_clips=2, synthetic=False)))
 
 
 def test_sortable_cells_carry_their_numbers(page: Page) -> None:
@@ -141,8 +143,8 @@ def test_sortable_cells_carry_their_numbers(page: Page) -> None:
 
 
 def test_figures_are_inside(run_folder: Path) -> None:
-    picture = PageFigure(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "svg", "Intervals <b>")
-    page = Page(html_report(load_run(run_folder), figures=[picture]))
+    picture = NamedFigure("intervals", "Intervals <b>", new_figure(1, 1)[0])
+    page = Page(html_report(Material(load_run(run_folder), figures=[picture])))
     images = [attributes for tag, attributes in page.elements if tag == "img"]
     assert (images[0]["src"] or "").startswith("data:image/svg+xml;base64,")
     assert images[0]["alt"] == "Intervals <b>"
@@ -155,7 +157,7 @@ def test_published_numbers_stand_apart_and_unranked(tmp_path: Path) -> None:
         "  - {system: EMO, values: {FID: 8761.5, SyncNet: 3.89}}\n"
         "  - {system: Wav2Lip, values: {FID: 9.38, SyncNet: null}}\n"
     )
-    text = html_report(record_factory.make_run(n_clips=2), published=[load_published(path)])
+    text = html_report(Material(record_factory.make_run(n_clips=2), published=[load_published(path)]))
     block = text[text.index("published-1") :].split("</section>")[0]
     assert "never ranked" in block
     assert "8761.5" in block

@@ -147,7 +147,7 @@ def test_all_players_play_together_with_one_sound(page: Browser) -> None:
 
 
 def test_a_clip_in_the_table_opens_in_the_players(page: Browser) -> None:
-    page.run("document.querySelector('#per-clip .clip-link[data-clip=\"clip-01\"]').click()")
+    page.run("document.querySelector('#section-per-clip .clip-link[data-clip=\"clip-01\"]').click()")
     assert page.run("return document.getElementById('clip').value") == "1"
 
 

@@ -11,7 +11,21 @@ import pytest
 import record_factory
 
 from emo_bench.report import sections, write_report
-from emo_bench.report.content import Cell, Head, Material, Notes, Row, Section, Table, Text
+from emo_bench.report.content import (
+    Cell,
+    Entries,
+    Entry,
+    Fact,
+    Facts,
+    Head,
+    Listing,
+    Material,
+    Notes,
+    Row,
+    Section,
+    Table,
+    Text,
+)
 from emo_bench.report.figure_style import NamedFigure, new_figure
 from emo_bench.report.pdf import pdf_data
 
@@ -32,8 +46,36 @@ def everything(material: Material) -> Sequence[Section]:
         Table("probe", "", heads, rows, first="Thing", notes=("A note below.",)),
         NamedFigure("probe-figure", "What the probe shows.", figure),
         Notes(("One point.", "Another point.")),
+        _list(),
+        Table(
+            "probe-matrix",
+            "",
+            (Head("Pair"),),
+            (Row("One", (Cell("orders", badge="pass", sign="+"),)),),
+            layout="matrix",
+        ),
+        Facts((Fact("Kept in", "a drawer"), Fact("Digest", "of the drawer", "abc123"))),
+        Entries((Entry("thing/one@1", "The first thing", "odd", True, (Fact("Weighs", "much"),)),)),
+        Listing("The file", "line one\n```\n# \\end{document}"),
     )
     return (Section("probe", f"Probe of {len(material.run.record.clips)} clips", parts),)
+
+
+def _list() -> Table:
+    heads = (Head("Who", words="name"), Head("Number"), Head("Why", words="prose"))
+    rows = tuple(
+        Row(f"line {i}", (Cell(HOSTILE, badge="bad"), Cell(str(i), i), Cell("So it is.")), group="all", clip="clip-00")
+        for i in range(3)
+    )
+    return Table(
+        "probe-list", "", heads, rows, first="Line", layout="list", groups="All lines", search="Filter lines",
+        printed=2, cut="{n} more lines are elsewhere.",
+    )  # fmt: skip
+
+
+def _matrix() -> Table:
+    cell = Cell("orders", badge="pass", sign="+")
+    return Table("probe-matrix", "", (Head("Pair"),), (Row("One", (cell,)),), layout="matrix")
 
 
 @pytest.fixture
@@ -52,6 +94,10 @@ def test_every_part_is_in_every_format(tmp_path: Path) -> None:
     for name in ("table.md", "tables.tex", "report.html"):
         for words in ("A paragraph of its own.", "A note below.", "Another point.", "What the probe shows.", "Thing"):
             assert words in texts[name], (name, words)
+        for words in ("So it is.", "orders", "a drawer", "abc123", "The first thing", "Weighs", "The file", "line one"):
+            assert words in texts[name], (name, words)
+        assert ("1 more lines are elsewhere." in texts[name]) == (name != "report.html")
+        assert ("line 2" in texts[name]) == (name == "report.html")
         assert "2/3 clips" in texts[name]
         assert "<script>alert" not in texts[name]
     assert (tmp_path / "figures" / "probe-figure.svg").is_file()
@@ -61,14 +107,21 @@ def test_every_part_is_in_every_format(tmp_path: Path) -> None:
         "system": "anchor", "anchor": "true", "weight": "1.5", "share": "",
     }  # fmt: skip
     assert json.loads(texts["table.json"])["probe"][1]["share"] == 0.25
-    parts = next(s for s in pdf_data(run)["sections"] if s["title"] == "Probe of 2 clips")["parts"]
-    assert [part["kind"] for part in parts] == ["text", "table", "figure", "notes"]
+    material = Material(run)
+    printed = pdf_data(material, sections.make_sections(material, "pdf"))["sections"]
+    parts = next(one for one in printed if one["title"] == "Probe of 2 clips")["parts"]
+    assert [part["kind"] for part in parts] == [
+        "text", "table", "figure", "notes", "list", "list", "facts", "entries", "listing",
+    ]  # fmt: skip
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_sections_have_an_order_and_each_name_is_there_once() -> None:
     kinds = sections.section_kinds()
-    assert [kind.name for kind in kinds] == ["speed", "others", "published"]
+    assert [kind.name for kind in kinds if "md" in kind.formats] == ["speed", "others", "published"]
+    assert [kind.name for kind in kinds if "pdf" in kind.formats][3:] == [
+        "comparisons", "figures", "limitations", "failure-groups", "protocols", "provenance",
+    ]  # fmt: skip
     assert [kind.place for kind in kinds] == sorted(kind.place for kind in kinds)
 
 

@@ -20,6 +20,7 @@ from emo_bench.report.figures import make_figures
 from emo_bench.report.figures_values import frontier_of
 from emo_bench.report.html import html_report
 from emo_bench.report.pdf import pdf_data
+from emo_bench.report.sections import make_sections
 from emo_bench.report.sections.speed import speed
 from emo_bench.report.speed import significant, speed_rows, step_groups
 
@@ -107,10 +108,12 @@ def test_the_table_is_in_every_format(run: RunData, tmp_path: Path) -> None:
     assert {row["system"] for row in json.loads(paths["table.json"].read_text())["speed"]} == {"frozen", "slow", "fast"}
     for name in ("table.md", "tables.tex"):
         assert "frames/s" in paths[name].read_text()
-    page = html_report(load_run(folder))
+    page = html_report(Material(load_run(folder)))
     assert 'id="section-speed"' in page
     assert "Peak memory is not recorded" in page
-    assert pdf_data(load_run(folder))["sections"][0]["parts"][0]["rows"][0]["name"] == "frozen"
+    material = Material(load_run(folder))
+    printed = pdf_data(material, make_sections(material, "pdf"))["sections"]
+    assert printed[0]["parts"][0]["rows"][0]["name"] == "frozen"
 
 
 def test_runs_without_times_have_no_trace_of_the_table(tmp_path: Path) -> None:
@@ -119,7 +122,7 @@ def test_runs_without_times_have_no_trace_of_the_table(tmp_path: Path) -> None:
     paths = write_report(folder, formats=("csv", "json", "md"))
     assert "speed.csv" not in {path.name for path in paths}
     assert not any("frames/s" in path.read_text() for path in paths)
-    assert 'id="section-speed"' not in html_report(run)
+    assert 'id="section-speed"' not in html_report(Material(run))
 
 
 def test_a_table_that_no_longer_holds_is_taken_away(run: RunData, tmp_path: Path) -> None:
@@ -150,7 +153,7 @@ def test_step_groups_ignore_truth_values_and_anchors(run: RunData) -> None:
 def test_every_id_of_the_page_is_there_once(run: RunData, tmp_path: Path) -> None:
     """The script finds the players' controls by id; a section of the same id would take their place."""
     record_factory.write_run(run, tmp_path)
-    page = html_report(dataclasses.replace(load_run(tmp_path), unit_times=run.unit_times))
+    page = html_report(Material(dataclasses.replace(load_run(tmp_path), unit_times=run.unit_times)))
     ids = re.findall(r'\sid="([^"]+)"', page)
     assert "section-speed" in ids
     assert "speed" in ids

@@ -12,9 +12,10 @@ from record_factory import dataclasses
 from emo_bench.record.columns import columns_of
 from emo_bench.record.schema import ComparisonEntry, RunRecord
 from emo_bench.report import load_run, write_report
+from emo_bench.report.content import Material
 from emo_bench.report.latex import escape_latex, latex_document
 from emo_bench.report.notes import coverage_sentence, run_warnings
-from emo_bench.report.page_tables import comparison_views
+from emo_bench.report.sections.comparisons import comparison_rows
 from emo_bench.report.tables import build_tables, rank_marks
 from emo_bench.report.text_tables import long_csv, markdown_report, tables_json, wide_csv
 from emo_core.text import csv_cell, format_number
@@ -126,7 +127,7 @@ def test_json_has_nulls_with_a_status(run_folder: Path) -> None:
 
 
 def test_markdown_shows_hostile_names_as_text(hostile_folder: Path) -> None:
-    text = markdown_report(load_run(hostile_folder))
+    text = markdown_report(Material(load_run(hostile_folder)))
     assert "<script>" not in text
     lines = [line.replace("\\|", "") for line in text.splitlines() if line.startswith("| &lt;script")]
     heads = [line for line in text.splitlines() if line.startswith("| System")]
@@ -134,7 +135,7 @@ def test_markdown_shows_hostile_names_as_text(hostile_folder: Path) -> None:
 
 
 def test_latex_has_no_live_commands_from_names(hostile_folder: Path) -> None:
-    document = latex_document(load_run(hostile_folder))
+    document = latex_document(Material(load_run(hostile_folder)))
     assert r"\input{" not in document
     assert r"\textbackslash{}input\{/etc/passwd\}" in document
     assert document.isascii() or all(ord(letter) <= 0xFF for letter in document)
@@ -154,7 +155,7 @@ def test_latex_compiles_when_a_compiler_is_there(hostile_folder: Path, tmp_path:
     compiler = shutil.which("pdflatex")
     if compiler is None:
         pytest.skip("no pdflatex on this machine")
-    (tmp_path / "tables.tex").write_text(latex_document(load_run(hostile_folder)), encoding="utf-8")
+    (tmp_path / "tables.tex").write_text(latex_document(Material(load_run(hostile_folder))), encoding="utf-8")
     result = subprocess.run(
         [compiler, "-halt-on-error", "-interaction=nonstopmode", "tables.tex"],
         cwd=tmp_path, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
@@ -189,7 +190,7 @@ def test_not_a_number_in_a_record_is_undefined() -> None:
     values = tuple(v.model_copy(update={"value": float("nan")}) if v.status == "ok" else v for v in run.record.values)
     broken = dataclasses.replace(run, record=run.record.model_copy(update={"values": values}))
     assert all(cell.value is None for table in build_tables(broken.record) for row in table.rows for cell in row.cells)
-    assert "nan" not in markdown_report(broken).lower()
+    assert "nan" not in markdown_report(Material(broken)).lower()
     json.loads(tables_json(broken))
 
 
@@ -203,5 +204,5 @@ def test_a_winner_on_fewer_clips_is_named_with_their_number() -> None:
     record = _with_verdicts({("good", "middle"): "a_better", ("good", "last"): "a_better"})
     first, second = record.comparisons
     part = first.model_copy(update={"reason": "on the 4 clips that both have, of 6 that either has"})
-    views = comparison_views(record.model_copy(update={"comparisons": (part, second)}))
-    assert [view["verdict"] for view in views] == ["good, on 4 clips", "good"]
+    rows = comparison_rows(record.model_copy(update={"comparisons": (part, second)}))
+    assert [row.cells[-1].text for row in rows] == ["good, on 4 clips", "good"]
