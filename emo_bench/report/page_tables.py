@@ -57,12 +57,12 @@ def table_views(tables: Sequence[Table]) -> tuple[TableView, ...]:
 def _table_view(table: Table, notes: tuple[str, ...]) -> TableView:
     columns = list(zip(*(row.cells for row in table.rows), strict=True)) if table.rows else []
     truth = next((row.cells for row in table.rows if row.truth), None)
-    spans = [_span(cells) for cells in columns]
+    spans = [span_of(cells) for cells in columns]
     rows = []
     seen_system = False
     for row in table.rows:
         views = tuple(
-            CellView(cell, _bar(cell, span, truth[i].value if truth else None))
+            CellView(cell, bar_of(cell, span, truth[i].value if truth else None))
             for i, (cell, span) in enumerate(zip(row.cells, spans, strict=True))
         )
         first = not row.anchor and not seen_system
@@ -71,13 +71,15 @@ def _table_view(table: Table, notes: tuple[str, ...]) -> TableView:
     return TableView(table, tuple(rows), notes)
 
 
-def _span(cells: tuple[Cell, ...]) -> tuple[float, float] | None:
+def span_of(cells: Sequence[Cell]) -> tuple[float, float] | None:
+    """The range of a column's values and intervals; None when there is none."""
     ends = [end for cell in cells if cell.value is not None for end in (cell.low, cell.high, cell.value)]
     finite = [end for end in ends if end is not None and math.isfinite(end)]
     return (min(finite), max(finite)) if finite and max(finite) > min(finite) else None
 
 
-def _bar(cell: Cell, span: tuple[float, float] | None, truth: float | None) -> Bar | None:
+def bar_of(cell: Cell, span: tuple[float, float] | None, truth: float | None) -> Bar | None:
+    """A cell's interval within the range of its column; None without an interval."""
     if span is None or cell.value is None or cell.low is None or cell.high is None:
         return None
     low, high = span

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from emo_bench.record.proof import write_proof
 from emo_bench.record.provenance import provenance
 from emo_bench.record.run_data import UNSEALED, RunData, load_run
 from emo_bench.record.store import record_path
@@ -85,6 +86,8 @@ def reproduce(
         found = _compared(blank, before, load_run(folder / "run"), tolerance, folder)
         found = replace(found, seconds=record.timings.seconds)
     write_reproduction(found, folder)
+    if found.agreement is not None and found.agreement.equal:
+        write_proof(folder, path, folder / "run", exact=found.agreement.exact, tolerance=tolerance)
     return found
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import browser as chromium
 import pytest
 import record_factory
 
@@ -20,3 +22,10 @@ def hostile_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = (*record_factory.HOSTILE, record_factory.RTL, record_factory.LONG)
     run = record_factory.make_run(systems=names, n_clips=4, failing=2)
     return record_factory.write_run(run, tmp_path_factory.mktemp("runs") / "hostile", previews=False)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Browser]:
+    """A window of headless Chromium; tests that use it have the marks `chromium.NEEDED`."""
+    with chromium.started(tmp_path_factory.mktemp("profile")) as window:
+        yield window

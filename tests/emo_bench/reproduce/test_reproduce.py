@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from emo_bench.leaderboard.collect import collect
+from emo_bench.record.proof import Proof
 from emo_bench.record.run_data import RunData, load_run
 from emo_bench.record.schema import RunRecord
 from emo_bench.record.seal import sealed
@@ -20,6 +22,7 @@ from emo_bench.reproduce import Reproduction, compare_records, open_original, re
 from emo_bench.runner.run import run_suite
 from emo_bench.runner.suite import load_suite
 from emo_core.errors import ConfigError, ExitCode
+from emo_core.hashing import sha256_file
 
 
 @pytest.fixture(scope="module")
@@ -249,3 +252,111 @@ def test_the_main_table_as_metrics_leaves_out_what_is_missing(made: Path, tmp_pa
     assert json.loads(file.read_text(encoding="utf-8")) == whole
     with pytest.raises(ConfigError, match="JSON only"):
         export_run(run, tmp_path / "metrics.csv", what="metrics")
+
+
+@pytest.fixture
+def shelf(made: Path, again: tuple[Reproduction, Path], tmp_path: Path) -> Path:
+    """A folder of records: the run, and the folder in which it was made again (without its store)."""
+    shutil.copytree(made / "run", tmp_path / "shelf" / "run")
+    shutil.copytree(again[1], tmp_path / "shelf" / "again", ignore=shutil.ignore_patterns("store"))
+    return tmp_path / "shelf"
+
+
+def badge(shelf: Path) -> tuple[str, str]:
+    """The badge of the only record that counts, and why a proof shows nothing."""
+    found = collect(shelf)
+    assert [entry.place for entry in found.entries] == ["run"]
+    assert all(item.why == "proof" for item in found.exclusions)
+    return found.entries[0].reproduced, " ".join(item.reason for item in found.exclusions)
+
+
+def change_proof(shelf: Path, **changes: Any) -> None:
+    """Edits a proof and seals it again, as a forger would who knows how."""
+    path = shelf / "again" / "proof.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    proof = Proof.model_validate({**values, **changes})
+    path.write_text(json.dumps({**proof.model_dump(mode="json"), "seal": proof.own_digest()}), encoding="utf-8")
+
+
+def test_a_record_that_was_made_again_has_the_badge(shelf: Path) -> None:
+    assert badge(shelf) == ("exact", "")
+
+
+def test_a_proof_without_its_run_is_no_proof(shelf: Path) -> None:
+    shutil.rmtree(shelf / "again" / "run")
+    how, why = badge(shelf)
+    assert (how, "is missing" in why) == ("", True)
+
+
+def test_a_proof_whose_run_lacks_its_rows_is_no_proof(shelf: Path) -> None:
+    (shelf / "again" / "run" / "clips.parquet").unlink()
+    how, why = badge(shelf)
+    assert (how, "clips.parquet" in why) == ("", True)
+
+
+def test_the_record_itself_is_no_second_run(shelf: Path) -> None:
+    shutil.rmtree(shelf / "again" / "run")
+    shutil.copytree(shelf / "run", shelf / "again" / "run")
+    proved = Proof.model_validate_json((shelf / "again" / "proof.json").read_bytes()).record
+    change_proof(shelf, again=proved.model_dump())
+    how, why = badge(shelf)
+    assert (how, "not a second run" in why) == ("", True)
+
+
+def test_other_numbers_under_a_good_word_are_found(shelf: Path) -> None:
+    def edit(values: dict[str, Any]) -> None:
+        number(values, "frozen", "psnr")["value"] += 1.0
+
+    change(shelf / "again" / "run", edit)
+    again = shelf / "again" / "run" / "record.json"
+    change_proof(shelf, again={"file": sha256_file(again), "seal": ""}, outcome="exact")
+    how, why = badge(shelf)
+    assert (how, "1 numbers" in why) == ("", True)
+
+
+def test_other_systems_or_settings_are_no_second_run(shelf: Path) -> None:
+    def other_weights(values: dict[str, Any]) -> None:
+        values["systems"][-1]["digest"] = "f" * 64
+
+    def other_settings(values: dict[str, Any]) -> None:
+        values["config"]["statistics"]["resamples"] = 7
+
+    for edit, word in ((other_weights, "other systems"), (other_settings, "other settings")):
+        folder = Path(shutil.copytree(shelf, shelf.with_name(edit.__name__)))
+        change(folder / "again" / "run", edit)
+        change_proof(folder, again={"file": sha256_file(folder / "again" / "run" / "record.json"), "seal": ""})
+        values = json.loads((folder / "again" / "run" / "record.json").read_text(encoding="utf-8"))
+        how, why = badge(folder)
+        assert how == "", values["config"]
+        assert word in why or "config of the record" in why
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"tolerance": 0.5}, "tolerance"),
+        ({"record": {"file": "0" * 64, "seal": "0" * 64}}, "not among those"),
+        ({"again": {"file": "0" * 64, "seal": "0" * 64}}, "not the one that it names"),
+    ],
+)
+def test_forged_proofs_show_nothing(shelf: Path, changes: dict[str, Any], word: str) -> None:
+    change_proof(shelf, **changes)
+    how, why = badge(shelf)
+    assert (how, word in why) == ("", True), why
+
+
+def test_a_proof_that_was_edited_is_told(shelf: Path) -> None:
+    path = shelf / "again" / "proof.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"exact"', '"equal"'), encoding="utf-8")
+    assert "changed after it was written" in badge(shelf)[1]
+    path.write_text('{"schema_version": 2}', encoding="utf-8")
+    assert "not a proof of this version" in badge(shelf)[1]
+
+
+def test_a_reproduction_that_differs_leaves_no_proof(tiny: Any, copy: Path, tmp_path: Path) -> None:
+    def edit(values: dict[str, Any]) -> None:
+        number(values, "frozen", "psnr")["value"] += 1.0
+
+    done = tiny.cli("reproduce", change(copy, edit), "-o", tmp_path / "fresh", "-q", cwd=tmp_path)
+    assert done.code == ExitCode.GATE_FAILED, done.err
+    assert not (tmp_path / "fresh" / "proof.json").exists()
