@@ -124,6 +124,9 @@ def make_reenacted(
     leave_out: Annotated[
         Path | None, typer.Option("--leave-out", help="Text file: ids of portraits, clips or speakers, one a line.")
     ] = None,
+    blinks: Annotated[
+        float, typer.Option("--blinks", help="Blinks a minute to add to the speakers' own.", min=0, max=60)
+    ] = 0.0,
     widest_mouth: Annotated[
         float, typer.Option("--widest-mouth", help="Leave out stills with lips further apart, over the face's height.")
     ] = 0.04,
@@ -143,6 +146,7 @@ def make_reenacted(
         size=size,
         seconds=seconds,
         seed=seed,
+        blinks_per_minute=blinks,
         quality="lossless" if lossless else "near-lossless",
         portraits=PortraitRules(widest_mouth=widest_mouth),
     )

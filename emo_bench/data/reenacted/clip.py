@@ -12,6 +12,7 @@ import numpy as np
 from emo_bench.data.labels import mouth_opening
 from emo_bench.data.manifest import ManifestEntry
 from emo_bench.data.prepare.disk import Quality
+from emo_bench.data.reenacted.blinks import seeded_blinks
 from emo_bench.data.reenacted.drivers import FPS, RATE, Driver
 from emo_bench.data.reenacted.labels import (
     head_velocity,
@@ -41,6 +42,7 @@ class ReenactOptions:
         framing: Smallest and largest side of the square over the height of the face (forehead to chin).
         opening: Smallest and largest factor of the mouth's motion.
         turning: Smallest and largest factor of the head's rotation.
+        blinks_per_minute: Mean rate of seeded blinks beside the driver's own; 0 adds none.
         quality: Of the encoding.
         portraits: Which stills are left out.
         motion: Limits of the motion.
@@ -52,6 +54,7 @@ class ReenactOptions:
     framing: tuple[float, float] = (1.65, 1.9)
     opening: tuple[float, float] = (1.0, 1.3)
     turning: tuple[float, float] = (0.8, 1.1)
+    blinks_per_minute: float = 0.0
     quality: Quality = "near-lossless"
     portraits: PortraitRules = field(default_factory=PortraitRules)
     motion: MotionRules = field(default_factory=MotionRules)
@@ -99,9 +102,13 @@ def make_clip(
     )
     offset = (float(rng.uniform(-0.03, 0.03)), float(rng.uniform(-0.03, 0.03)))
     frames = _stretch(driver, round(options.seconds * FPS), rng)
+    blinks = numpy_generator(options.seed, "re-enacted blinks", f"{given.number}")
+    lids = seeded_blinks(len(frames), blinks, per_minute=options.blinks_per_minute, fps=float(FPS))
     started = time.process_time()
     crop = crop_portrait(portrait, size=options.size, framing=framing, offset=offset, rules=options.portraits)
-    moved = move_portrait(crop.points, driver.motion, frames, opening=opening, turning=turning, rules=options.motion)
+    moved = move_portrait(
+        crop.points, driver.motion, frames, opening=opening, turning=turning, lids=lids, rules=options.motion
+    )
     rendered = render(crop.image, crop.points, moved, driver.frames[frames], driver.tracks.points[frames])
     spent = time.process_time() - started
     step = int(RATE / FPS)

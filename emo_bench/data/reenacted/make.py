@@ -28,7 +28,7 @@ from emo_core.hashing import digest_of, sha256_file
 from emo_core.progress import Display, Silent
 from emo_core.rng import numpy_generator
 
-RECIPE = 1
+RECIPE = 2
 """Raised whenever the same input would give other clips or labels."""
 
 

@@ -26,6 +26,8 @@ from emo_bench.data.reenacted.points import (
 Points = NDArray[np.float64]
 _OPEN_EYE = 0.7
 """Quantile of the lids' distance that counts as an open eye."""
+_POSE_SMOOTHING = 1.6
+"""Standard deviation in frames of the Gaussian that smooths the head's pose."""
 _BLINK = 0.45
 """Below this share of the open eye a blink is under way; it then closes the lids almost fully."""
 
@@ -84,7 +86,8 @@ def lip_gap(points: Points) -> Points:
 def driver_motion(points: Points, valid: NDArray[np.bool_]) -> DriverMotion:
     """Tells head pose from expression.
 
-    Lips stay as they were tracked, since smoothing would cut short openings; everything else is smoothed lightly.
+    Lips stay as they were tracked, since smoothing would cut short openings; the rest of the expression is smoothed
+    lightly, the head's pose more: it moves slowly, and what trembles from frame to frame is the tracker's noise.
 
     Args:
         points: ``[T, 478, 3]``, any unit.
@@ -108,7 +111,7 @@ def driver_motion(points: Points, valid: NDArray[np.bool_]) -> DriverMotion:
     expression = _smooth(expression)
     expression[:, lips] = exact
     opened = np.quantile(lids[valid], _OPEN_EYE, axis=0)
-    return DriverMotion(neutral, expression, _smooth(rotation), _smooth(shift), lids / np.maximum(opened, 1e-6))
+    return DriverMotion(neutral, expression, _calm(rotation), _calm(shift), lids / np.maximum(opened, 1e-6))
 
 
 def with_closed_lips(points: Points) -> Points:
@@ -148,6 +151,7 @@ def move_portrait(
     *,
     opening: float,
     turning: float,
+    lids: Points | None = None,
     rules: MotionRules,
 ) -> MovedPoints:
     """Puts a driver's motion onto a portrait.
@@ -158,6 +162,7 @@ def move_portrait(
         frames: Which of its frames.
         opening: Factor of the expression of mouth and cheeks.
         turning: Factor of the head's rotation.
+        lids: How far the eyes may be open at most, ``[T]``; as the driver's when absent.
         rules: Limits.
     """
     import cv2
@@ -169,6 +174,8 @@ def move_portrait(
     closed = with_closed_lips(portrait)
     weights = expression_weights()[:, None]
     eyes = np.clip(driver.eyes[frames], 0.0, 1.15)
+    if lids is not None:
+        eyes = np.minimum(eyes, lids[:, None])
     eyes = np.where(eyes < _BLINK, 0.35 * eyes, eyes)
     points, rigid = np.zeros((len(frames), *portrait.shape)), np.zeros((len(frames), *portrait.shape))
     rotation, shift = np.zeros((len(frames), 3, 3)), np.zeros((len(frames), 2))
@@ -216,4 +223,11 @@ def _smooth(values: Points) -> Points:
         return values
     smoothed = values.copy()
     smoothed[1:-1] = (values[:-2] + 2 * values[1:-1] + values[2:]) / 4
+    return smoothed
+
+
+def _calm(values: Points) -> Points:
+    from scipy.ndimage import gaussian_filter1d
+
+    smoothed: Points = gaussian_filter1d(values, _POSE_SMOOTHING, axis=0, mode="nearest")
     return smoothed

@@ -19,6 +19,8 @@ _HAIR = 1.25
 """How far outside of the face's oval the ring lies that carries the hair."""
 _HAIR_MOVES = 0.8
 _BORDER_POINTS = 7
+_HOLLOW = np.array([0.30, 0.14, 0.12])
+"""Colour of the unlit inside of a mouth as shares of the skin's lightness."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +128,7 @@ class MouthTone:
     """Brings the inside of a driver's mouth into the colours of a portrait.
 
     The gain is that of the skin, limited; a grey portrait gets a grey mouth; what would be brighter than the portrait's
-    skin, teeth under a bright lamp, is held back.
+    skin, teeth under a bright lamp, is held back; the hollow is a dark red, never black, as in a lit portrait.
     """
 
     def __init__(self, image: Image, portrait: Points, frame: Image, points: Points) -> None:
@@ -138,12 +140,15 @@ class MouthTone:
         self._gain = np.asarray(gain / gain.mean() * level, np.float32)
         self._grey = np.asarray(own / max(own.mean(), 1) * level, np.float32)
         self._limit = np.asarray(1.1 * np.maximum(own, 50.0), np.float32)
+        hollow = self._colour * _HOLLOW + (1 - self._colour) * _HOLLOW.mean() * own / max(own.mean(), 1)
+        self._hollow = np.asarray(own.mean() * hollow, np.float32)
 
     def __call__(self, mouth: Pixels) -> Pixels:
         """Pixels ``float32 RGB [..., 3]`` in the portrait's colours."""
         light = mouth.mean(-1, keepdims=True)
         mixed = self._colour * mouth * self._gain + (1 - self._colour) * light * self._grey
-        return np.asarray(np.minimum(mixed, self._limit + 0.25 * (mixed - self._limit)), np.float32)
+        held = np.minimum(mixed, self._limit + 0.25 * (mixed - self._limit))
+        return np.asarray(np.sqrt(np.square(np.maximum(held, 0)) + np.square(self._hollow)), np.float32)
 
 
 def _skin(image: Image, points: Points) -> Points:

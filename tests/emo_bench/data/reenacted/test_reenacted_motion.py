@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from emo_bench.data.labels import mouth_opening
+from emo_bench.data.reenacted.blinks import seeded_blinks
 from emo_bench.data.reenacted.motion import (
     MotionRules,
     driver_motion,
@@ -154,6 +155,38 @@ def test_teeth_do_not_glow() -> None:
     assert teeth[0] > teeth[2]
     grey = MouthTone(np.full_like(dim, 90), face(), bright, face())
     assert np.ptp(grey(np.array([[[200, 90, 80]]], np.float32))[0, 0]) < 1e-3
+
+
+def test_the_hollow_of_a_mouth_is_dark_red_and_not_black() -> None:
+    skin = np.full((SIZE, SIZE, 3), (180, 140, 120), np.uint8)
+    tone = MouthTone(skin, face(), skin, face())
+    red, green, blue = tone(np.zeros((1, 1, 3), np.float32))[0, 0]
+    assert red > 1.5 * green > 1.5 * blue > 15
+    assert red < 0.4 * 180
+
+
+def test_seeded_blinks_have_the_rate_asked_for_and_close_the_lids() -> None:
+    opened = seeded_blinks(25 * 60 * 40, np.random.default_rng(1), per_minute=15)
+    closed = opened < 0.45
+    assert (closed[1:] & ~closed[:-1]).sum() / 40 == pytest.approx(15, abs=1.5)
+    assert opened.min() < 0.1
+    assert (seeded_blinks(50, np.random.default_rng(1), per_minute=0) == 1).all()
+    lids = np.ones(12)
+    lids[3] = 0.03
+    found = moved(lids=lids)[1]
+    assert found.eyes[3].max() <= 0.03
+    assert found.eyes[2].min() > 0.5
+    for upper, lower in LIDS:
+        gap = np.linalg.norm(found.points[3, list(upper)] - found.points[3, list(lower)], axis=1)
+        assert gap.max() < 0.2
+
+
+def test_a_tracker_that_trembles_does_not_make_the_head_tremble() -> None:
+    points = np.stack([face(width=60)] * 40)
+    noise = np.random.default_rng(3).normal(0, np.deg2rad(1.0), 40)
+    turned = np.stack([(p - 64) @ cv2.Rodrigues(np.array([0.0, a, 0.0]))[0].T + 64 for p, a in zip(points, noise, strict=True)])
+    rotation = driver_motion(turned, np.ones(40, bool)).rotation
+    assert np.abs(np.diff(rotation[:, 1])).mean() < 0.3 * np.abs(np.diff(noise)).mean()
 
 
 def test_opening_is_a_share_of_the_head() -> None:
