@@ -6,6 +6,9 @@ The clips are those of a re-enacted set, so that portrait, audio and motion are 
     python benchmarks/emo_portraits.py SET/manifest.jsonl --weights WEIGHTS --sheet sheet.png
 
 What is read from generated frames is read in the same way from the set's own frames (`truth`), which is the ceiling.
+With `--against` the same clips are also judged as a frozen portrait, as EMO's video of another clip's audio, and as
+Wav2Lip's (`wav2lip-synth`): correlation of the mouth with the truth, and distance of its opening from it, each with an
+interval over people.
 WEIGHTS holds the face landmarker, the face detector and MobileFaceNet (`emo-bench weights list`).
 """
 
@@ -30,10 +33,14 @@ from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest
 from emo_bench.data.reenacted.faces import FaceReader
 from emo_bench.extract.weights import WeightsFinder
 from emo_bench.media.decode import load_pair
+from emo_bench.media.types import Audio
 from emo_bench.systems.emo import EMBEDDED, weights_folder
+from emo_bench.systems.system import GenerationRequest, SystemContext
+from emo_bench.systems.wav2lip import Wav2Lip, Wav2LipOptions
 from emo_metrics.extractors.mobilefacenet import NETWORK_FILE, IdentityNetwork
 from emo_metrics.faces.landmark_sets import five_points, ibug_68
 from emo_metrics.faces.rotation import angle_between
+from emo_metrics.statistics.bootstrap import cluster_bootstrap
 from emo_models.emo.pipeline import EMOPipeline
 
 Frames = NDArray[np.uint8]
@@ -68,6 +75,7 @@ class Row:
     turn: float
     blinks: int
     blinks_truth: int
+    mouth_distance: float
 
 
 class Reader:
@@ -119,7 +127,14 @@ def compare(entry: ManifestEntry, made: Reading, truth: Reading) -> Row:
         turn=made.turn / max(truth.turn, 1e-6),
         blinks=made.blinks,
         blinks_truth=truth.blinks,
+        mouth_distance=distance(made.mouth, truth.mouth),
     )
+
+
+def distance(made: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
+    """Mean distance of two curves of mouth opening, in standard deviations of the true one."""
+    n = min(len(made), len(truth))
+    return float(np.abs(made[:n] - truth[:n]).mean() / max(float(truth[:n].std()), 1e-6))
 
 
 def summary(rows: Sequence[Row]) -> dict[str, float]:
@@ -128,7 +143,7 @@ def summary(rows: Sequence[Row]) -> dict[str, float]:
     def mean(name: str) -> float:
         return round(float(np.mean([getattr(row, name) for row in rows])), 3)
 
-    names = ("found", "identity_first", "identity_last", "f_sim", "mouth_r", "opening", "turn")
+    names = ("found", "identity_first", "identity_last", "f_sim", "mouth_r", "mouth_distance", "opening", "turn")
     return {
         "clips": len(rows),
         **{name: mean(name) for name in names},
@@ -137,6 +152,51 @@ def summary(rows: Sequence[Row]) -> dict[str, float]:
         "blinks": sum(row.blinks for row in rows),
         "blinks_truth": sum(row.blinks_truth for row in rows),
     }
+
+
+class Wav2LipSynth:
+    """Videos of Wav2Lip, trained on HDTF-Synth, from the portrait alone."""
+
+    def __init__(self) -> None:
+        self._system = Wav2Lip(Wav2LipOptions(weights="wav2lip-synth"))
+        self._system.load(SystemContext())
+
+    def speak(self, entry: ManifestEntry, portrait: Frames, audio: NDArray[np.float32], n: int) -> Frames:
+        """``n`` frames."""
+        request = GenerationRequest(
+            clip_id=entry.id,
+            reference_image=portrait,
+            audio=Audio(audio[: n * 640], 16_000),
+            fps=Fraction(25),
+            n_frames=n,
+            width=portrait.shape[1],
+            height=portrait.shape[0],
+            seed=0,
+            face_box=entry.face_box,
+        )
+        return np.concatenate(list(self._system.generate(request).video.open()))
+
+
+def against(name: str, mouths: Sequence[NDArray[np.float64]], truths: Sequence[NDArray[np.float64]],
+            people: Sequence[str]) -> dict[str, Any]:  # fmt: skip
+    """Sync and distance of one system, mean and 95 % interval over people."""
+    result: dict[str, Any] = {"system": name}
+    for measure, function in (("mouth_r", correlation), ("mouth_distance", distance)):
+        values = {str(i): function(a, b) for i, (a, b) in enumerate(zip(mouths, truths, strict=True))}
+        clusters = {str(i): person for i, person in enumerate(people)}
+        interval = cluster_bootstrap(values, clusters, generator=np.random.default_rng(0), method="percentile")
+        result[measure] = [round(x, 3) for x in (float(np.mean(list(values.values()))), interval.low, interval.high)]
+    return result
+
+
+def of_another_clip(drivers: Sequence[str]) -> list[int]:
+    """For each clip the next one that another driver moves."""
+    n = len(drivers)
+    found = []
+    for place in range(n):
+        others = [(place + k) % n for k in range(1, n) if drivers[(place + k) % n] != drivers[place]]
+        found.append(others[0] if others else place)
+    return found
 
 
 def clip_of(manifest: Manifest, entry: ManifestEntry) -> tuple[Frames, NDArray[np.float32], Frames]:
@@ -163,13 +223,15 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--size", type=int, help="frames of this size instead of the model's own")
+    parser.add_argument("--against", action="store_true", help="judge a frozen portrait, other audio and Wav2Lip too")
     parser.add_argument("--sheet", type=Path, help="PNG of generated above true frames")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     reader = Reader(WeightsFinder(folders=tuple(arguments.weights)))
     pipeline = EMOPipeline.from_pretrained(weights_folder(arguments.pipeline, Path()))
     manifest = read_manifest(arguments.manifest)
-    rows, made_mouths, true_mouths, sheet = [], [], [], []
+    rows, made_mouths, true_mouths, wav2lip_mouths, sheet = [], [], [], [], []
+    wav2lip = Wav2LipSynth() if arguments.against else None
     spent, seconds = 0.0, 0.0
     for number, entry in enumerate(manifest.entries[: arguments.clips]):
         truth, audio, portrait = clip_of(manifest, entry)
@@ -182,6 +244,8 @@ def main() -> None:
         rows.append(compare(entry, seen, real))
         made_mouths.append(seen.mouth)
         true_mouths.append(real.mouth)
+        if wav2lip is not None:
+            wav2lip_mouths.append(reader.read(wav2lip.speak(entry, portrait, audio, n), portrait).mouth)
         sheet.append(strip(portrait, made, truth[:n], real.mouth) if arguments.size is None else made[0])
     lags = {
         lag: float(np.mean([correlation(a, b, lag) for a, b in zip(made_mouths, true_mouths, strict=True)]))
@@ -201,6 +265,16 @@ def main() -> None:
         "processor_seconds_per_second": round(spent / max(seconds, 1e-6), 2),
         "clips": [asdict(row) for row in rows],
     }
+    if arguments.against:
+        entries = manifest.entries[: len(rows)]
+        people = [entry.identity for entry in entries]
+        other = of_another_clip([str(entry.meta["driver"]) for entry in entries])
+        result["against"] = [
+            against("emo", made_mouths, true_mouths, people),
+            against("frozen", [np.full_like(mouth, mouth[0]) for mouth in true_mouths], true_mouths, people),
+            against("other audio", [made_mouths[i] for i in other], true_mouths, people),
+            against("wav2lip-synth", wav2lip_mouths, true_mouths, people),
+        ]
     if arguments.sheet is not None and arguments.size is None:
         Image.fromarray(np.concatenate(sheet)).save(arguments.sheet)
     print(json.dumps(result, indent=1))

@@ -54,6 +54,9 @@ class EMOTraining(TrainingFile, TrainConfig):
     """EMO."""
 
     kind: Literal["emo"] = Field(description="What this file trains")
+    detail_data: tuple[DataSource, ...] = Field(
+        default=(), description="Re-enacted sets of twice the model's size, for 'detail'"
+    )
 
 
 class Network(Frozen):

@@ -59,7 +59,11 @@ def _train_emo(config: EMOTraining, folder: Path, say: Say) -> Path:
 
     data = clips(False)
     held_out = clips(True) if config.held_out else None
+    large = None
+    if config.detail_data:
+        cache = Path(config.cache)
+        large = open_training_clips(config.detail_data, cache=cache, fps=fps, max_clips=config.max_clips, say=say)
     try:
-        return run(config, data, folder, held_out=held_out, report=say)
+        return run(config, data, folder, held_out=held_out, large=large, report=say)
     except ValueError as error:
         raise ConfigError(f"the training cannot run: {error}") from error

@@ -22,12 +22,14 @@ from emo_core.hashing import digest_of
 if TYPE_CHECKING:
     from emo_models.training.clips import TrainingClip
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the same clips would be kept otherwise."""
 STILLS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 SHOWN = 10
 LARGEST_LABEL = 256
 """Values a frame; larger labels, such as dense flow, stay in the set and are not kept in memory."""
+FLOW = "flow"
+"""The one large label that training uses."""
 Say = Callable[[str], None]
 
 
@@ -44,8 +46,10 @@ class CachedClips:
         rows: Per clip where its frames and samples lie, and what the manifest says of it.
         frames: ``uint8 [all frames, H, W, 3]``, a memory map.
         audio: ``float32 [all samples]``, 16 kHz, a memory map.
-        labels: Per clip and name the label of each frame.
+        labels: Per clip and name the label of each frame, but for dense flow.
         weight: Of each clip.
+        portraits: The stills of re-enacted clips, ``uint8 [n, H, W, 3]``.
+        flow: Where each frame's pixels come from in the still, ``float16 [all frames, g, g, 2]``, a memory map.
     """
 
     folder: Path
@@ -54,6 +58,8 @@ class CachedClips:
     audio: NDArray[np.float32]
     labels: tuple[Labels, ...]
     weight: float
+    portraits: NDArray[np.uint8]
+    flow: NDArray[np.float16] | None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -61,8 +67,13 @@ class CachedClips:
     def __getitem__(self, index: int) -> TrainingClip:
         row = self.rows[index]
         first, sample = row["first_frame"], row["first_sample"]
+        still = row["portrait"]
+        known = dict(self.labels[index])
+        if self.flow is not None and row["flow"]:
+            known[FLOW] = self.flow[first : first + row["n_frames"]]
         return labelled_clip(
-            self.labels[index],
+            known,
+            portrait=None if still is None else self.portraits[still],
             frames=self.frames[first : first + row["n_frames"]],
             audio=self.audio[sample : sample + row["n_samples"]],
             weight=self.weight,
@@ -200,7 +211,9 @@ def _opened(folder: Path, weight: float) -> CachedClips:
     stored = load_file(folder / "labels.safetensors")
     labels = tuple({name: stored[f"{number}.{name}"] for name in row["labels"]} for number, row in enumerate(rows))
     audio = np.load(folder / "audio.npy", mmap_mode="r") if (folder / "audio.npy").stat().st_size > 128 else _no_sound()
-    return CachedClips(folder, rows, np.load(folder / "frames.npy", mmap_mode="r"), audio, labels, weight)
+    frames = np.load(folder / "frames.npy", mmap_mode="r")
+    flow = np.load(folder / "flow.npy", mmap_mode="r") if (folder / "flow.npy").is_file() else None
+    return CachedClips(folder, rows, frames, audio, labels, weight, np.load(folder / "portraits.npy"), flow)
 
 
 def _no_sound() -> NDArray[np.float32]:
@@ -215,7 +228,9 @@ def _decode_all(manifest: Manifest, folder: Path, *, fps: Fraction, size: int | 
     rows: list[dict[str, Any]] = []
     sounds: list[NDArray[np.float32]] = []
     kept: Labels = {}
+    stills: list[NDArray[np.uint8]] = []
     frames: np.memmap[Any, Any] | None = None
+    flow: np.memmap[Any, Any] | None = None
     first_frame, first_sample = 0, 0
     for number, (entry, known) in enumerate(zip(manifest.entries, labels, strict=True)):
         place, n_frames = first_frame, len(known["box"])
@@ -234,6 +249,13 @@ def _decode_all(manifest: Manifest, folder: Path, *, fps: Fraction, size: int | 
                 )
             frames[place : place + len(piece)] = piece
             place += len(piece)
+        portrait = manifest.path(str(entry.meta["portrait"])) if entry.meta.get("portrait") else None
+        moved = read_labels(manifest, entry).get(FLOW) if portrait is not None else None
+        if moved is not None and flow is None:
+            shape = (total, *moved.shape[1:])
+            flow = np.lib.format.open_memmap(folder / "flow.npy", mode="w+", dtype=np.float16, shape=shape)
+        if moved is not None and flow is not None:
+            flow[first_frame:place] = moved * np.asarray(scale, np.float32)
         kept |= {f"{number}.{name}": np.ascontiguousarray(v) for name, v in scaled(known, scale).items()}
         sounds.append(audio)
         rows.append(
@@ -244,11 +266,17 @@ def _decode_all(manifest: Manifest, folder: Path, *, fps: Fraction, size: int | 
                 "n_frames": n_frames,
                 "first_sample": first_sample,
                 "n_samples": len(audio),
+                "portrait": None if portrait is None else len(stills),
+                "flow": moved is not None,
             }
         )
+        if portrait is not None:
+            stills.append(_still(portrait, size))
         first_frame, first_sample = first_frame + n_frames, first_sample + len(audio)
-    if frames is not None:
-        frames.flush()
+    for written in (frames, flow):
+        if written is not None:
+            written.flush()
+    np.save(folder / "portraits.npy", np.stack(stills) if stills else np.zeros((0, 1, 1, 3), np.uint8))
     np.save(folder / "audio.npy", np.concatenate(sounds))
     save_file(kept, folder / "labels.safetensors")
     (folder / "clips.json").write_text(json.dumps(rows), "utf-8")

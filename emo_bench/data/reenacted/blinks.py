@@ -1,4 +1,4 @@
-"""Blinks that are added to a driver's own: speakers of short read sentences hardly blink, and a model learns that too."""
+"""Blinks that are added to a driver's own: speakers of short sentences hardly blink, and a model learns that too."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from emo_models.emo.audio import RATE, frame_count, prepare_audio
 from emo_models.emo.audio_encoders import AudioEncoder, load_audio_encoder
 from emo_models.emo.codec import decode_latents, encode_images
 from emo_models.emo.conditions import SegmentConditions
+from emo_models.emo.extensions.detail_head import DetailHead
 from emo_models.emo.extensions.guidance import Guidance, Passes
 from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
 from emo_models.emo.extensions.segment_noise import SegmentNoise, segment_noise
@@ -114,6 +115,7 @@ class EMOPipeline:
         scheduler: A diffusers scheduler; gives the noise schedule.
         audio_encoder: Audio to features.
         refiner: Gives decoded frames the portrait's detail back; ``None`` (the paper) leaves them as they are.
+        detail: Draws what the portrait does not show in frames larger than the model's own; ``None`` enlarges it.
         facts: What is known about the weights (preset, what they were trained on); saved beside them.
     """
 
@@ -125,10 +127,12 @@ class EMOPipeline:
         audio_encoder: AudioEncoder,
         *,
         refiner: PortraitRefiner | None = None,
+        detail: DetailHead | None = None,
         facts: dict[str, Any] | None = None,
     ) -> None:
         self.model, self.vae, self.scheduler, self.audio_encoder = model.eval(), vae.eval(), scheduler, audio_encoder
         self.refiner = None if refiner is None else refiner.eval()
+        self.detail = None if detail is None else detail.eval()
         self.facts = dict(facts or {})
         audio, segment, latents = model.architecture.audio, model.architecture.segment, model.architecture.latents
         if (audio_encoder.layers, audio_encoder.width) != (audio.blocks, audio.width):
@@ -173,6 +177,7 @@ class EMOPipeline:
             scheduler,
             load_audio_encoder(folder / "audio_encoder"),
             refiner=load_module(PortraitRefiner, folder / "refiner") if facts.get("refiner") else None,
+            detail=load_module(DetailHead, folder / "detail") if facts.get("detail") else None,
             facts=facts,
         )
 
@@ -190,14 +195,18 @@ class EMOPipeline:
         facts["refiner"] = self.refiner is not None
         if self.refiner is not None:
             save_module(self.refiner, folder / "refiner", dtype=dtype)
+        facts["detail"] = self.detail is not None
+        if self.detail is not None:
+            save_module(self.detail, folder / "detail", dtype=dtype)
         (folder / INDEX_NAME).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", "utf-8")
 
     def to(self, device: torch.device | str) -> EMOPipeline:
         """Moves the networks; speech features are made on the CPU."""
         torch.nn.Module.to(self.model, device)
         self.vae.to(device)
-        if self.refiner is not None:
-            torch.nn.Module.to(self.refiner, device)
+        for part in (self.refiner, self.detail):
+            if part is not None:
+                torch.nn.Module.to(part, device)
         return self
 
     def __call__(
@@ -331,7 +340,12 @@ class EMOPipeline:
         images = images.clamp(-1, 1)
         transfer = self.refiner.transfer(images, portrait)
         refined = transfer.refined
-        return refined, refined if large is portrait else transfer.applied(images, large)
+        if large is portrait:
+            return refined, refined
+        parts = transfer.parts(images, large)
+        if self.detail is None:
+            return refined, parts.frames
+        return refined, self.detail.applied(parts.frames, parts.warped, parts.share, small=self.size)
 
     def _first_motion(self, reference: Tensor) -> Tensor | None:
         n = self.model.architecture.segment.motion_frames

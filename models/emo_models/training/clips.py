@@ -30,6 +30,7 @@ class TrainingClip:
         reference_index: The frame that serves as the portrait in evaluation.
         mouth_opening: Opening ``float32 [T]`` in any unit, where it is known.
         eye_closure: How far the eyes are closed, 0 to 1, ``float32 [T]``, where it is known.
+        portrait: The still that a re-enacted clip was made of, ``uint8 [H, W, 3]``, where there is one.
         labels: Everything else that the set knows of each frame, ``[T, ...]`` by name.
         style: What kind of image it is, such as ``"anime"``; empty where nobody says.
         identity: Who is seen; empty where nobody says.
@@ -49,6 +50,7 @@ class TrainingClip:
     reference_index: int
     mouth_opening: NDArray[np.float32] | None = None
     eye_closure: NDArray[np.float32] | None = None
+    portrait: NDArray[np.uint8] | None = None
     labels: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     style: str = ""
     identity: str = ""

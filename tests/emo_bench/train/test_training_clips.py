@@ -118,6 +118,26 @@ def test_frames_and_labels_are_brought_to_one_size(prepared: Path, tmp_path: Pat
         np.testing.assert_allclose(small[index].mouth_opening, plain[index].mouth_opening, rtol=1e-5)
 
 
+def test_a_re_enacted_clip_brings_its_still_and_its_flow_scaled_like_the_frames(tmp_path: Path) -> None:
+    entries = [_labelled(tmp_path, "a", 4), _labelled(tmp_path, "b", 3)]
+    labels = dict(load_file(tmp_path / "a.safetensors"))
+    labels["flow"] = np.random.default_rng(0).normal(size=(4, 8, 8, 2)).astype(np.float16)
+    save_file(labels, tmp_path / "a.safetensors")
+    still = np.random.default_rng(1).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(still).save(tmp_path / "still.png")
+    entries[0] = entries[0].model_copy(update={"meta": {**entries[0].meta, "portrait": "still.png"}})
+    write_manifest(tmp_path / "manifest.jsonl", entries)
+    own = opened(tmp_path, tmp_path / "cache")
+    np.testing.assert_array_equal(own[0].portrait, still)
+    np.testing.assert_array_equal(own[0].labels["flow"], labels["flow"])
+    assert own[1].portrait is None
+    assert "flow" not in own[1].labels
+    half = opened(tmp_path, tmp_path / "cache", size=16)
+    assert half[0].portrait is not None
+    assert half[0].portrait.shape == (16, 16, 3)
+    np.testing.assert_allclose(half[0].labels["flow"], labels["flow"] / 2, rtol=1e-3, atol=1e-4)
+
+
 def test_sets_are_joined_with_their_weights(
     prepared: Path, made: tuple[Path, list[ManifestEntry]], tmp_path: Path
 ) -> None:

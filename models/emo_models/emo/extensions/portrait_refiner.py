@@ -23,6 +23,21 @@ CELL = 4
 
 
 @dataclass(frozen=True, eq=False)
+class Enlarged:
+    """Frames at a portrait's own size.
+
+    Attributes:
+        frames: ``[b, 3, S, S]``, not clamped.
+        warped: The portrait, moved, ``[b, 3, S, S]``.
+        share: How much of a place is the portrait's, ``[b, 1, S, S]``, about 0 to 1.
+    """
+
+    frames: Tensor
+    warped: Tensor
+    share: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Transfer:
     """How frames are made from their portrait; computed at the frames' size, applied at that of any portrait.
 
@@ -31,12 +46,14 @@ class Transfer:
         change: What is added, ``[b, 3, H, H]``: the inside of the mouth, closed lids, what a turn uncovers.
         share: How much of a place is the portrait's, ``[b, 1, H, H]``, about 0 to 1.
         refined: The frames with the portrait's detail at their own size, ``[b, 3, H, H]``, not clamped.
+        matched: The flow that matching alone finds, before it is settled.
     """
 
     flow: Tensor
     change: Tensor
     share: Tensor
     refined: Tensor
+    matched: Tensor
 
     def applied(self, frames: Tensor, portrait: Tensor) -> Tensor:
         """Frames with the detail of a portrait of another size, at that size.
@@ -48,11 +65,15 @@ class Transfer:
         Returns:
             ``[b, 3, S, S]``, not clamped.
         """
+        return self.parts(frames, portrait).frames
+
+    def parts(self, frames: Tensor, portrait: Tensor) -> Enlarged:
+        """What ``applied`` gives, with the parts it is made of; the same arguments."""
         size, small = portrait.shape[-1], frames.shape[-1]
         frames, change, share = (_resized(part, size) for part in (frames, self.change, self.share))
         flow = _resized(self.flow, size) * (size / small)
         warped = warp(portrait.expand(len(frames), -1, -1, -1), flow, mode="bicubic")
-        return frames + share * (warped - frames) + change
+        return Enlarged(frames=frames + share * (warped - frames) + change, warped=warped, share=share)
 
 
 class PortraitRefiner(ConfiguredModule):
@@ -113,15 +134,16 @@ class PortraitRefiner(ConfiguredModule):
     def transfer(self, frames: Tensor, portrait: Tensor) -> Transfer:
         """What moves where, and what the portrait cannot show; arguments as those of ``forward``."""
         seen, known = self.look(frames), self.look(portrait)
-        flow, found = self._match(seen, known)
-        shape = self.settle(torch.cat([seen, found, flow], 1))
-        flow = flow + self.to_shift(shape)
+        matched, found = self._match(seen, known)
+        shape = self.settle(torch.cat([seen, found, matched], 1))
+        flow = matched + self.to_shift(shape)
         warped = warp(portrait.expand_as(frames), F.interpolate(flow, scale_factor=CELL, mode="bilinear"))
         halves = [F.pixel_unshuffle(image, 2) for image in (frames, warped)]
         mixed = self.blend(torch.cat([*halves, F.pixel_shuffle(self.to_fine(shape), 2)], 1))
         # No sigmoid around the share: it is zero at the start, and only so is a fresh refiner the identity.
         change, share = mixed[:, :3], mixed[:, 3:]
-        return Transfer(flow=flow, change=change, share=share, refined=frames + share * (warped - frames) + change)
+        refined = frames + share * (warped - frames) + change
+        return Transfer(flow=flow, change=change, share=share, refined=refined, matched=matched)
 
     def _match(self, seen: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """Where in the portrait each cell comes from, ``[b, 2, h, w]`` (x, y) in cells, and the features there."""

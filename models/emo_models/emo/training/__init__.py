@@ -17,6 +17,7 @@ def run(
     out: Path,
     *,
     held_out: TrainingClips | None = None,
+    large: TrainingClips | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Trains EMO and saves a pipeline; resumes where an earlier call with the same folder stopped.
@@ -26,6 +27,7 @@ def run(
         data: Training clips.
         out: Folder for checkpoints, curves, samples and the pipeline.
         held_out: Clips of other people for the diagnostics.
+        large: Clips of twice the model's size, for the detail head.
         report: Called with lines for the user.
 
     Returns:
@@ -34,4 +36,4 @@ def run(
     # Imported here: the autoencoder's training uses the clips of this package.
     from emo_models.emo.training.entry import run_training
 
-    return run_training(config, data, out, held_out=held_out, report=report)
+    return run_training(config, data, out, held_out=held_out, large=large, report=report)

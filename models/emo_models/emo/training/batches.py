@@ -74,11 +74,15 @@ class EarlierFrames:
 
 @dataclass(frozen=True, eq=False)
 class LatentClip:
-    """A clip, its latents ``float16 [T, c, h, w]`` and per voice its speech features, with ``window`` frames around."""
+    """A clip, its latents ``float16 [T, c, h, w]`` and per voice its speech features, with ``window`` frames around.
+
+    ``portrait`` are the latents ``[c, h, w]`` of the still that a re-enacted clip was made of.
+    """
 
     record: TrainingClip
     latents: Tensor
     audio: tuple[Tensor, ...]
+    portrait: Tensor | None = None
 
 
 class LatentClips:
@@ -115,7 +119,8 @@ class LatentClips:
             return self._made(record, vae)
 
         made = make() if store is None else store.found_or_made(record, make)
-        return LatentClip(record, made["latents"], tuple(made[f"audio.{i}"] for i in range(len(self.voices))))
+        voices = tuple(made[f"audio.{i}"] for i in range(len(self.voices)))
+        return LatentClip(record, made["latents"], voices, made.get("portrait"))
 
     def _made(self, record: TrainingClip, vae: Any) -> dict[str, Tensor]:
         pieces = [
@@ -126,7 +131,11 @@ class LatentClips:
         audio = {
             f"audio.{i}": encoder.window(record.audio, -self.window, last) for i, encoder in enumerate(self.voices)
         }
-        return {"latents": torch.cat(pieces), **audio}
+        made = {"latents": torch.cat(pieces), **audio}
+        if record.portrait is not None:
+            still = to_signed(torch.from_numpy(np.array(record.portrait)[None]))
+            made["portrait"] = encode_in_pieces(vae, still)[0].half()
+        return made
 
     def batch(
         self, stage: StageConfig, *, frames: int, motion_frames: int, seed: int, step: int, rank: int = 0
@@ -166,7 +175,9 @@ class LatentClips:
             chosen = np.arange(start, start + frames)
         else:
             chosen = np.sort(rng.choice(count, size=frames, replace=count < frames))
-        reference = _reference(chosen, count, stage.reference_margin, rng)
+        reference = clip.latents[_reference(chosen, count, stage.reference_margin, rng)]
+        if clip.portrait is not None and stage.portrait_reference and rng.random() < stage.portrait_reference:
+            reference = clip.portrait
         motion = None
         if declared.temporal and motion_frames:
             before = np.arange(chosen[0] - motion_frames, chosen[0])
@@ -188,7 +199,7 @@ class LatentClips:
             "earlier_motion": clip.latents[past[0] - motion_frames : past[0]].float() if own else None,
             "earlier_audio": features[spread - frames + self.window] if own and declared.use_audio else None,
             "latents": clip.latents[chosen].float(),
-            "reference": clip.latents[reference].float(),
+            "reference": reference.float(),
             "motion": motion,
             "audio": audio,
             "speed": torch.from_numpy(np.array(speed)) if declared.use_speed else None,

@@ -49,7 +49,8 @@ class ClipStore:
 
     def _path(self, record: TrainingClip) -> Path:
         digest = self._makers.copy()
-        for array in (record.frames, record.audio):
+        portrait = () if record.portrait is None else (record.portrait,)
+        for array in (record.frames, record.audio, *portrait):
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array))
         return self.folder / f"{digest.hexdigest()[:32]}.safetensors"

@@ -18,6 +18,7 @@ from emo_models.emo.architecture import merge_parts
 from emo_models.emo.audio_encoders import load_audio_encoder
 from emo_models.emo.building import build_autoencoder, build_model, build_refiner, preset_named
 from emo_models.emo.codec import encode_in_pieces
+from emo_models.emo.extensions.detail_head import DetailHead
 from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
 from emo_models.emo.extensions.speech_net import SpeechNetEncoder
@@ -30,6 +31,7 @@ from emo_models.emo.speed_layers import bucket_layout
 from emo_models.emo.training.batches import LatentClips
 from emo_models.emo.training.clip_store import ClipStore
 from emo_models.emo.training.config import StageConfig, TrainConfig
+from emo_models.emo.training.detail_training import train_detail
 from emo_models.emo.training.diagnostics import (
     audio_gap,
     check_speech,
@@ -41,9 +43,11 @@ from emo_models.emo.training.diagnostics import (
 from emo_models.emo.training.figures import curve_figure, sample_grid
 from emo_models.emo.training.refiner_frames import generate_clips
 from emo_models.emo.training.refiner_training import before_and_after, train_refiner
+from emo_models.emo.training.speech_handover import feature_map, fold_into
 from emo_models.emo.training.speech_net_training import heard_opening, train_speech_net
 from emo_models.emo.training.tracking import Tracker
 from emo_models.emo.training.trainer import Trainer, make_accelerator, workers_of
+from emo_models.emo.training.transfer_training import train_transfer
 from emo_models.emo.weights import load_module, save_module
 from emo_models.training.clips import Subset, TrainingClips, every_clip, moving
 from emo_models.training.loop import Report
@@ -55,7 +59,13 @@ GUIDANCE_BATCHES = 8
 
 
 def run_training(
-    config: TrainConfig, data: TrainingClips, out: Path, *, held_out: TrainingClips | None, report: Report
+    config: TrainConfig,
+    data: TrainingClips,
+    out: Path,
+    *,
+    held_out: TrainingClips | None,
+    large: TrainingClips | None,
+    report: Report,
 ) -> Path:
     """See `emo_models.emo.training.run`."""
     out.mkdir(parents=True, exist_ok=True)
@@ -70,6 +80,7 @@ def run_training(
     encoder = _audio_encoder(config, preset, data, out, report, workers)
     vae.to(accelerator.device)
     model = _model(config, preset, data, vae)
+    _hand_over(config, model, encoder, data, report)
     schedule = NoiseSchedule(preset.schedule)
     report(f"preparing latents and speech features of {len(data)} clips")
     latents = _prepared(config, data, vae, encoder, model, out, accelerator)
@@ -93,6 +104,8 @@ def run_training(
     with trainer.average.applied(model):
         pipeline.model.eval()
         pipeline.refiner = _refiner(config, pipeline, latents, schedule, out, report, workers)
+        _train_transfer(config, pipeline, data, out, report, workers)
+        pipeline.detail = _detail(config, pipeline, large, out, report, workers)
         if workers.first:
             pipeline.facts.update(_guidance_facts(config, preset, trainer.values))
             pipeline.facts["steps"] = int(before.get("steps", 0)) + len(trainer.history)
@@ -133,10 +146,15 @@ def _check_guidance_stays(config: TrainConfig, before: Mapping[str, Any]) -> Non
         ValueError: The stages would.
     """
     scale = float(before.get("guidance_distillation", 1.0))
-    if scale != 1.0 and any(stage.guidance_distillation == 1.0 for stage in config.stages):
+    if (
+        scale != 1.0
+        and not config.unlearn_guidance
+        and any(stage.guidance_distillation == 1.0 for stage in config.stages)
+    ):
         raise ValueError(
             f"expected the stage guidance alone, because {config.start_from} has audio guidance {scale:g} built in, "
-            f"found {', '.join(stage.name for stage in config.stages)}; start from weights without it"
+            f"found {', '.join(stage.name for stage in config.stages)}; start from weights without it, or allow it: "
+            "unlearn_guidance: true"
         )
 
 
@@ -264,7 +282,7 @@ def _audio_encoder(
     kind = settings.pop("kind")
     if kind == "log-mel":
         return LogMelEncoder(**settings)
-    if config.start_from:
+    if config.start_from and not config.retrain_speech_net:
         return load_audio_encoder(Path(config.start_from) / "audio_encoder")
     if kind != "speech-net":
         raise ValueError(f"expected start_from for {preset.name}: a folder with its speech encoder")
@@ -278,6 +296,16 @@ def _audio_encoder(
             SpeechNetEncoder(net, mel).save(folder)
         workers.wait()
     return load_audio_encoder(folder)
+
+
+def _hand_over(config: TrainConfig, model: EMOModel, encoder: Any, data: TrainingClips, report: Report) -> None:
+    """A model that listened to another speech encoder is made to understand the new one."""
+    if not (config.start_from and config.retrain_speech_net):
+        return
+    old = load_audio_encoder(Path(config.start_from) / "audio_encoder")
+    matrix, offset, left = feature_map(encoder, old, data)
+    fold_into(model.audio_layers, matrix, offset)
+    report(f"speech encoder: a linear map explains {1 - left:.0%} of the features of the one before")
 
 
 def _refiner(
@@ -310,6 +338,48 @@ def _refiner(
     if workers.first:
         sample_grid(before_and_after(refiner, generated), out / "refiner" / "refined.png")
     return refiner
+
+
+def _train_transfer(
+    config: TrainConfig, pipeline: EMOPipeline, data: TrainingClips, out: Path, report: Report, workers: Workers
+) -> None:
+    """Refiner and decoder on true flow; a pipeline without refiner gets one."""
+    if not config.transfer.steps:
+        return
+    if not isinstance(pipeline.vae, SmallAutoencoder):
+        raise ValueError(f"expected the small autoencoder for 'transfer', found {type(pipeline.vae).__name__}")
+    report("training refiner and decoder on true flow")
+    refiner = pipeline.refiner or build_refiner(seed=config.seed)
+    torch.nn.Module.to(refiner, workers.device)
+    train_transfer(refiner, pipeline.vae, config.transfer, data, out / "transfer", report=report, workers=workers)
+    pipeline.refiner = refiner.eval()
+    pipeline.vae.eval()
+
+
+def _detail(
+    config: TrainConfig,
+    pipeline: EMOPipeline,
+    large: TrainingClips | None,
+    out: Path,
+    report: Report,
+    workers: Workers,
+) -> DetailHead | None:
+    """The detail head of start_from, trained further if the config asks for it."""
+    kept = Path(config.start_from) / "detail"
+    head = load_module(DetailHead, kept) if config.start_from and kept.is_dir() else None
+    if not config.detail.steps:
+        return head
+    if large is None or pipeline.refiner is None or not isinstance(pipeline.vae, SmallAutoencoder):
+        raise ValueError("expected 'detail_data', a refiner and the small autoencoder to train 'detail'")
+    report("training the detail head")
+    if head is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            head = DetailHead()
+    torch.nn.Module.to(head, workers.device)
+    settings, folder = config.detail, out / "detail"
+    train_detail(head, pipeline.refiner, pipeline.vae, settings, large, folder, report=report, workers=workers)
+    return head
 
 
 def _model(config: TrainConfig, preset: Preset, data: TrainingClips, vae: Any) -> EMOModel:

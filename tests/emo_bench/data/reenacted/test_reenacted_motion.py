@@ -184,7 +184,8 @@ def test_seeded_blinks_have_the_rate_asked_for_and_close_the_lids() -> None:
 def test_a_tracker_that_trembles_does_not_make_the_head_tremble() -> None:
     points = np.stack([face(width=60)] * 40)
     noise = np.random.default_rng(3).normal(0, np.deg2rad(1.0), 40)
-    turned = np.stack([(p - 64) @ cv2.Rodrigues(np.array([0.0, a, 0.0]))[0].T + 64 for p, a in zip(points, noise, strict=True)])
+    turns = [cv2.Rodrigues(np.array([0.0, angle, 0.0]))[0] for angle in noise]
+    turned = np.stack([(p - 64) @ turn.T + 64 for p, turn in zip(points, turns, strict=True)])
     rotation = driver_motion(turned, np.ones(40, bool)).rotation
     assert np.abs(np.diff(rotation[:, 1])).mean() < 0.3 * np.abs(np.diff(noise)).mean()
 
