@@ -89,7 +89,6 @@ def sidecar_of(context: RunContext, damaged: CorruptedClip) -> Sidecar:
     return side.model_copy(
         update={
             "key": digest,
-            "file_sha256": "",
             "video_sha256": digest if kind.change_video else side.video_sha256,
             "audio_sha256": digest if kind.change_audio else side.audio_sha256,
             "notes": (ClipNote(code="corrupted", text=f"{kind.name} {damaged.level:g} {kind.unit}", amounts={}),),

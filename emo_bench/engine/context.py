@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
 
 from emo_bench.data.manifest import Manifest, ManifestEntry
 from emo_bench.engine.keys import Keys
@@ -10,7 +11,34 @@ from emo_bench.engine.loading import Loader
 from emo_bench.engine.spec import RunSpec
 from emo_bench.engine.unit import Unit
 from emo_bench.extract.feature_store import FeatureStore
+from emo_bench.media.types import FrameArray
 from emo_bench.systems.clip_store import ClipStore, Sidecar, StoredClip
+from emo_bench.systems.earlier_store import adopt
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class LastFew(Generic[K, V]):
+    """Holds the values that were made last.
+
+    >>> held = LastFew(1)
+    >>> held.get("a", lambda: 1), held.get("a", lambda: 2), held.get("b", lambda: 3), held.get("a", lambda: 4)
+    (1, 1, 3, 4)
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._held: dict[K, V] = {}
+
+    def get(self, key: K, make: Callable[[], V]) -> V:
+        """The value of a key, made when it is not held."""
+        if key not in self._held:
+            value = make()
+            while len(self._held) >= self._size:
+                del self._held[next(iter(self._held))]
+            self._held[key] = value
+        return self._held[key]
 
 
 class RunContext:
@@ -25,6 +53,7 @@ class RunContext:
         keys: Keys of clips and features.
         clips: Stored clips.
         features: Stored features.
+        portraits: Reference frames that were read last.
     """
 
     def __init__(self, spec: RunSpec) -> None:
@@ -36,14 +65,23 @@ class RunContext:
         self.keys = Keys(spec.config, self.entries, self.loader)
         self.clips = ClipStore(spec.store)
         self.features = FeatureStore(spec.store)
+        self.portraits: LastFew[tuple[str, int], FrameArray] = LastFew(4)
 
     def stored_truth(self, clip: str) -> StoredClip | None:
         """The prepared ground truth of a clip, when it is there."""
         return self.clips.get(self.keys.truth(clip))
 
     def stored_clip(self, unit: Unit) -> StoredClip | None:
-        """The clip of a unit, when it is there."""
-        return self.clips.get(self.keys.clip(unit))
+        """The clip of a unit, when it is there; one of the store's earlier layout is taken over.
+
+        Anchors and finished videos are made anew instead: that costs little and needs less space.
+        """
+        key = self.keys.clip(unit)
+        stored = self.clips.get(key)
+        system = self.loader.systems[unit.system]
+        if stored is None and not system.anchor and not system.files_last:
+            return adopt(self.clips, key)
+        return stored
 
     def reference_index(self, clip: str, truth: Sidecar) -> int:
         """Position of the portrait among the frames of the prepared clip."""

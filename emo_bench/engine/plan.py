@@ -9,6 +9,7 @@ from emo_bench.data.manifest import Manifest
 from emo_bench.engine.context import RunContext
 from emo_bench.engine.unit import GROUND_TRUTH, Unit
 from emo_bench.engine.units import is_done
+from emo_bench.media.recipe import leaf_of
 
 SECONDS_PER_UNIT = 8.0
 BYTES_PER_UNIT = 6_000_000
@@ -85,7 +86,7 @@ def forecast(context: RunContext) -> Forecast:
             if clip is not None:
                 done_units += 1
                 done_seconds += clip.sidecar.seconds
-                done_bytes += clip.path.stat().st_size
+                done_bytes += context.clips.place(leaf_of(clip.sidecar.frames)).stat().st_size
     left = sum(total - done for total, done in counts.values())
     if done_units >= 3:
         # Feature extraction is not in the sidecar's time; it takes about as long again.

@@ -18,7 +18,7 @@ from emo_bench.extract.feature_store import FeatureResult
 from emo_bench.extract.single_pass import extract_clip
 from emo_bench.media.types import Audio, FrameArray, Video, VideoSpec, frames_for_samples
 from emo_bench.systems.clip_store import DamagedClipError, Sidecar, StoredClip
-from emo_bench.systems.conform import checked, moved_box, resize_video
+from emo_bench.systems.conform import moved_box, resize_video
 from emo_bench.systems.system import DrivingClip, GenerationRequest
 from emo_core.errors import ClipError, DataError, DecodeError
 from emo_core.hashing import sha256_file
@@ -112,12 +112,14 @@ def _prepare(context: RunContext, unit: Unit, key: str) -> StoredClip:
         raise DecodeError("the clip has no frames", expected="at least one frame", found="none")
     return context.clips.put(
         key,
-        spec=video.spec,
-        pieces=checked(video, n_frames=video.spec.n_frames),
+        video=video,
         audio=pair.audio,
         notes=pair.notes,
-        seconds=time.perf_counter() - started,
+        began=started,
         source_size=(pair.video.spec.width, pair.video.spec.height),
+        lasting=True,
+        system=unit.system,
+        clip=unit.clip,
     )
 
 
@@ -146,7 +148,7 @@ def _generate(context: RunContext, unit: Unit, key: str) -> StoredClip:
     spec = truth.spec
     request = GenerationRequest(
         clip_id=unit.clip,
-        reference_image=frame_at(driving.video, context.reference_index(unit.clip, truth.sidecar)),
+        reference_image=portrait(context, unit.clip, truth.sidecar, driving.video),
         audio=driving.audio,
         fps=spec.fps,
         n_frames=frames_for_samples(len(driving.audio.samples), rate=driving.audio.rate, fps=spec.fps),
@@ -160,13 +162,17 @@ def _generate(context: RunContext, unit: Unit, key: str) -> StoredClip:
     made = system.generate(request)
     video = resize_video(made.video, width=spec.width, height=spec.height)
     wanted = VideoSpec(width=spec.width, height=spec.height, fps=spec.fps, n_frames=request.n_frames)
+    if video.spec != wanted:  # it may promise another length and still hold the right one, or the other way round
+        video = Video(wanted, video.open)
     return context.clips.put(
         key,
-        spec=wanted,
-        pieces=checked(Video(wanted, video.open), n_frames=request.n_frames),
+        video=video,
         audio=made.audio,
         notes=made.notes,
-        seconds=time.perf_counter() - started,
+        began=started,
+        lasting=system.files_last,
+        system=unit.system,
+        clip=unit.clip,
     )
 
 
@@ -196,12 +202,18 @@ def frame_at(video: Video, index: int) -> FrameArray:
     raise ClipError("the reference frame lies behind the end of the clip", expected=f"< {seen}", found=f"{index}")
 
 
+def portrait(context: RunContext, clip: str, truth: Sidecar, video: Video) -> FrameArray:
+    """The reference frame of a clip, ``uint8 RGB [H, W, 3]``; the last few are held, since each costs a decoding."""
+    index = context.reference_index(clip, truth)
+    return context.portraits.get((truth.video_sha256, index), lambda: frame_at(video, index))
+
+
 def _ensure_features(context: RunContext, unit: Unit, clip: StoredClip, outcome: Outcome) -> Outcome:
     truth = context.stored_truth(unit.clip) or _driving(context, unit.clip)[0]
 
     def open_clip() -> tuple[Video, Audio, Video]:
         video, audio = context.clips.open(clip)
-        return video, audio, context.clips.open(truth, verify=clip.path != truth.path)[0]
+        return video, audio, context.clips.open(truth, verify=clip.sidecar.frames != truth.sidecar.frames)[0]
 
     states, made, found = features_of_clip(context, unit.clip, clip.sidecar, truth, open_clip)
     return replace(outcome, features=states, computed=outcome.computed + made, reused=outcome.reused + found)
@@ -262,7 +274,7 @@ def _extract(
         n_frames=spec.n_frames,
         height=spec.height,
         width=spec.width,
-        reference_image=frame_at(truth_video, context.reference_index(clip_id, truth)),
+        reference_image=portrait(context, clip_id, truth, truth_video),
         audio=audio.samples,
         audio_rate=audio.rate,
     )

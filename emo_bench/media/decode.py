@@ -26,12 +26,15 @@ from emo_bench.media.child import DecodeChild, shown_name
 from emo_bench.media.colour import colour_notes
 from emo_bench.media.limits import DEFAULT_LIMITS, Limits
 from emo_bench.media.notes import Note, distinct
+from emo_bench.media.orientation import Orientation
 from emo_bench.media.probe import MediaInfo, Scan, file_signature, scan
+from emo_bench.media.recipe import FileFrames, indices_of, runs_of
 from emo_bench.media.sound import sound_notes
 from emo_bench.media.timeline import TOLERANCE, Timeline, count_frames, source_indices
 from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec, samples_for_frames
 from emo_bench.media.wire import Kind
 from emo_core.errors import DecodeError, NoAudioError, TooShortError
+from emo_core.hashing import sha256_file
 
 PIECE_BYTES = 64 << 20
 """Pieces of large pictures hold fewer frames, so that a piece stays below this."""
@@ -253,13 +256,51 @@ def _video(
     width, height = found.orientation.upright_size(stored)
     spec = VideoSpec(width=width, height=height, fps=fps, n_frames=n_frames)
 
-    def pieces() -> Iterator[FrameArray]:
+    def unchanged() -> None:
         if file_signature(path) != found.signature:
             raise DecodeError(f"{shown_name(path)} changed since it was examined", fix="leave files alone during a run")
+
+    def pieces() -> Iterator[FrameArray]:
+        unchanged()
         for piece in _read_pieces(path, indices, stored, limits):
             yield found.orientation.apply(piece)
 
-    return Video(spec, pieces)
+    def recipe() -> FileFrames:
+        digest = sha256_file(path)
+        unchanged()
+        return FileFrames(
+            path=str(path.absolute()),
+            sha256=digest,
+            runs=runs_of(indices),
+            width=stored[0],
+            height=stored[1],
+            turns=found.orientation.turns,
+            mirror=found.orientation.mirror,
+            fps=str(fps),
+            source_pixels=found.stored_size[0] * found.stored_size[1],
+        )
+
+    return Video(spec, pieces, recipe)
+
+
+def open_file_frames(frames: FileFrames, path: Path, *, limits: Limits = DEFAULT_LIMITS) -> Video:
+    """The frames that a recipe chose from a file, without examining the file again: check its SHA-256 before.
+
+    Args:
+        frames: The recipe.
+        path: The file, wherever it lies by now.
+        limits: What each reading may cost.
+    """
+    indices = list(indices_of(frames.runs))
+    orientation = Orientation(turns=frames.turns, mirror=frames.mirror)
+    width, height = orientation.upright_size((frames.width, frames.height))
+
+    def pieces() -> Iterator[FrameArray]:
+        for piece in _read_pieces(path, indices, (frames.width, frames.height), limits):
+            yield orientation.apply(piece)
+
+    spec = VideoSpec(width=width, height=height, fps=Fraction(frames.fps), n_frames=len(indices))
+    return Video(spec, pieces, lambda: frames)
 
 
 def _read_pieces(path: Path, indices: list[int], size: tuple[int, int], limits: Limits) -> Iterator[FrameArray]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from emo_bench.media.decode import frames_per_piece
+from emo_bench.media.recipe import EncodedFrames
 from emo_bench.media.types import Audio, FrameArray, Video, VideoSpec
 from emo_core.atomic import atomic_path, owner
 from emo_core.errors import GenerationError
@@ -82,9 +83,14 @@ def encode_roundtrip(video: Video, *, crf: int = 23, preset: str = "medium", fol
     spec = video.spec
 
     def pieces() -> Iterator[FrameArray]:
-        yield from _decode_own(path, spec)
+        yield from decode_own(path, spec)
 
-    result = Video(spec, pieces)
+    def recipe() -> EncodedFrames:
+        return EncodedFrames(
+            path=str(path), width=spec.width, height=spec.height, fps=str(spec.fps), n_frames=spec.n_frames
+        )
+
+    result = Video(spec, pieces, recipe)
     # The closure does not know the holder, so tie its life to the function that reads the file.
     weakref.finalize(pieces, holder.cleanup)
     return result
@@ -201,7 +207,7 @@ class SoundTrack:
             self._container.mux(self._stream.encode(None))
 
 
-def _decode_own(path: Path, spec: VideoSpec) -> Iterator[FrameArray]:
+def decode_own(path: Path, spec: VideoSpec) -> Iterator[FrameArray]:
     """Frames of a file that ``_encode`` wrote, without the padding; in this process, since the file is our own."""
     import av
 

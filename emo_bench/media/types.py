@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from emo_bench.media.recipe import Recipe
 
 FrameArray = NDArray[np.uint8]
 """Frames as ``uint8 [t, H, W, 3]``, RGB order."""
@@ -46,10 +50,14 @@ class Video:
         spec: What the pieces add up to.
         open: Starts reading from the first frame: yields ``uint8 RGB [t, H, W, 3]`` with ``1 <= t <= PIECE_LENGTH``,
             ``spec.n_frames`` frames in total. Raises a ``ClipError`` when the source turns out to be broken.
+        recipe: Says where the same frames can be read again; None when nothing but this process knows them.
+        sha256: Digest of the frames as the clip store counts it; empty when it is not known.
     """
 
     spec: VideoSpec
     open: Callable[[], Iterator[FrameArray]]
+    recipe: Callable[[], Recipe] | None = None
+    sha256: str = ""
 
     def read_all(self) -> FrameArray:
         """All frames at once, ``uint8 RGB [T, H, W, 3]``; for short clips and tests."""

@@ -8,11 +8,12 @@ from fractions import Fraction
 import numpy as np
 
 from emo_bench.media.notes import Note
+from emo_bench.media.recipe import OtherLength, OtherSize, derived
 from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec
 from emo_core.errors import GenerationError
 
 ASPECT_TOLERANCE = 0.02
-BACKWARD_BYTES = 16 << 20
+BACKWARD_BYTES = 64 << 20
 """Images that are held at a time while a video is played backwards."""
 
 
@@ -34,9 +35,19 @@ def fit_length(video: Video, *, n_frames: int) -> Video:
     ``BACKWARD_BYTES`` of images.
     """
     spec = VideoSpec(width=video.spec.width, height=video.spec.height, fps=video.spec.fps, n_frames=n_frames)
-    if video.spec.n_frames >= n_frames:
-        return Video(spec, lambda: _first(video, n_frames))
-    return Video(spec, lambda: _forth_and_back(video, n_frames))
+    recipe = derived(video, lambda of: OtherLength(of=of, how="fit", n_frames=n_frames))
+    if video.spec.n_frames == n_frames:
+        return video
+    if video.spec.n_frames > n_frames:
+        return Video(spec, lambda: _first(video, n_frames), recipe)
+    return Video(spec, lambda: _forth_and_back(video, n_frames), recipe)
+
+
+def hold_last(video: Video, *, n_frames: int) -> Video:
+    """A video whose last frame is shown until there are ``n_frames``."""
+    spec = VideoSpec(width=video.spec.width, height=video.spec.height, fps=video.spec.fps, n_frames=n_frames)
+    recipe = derived(video, lambda of: OtherLength(of=of, how="hold", n_frames=n_frames))
+    return Video(spec, lambda: _held(video, n_frames), recipe)
 
 
 MOST_CHANGED = 0.5
@@ -75,8 +86,7 @@ def conform_length(
     note = Note("length", f"length {found} -> {n_frames} frames, {how}", {"found": found, "wanted": n_frames})
     if found > n_frames:
         return fit_length(video, n_frames=n_frames), (note,)
-    spec = VideoSpec(width=video.spec.width, height=video.spec.height, fps=fps, n_frames=n_frames)
-    return Video(spec, lambda: _held(video, n_frames)), (note,)
+    return hold_last(video, n_frames=n_frames), (note,)
 
 
 def size_notes(video: Video, *, width: int, height: int) -> tuple[Note, ...]:
@@ -182,7 +192,9 @@ def resize_video(video: Video, *, width: int, height: int, crop: bool = False) -
             ]
             yield np.stack([np.asarray(image, dtype=np.uint8) for image in resized])
 
-    return Video(VideoSpec(width=width, height=height, fps=spec.fps, n_frames=spec.n_frames), pieces)
+    target = VideoSpec(width=width, height=height, fps=spec.fps, n_frames=spec.n_frames)
+    recipe = derived(video, lambda of: OtherSize(of=of, width=width, height=height, crop=crop))
+    return Video(target, pieces, recipe)
 
 
 def _centre_box(spec: VideoSpec, aspect: float) -> tuple[float, float, float, float]:

@@ -121,6 +121,7 @@ class SystemKind(ABC):
         partner: Which other clip is handed over.
         anchor: Whether its place in the table is known in advance.
         uses_seed: Whether other seeds give other frames; a system that ignores it is run once.
+        files_last: Whether files that its videos are read from stay where they are, so that they need not be copied.
     """
 
     options_model: ClassVar[type[Frozen]] = NoOptions
@@ -129,6 +130,7 @@ class SystemKind(ABC):
     partner: ClassVar[Partner] = "none"
     anchor: ClassVar[bool] = False
     uses_seed: ClassVar[bool] = False
+    files_last: ClassVar[bool] = False
 
     def __init__(self, options: Any) -> None:
         self.options = options

@@ -48,6 +48,7 @@ class Videos(SystemKind):
 
     options_model: ClassVar[type[Frozen]] = VideosOptions
     code_version: ClassVar[int] = 3
+    files_last: ClassVar[bool] = True
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)

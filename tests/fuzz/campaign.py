@@ -210,20 +210,27 @@ def record_cases(rng: np.random.Generator, count: int, folder: Path) -> Iterator
 def stored_cases(rng: np.random.Generator, count: int, folder: Path) -> Iterator[Case]:
     """Stored features and clips with faults or under each other's names; right is the same value, refused is none."""
     from emo_bench.extract.feature_store import FeatureResult, FeatureStore
-    from emo_bench.media.types import Audio, VideoSpec
+    from emo_bench.media.recipe import leaf_of
+    from emo_bench.media.types import Audio, video_from_array
     from emo_bench.systems.clip_store import ClipStore
     from emo_core.errors import ClipError
     from emo_core.hashing import digest_of
 
     features, clips = FeatureStore(folder / "store"), ClipStore(folder / "store")
     keys = [digest_of(n) for n in range(2)]
-    spec = VideoSpec(width=16, height=16, fps=Fraction(25), n_frames=4)
     for n, key in enumerate(keys):
         features.put("a/b@1", key, FeatureResult({"x": rng.normal(size=(4, 3)), "n": np.arange(5)}))
         frames = np.full((4, 16, 16, 3), 50 + n, np.uint8)
-        clips.put(key, spec=spec, pieces=[frames], audio=Audio(np.zeros(2560, np.float32), 16000), notes=())
-    files = [features.path("a/b@1", keys[0]), clips.path(keys[0]), clips.path(keys[0]).with_suffix(".json")]
-    others = [features.path("a/b@1", keys[1]), clips.path(keys[1]), clips.path(keys[1]).with_suffix(".json")]
+        audio = Audio(np.full(2560, n / 2, np.float32), 16000)
+        clips.put(key, video=video_from_array(frames, fps=Fraction(25)), audio=audio)
+
+    def files_of(key: str) -> list[Path]:
+        found = clips.get(key)
+        assert found is not None
+        stored = [clips.place(leaf_of(found.sidecar.frames)), clips.objects.path(found.sidecar.audio)]
+        return [features.path("a/b@1", key), *stored, clips.path(key)]
+
+    files, others = files_of(keys[0]), files_of(keys[1])
     whole = [path.read_bytes() for path in files]
     first = features.get("a/b@1", keys[0])
     assert first is not None
@@ -244,8 +251,8 @@ def stored_cases(rng: np.random.Generator, count: int, folder: Path) -> Iterator
             if stored is None:
                 return "refused"
             try:
-                video, _ = clips.open(stored)
-                same = all((piece == 50).all() for piece in video.open())
+                video, audio = clips.open(stored)
+                same = all((piece == 50).all() for piece in video.open()) and not audio.samples.any()
             except ClipError:
                 return "refused"
             return "right" if same and stored.sidecar == sidecar.sidecar else "wrong"
@@ -253,7 +260,7 @@ def stored_cases(rng: np.random.Generator, count: int, folder: Path) -> Iterator
         return run
 
     for index in range(count):
-        which = index % 3
+        which = index % len(files)
         yield case(which, others[which].read_bytes() if index % 7 == 6 else mutated(whole[which], rng))
 
 

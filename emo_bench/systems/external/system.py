@@ -232,7 +232,7 @@ def _keeping(video: Video, folder: TemporaryFolder) -> Video:
             raise GenerationError("the working folder of this clip was deleted while it was read")
         yield from video.open()
 
-    return Video(video.spec, pieces)
+    return Video(video.spec, pieces, video.recipe)
 
 
 def _last_words(log: Path) -> str:

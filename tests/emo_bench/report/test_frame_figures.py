@@ -11,6 +11,7 @@ import record_factory
 from record_factory import dataclasses
 
 from emo_bench.data.manifest import ManifestEntry
+from emo_bench.media.recipe import LosslessFrames
 from emo_bench.record.clip_facts import ClipFacts, read_clip_facts, write_clip_facts
 from emo_bench.record.run_data import RunData
 from emo_bench.report import load_run
@@ -138,7 +139,8 @@ def test_a_box_at_the_edge_and_beyond_is_cut() -> None:
 
 def side(width: int, height: int, source: tuple[int, int] = (0, 0)) -> Sidecar:
     return Sidecar(
-        key="k", file_sha256="0", video_sha256="0", audio_sha256="0", width=width, height=height, fps="25", n_frames=9,
+        key="k", frames=LosslessFrames(name="0" * 64), audio="0" * 64, audio_rate=16000,
+        video_sha256="0", audio_sha256="0", width=width, height=height, fps="25", n_frames=9,
         source_width=source[0], source_height=source[1], notes=(), seconds=0.1,
     )  # fmt: skip
 

@@ -357,7 +357,8 @@ class TestClipStore:
         frames = tiny.frames(n_frames=6)
         spec = VideoSpec(width=64, height=48, fps=FPS, n_frames=6)
         audio = Audio(tiny.speech(seconds=0.24), 16000)
-        return store.put(key, spec=spec, pieces=iter([frames[:4], frames[4:]]), audio=audio, notes=("a note",))
+        video = Video(spec, lambda: iter([frames[:4], frames[4:]]))
+        return store.put(key, video=video, audio=audio, notes=("a note",))
 
     def test_what_goes_in_comes_out_bit_for_bit(self, tiny, tmp_path: Path) -> None:
         store = ClipStore(tmp_path)
@@ -379,28 +380,34 @@ class TestClipStore:
         first, second = self.put(ClipStore(tmp_path / "1"), tiny), self.put(ClipStore(tmp_path / "2"), tiny, "cd" * 32)
         assert first.sidecar.video_sha256 == second.sidecar.video_sha256
         assert first.sidecar.audio_sha256 == second.sidecar.audio_sha256
-        assert first.path.read_bytes() == second.path.read_bytes()
+        assert first.sidecar.frames == second.sidecar.frames
 
     def test_damage_is_noticed_and_the_clip_removed(self, tiny, tmp_path: Path) -> None:
         store = ClipStore(tmp_path)
         made = self.put(store, tiny)
-        data = bytearray(made.path.read_bytes())
-        data[-1] ^= 1
-        made.path.write_bytes(bytes(data))
-        with pytest.raises(DamagedClipError, match="damaged and has been removed"):
-            store.open(made)
-        assert store.get("ab" * 32) is None
-        assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+        for name in (made.sidecar.frames.name, made.sidecar.audio):
+            path = store.objects.path(name)
+            data = bytearray(path.read_bytes())
+            data[-1] ^= 1
+            path.write_bytes(bytes(data))
+            with pytest.raises(DamagedClipError, match="damaged and has been removed"):
+                store.open(made)
+            assert store.get("ab" * 32) is None
+            assert not made.path.exists()
+            assert not path.exists()
+            assert self.put(store, tiny).sidecar == made.sidecar
 
-    @pytest.mark.parametrize("damage", ["no sidecar", "no clip", "half a sidecar", "another sidecar"])
+    @pytest.mark.parametrize("damage", ["no sidecar", "no frames", "no audio", "half a sidecar", "another sidecar"])
     def test_half_a_clip_is_none(self, tiny, tmp_path: Path, damage: str) -> None:
         store = ClipStore(tmp_path)
         made = self.put(store, tiny)
-        sidecar = made.path.with_suffix(".json")
+        sidecar = made.path
         if damage == "no sidecar":
             sidecar.unlink()
-        elif damage == "no clip":
-            made.path.unlink()
+        elif damage == "no frames":
+            store.objects.path(made.sidecar.frames.name).unlink()
+        elif damage == "no audio":
+            store.objects.path(made.sidecar.audio).unlink()
         else:
             sidecar.write_bytes(sidecar.read_bytes()[:50] if damage == "half a sidecar" else b'{"key": 1}')
         assert store.get("ab" * 32) is None
@@ -413,5 +420,5 @@ class TestClipStore:
 
         spec = VideoSpec(width=64, height=48, fps=FPS, n_frames=6)
         with pytest.raises(EmoBenchError, match="broke down"):
-            ClipStore(tmp_path).put("ab" * 32, spec=spec, pieces=pieces(), audio=OWN.audio, notes=())
-        assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+            ClipStore(tmp_path).put("ab" * 32, video=Video(spec, pieces), audio=OWN.audio)
+        assert [path.suffix for path in tmp_path.rglob("*") if path.is_file()] == [".npy"]
