@@ -1,4 +1,4 @@
-"""Processor time and size of lossless formats on real frames: ``python -m benchmarks.lossless_formats VIDEO`` (ADR 3)."""
+"""Processor time and size of lossless formats on real frames: ``python -m benchmarks.lossless_formats VIDEO``."""
 
 from __future__ import annotations
 
