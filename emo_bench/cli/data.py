@@ -67,6 +67,26 @@ def verify(
     return ExitCode.OK if all(entry.code == "ok" for entry in checked) else ExitCode.INCOMPLETE
 
 
+@app.command()
+def label(
+    manifest: Annotated[Path, typer.Argument(help="Manifest (JSONL) of an imported or prepared set.")],
+    fps: Annotated[int, typer.Option("--fps", help="Frames a second, for clips that do not state theirs.")] = 25,
+    weights: Annotated[list[Path] | None, typer.Option("--weights", help="Folder of weight files.")] = None,
+    quiet: QuietOption = False,
+) -> int:
+    """Measure the labels that training needs on every clip of a set; resumes, names clips without a face."""
+    from emo_bench.data.prepare.label_set import label_set
+    from emo_core.errors import ExitCode
+    from emo_core.progress import display
+
+    with display(quiet=quiet) as shown:
+        report = label_set(manifest, weights=tuple(weights or ()), fps=fps, display=shown)
+    for problem in report.problems:
+        say(f"{problem}", err=True)
+    say(f"{manifest}: labels of {report.made} clips made, {report.kept} kept, {len(report.problems)} without")
+    return ExitCode.INCOMPLETE if report.problems else ExitCode.OK
+
+
 make_app = typer.Typer(help="Make embedded test sets.", no_args_is_help=True)
 app.add_typer(make_app, name="make")
 
@@ -196,6 +216,8 @@ def prepare_hdtf(
     test_identities: Annotated[
         Path | None, typer.Option("--test-identities", help="Another list of test identities, one a line.")
     ] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="Also measure the labels that training needs.")] = False,
+    weights: Annotated[list[Path] | None, typer.Option("--weights", help="Folder of weight files, for labels.")] = None,
     quiet: QuietOption = False,
 ) -> int:
     """Cut, crop and resize HDTF out of videos that you have; never downloads, resumes, reports what is missing."""
@@ -216,6 +238,8 @@ def prepare_hdtf(
             clips_per_video=clips_per_video,
             quality="lossless" if lossless else "near-lossless",
             test_identities=test_identities,
+            labels=labels,
+            weights=tuple(weights or ()),
             display=shown,
         )
     return _say_prepared(report)

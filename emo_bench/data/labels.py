@@ -70,8 +70,8 @@ def read_labels(manifest: Manifest, entry: ManifestEntry) -> Labels:
     if place is None:
         raise DataError(
             f"clip {entry.id} has no labels",
-            expected="a set that `emo-bench data make` or `emo-bench data prepare folder` has written",
-            fix="emo-bench data prepare folder VIDEOS -o SET --weights WEIGHTS",
+            expected="a set with labels: of `emo-bench data make`, `data prepare folder`, or `data label`",
+            fix=f"emo-bench data label {manifest.root / 'manifest.jsonl'} --weights WEIGHTS",
         )
     path = manifest.path(place)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,8 @@ from emo_bench.data.hdtf.sources import RawVideos, wanted_names
 from emo_bench.data.manifest import ManifestEntry, write_manifest
 from emo_bench.data.naming import AmbiguousNameError, audio_beside
 from emo_bench.data.prepare.disk import NO_ROOM, Quality, estimated_bytes, full_disk, require_space
+from emo_bench.data.prepare.label_set import label_set
+from emo_bench.data.prepare.labels import Measures
 from emo_bench.data.prepare.report import PrepareReport, Problem
 from emo_bench.data.prepare.state import FinishedWork
 from emo_core.atomic import sweep_temporary
@@ -62,6 +64,8 @@ def prepare_hdtf(
     clips_per_video: int | None = None,
     quality: Quality = "near-lossless",
     test_identities: Path | None = None,
+    labels: bool = False,
+    weights: tuple[Path, ...] = (),
     display: Display | None = None,
 ) -> PrepareReport:
     """Cuts, crops and resizes HDTF's clips out of videos that are there already.
@@ -79,6 +83,8 @@ def prepare_hdtf(
         clips_per_video: Take the first so many clips of each video; None takes all.
         quality: 'near-lossless' or 'lossless' (three times as large).
         test_identities: Another list than the committed one.
+        labels: Whether to measure what training needs, as ``data label`` does; needs the face analysis's weights.
+        weights: Folders of weight files, for the labels.
         display: Shows progress.
 
     Returns:
@@ -87,7 +93,10 @@ def prepare_hdtf(
     Raises:
         ConfigError: an option is out of range.
         DataError: no annotations, no videos, no usable clip, or not enough disk space.
+        WeightsError: labels are wanted and the face analysis has no weights.
     """
+    if labels:
+        Measures.load(weights)  # so that missing weights are told before any work
     _check_options(fps=fps, size=size, clip_seconds=clip_seconds, clips_per_video=clips_per_video, quality=quality)
     display = display or Silent()
     if not raw.is_dir():
@@ -122,7 +131,12 @@ def prepare_hdtf(
             found=f"{len(videos)} videos of other names",
             fix="download the videos first (this program never does) and keep their names or ids",
         )
-    return _Preparation(options, split, display).run(sources, problems)
+    report = _Preparation(options, split, display).run(sources, problems)
+    if not labels:
+        return report
+    labelled = label_set(report.manifest, weights=weights, fps=fps, display=display)
+    problems = [*report.problems, *labelled.problems]
+    return replace(report, entries=labelled.entries, problems=tuple(sorted(problems)))
 
 
 def _check_options(

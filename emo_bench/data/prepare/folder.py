@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from emo_bench.data.manifest import MAX_ID_LENGTH, ManifestEntry, write_manifest
 from emo_bench.data.naming import AudioFiles, clip_id, files_below, listed
 from emo_bench.data.prepare.disk import NO_ROOM, Quality, estimated_bytes, full_disk, require_space
 from emo_bench.data.prepare.face_crop import EXPANSION, FaceFilter
-from emo_bench.data.prepare.labels import clip_labels
+from emo_bench.data.prepare.labels import Measures, clip_labels
 from emo_bench.data.prepare.report import PrepareReport, Problem, problem_of
 from emo_bench.data.prepare.resize import cut_and_resize
 from emo_bench.data.prepare.scene_cuts import THRESHOLD
@@ -38,11 +38,6 @@ from emo_core.errors import ClipError, ConfigError, DataError
 from emo_core.hashing import digest_of, sha256_file
 from emo_core.progress import Display, Silent
 
-if TYPE_CHECKING:
-    from emo_metrics.contract import Extractor
-
-FACE = "face/mediapipe-landmarker@1"
-SOUND = "audio/loudness-pitch@1"
 RECIPE = 1
 """Raised whenever the same input would give other clips or labels."""
 QUALITIES = {"lossless": LOSSLESS, "near-lossless": NEAR_LOSSLESS}
@@ -160,15 +155,7 @@ class _FolderWork:
     def __init__(
         self, target: Path, options: FolderOptions, split: str, weights: tuple[Path, ...], audio: AudioFiles
     ) -> None:
-        from emo_bench.extract.catalogue import extractors, load_catalogues
-        from emo_bench.extract.weights import WeightsFinder, weights_table
-
-        load_catalogues()
-        finder = WeightsFinder(folders=weights)
-        kind = extractors.get(FACE)
-        self._face: Extractor = kind({name: finder.require(name) for name in kind.weights})
-        self._sound: Extractor = extractors.get(SOUND)({})
-        self._weights = [weights_table()[name].sha256 for name in kind.weights]
+        self._measures = Measures.load(weights)
         self._target, self._options, self._split, self._audio = target, options, split, audio
         target.mkdir(parents=True, exist_ok=True)
         sweep_temporary(target)
@@ -186,7 +173,7 @@ class _FolderWork:
             self.problems.append(problem_of(error, name))
             return
         hashes = [sha256_file(part) for part in (path, audio) if part is not None]
-        key = digest_of([RECIPE, hashes, asdict(self._options), self._weights, FACE, SOUND])
+        key = digest_of([RECIPE, hashes, asdict(self._options), *self._measures.digests])
         known = self._finished.recall(f"video {name}", key=key)
         if known is not None and self._take(known, key, identity):
             return
@@ -229,7 +216,7 @@ class _FolderWork:
         self, pair: MediaPair, *, name: str, identity: str, key: str
     ) -> tuple[list[ManifestEntry], list[Problem]]:
         options = self._options
-        sound = sound_rows(pair, self._sound)
+        sound = sound_rows(pair, self._measures.sound)
         rules = SurveyRules(
             threshold=options.threshold,
             shortest=round(options.shortest * options.fps),
@@ -237,7 +224,7 @@ class _FolderWork:
             expansion=options.expansion,
             faces=options.faces,
         )
-        plans, problems = survey(pair, name=name, face=self._face, sound=sound, rules=rules)
+        plans, problems = survey(pair, name=name, face=self._measures.face, sound=sound, rules=rules)
         self._require_space(plans, name)
         entries: list[ManifestEntry] = []
         waiting: list[ClipPlan] = []
@@ -280,7 +267,7 @@ class _FolderWork:
             clip = f"{name}_{plan.number:03d}"
             first, last = (samples_for_frames(at, rate=16000, fps=pair.video.spec.fps) for at in (plan.start, plan.end))
             audio = Audio(pair.audio.samples[first:last], pair.audio.rate)
-            sink = ClipSink(self._face, clip)
+            sink = ClipSink(self._measures.face, clip)
             path = self._target / "clips" / f"{clip}.mkv"
             size = self._options.size
             quality = QUALITIES[self._options.quality]

@@ -2,13 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from emo_metrics.contract import Arrays
+    from emo_metrics.contract import Arrays, Extractor
+
+FACE = "face/mediapipe-landmarker@1"
+SOUND = "audio/loudness-pitch@1"
+
+
+@dataclass(frozen=True)
+class Measures:
+    """The extractors that labels come from.
+
+    Attributes:
+        face: ``face/mediapipe-landmarker@1``.
+        sound: ``audio/loudness-pitch@1``.
+        digests: Names and digests of everything that their values depend on.
+    """
+
+    face: Extractor
+    sound: Extractor
+    digests: tuple[str, ...]
+
+    @classmethod
+    def load(cls, weights: tuple[Path, ...]) -> Measures:
+        """Finds the weights.
+
+        Args:
+            weights: Folders of weight files, before the usual ones.
+
+        Raises:
+            WeightsError: a file is missing or another one.
+        """
+        from emo_bench.extract.catalogue import extractors, load_catalogues
+        from emo_bench.extract.weights import WeightsFinder, weights_table
+
+        load_catalogues()
+        finder = WeightsFinder(folders=weights)
+        kind = extractors.get(FACE)
+        face = kind({name: finder.require(name) for name in kind.weights})
+        digests = [weights_table()[name].sha256 for name in kind.weights]
+        return cls(face, extractors.get(SOUND)({}), (*digests, FACE, SOUND))
 
 
 def clip_labels(

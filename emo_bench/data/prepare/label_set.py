@@ -1,0 +1,135 @@
+"""``data label``: measures the labels that training needs on the clips of any manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emo_bench.data.labels import Labels, write_labels
+from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest, write_manifest
+from emo_bench.data.prepare.face_crop import FaceFilter
+from emo_bench.data.prepare.labels import Measures, clip_labels
+from emo_bench.data.prepare.report import Problem, problem_of
+from emo_bench.data.prepare.speech import log_mel
+from emo_bench.data.prepare.state import FinishedWork
+from emo_bench.data.prepare.survey import clip_inputs, sound_rows
+from emo_bench.data.prepare.write_clip import ClipSink
+from emo_bench.media.decode import load_pair
+from emo_core.errors import ClipError, NoFaceError
+from emo_core.hashing import digest_of, sha256_file
+from emo_core.progress import Display, Silent
+
+RECIPE = 1
+"""Raised whenever the same clip would get other labels."""
+OWN = "labels_key"
+"""Marks labels that were measured here, in a clip's ``meta``; those that came with a set have no such mark."""
+
+
+@dataclass(frozen=True)
+class LabelReport:
+    """What became of the clips of a set.
+
+    Attributes:
+        entries: All clips, those with labels naming them under ``meta.labels``.
+        made: Clips that got labels.
+        kept: Clips that had them already.
+        problems: Clips without labels, with the reason.
+    """
+
+    entries: tuple[ManifestEntry, ...]
+    made: int
+    kept: int
+    problems: tuple[Problem, ...]
+
+
+def label_set(
+    manifest: Path, *, weights: tuple[Path, ...] = (), fps: int = 25, display: Display | None = None
+) -> LabelReport:
+    """Writes ``labels/ID.safetensors`` beside a manifest and names the files in it; a second run makes what is missing.
+
+    Clips that came with labels, such as those of ``data prepare folder`` or HDTF-Synth, keep them.
+
+    Args:
+        manifest: The set; the same command resumes after an interruption.
+        weights: Folders of weight files, for the face analysis.
+        fps: Frames per second at which clips are read that do not state theirs under ``meta.fps``.
+        display: Shows progress.
+
+    Raises:
+        DataError: the manifest cannot be read.
+        WeightsError: the face analysis has no weights.
+    """
+    found = read_manifest(manifest)
+    measures = Measures.load(weights)
+    memory = FinishedWork(found.root)
+    display = display or Silent()
+    display.stage("label", len(found.entries))
+    entries: list[ManifestEntry] = []
+    problems: list[Problem] = []
+    made = kept = 0
+    for entry in found.entries:
+        key = digest_of([RECIPE, entry.listed, _fps_of(entry, fps), measures.digests])
+        known = memory.recall(_name(entry), key=key)
+        if entry.truth or ("labels" in entry.meta and OWN not in entry.meta):
+            kept += 1
+            entries.append(entry)
+        elif known is not None and _is_there(found, known):
+            kept += 1
+            entries.append(_with(entry, known))
+        else:
+            try:
+                labels = measure_clip(found, entry, measures, fps=_fps_of(entry, fps))
+                place = f"labels/{entry.id}.safetensors"
+                value = {"labels": place, "labels_sha256": write_labels(found.root / place, labels), OWN: key}
+                memory.remember(_name(entry), key=key, value=value)
+                made += 1
+                entries.append(_with(entry, value))
+            except ClipError as error:
+                problems.append(problem_of(error, entry.id))
+                entries.append(_with(entry, {}))
+        display.step(entry.id)
+    write_manifest(manifest, entries)
+    return LabelReport(tuple(entries), made, kept, tuple(problems))
+
+
+def measure_clip(manifest: Manifest, entry: ManifestEntry, measures: Measures, *, fps: int) -> Labels:
+    """The labels of one clip, measured on its own frames.
+
+    Raises:
+        ClipError: it cannot be decoded, has no audio, or shows no face on most frames.
+    """
+    audio = manifest.path(entry.audio) if entry.audio else None
+    pair = load_pair(manifest.path(entry.video), audio, fps=Fraction(fps))
+    sink = ClipSink(measures.face, entry.id)
+    for frames in pair.video.open():
+        sink.add(frames, inputs=clip_inputs(pair, entry.id, frames[0]))
+    face = sink.arrays()
+    share = float(np.asarray(face["found"], dtype=bool).mean())
+    least = FaceFilter().least_share
+    if share < least:
+        raise NoFaceError("too few frames have a face", expected=f"at least {least:.0%}", found=f"{share:.0%}")
+    sound = sound_rows(pair, measures.sound)
+    return clip_labels(face, sound, log_mel(pair.audio.samples), whole_frame=sink.whole_frame)
+
+
+def _name(entry: ManifestEntry) -> str:
+    return f"labels {entry.id}"
+
+
+def _fps_of(entry: ManifestEntry, fps: int) -> int:
+    return int(entry.meta.get("fps", fps))
+
+
+def _with(entry: ManifestEntry, labels: dict[str, Any]) -> ManifestEntry:
+    """The entry with these labels instead of those that an earlier run wrote."""
+    kept = {name: value for name, value in entry.meta.items() if name not in ("labels", "labels_sha256", OWN)}
+    return entry.model_copy(update={"meta": {**kept, **labels}})
+
+
+def _is_there(manifest: Manifest, known: dict[str, Any]) -> bool:
+    path = manifest.path(str(known["labels"]))
+    return path.is_file() and sha256_file(path) == known["labels_sha256"]

@@ -1,0 +1,50 @@
+"""Labels for training on imported sets, measured on real clips with the real face analysis."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emo_bench.data.import_folder import import_videos
+from emo_bench.data.labels import read_labels
+from emo_bench.data.manifest import read_manifest
+from emo_bench.data.prepare.label_set import label_set
+
+ASSETS = Path(__file__).resolve().parents[4] / ".." / "shared" / "assets"
+WEIGHTS = ASSETS / "weights"
+needs_assets = pytest.mark.skipif(
+    not (WEIGHTS / "face_landmarker_v2_with_blendshapes.task").is_file(),
+    reason=f"needs real clips and the face analysis's weights in {ASSETS}",
+)
+
+
+@needs_assets
+def test_an_imported_set_gets_labels_and_keeps_them(tmp_path: Path, tiny: Any) -> None:
+    shutil.copy(ASSETS / "clips" / "RD_Radio10_0_clip_0.mp4", tmp_path / "radio.mp4")
+    tiny.clip(tmp_path / "oval.mkv", seconds=1.0)
+    manifest = import_videos(tmp_path, identity="stem", split="train").manifest
+    before = read_manifest(manifest)
+    report = label_set(manifest, weights=(WEIGHTS,))
+    assert (report.made, report.kept) == (1, 0)
+    assert [(problem.code, problem.name) for problem in report.problems] == [("no_face", "oval")]
+    after = read_manifest(manifest)
+    assert after.digest == before.digest
+    entry = next(entry for entry in after.entries if entry.id == "radio")
+    labels = read_labels(after, entry)
+    assert len(labels["box"]) == 51
+    assert labels["found"].mean() > 0.9
+    assert np.ptp(labels["landmarks68"][:, 66, 1] - labels["landmarks68"][:, 62, 1]) > 1.0
+
+    again = label_set(manifest, weights=(WEIGHTS,))
+    assert (again.made, again.kept, len(again.problems)) == (0, 1, 1)
+    (tmp_path / entry.meta["labels"]).write_bytes(b"changed")
+    once_more = label_set(manifest, weights=(WEIGHTS,))
+    assert once_more.made == 1
+    assert {e.id: e.meta.get("labels_sha256") for e in once_more.entries} == {
+        "radio": entry.meta["labels_sha256"],
+        "oval": None,
+    }
