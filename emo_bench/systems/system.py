@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel
 
@@ -15,9 +15,12 @@ from emo_bench.config.load import Source, validate
 from emo_bench.config.schema import Frozen, System
 from emo_bench.config.yaml_text import KeyPath
 from emo_bench.extract.weights import WeightsFinder
-from emo_bench.media.types import Audio, FrameArray, Video
 from emo_core.hashing import digest_of
 from emo_core.registry import Registry
+
+if TYPE_CHECKING:
+    # What the command line starts with must not load numpy.
+    from emo_bench.media.types import Audio, FrameArray, Video
 
 Partner = Literal["none", "other_clip", "other_identity"]
 

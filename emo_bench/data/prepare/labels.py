@@ -28,7 +28,7 @@ class Measures:
 
     face: Extractor
     sound: Extractor
-    digests: tuple[str, ...]
+    digests: tuple[str | None, ...]
 
     @classmethod
     def load(cls, weights: tuple[Path, ...]) -> Measures:

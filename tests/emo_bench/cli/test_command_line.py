@@ -21,8 +21,8 @@ def test_nothing_heavy_is_loaded_for_help_validate_and_ls(tiny, tiny_set: Path, 
     program = (
         "import sys, io, contextlib\n"
         "from emo_bench.cli.main import main\n"
-        "heavy = ('torch', 'torchvision', 'pandas', 'matplotlib', 'scipy', 'mediapipe', 'av', 'cv2', 'pyarrow',"
-        " 'transformers', 'diffusers', 'onnxruntime', 'soundfile', 'IPython', 'ray')\n"
+        "heavy = ('numpy', 'filelock', 'torch', 'torchvision', 'pandas', 'matplotlib', 'scipy', 'mediapipe', 'av',"
+        " 'cv2', 'pyarrow', 'transformers', 'diffusers', 'onnxruntime', 'soundfile', 'IPython', 'ray')\n"
         "def loaded(): return [name for name in heavy if name in sys.modules]\n"
         "assert not loaded(), loaded()\n"
         "assert main(['--help']) == 0\n"
