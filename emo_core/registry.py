@@ -7,8 +7,8 @@ import importlib
 import sys
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import EntryPoints, entry_points
-from typing import Generic, TypeVar
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar
 
 from emo_core.errors import ConfigError
 
@@ -88,6 +88,6 @@ class Registry(Generic[T]):
 
 
 @cache
-def _installed(_places: tuple[str, ...]) -> EntryPoints:
+def _installed(_places: tuple[str, ...]) -> Any:
     """The entry points of all packages on ``sys.path``, read once for all registries."""
     return entry_points()

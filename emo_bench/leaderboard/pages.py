@@ -14,10 +14,10 @@ from emo_bench.record.columns import DIRECTION_WORDS, Column
 from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import ValueEntry
 from emo_bench.report.content import Cell, Head
-from emo_bench.report.html import provenance_facts
 from emo_bench.report.notes import SYNTHETIC_NOTICE, coverage_sentence, run_warnings
 from emo_bench.report.page_tables import Bar, bar_of, span_of
 from emo_bench.report.results import head_of, system_tip
+from emo_bench.report.sections.provenance import provenance_facts
 from emo_core.text import format_number
 
 BARS_UP_TO = 150
@@ -346,7 +346,7 @@ def record_page(entry: Entry, board: Board) -> dict[str, Any]:
             ("Folder", entry.place),
             ("record.json", f"SHA-256 {entry.file_sha256}"),
             ("Seal", f"SHA-256 {seal}"),
-            *provenance_facts(record),
+            *((fact.label, fact.text) for fact in provenance_facts(record).items),
         ],
         "checklist": checklist(record),
     }
