@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-Primaries = tuple[float, float, float, float, float, float, float, float]
+Primaries = tuple[float, ...]
 """x and y of white, red, green and blue."""
 
 SRGB: Primaries = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
