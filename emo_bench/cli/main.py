@@ -12,6 +12,7 @@ import typer
 from emo_bench.cli import (
     animate,
     audit,
+    credentials,
     data,
     doctor,
     gate,
@@ -75,6 +76,7 @@ app.command("leaderboard", rich_help_panel="Judge")(leaderboard.leaderboard)
 app.command("export", rich_help_panel="Judge")(report.export)
 app.command("validate-humans", rich_help_panel="Judge")(validate_humans.validate_humans)
 app.command("ls", rich_help_panel="Look")(ls.ls)
+app.command("credentials", rich_help_panel="Look")(credentials.credentials)
 app.command("doctor", rich_help_panel="Look")(doctor.doctor)
 app.command("schema", rich_help_panel="Look")(schema.schema)
 app.add_typer(data.app, name="data", rich_help_panel="Prepare")
