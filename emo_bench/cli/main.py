@@ -24,6 +24,7 @@ from emo_bench.cli import (
     run,
     schema,
     score,
+    store,
     systems,
     train,
     validate,
@@ -81,6 +82,7 @@ app.command("doctor", rich_help_panel="Look")(doctor.doctor)
 app.command("schema", rich_help_panel="Look")(schema.schema)
 app.add_typer(data.app, name="data", rich_help_panel="Prepare")
 app.add_typer(weights.app, name="weights", rich_help_panel="Prepare")
+app.add_typer(store.app, name="store", rich_help_panel="Look")
 app.add_typer(systems.app, name="systems", rich_help_panel="Prepare")
 
 

@@ -62,6 +62,8 @@ def _attempt(context: RunContext, unit: Unit, *, last: bool = False) -> Outcome:
         outcome = replace(outcome, clip=clip.sidecar, seconds=seconds, computed=int(made), reused=int(not made))
         stage, started = "extract", time.perf_counter()
         outcome = _ensure_features(context, unit, clip, outcome)
+        if not context.is_shown(unit):
+            context.let_go(unit, clip.sidecar)
         return replace(outcome, seconds={**seconds, stage: time.perf_counter() - started})
     except ClipError as error:
         if isinstance(error, DamagedClipError) and not last:

@@ -12,7 +12,7 @@ from emo_bench.config.schema import Frozen
 from emo_bench.media.notes import Note
 from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec
 from emo_bench.systems.conform import fit_audio, fit_length, resize_video
-from emo_bench.systems.system import DrivingClip, GeneratedClip, GenerationRequest, Partner, SystemKind
+from emo_bench.systems.system import DrivingClip, FrameSource, GeneratedClip, GenerationRequest, Partner, SystemKind
 from emo_core.delay import delayed
 from emo_core.errors import GenerationError
 
@@ -33,6 +33,7 @@ class GroundTruth(SystemKind):
     """The real video: the best that any metric should see."""
 
     needs_driving: ClassVar[bool] = True
+    frames: ClassVar[FrameSource] = "file"
     anchor: ClassVar[bool] = True
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
@@ -52,6 +53,7 @@ class Reencoded(SystemKind):
 
     options_model: ClassVar[type[Frozen]] = ReencodedOptions
     needs_driving: ClassVar[bool] = True
+    frames: ClassVar[FrameSource] = "compressed"
     anchor: ClassVar[bool] = True
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
@@ -65,6 +67,7 @@ class Reencoded(SystemKind):
 class FrozenReference(SystemKind):
     """The portrait, unmoved: perfect identity, no motion at all."""
 
+    frames: ClassVar[FrameSource] = "still"
     anchor: ClassVar[bool] = True
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
@@ -82,6 +85,7 @@ class FrozenReference(SystemKind):
 class FrozenReencoded(FrozenReference):
     """The portrait, unmoved, through ordinary H.264: the tremor that a codec gives to a still face, and no motion."""
 
+    frames: ClassVar[FrameSource] = "compressed"
     options_model: ClassVar[type[Frozen]] = ReencodedOptions
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
@@ -97,6 +101,7 @@ class ShuffledAudio(SystemKind):
 
     needs_driving: ClassVar[bool] = True
     partner: ClassVar[Partner] = "other_clip"
+    frames: ClassVar[FrameSource] = "shared"
     anchor: ClassVar[bool] = True
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
@@ -119,6 +124,7 @@ class ShiftedAudio(SystemKind):
 
     options_model: ClassVar[type[Frozen]] = ShiftedAudioOptions
     needs_driving: ClassVar[bool] = True
+    frames: ClassVar[FrameSource] = "shared"
     anchor: ClassVar[bool] = True
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
@@ -133,6 +139,7 @@ class OtherIdentity(SystemKind):
     """The real video of another person: perfect frames of the wrong face, with the wrong words."""
 
     partner: ClassVar[Partner] = "other_identity"
+    frames: ClassVar[FrameSource] = "shared"
     anchor: ClassVar[bool] = True
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
