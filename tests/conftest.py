@@ -101,6 +101,30 @@ def write_tiny_set(
     return folder / "manifest.jsonl"
 
 
+def write_wild_lines(folder: Path, *, n_clips: int = 3, first: int = 10, seconds: float = 0.4) -> list[Any]:
+    """Portraits and audio files of ``n_clips`` people, and their lines of a manifest in the same folder."""
+    import wave
+
+    from PIL import Image
+
+    from emo_bench.data.manifest import ManifestEntry, file_hashes
+
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = []
+    for person in range(first, first + n_clips):
+        name = f"wild-{person:02d}"
+        files = {"portrait": f"{name}.png", "audio": f"{name}.wav"}
+        Image.fromarray(talking_frames(n_frames=1, person=person)[0]).save(folder / files["portrait"])
+        with wave.open(str(folder / files["audio"]), "wb") as stream:
+            stream.setparams((1, 2, 16000, 0, "NONE", ""))
+            stream.writeframes((speech(seconds=seconds, person=person) * 32767).astype("<i2").tobytes())
+        meta = {"style": "photo" if person % 2 else "painting"}
+        entries.append(
+            ManifestEntry(id=name, identity=name, sha256=file_hashes(folder, **files), meta=meta, **files)  # type: ignore[arg-type]
+        )
+    return entries
+
+
 def suite_values(manifest: Path, folder: Path, **changes: Any) -> dict[str, Any]:
     """A suite with all anchors over metrics without weights; everything it writes lies below ``folder``."""
     values: dict[str, Any] = {

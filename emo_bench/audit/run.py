@@ -43,7 +43,11 @@ def audit_suite_of(suite: Suite, *, metrics: Sequence[str] = (), output: Path | 
     for name in metrics:
         known.target(name)
     anchors = suite.config.anchors
-    update: dict[str, Any] = {"systems": (), "anchors": tuple(dict.fromkeys(("reencoded", *anchors)))}
+    update: dict[str, Any] = {
+        "systems": (),
+        "reference_set": None,
+        "anchors": tuple(dict.fromkeys(("reencoded", *anchors))),
+    }
     if metrics:
         update["metrics"] = tuple(dict.fromkeys(metrics))
     update["output"] = str(output) if output else f"runs/{suite.config.name}-audit"
@@ -77,7 +81,7 @@ def _run(suite: Suite, chosen: Sequence[Corruption], folder: Path, display: Disp
     config = suite.config
     limit_threads(config.execution.workers)
     dataset = open_dataset(config, suite.base)
-    spec = spec_of(suite, dataset.manifest)
+    spec = spec_of(suite, dataset.manifest.with_videos())
     context = RunContext(spec)
     for missing in check_before_work(context.loader):
         display.say(f"cannot audit {missing.protocol}: {missing.reason}")

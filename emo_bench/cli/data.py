@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,9 +16,40 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Make, import and verify test sets.", no_args_is_help=True)
 
 
+class Pairs(StrEnum):
+    """How portraits and audio files become pairs."""
+
+    NAME = "name"
+    ALL = "all"
+
+
+class Face(StrEnum):
+    """What becomes of portraits without a face."""
+
+    REQUIRE = "require"
+    ANY = "any"
+
+
 @app.command("import")
 def import_folder(
-    folder: Annotated[Path, typer.Argument(help="Folder of videos.")],
+    folder: Annotated[Path | None, typer.Argument(help="Folder of videos.")] = None,
+    portraits: Annotated[
+        Path | None, typer.Option("--portraits", help="Instead of videos: folder of images, with --audio.")
+    ] = None,
+    audio: Annotated[Path | None, typer.Option("--audio", help="Folder of the audio files for --portraits.")] = None,
+    pairs: Annotated[
+        Pairs, typer.Option("--pairs", help="'name': each portrait the audio of its name; 'all': every pair.")
+    ] = Pairs.NAME,
+    clips: Annotated[
+        int | None, typer.Option("--clips", help="With --pairs all: so many pairs, spread evenly.", min=1)
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="With --clips: decides which pairs.")] = 0,
+    crop: Annotated[
+        bool, typer.Option("--crop", help="Copies of portraits, cut to the square around the face.")
+    ] = False,
+    face: Annotated[
+        Face, typer.Option("--face", help="'require' refuses portraits without a face; 'any' takes them as they are.")
+    ] = Face.REQUIRE,
     identity: Annotated[
         str, typer.Option("--identity", help="'stem' (each file its own), 'folder' (the file's folder), or a regex.")
     ] = "stem",
@@ -25,24 +57,79 @@ def import_folder(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Manifest; FOLDER/manifest.jsonl when absent.")
     ] = None,
+    weights: Annotated[
+        list[Path] | None, typer.Option("--weights", "-w", help="Folder of weight files, to compare faces.")
+    ] = None,
     quiet: QuietOption = False,
 ) -> int:
     """Make a manifest from a folder of videos (an audio file of the same name beside a video is its audio).
 
-    With -o in another folder (for a read-only source) the videos are copied there.
+    With --portraits and --audio instead: a wild set, clips without ground truth. With -o in another folder (for a
+    read-only source) the files are copied there.
     """
+    from emo_bench.data.faces_alike import lookalike_notice
     from emo_bench.data.import_folder import import_videos
-    from emo_core.errors import ExitCode
+    from emo_bench.data.import_wild import WildOptions, import_wild
+    from emo_bench.extract.weights import WeightsFinder
+    from emo_core.errors import ConfigError, ExitCode
     from emo_core.progress import display
 
+    if (folder is None) == (portraits is None) or (portraits is None) != (audio is None):
+        raise ConfigError(
+            "nothing to import, or too much", expected="a folder of videos, or --portraits DIR --audio DIR"
+        )
     with display(quiet=quiet) as shown:
-        report = import_videos(folder, identity=identity, split=split, manifest=output, display=shown)
+        if portraits is not None and audio is not None:
+            options = WildOptions(
+                pairs=pairs.value, clips=clips, seed=seed, crop=crop, face=face.value, identity=identity, split=split
+            )
+            report = import_wild(portraits, audio, options=options, manifest=output, display=shown)
+        else:
+            assert folder is not None  # noqa: S101 - checked above
+            report = import_videos(folder, identity=identity, split=split, manifest=output, display=shown)
+        alike = lookalike_notice(report.manifest, report.entries, WeightsFinder(folders=tuple(weights or ())))
     say(f"{report.manifest}: {len(report.entries)} clips, {report.identities} identities")
-    for notice in report.notices:
+    for notice in (*report.notices, *([alike] if alike else [])):
         say(f"note: {notice}", err=True)
     for problem in report.refused:
         say(f"refused {problem.file}: {problem.code}: {problem.reason}", err=True)
     return ExitCode.INCOMPLETE if report.refused else ExitCode.OK
+
+
+@app.command("identify")
+def identify_clips(
+    manifest: Annotated[Path, typer.Argument(help="Manifest (JSONL).")],
+    threshold: Annotated[
+        float, typer.Option("--threshold", help="Cosine similarity of faces from which clips are one person's.")
+    ] = 0.5,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="New manifest in the same folder; the manifest when absent.")
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", help="Contact sheet (PNG); beside the manifest when absent.")
+    ] = None,
+    weights: Annotated[list[Path] | None, typer.Option("--weights", "-w", help="Folder of weight files.")] = None,
+    quiet: QuietOption = False,
+) -> int:
+    """Group clips by face and write the groups as identities, which intervals resample; makes a sheet to check."""
+    from emo_bench.data.identify import identify
+    from emo_core.errors import ExitCode
+    from emo_core.progress import display
+
+    with display(quiet=quiet) as shown:
+        found = identify(
+            manifest, threshold=threshold, output=output, sheet=sheet, weights=tuple(weights or ()), display=shown
+        )
+    clips = sum(len(members) for members in found.people.values())
+    say(f"{found.manifest}: {len(found.people)} people in {clips} clips; check them: {found.sheet}")
+    for doubt in found.doubts[:10]:
+        words = "together" if doubt.together else "apart"
+        say(f"check: {doubt.first} and {doubt.second}: {doubt.similarity:.2f}, {words}", err=True)
+    if len(found.doubts) > 10:
+        say(f"check: {len(found.doubts) - 10} more pairs near the threshold", err=True)
+    for clip, reason in found.faceless.items():
+        say(f"{clip} keeps its identity: {reason}", err=True)
+    return ExitCode.INCOMPLETE if found.faceless else ExitCode.OK
 
 
 @app.command()
@@ -85,40 +172,6 @@ def label(
         say(f"{problem}", err=True)
     say(f"{manifest}: labels of {report.made} clips made, {report.kept} kept, {len(report.problems)} without")
     return ExitCode.INCOMPLETE if report.problems else ExitCode.OK
-
-
-@app.command()
-def croissant(
-    manifest: Annotated[Path, typer.Argument(help="Manifest (JSONL).")],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="JSON-LD to write; croissant.json beside the manifest.")
-    ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Of the set; its folder's name when absent.")] = None,
-    description: Annotated[str, typer.Option("--description", help="In a sentence or two.")] = "",
-    licence: Annotated[str, typer.Option("--licence", help="SPDX name or address of the licence.")] = "",
-    url: Annotated[str, typer.Option("--url", help="Where the set is found.")] = "",
-    cite_as: Annotated[str, typer.Option("--cite-as", help="How to cite it.")] = "",
-    version: Annotated[str, typer.Option("--set-version", help="Of the set, for example 1.0.0.")] = "",
-) -> int:
-    """Write a set's metadata in the Croissant format; what is not given is left out."""
-    from emo_bench.data.manifest import read_manifest
-    from emo_bench.publish.croissant import croissant as metadata
-    from emo_core.atomic import write_json
-
-    found = metadata(
-        manifest,
-        read_manifest(manifest),
-        name=name,
-        description=description,
-        licence=licence,
-        url=url,
-        cite_as=cite_as,
-        version=version,
-    )
-    target = output or manifest.parent / "croissant.json"
-    write_json(target, found)
-    say(str(target))
-    return 0
 
 
 make_app = typer.Typer(help="Make embedded test sets.", no_args_is_help=True)

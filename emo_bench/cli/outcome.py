@@ -71,7 +71,9 @@ def _print_table(console: Console, record: RunRecord, columns: list[tuple[str, V
 
 def _cell(entry: ValueEntry | None, value: ValueDescription) -> str:
     if entry is None or entry.value is None:
-        return "–" if entry is None or entry.status == "skipped" else f"–\n0/{entry.n_planned} clips"
+        return (
+            "–" if entry is None or entry.status in ("skipped", "not_applicable") else f"–\n0/{entry.n_planned} clips"
+        )
     text = f"{entry.value:.{value.decimals}f}"
     if entry.interval is not None:
         text += f"\n±{(entry.interval.high - entry.interval.low) / 2:.{value.decimals}f}"

@@ -15,7 +15,7 @@ from emo_bench.record.rows import ClipRow
 from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import ComparisonEntry, ValueEntry
 from emo_bench.scoring.comparisons import all_pairs, compare_on_clips, corrected, gather
-from emo_bench.scoring.values import ScoringRequest, clip_metric_values, with_gaps
+from emo_bench.scoring.values import NO_CLIP_HAS_TRUTH, ScoringRequest, clip_metric_values, values_on, with_gaps
 
 if TYPE_CHECKING:
     from emo_metrics.contract import ClipMetric
@@ -42,6 +42,8 @@ def on_common_clips(run: RunData) -> RunData:
     comparisons = [entry for entry in record.comparisons if entry.protocol not in protocols]
     rows = [row for row in run.rows if row.protocol not in protocols]
     notes = []
+    real = {clip.id for clip in record.clips if clip.ground_truth}
+    on_truth: dict[tuple[str, str, str], float] = {}
     for name in protocols:
         columns = [column for column in columns_of(record) if column.protocol.name == name]
         metric = _clip_metric(columns)
@@ -52,6 +54,8 @@ def on_common_clips(run: RunData) -> RunData:
             continue
         clips = common_clips(run, columns)
         kept = [row for row in run.rows if row.protocol == name and row.clip in clips]
+        if len(real) < len(record.clips):
+            on_truth |= values_on(metric, kept, real)
         found, pairs = _anew(run, metric, kept)
         values += found
         comparisons += pairs
@@ -62,7 +66,7 @@ def on_common_clips(run: RunData) -> RunData:
         update={
             "title": f"{record.title or record.name} (common clips)",
             "values": tuple(
-                with_gaps(sorted(values, key=lambda value: order[value.system, value.protocol, value.key]))
+                with_gaps(sorted(values, key=lambda value: order[value.system, value.protocol, value.key]), on_truth)
             ),
             "comparisons": tuple(corrected(comparisons, _statistics(run))),
         }
@@ -127,9 +131,9 @@ def _anew(run: RunData, metric: ClipMetric, rows: list[ClipRow]) -> tuple[list[V
     values = []
     for system in run.record.systems:
         own = [row for row in rows if row.system == system.name]
-        request = ScoringRequest(
-            system=system.name, n_planned=planned.get((system.name, name), 0), statistics=statistics
-        )
+        count = planned.get((system.name, name), 0)
+        absent = "" if count else NO_CLIP_HAS_TRUTH
+        request = ScoringRequest(system=system.name, n_planned=count, statistics=statistics, absent=absent)
         values += clip_metric_values(metric, own, request)
     pairs = all_pairs([system.name for system in run.record.systems if not system.anchor])
     found = [

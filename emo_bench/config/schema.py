@@ -84,14 +84,10 @@ class System(BaseModel):
 
     name: Name = Field(description="Row label in tables")
     kind: str = Field(description="Registered kind; `emo-bench ls systems` lists them")
-    store: Literal["keep", "features-only"] = Field(
-        default="keep",
-        description="'features-only' deletes frames once features and previews are made; never changes a number",
-    )
 
     @property
     def options(self) -> dict[str, Any]:
-        """The keys beside ``name``, ``kind`` and ``store``."""
+        """The keys beside ``name`` and ``kind``."""
         return dict(self.__pydantic_extra__ or {})
 
 
@@ -136,6 +132,10 @@ ANCHOR_KINDS: tuple[str, ...] = ("ground_truth", *get_args(AnchorKind))
 DEFAULT_ANCHORS: tuple[AnchorKind, ...] = ("reencoded", "frozen", "shuffled_audio", "shifted_audio", "other_identity")
 
 
+REFERENCE_SET = "reference-set"
+"""Under this name failures of the reference set's clips stand in records."""
+
+
 class RunConfig(Frozen):
     """A suite: which clips, which systems, which protocols."""
 
@@ -143,6 +143,11 @@ class RunConfig(Frozen):
     name: Name = Field(description="Name of the suite; the run's folder is called so")
     description: str = Field(default="", description="Free text, shown in the report")
     dataset: Dataset = Field(description="The clips: 'kind' and the keys of that kind")
+    reference_set: Dataset | None = Field(
+        default=None,
+        description="Real clips that protocols of whole sets (FID, FVD) compare with; the clips' own ground truth when "
+        "absent. For wild sets, which have none",
+    )
     media: Media = Media()
     systems: tuple[System, ...] = Field(default=(), description="What is evaluated, beside the anchors")
     anchors: tuple[AnchorKind, ...] = Field(
@@ -162,12 +167,12 @@ class RunConfig(Frozen):
     @classmethod
     def _names_are_unique(cls, systems: tuple[System, ...]) -> tuple[System, ...]:
         names = [system.name for system in systems]
-        reserved = {kind.replace("_", "-") for kind in ANCHOR_KINDS}
+        reserved = {kind.replace("_", "-") for kind in ANCHOR_KINDS} | {REFERENCE_SET}
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two systems are called {name!r}; expected unique names")
             if name in reserved:
-                raise ValueError(f"{name!r} is the name of an anchor; expected another name for this system")
+                raise ValueError(f"{name!r} is a reserved name; expected another name for this system")
         return systems
 
     @field_validator("metrics", "seeds", "anchors")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emo_bench.data.manifest import read_manifest
+from emo_bench.data.manifest import read_manifest, video_of
 from emo_bench.media.doctor import Finding, inspect_media
+from emo_bench.media.sound import SILENCE
 from emo_core.errors import ClipError, WeightsError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def examine(paths: Sequence[Path], *, weights: tuple[Path, ...] = (), faces: boo
         faces: Whether to look for faces; without its weights that becomes a finding.
     """
     extractor, missing = _face_extractor(weights) if faces else (None, None)
-    result = []
+    result = [_examine_portrait(*found, faces=faces) for found in _portraits(paths)]
     for name, video, audio in _videos(paths):
         findings = inspect_media(video, audio)
         if extractor is not None and all(finding.level != "error" for finding in findings):
@@ -69,11 +70,47 @@ def _videos(paths: Iterable[Path]) -> Iterator[tuple[str, Path, Path | None]]:
     for path in paths:
         if path.suffix == ".jsonl":
             manifest = read_manifest(path)
-            for entry in manifest.entries:
+            for entry in (entry for entry in manifest.entries if not entry.wild):
                 audio = manifest.path(entry.audio) if entry.audio else None
-                yield entry.id, manifest.path(entry.video), audio
+                yield entry.id, manifest.path(video_of(entry)), audio
         else:
             yield path.name, path, audio_beside(path)
+
+
+def _portraits(paths: Iterable[Path]) -> Iterator[tuple[str, Path, Path]]:
+    """Id, portrait and audio of the clips without a video."""
+    for path in (path for path in paths if path.suffix == ".jsonl"):
+        manifest = read_manifest(path)
+        for entry in manifest.entries:
+            if entry.portrait is not None and entry.audio is not None:
+                yield entry.id, manifest.path(entry.portrait), manifest.path(entry.audio)
+
+
+def _examine_portrait(name: str, portrait: Path, audio: Path, *, faces: bool) -> Examination:
+    """The findings about a portrait and its audio."""
+    from emo_bench.data.portrait import largest_face
+    from emo_bench.media.decode import read_audio
+    from emo_bench.media.image import read_picture
+
+    findings: list[Finding] = []
+    try:
+        picture, sound = read_picture(portrait), read_audio(audio)
+        height, width = picture.pixels.shape[:2]
+        findings += [Finding(level="note", code="portrait", text=note) for note in picture.notes]
+        text = f"portrait {width}x{height}, {sound.seconds:.1f} s of audio, no ground truth"
+        findings.append(Finding(level="ok", code="portrait", text=text))
+        if not np.any(np.abs(sound.samples) > SILENCE):
+            findings.append(Finding(level="warning", code="silent", text="the audio is silent"))
+        box, notes = largest_face(picture.pixels) if faces else (None, [])
+        findings += [Finding(level="warning", code="several_faces", text=note) for note in notes]
+        if faces and box is None:
+            findings.append(Finding(level="error", code="no_face", text="no face was found in the portrait"))
+        elif box is not None and box[2] - box[0] < SMALL_FACE:
+            text = f"the face is {box[2] - box[0]:.0f} px wide; below {SMALL_FACE} px the mouth is hardly seen"
+            findings.append(Finding(level="warning", code="small_face", text=text))
+    except ClipError as error:
+        findings.append(Finding(level="error", code=error.code, text=error.message))
+    return Examination(name, tuple(findings))
 
 
 def _face_extractor(weights: tuple[Path, ...]) -> tuple[Extractor | None, Finding | None]:

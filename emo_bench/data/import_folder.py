@@ -182,7 +182,7 @@ def identities_of(videos: Iterable[Path], folder: Path, rule: str) -> tuple[dict
     unnamed = [relative for relative, name in named.items() if name is None]
     if len(unnamed) == len(named):
         raise ConfigError(
-            f"--identity {rule!r} fits no video",
+            f"--identity {rule!r} fits no file",
             expected="a regex whose group is found in paths",
             found=listed(unnamed),
         )

@@ -21,24 +21,30 @@ MAX_BYTES = 256 << 20
 FORBIDDEN_IN_ID = frozenset('/\\:*?"<>|')
 
 
+FILE_KINDS = ("video", "portrait", "audio", "truth")
+"""What a clip may list, in the order in which its files are named."""
+
+
 class ManifestEntry(Frozen):
-    """One clip.
+    """One clip: a video (the ground truth), or a portrait and an audio file (a wild clip, without ground truth).
 
     Attributes:
         id: Unique in the manifest; printable, without path separators.
-        video: Path of the video relative to the manifest's folder.
-        audio: Path of the audio when it lies beside the video; inside the video when absent.
+        video: Path of the video relative to the manifest's folder; None for a wild clip.
+        portrait: Path of the image of a wild clip; None when there is a video.
+        audio: Path of the audio when it lies beside the video; inside the video when absent. A wild clip needs it.
         truth: Path of per-frame truth (synthetic sets only).
         identity: Who is seen; clips of one identity are resampled together.
         split: For example 'train' or 'test'.
         reference_frame: Index, on the 25 fps timeline, of the frame that systems get as their portrait.
         face_box: Where the face stays during the clip: x0, y0, x1, y1 in pixels of the source.
-        sha256: Hex digests under the keys 'video', 'audio', 'truth'; one for every file that is listed.
+        sha256: Hex digests under the keys 'video', 'portrait', 'audio', 'truth'; one for every file that is listed.
         meta: Anything else worth keeping (style, voice, language, licence ...).
     """
 
     id: str = Field(min_length=1, max_length=MAX_ID_LENGTH)
-    video: str
+    video: str | None = None
+    portrait: str | None = None
     audio: str | None = None
     truth: str | None = None
     identity: str = Field(min_length=1, max_length=MAX_ID_LENGTH)
@@ -58,14 +64,14 @@ class ManifestEntry(Frozen):
     @field_validator("sha256")
     @classmethod
     def _digests_are_whole(cls, value: dict[str, str]) -> dict[str, str]:
-        if "video" not in value:
-            raise ValueError("expected at least the digest of the video")
+        if not {"video", "portrait"} & set(value):
+            raise ValueError("expected at least the digest of the video or of the portrait")
         for kind, digest in value.items():
             if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
                 raise ValueError(f"expected 64 hexadecimal digits for {kind!r}")
         return value
 
-    @field_validator("video", "audio", "truth", "identity", "split")
+    @field_validator("video", "portrait", "audio", "truth", "identity", "split")
     @classmethod
     def _is_unicode(cls, value: str | None) -> str | None:
         # Names of files in other encodings reach Python with lone surrogates, which no manifest can hold.
@@ -73,7 +79,7 @@ class ManifestEntry(Frozen):
             raise ValueError("expected text in Unicode; rename the file")
         return value
 
-    @field_validator("video", "audio", "truth")
+    @field_validator("video", "portrait", "audio", "truth")
     @classmethod
     def _path_stays_inside(cls, value: str | None) -> str | None:
         if value is None:
@@ -86,15 +92,35 @@ class ManifestEntry(Frozen):
     @property
     def listed(self) -> dict[str, str]:
         """The digests of the files that are listed; one without its file has no effect on anything."""
-        return {
-            kind: self.sha256[kind] for kind in ("video", "audio", "truth") if getattr(self, kind, None) is not None
-        }
+        return {kind: self.sha256[kind] for kind in self.files}
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Kind -> path of the files that are listed."""
+        return {kind: path for kind in FILE_KINDS if (path := getattr(self, kind)) is not None}
+
+    @property
+    def wild(self) -> bool:
+        """Whether there is a portrait and an audio file only, and no ground truth."""
+        return self.video is None
+
+    @model_validator(mode="after")
+    def _is_film_or_portrait(self) -> ManifestEntry:
+        if (self.video is None) == (self.portrait is None):
+            found = "neither" if self.video is None else "both"
+            raise ValueError(f"expected either 'video' or 'portrait', found {found}")
+        if self.portrait is not None:
+            if self.audio is None:
+                raise ValueError("expected 'audio' beside 'portrait': a portrait alone says nothing")
+            if self.truth is not None or self.reference_frame:
+                raise ValueError("expected no 'truth' and no 'reference_frame' beside 'portrait', which is one image")
+        return self
 
     @model_validator(mode="after")
     def _every_file_has_a_digest(self) -> ManifestEntry:
         # Clips are kept under these digests: a file without one could change and go unnoticed.
-        for kind in ("audio", "truth"):
-            if getattr(self, kind) is not None and kind not in self.sha256:
+        for kind in self.files:
+            if kind not in self.sha256:
                 raise ValueError(f"expected the digest of {kind!r} in sha256, since the file is listed")
         return self
 
@@ -134,6 +160,19 @@ class Manifest:
                 found=f"{resolved}",
             )
         return resolved
+
+    def with_videos(self) -> Manifest:
+        """The clips with a video, for work that needs a ground truth.
+
+        Raises:
+            DataError: when every clip has a portrait and an audio file only.
+        """
+        kept = [entry for entry in self.entries if not entry.wild]
+        if not kept and self.entries:
+            raise DataError(
+                f"no clip of {self.root} has a video", expected="clips with ground truth", found="portraits with audio"
+            )
+        return Manifest(self.root, kept)
 
     def select(self, *, split: str | None = None, max_clips: int | None = None) -> Manifest:
         """The clips of one split, at most so many.
@@ -204,7 +243,29 @@ def write_manifest(path: Path, entries: Iterable[ManifestEntry]) -> None:
     write_text(path, "".join(line + "\n" for line in lines))
 
 
-def file_hashes(root: Path, *, video: str, audio: str | None = None, truth: str | None = None) -> dict[str, str]:
+def file_hashes(
+    root: Path,
+    *,
+    video: str | None = None,
+    portrait: str | None = None,
+    audio: str | None = None,
+    truth: str | None = None,
+) -> dict[str, str]:
     """SHA-256 of a clip's files, as the manifest holds them."""
-    named = {"video": video, "audio": audio, "truth": truth}
+    named = {"video": video, "portrait": portrait, "audio": audio, "truth": truth}
     return {kind: sha256_file(root / relative) for kind, relative in named.items() if relative is not None}
+
+
+def video_of(entry: ManifestEntry) -> str:
+    """The path of a clip's video, for work that needs one.
+
+    Raises:
+        DataError: for a wild clip.
+    """
+    if entry.video is None:
+        raise DataError(
+            f"clip {entry.id!r} has a portrait and an audio file, no video",
+            expected="clips with videos",
+            fix="leave such lines out of this manifest; suites, score and animate take them",
+        )
+    return entry.video

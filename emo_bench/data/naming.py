@@ -7,6 +7,7 @@ several files fit equally well, that is an error that names them: nothing is cho
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -19,6 +20,7 @@ from emo_bench.media.containers import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS
 from emo_core.errors import ClipError
 from emo_core.hashing import sha256_bytes
 
+IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 Item = TypeVar("Item")
 SILENT_SUFFIX = "_silent"
 SHOWN = 5
@@ -59,6 +61,11 @@ def files_below(folder: Path) -> FolderFiles:
 def videos_below(folder: Path) -> tuple[Path, ...]:
     """The files below a folder that are named like videos, in order of their paths; hidden ones are left out."""
     return files_below(folder).videos
+
+
+def images_below(folder: Path) -> tuple[Path, ...]:
+    """The files below a folder that are named like images, in order of their paths; hidden ones are left out."""
+    return tuple(path for path in files_below(folder).others if path.suffix.lower() in IMAGE_EXTENSIONS)
 
 
 def clip_id(relative: Path) -> str:
@@ -127,6 +134,47 @@ def audio_beside(video: Path) -> Path | None:
     return AudioFiles(path for path in video.parent.iterdir() if _kind(path) == "audio" and path.is_file()).beside(
         video
     )
+
+
+class FilesById:
+    """Files below a folder, found by the id that their path gives.
+
+    Args:
+        folder: Where they lie.
+        paths: The files.
+    """
+
+    def __init__(self, folder: Path, paths: Iterable[Path]) -> None:
+        self._folder = folder
+        self._by_id: dict[str, list[tuple[str, Path]]] = {}
+        for path in sorted(paths):
+            name = clip_id(path.relative_to(folder))
+            self._by_id.setdefault(name_key(name), []).append((name, path))
+
+    def find(self, clip: str) -> Path | None:
+        """The file of a clip; None when there is none.
+
+        Raises:
+            AmbiguousNameError: when several fit equally well.
+        """
+        found = _nearest(self._by_id.get(name_key(clip), []), _nfc(clip), lambda item: item[0])
+        if len(found) > 1:
+            raise AmbiguousNameError(
+                f"several files fit {clip!r}",
+                expected="one",
+                found=", ".join(self.relative(path) for _, path in found),
+                fix="remove or rename all but one",
+            )
+        return found[0][1] if found else None
+
+    def near(self, clip: str) -> tuple[str, ...]:
+        """Names of the files whose ids look most like one, for an error message."""
+        names = difflib.get_close_matches(name_key(clip), list(self._by_id), n=3, cutoff=0.3)
+        return tuple(self.relative(path) for name in names for _, path in self._by_id[name])
+
+    def relative(self, path: Path) -> str:
+        """A path below the folder as text."""
+        return path.relative_to(self._folder).as_posix()
 
 
 class ClipVideos:
@@ -209,6 +257,15 @@ def _regex(pattern: str) -> re.Pattern[str]:
     """How flat names look; further '{id}' stand for the same text as the first."""
     parts = [re.escape(_nfc(part).replace("/", "__")) for part in pattern.split("{id}")]
     return re.compile("(?P=id)".join(["(?P<id>.+)".join(parts[:2]), *parts[2:]]), re.IGNORECASE | re.DOTALL)
+
+
+def joint_id(*parts: str) -> str:
+    """One id out of several, with '--' between them.
+
+    >>> joint_id("anna", "hello")
+    'anna--hello'
+    """
+    return _plain_id("--".join(parts))
 
 
 def _plain_id(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,20 +40,33 @@ def verify_manifest(path: Path, *, display: Display | None = None) -> list[Check
 
 
 def _check(manifest: Manifest, entry: ManifestEntry) -> Checked:
-    from emo_bench.media.decode import load_pair
-
-    named = {"video": entry.video, "audio": entry.audio, "truth": entry.truth}
     try:
-        paths = {kind: manifest.path(relative) for kind, relative in named.items() if relative is not None}
+        paths = {kind: manifest.path(relative) for kind, relative in entry.files.items()}
         for kind, file in paths.items():
             if not file.is_file():
-                return Checked(entry.id, "missing", f"{kind}: no file {named[kind]}")
+                return Checked(entry.id, "missing", f"{kind}: no file {entry.files[kind]}")
             if kind in entry.sha256 and sha256_file(file) != entry.sha256[kind]:
-                return Checked(entry.id, "wrong_bytes", f"{kind}: {named[kind]} is not the file of the manifest")
-        pair = load_pair(paths["video"], paths.get("audio"))
-        read = sum(len(piece) for piece in pair.video.open())
+                return Checked(entry.id, "wrong_bytes", f"{kind}: {entry.files[kind]} is not the file of the manifest")
+        found = _portrait(paths) if entry.wild else _film(paths)
     except ClipError as error:
         return Checked(entry.id, error.code, "; ".join(str(error).split("\n  ")))
     except DataError as error:
         return Checked(entry.id, "data_error", error.message)
-    return Checked(entry.id, "ok", f"{read} frames" + "".join(f"; {note}" for note in pair.notes))
+    return Checked(entry.id, "ok", found)
+
+
+def _film(paths: Mapping[str, Path]) -> str:
+    from emo_bench.media.decode import load_pair
+
+    pair = load_pair(paths["video"], paths.get("audio"))
+    read = sum(len(piece) for piece in pair.video.open())
+    return f"{read} frames" + "".join(f"; {note}" for note in pair.notes)
+
+
+def _portrait(paths: Mapping[str, Path]) -> str:
+    from emo_bench.media.decode import read_audio
+    from emo_bench.media.image import read_picture
+
+    picture, audio = read_picture(paths["portrait"]), read_audio(paths["audio"])
+    height, width = picture.pixels.shape[:2]
+    return f"portrait {width}x{height}, {audio.seconds:.1f} s of audio" + "".join(f"; {note}" for note in picture.notes)

@@ -9,9 +9,9 @@ from emo_bench.data.manifest import Manifest, ManifestEntry
 from emo_bench.engine.keys import Keys
 from emo_bench.engine.loading import Loader
 from emo_bench.engine.spec import RunSpec
-from emo_bench.engine.unit import Unit
+from emo_bench.engine.unit import GROUND_TRUTH, Unit
+from emo_bench.extract.catalogue import reads_truth
 from emo_bench.extract.feature_store import FeatureStore
-from emo_bench.media.recipe import object_of
 from emo_bench.media.types import FrameArray
 from emo_bench.systems.clip_store import ClipStore, Sidecar, StoredClip
 from emo_bench.systems.earlier_store import adopt
@@ -68,8 +68,19 @@ class RunContext:
         self.features = FeatureStore(spec.store)
         self.portraits: LastFew[tuple[str, int], FrameArray] = LastFew(4)
 
+    def applies(self, system: str, clip: str) -> bool:
+        """Whether a system can be asked for a clip: one that works on the ground truth cannot where there is none."""
+        if not self.entries[clip].wild:
+            return True
+        kind = self.loader.systems[system]
+        return not kind.needs_driving and (kind.partner == "none" or any(not e.wild for e in self.manifest.entries))
+
+    def has_features(self, unit: Unit) -> bool:
+        """Whether anything is measured on a unit's clip; not on the portrait that stands in for a ground truth."""
+        return unit.system != GROUND_TRUTH or not self.entries[unit.clip].wild
+
     def stored_truth(self, clip: str) -> StoredClip | None:
-        """The prepared ground truth of a clip, when it is there."""
+        """The prepared ground truth of a clip, or the still portrait of a wild one, when it is there."""
         return self.clips.get(self.keys.truth(clip))
 
     def stored_clip(self, unit: Unit) -> StoredClip | None:
@@ -84,25 +95,14 @@ class RunContext:
             return adopt(self.clips, key)
         return stored
 
-    def is_shown(self, unit: Unit) -> bool:
-        """Whether the report shows a watchable copy of the unit's clip."""
-        report = self.config.report
-        shown = sorted(self.entries)[: report.max_preview_clips] if report.previews else []
-        return unit.clip in shown and unit.seed == self.config.seeds[0]
-
-    def let_go(self, unit: Unit, clip: Sidecar) -> None:
-        """Deletes a unit's frames when the suite says so and nothing else needs them."""
-        if self.loader.suite_systems[unit.system].store != "features-only":
-            return
-        truths = [self.stored_truth(name) for name in (unit.clip, unit.partner) if name]
-        shared = {object_of(truth.sidecar.frames) for truth in truths if truth}
-        self.clips.let_go(StoredClip(self.clips.path(clip.key), clip), shared=shared)
-
     def reference_index(self, clip: str, truth: Sidecar) -> int:
         """Position of the portrait among the frames of the prepared clip."""
         # A portrait index beyond a shortened clip falls back to the last frame; both are on the same timeline.
         return min(self.entries[clip].reference_frame, truth.n_frames - 1)
 
     def feature_keys(self, clip_id: str, clip: Sidecar, truth: Sidecar) -> dict[str, str]:
-        """Key of every extractor's features for one stored clip beside its ground truth."""
-        return self.keys.features(clip, truth, reference_frame=self.reference_index(clip_id, truth))
+        """Key of the features of one stored clip beside its ground truth, for every extractor that can work on it."""
+        keys = self.keys.features(clip, truth, reference_frame=self.reference_index(clip_id, truth))
+        if not self.entries[clip_id].wild:
+            return keys
+        return {name: key for name, key in keys.items() if not reads_truth(self.loader.extractor_kinds[name])}

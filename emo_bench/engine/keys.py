@@ -17,6 +17,11 @@ PREPARATION_VERSION = 1
 """Raised whenever the same source file could give other ground-truth frames or samples."""
 
 
+def _source(entry: ManifestEntry) -> dict[str, str | None]:
+    """Digests of what a clip is prepared from."""
+    return {name: entry.listed.get(name) for name in ("portrait" if entry.wild else "video", "audio")}
+
+
 class Keys:
     """Makes the keys of a run; pure functions of the suite, the manifest and the digests of systems and extractors."""
 
@@ -32,7 +37,7 @@ class Keys:
             {
                 "what": "ground truth",
                 "version": PREPARATION_VERSION,
-                "source": {name: entry.listed.get(name) for name in ("video", "audio")},
+                "source": _source(entry),
                 "media": self._config.media.model_dump(mode="json"),
             }
         )

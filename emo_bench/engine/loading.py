@@ -45,6 +45,7 @@ class Loader:
             clip_ids=tuple(entry.id for entry in spec.entries),
         )
         self.suite_systems: Mapping[str, System] = {system.name: system for system in spec.config.all_systems()}
+        self.only_wild = bool(spec.entries) and all(entry.wild for entry in spec.entries)
         self._loaded: set[str] = set()
 
     @cached_property
@@ -125,6 +126,9 @@ def check_before_work(loader: Loader) -> list[Availability]:
     """
     problems = []
     for name, system in loader.suite_systems.items():
+        if loader.only_wild and loader.systems[name].needs_driving and not loader.systems[name].anchor:
+            problems.append(f"system {name!r} works on the ground truth's video, and no clip of the suite has one")
+            continue
         try:
             _ = system_digest(system, loader.systems[name], loader.system_context)
         except EmoBenchError as error:

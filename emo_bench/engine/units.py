@@ -19,6 +19,7 @@ from emo_bench.extract.single_pass import extract_clip
 from emo_bench.media.types import Audio, FrameArray, Video, VideoSpec, frames_for_samples
 from emo_bench.systems.clip_store import DamagedClipError, Sidecar, StoredClip
 from emo_bench.systems.conform import moved_box, resize_video
+from emo_bench.systems.still_clip import load_still_clip
 from emo_bench.systems.system import DrivingClip, GenerationRequest
 from emo_core.errors import ClipError, DataError, DecodeError
 from emo_core.hashing import sha256_file
@@ -32,6 +33,8 @@ def is_done(context: RunContext, unit: Unit) -> bool:
     truth, clip = context.stored_truth(unit.clip), context.stored_clip(unit)
     if truth is None or clip is None:
         return False
+    if not context.has_features(unit):
+        return True
     keys = context.feature_keys(unit.clip, clip.sidecar, truth.sidecar)
     return all(context.features.has(name, key) for name, key in keys.items())
 
@@ -60,10 +63,10 @@ def _attempt(context: RunContext, unit: Unit, *, last: bool = False) -> Outcome:
         clip, made = _ensure_clip(context, unit)
         seconds = {stage: time.perf_counter() - started}
         outcome = replace(outcome, clip=clip.sidecar, seconds=seconds, computed=int(made), reused=int(not made))
+        if not context.has_features(unit):
+            return outcome
         stage, started = "extract", time.perf_counter()
         outcome = _ensure_features(context, unit, clip, outcome)
-        if not context.is_shown(unit):
-            context.let_go(unit, clip.sidecar)
         return replace(outcome, seconds={**seconds, stage: time.perf_counter() - started})
     except ClipError as error:
         if isinstance(error, DamagedClipError) and not last:
@@ -104,9 +107,11 @@ def _prepare(context: RunContext, unit: Unit, key: str) -> StoredClip:
     from emo_bench.media.decode import load_pair
 
     started = time.perf_counter()
-    video_path, audio_path = _sources(context, unit.clip)
+    if context.entries[unit.clip].wild:
+        return _prepare_still(context, key, unit.clip, started)
+    source, audio_path = _sources(context, unit.clip)
     media = context.config.media
-    pair = load_pair(video_path, audio_path, fps=media.rate, rate=media.sample_rate)
+    pair = load_pair(source, audio_path, fps=media.rate, rate=media.sample_rate)
     video = pair.video
     if media.size is not None:
         video = resize_video(video, width=media.size.width, height=media.size.height, crop=True)
@@ -125,11 +130,32 @@ def _prepare(context: RunContext, unit: Unit, key: str) -> StoredClip:
     )
 
 
+def _prepare_still(context: RunContext, key: str, clip: str, started: float) -> StoredClip:
+    """Stores what systems are given of a wild clip: the portrait for the length of the audio."""
+    media = context.config.media
+    image, audio = _sources(context, clip)
+    if audio is None:
+        raise DataError(f"clip {clip!r} has no audio", expected="an audio file beside the portrait")
+    size = (media.size.width, media.size.height) if media.size is not None else None
+    still = load_still_clip(image, audio, fps=media.rate, rate=media.sample_rate, size=size)
+    return context.clips.put(
+        key,
+        video=still.video,
+        audio=still.audio,
+        notes=still.notes,
+        began=started,
+        source_size=still.source_size,
+        system=GROUND_TRUTH,
+        clip=clip,
+    )
+
+
 def _sources(context: RunContext, clip: str) -> tuple[Path, Path | None]:
-    """Video and separate audio of a clip, whose bytes were just found to be those of the manifest."""
+    """Video or portrait, and separate audio of a clip, whose bytes were just found to be those of the manifest."""
     entry = context.entries[clip]
-    video = _verified(context, entry.video, entry.sha256.get("video"))
-    return video, _verified(context, entry.audio, entry.sha256.get("audio")) if entry.audio else None
+    main = next(kind for kind in ("video", "portrait") if kind in entry.files)
+    source = _verified(context, entry.files[main], entry.sha256.get(main))
+    return source, _verified(context, entry.audio, entry.sha256.get("audio")) if entry.audio else None
 
 
 def _verified(context: RunContext, relative: str, expected: str | None) -> Path:
@@ -162,8 +188,11 @@ def _generate(context: RunContext, unit: Unit, key: str) -> StoredClip:
         partner=_driving(context, unit.partner)[1] if unit.partner else None,
     )
     made = system.generate(request)
-    video = resize_video(made.video, width=spec.width, height=spec.height)
-    wanted = VideoSpec(width=spec.width, height=spec.height, fps=spec.fps, n_frames=request.n_frames)
+    # Nothing is compared frame by frame with a portrait, so without a size in the suite the system's own framing stays.
+    own = context.entries[unit.clip].wild and context.config.media.size is None
+    video = made.video if own else resize_video(made.video, width=spec.width, height=spec.height)
+    size = video.spec if own else spec
+    wanted = VideoSpec(width=size.width, height=size.height, fps=spec.fps, n_frames=request.n_frames)
     if video.spec != wanted:  # it may promise another length and still hold the right one, or the other way round
         video = Video(wanted, video.open)
     return context.clips.put(

@@ -53,6 +53,21 @@ def needed_by(kind: type[Extractor]) -> list[type[Extractor]]:
     return [kind, *(part for name in kind.requires for part in needed_by(extractors.get(name)))]
 
 
+def reads_truth(kind: type[Extractor]) -> bool:
+    """Whether an extractor, or one that it requires, reads the frames of the ground truth."""
+    from emo_metrics.contract import Need
+
+    return any(Need.GROUND_TRUTH in part.needs for part in needed_by(kind))
+
+
+def needs_truth(metric: type[Metric]) -> bool:
+    """Whether a per-clip protocol compares each clip with its ground truth; a set protocol compares with any set."""
+    from emo_metrics.contract import Granularity, Need
+
+    own = bool(metric.spec.needs & {Need.GROUND_TRUTH, Need.TRUTH}) and metric.spec.granularity is Granularity.CLIP
+    return own or any(reads_truth(extractors.get(name)) for name in metric.spec.extractors)
+
+
 def extractor_digest(kind: type[Extractor], finder: WeightsFinder) -> str:
     """Identity of an extractor: versioned names and pinned weights of itself and of all that it requires."""
     load_catalogues()

@@ -38,7 +38,8 @@ def contradictions(run: RunData, *, seeds: bool = True) -> Iterator[str]:
         if failed:
             yield f"It calls itself complete, and clips failed, for example {failed[0]!r}."
     for entry in record.values:
-        if problem := _impossible_entry(entry, len(record.clips) * len(seeds_named(record.config))):
+        others = record.reference_set.n_identities if record.reference_set is not None else 0
+        if problem := _impossible_entry(entry, len(record.clips) * len(seeds_named(record.config)), others=others):
             yield f"{_name(entry)}: {problem}."
 
 
@@ -51,7 +52,12 @@ def seeds_named(config: dict[str, Any]) -> list[int]:
 
 def contradicted_value(run: RunData, entry: ValueEntry) -> str:
     """Why the value of a per-clip protocol does not follow from the rows, in words; empty when it does."""
-    rows = run.rows_of(entry.system, entry.protocol, entry.key)
+    wild = {clip.id for clip in run.record.clips if not clip.ground_truth}
+    rows = [
+        row
+        for row in run.rows_of(entry.system, entry.protocol, entry.key)
+        if not (row.status == "not_applicable" and row.clip in wild)
+    ]
     scored = [row.value for row in rows if row.status == "ok" and row.value is not None and math.isfinite(row.value)]
     if len(scored) != entry.n_scored:
         return f"it claims to rest on {entry.n_scored} clips, and {len(scored)} rows have a value"
@@ -131,7 +137,7 @@ def _foreign(run: RunData, seeds: set[int] | None) -> Iterator[str]:
             return
 
 
-def _impossible_entry(entry: ValueEntry, most: int) -> str:
+def _impossible_entry(entry: ValueEntry, most: int, *, others: int) -> str:
     if not 0 <= entry.n_scored <= entry.n_planned or (most and entry.n_planned > most):
         return f"{entry.n_scored} of {entry.n_planned} clips were scored, of at most {most}"
     if entry.frame_coverage is not None and not 0 <= entry.frame_coverage <= 1:
@@ -140,15 +146,15 @@ def _impossible_entry(entry: ValueEntry, most: int) -> str:
         return "there is no value, and nothing is wrong"
     if entry.status != "ok" and entry.value is not None:
         return f"there is a value, and its status is {entry.status!r}"
-    return _impossible_interval(entry.interval, entry) if entry.interval is not None else ""
+    return _impossible_interval(entry.interval, entry, others) if entry.interval is not None else ""
 
 
-def _impossible_interval(interval: IntervalEntry, entry: ValueEntry) -> str:
+def _impossible_interval(interval: IntervalEntry, entry: ValueEntry, others: int) -> str:
     if not 0.5 < interval.level < 1:
         return f"its interval has the level {interval.level:g}"
     if not (math.isfinite(interval.low) and math.isfinite(interval.high)) or interval.low > interval.high:
         return f"its interval goes from {interval.low:g} to {interval.high:g}"
-    if not 1 <= interval.n_units <= max(1, entry.n_planned):
+    if not 1 <= interval.n_units <= max(1, entry.n_planned) + others:
         return f"its interval rests on {interval.n_units} units"
     return ""
 

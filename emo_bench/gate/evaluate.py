@@ -50,7 +50,7 @@ def evaluate_gate(baseline: RunData, candidate: RunData, rules: GateRules) -> Ve
     if not judged:
         problems.append("No value fits a rule, so nothing was judged.")
     outcomes = [] if problems else _judge(baseline, candidate, pairs, judged, rules)
-    if outcomes and all(outcome.outcome in ("unjudged", "blind") for outcome in outcomes):
+    if outcomes and all(outcome.outcome in ("unjudged", "blind", "not_applicable") for outcome in outcomes):
         problems.append("No value could be judged.")
     return Verdict(
         outcome=_overall(problems, outcomes),
@@ -181,7 +181,7 @@ def _judge(
     tasks = [(pair, column, rule) for pair in pairs for column, rule in judged]
     test = _Test(
         alpha=rules.alpha,
-        count=max(1, len(tasks)),
+        count=max(1, sum(not _needs_absent_truth(baseline, candidate, pair, column) for pair, column, _ in tasks)),
         coverage_loss=rules.coverage_loss,
         recomputed=rules.require.recomputed,
     )
@@ -221,6 +221,8 @@ def _outcome(
 ) -> RuleOutcome:
     threshold = rule.threshold(change.value_a)
     result = RuleOutcome(change=change, severity=rule.severity, threshold=threshold, outcome="pass", p=p, reason="")
+    if not rule.required and _needs_absent_truth(*runs, (change.system_a, change.system_b), column):
+        return replace(result, outcome="not_applicable", reason="no clip of the runs has a ground truth")
     lost = _lost(*runs, column, change, test.coverage_loss)
     if lost:
         return replace(result, outcome="lost", reason=lost)
@@ -233,6 +235,16 @@ def _outcome(
         return replace(result, outcome="worse")
     blind = _blindness(column, rule, change, test)
     return replace(result, outcome="blind", reason=blind) if blind else result
+
+
+def _needs_absent_truth(baseline: RunData, candidate: RunData, pair: Pair, column: Column) -> bool:
+    """Whether a value needs a ground truth and no clip of either run has one."""
+    records = (baseline.record, candidate.record)
+    if any(clip.ground_truth for record in records for clip in record.clips):
+        return False
+    entries = [_entry(record, system, column) for record, system in zip(records, pair, strict=True)]
+    absent = all(entry is not None and entry.status == "not_applicable" for entry in entries)
+    return absent or column.value.direction == "closer_to_gt"
 
 
 def _blindness(column: Column, rule: Rule, change: Change, test: _Test) -> str:

@@ -6,10 +6,13 @@ Such a value and its interval follow from no rows; a gate that decides on them r
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
-from emo_bench.config.schema import Statistics
+from emo_bench.config.schema import REFERENCE_SET, Statistics
 from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import IntervalEntry, ValueEntry
+from emo_bench.record.set_samples import ClipSamples
+from emo_bench.scoring.reference_set import PREFIX, prefixed
 
 CLOSE = 1e-4
 """Relative: decompositions differ a little between processors, and no rule counts so small a change."""
@@ -29,7 +32,9 @@ def contradicted_set_value(run: RunData, entry: ValueEntry) -> str:
     from emo_metrics.contract import SetMetric
 
     ours = run.samples.get((entry.protocol, entry.system), {})
-    theirs = run.samples.get((entry.protocol, run.ground_truth or ""), {})
+    reference = run.record.reference_set
+    identities = {**run.identities, **(prefixed(reference.people) if reference is not None else {})}
+    theirs = _real_samples(run, entry.protocol)
     if entry.value is None:
         return ""
     if not ours or not theirs:
@@ -37,7 +42,7 @@ def contradicted_set_value(run: RunData, entry: ValueEntry) -> str:
     kind = metrics.get(entry.protocol) if entry.protocol in metric_names() else None
     if kind is None or not issubclass(kind, SetMetric):
         return "this installation does not know its protocol, so it cannot be recomputed"
-    unknown = {one.clip for one in (*ours.values(), *theirs.values())} - set(run.identities)
+    unknown = {name.rpartition("#")[0] for name in (*ours, *theirs)} - set(identities)
     if unknown:
         return f"its samples are of other clips, for example {min(unknown)!r}"
     if len(ours) != entry.n_scored:
@@ -50,11 +55,18 @@ def contradicted_set_value(run: RunData, entry: ValueEntry) -> str:
     level = entry.interval.level if entry.interval is not None else Statistics().level
     request = ScoringRequest(system=entry.system, n_planned=entry.n_planned, statistics=Statistics(level=level))
     samples = [{name: one.samples for name, one in side.items()} for side in (ours, theirs)]
-    found = set_metric_values(kind(), samples[0], samples[1], {}, run.identities, request)
+    found = set_metric_values(kind(), samples[0], samples[1], {}, identities, request)
     follows = next((one for one in found if one.key == entry.key), None)
     if follows is None or follows.value is None or not _close(entry.value, follows.value):
         return f"it is {entry.value:.9g}, and its samples give {'none' if follows is None else follows.value}"
     return _other_interval(entry.interval, follows.interval)
+
+
+def _real_samples(run: RunData, protocol: str) -> Mapping[str, ClipSamples]:
+    """What values of a protocol compare with: samples of the reference set where the run has one, else of the clips."""
+    if run.record.reference_set is None:
+        return run.samples.get((protocol, run.ground_truth or ""), {})
+    return {PREFIX + name: one for name, one in run.samples.get((protocol, REFERENCE_SET), {}).items()}
 
 
 def _other_interval(claimed: IntervalEntry | None, follows: IntervalEntry | None) -> str:

@@ -13,7 +13,7 @@ from emo_core.atomic import write_json, write_text
 from emo_core.errors import ExitCode
 from emo_core.text import escape_markdown, format_number
 
-Outcome = Literal["pass", "worse", "lost", "blind", "unjudged"]
+Outcome = Literal["pass", "worse", "lost", "blind", "unjudged", "not_applicable"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,8 @@ class RuleOutcome:
         severity: Of the rule.
         threshold: Smallest change that counts.
         outcome: ``pass``; ``worse`` beyond chance and threshold; ``lost`` when the candidate has fewer values;
-            ``blind`` when a change that must be seen would stay unseen; ``unjudged`` when nothing can be said.
+            ``blind`` when a change that must be seen would stay unseen; ``unjudged`` when nothing can be said;
+            ``not_applicable`` when the value needs a ground truth and no clip of either run has one.
         p: One-sided p of the change for the worse, corrected over all rules; None when it was not tested.
         reason: In a sentence.
     """
@@ -95,6 +96,7 @@ _SIGNS = {
     "lost": "❌ values lost",
     "blind": "⛔ too few clips",
     "unjudged": "⛔ not judged",
+    "not_applicable": "– not applicable",
 }
 
 
@@ -126,7 +128,7 @@ def verdict_markdown(verdict: Verdict) -> str:
 
 
 def _urgency(rule: RuleOutcome) -> tuple[int, str]:
-    order = {"worse": 0, "lost": 1, "blind": 2, "unjudged": 3, "pass": 4}
+    order = {"worse": 0, "lost": 1, "blind": 2, "unjudged": 3, "pass": 4, "not_applicable": 5}
     return order[rule.outcome] + (0 if rule.severity == "fail" else 1), rule.change.label
 
 
@@ -139,7 +141,7 @@ def _line(rule: RuleOutcome) -> str:
     name = change.system_b if change.system_a == change.system_b else f"{change.system_a} → {change.system_b}"
     interval = f" [{number(change.low)}, {number(change.high)}]" if change.low is not None else ""
     sign = _SIGNS[rule.outcome]
-    if rule.severity == "warn" and rule.outcome != "pass":
+    if rule.severity == "warn" and rule.outcome not in ("pass", "not_applicable"):
         sign = f"⚠️ {sign.split(' ', 1)[1]}"
     reason = f"<br><sub>{escape_markdown(rule.reason)}</sub>" if rule.reason else ""
     cells = (

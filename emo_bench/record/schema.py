@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = 1
 
-Status = Literal["ok", "failed", "skipped", "undefined"]
+Status = Literal["ok", "failed", "skipped", "undefined", "not_applicable"]
 DirectionName = Literal["higher", "lower", "closer_to_gt"]
 
 
@@ -137,10 +137,23 @@ class ClipEntry(RecordModel):
     status: Literal["ok", "failed"]
     code: str = Field(default="", description="Status word of a failure, for example 'no_audio'")
     reason: str = ""
+    ground_truth: bool = Field(default=True, description="False for a portrait with audio, which no video belongs to")
     n_frames: int = 0
     width: int = 0
     height: int = 0
+    meta: dict[str, str] = Field(default_factory=dict, description="Plain values of the manifest's meta, as text")
     notes: tuple[str, ...] = Field(default=(), description="What preparation changed, for example '30 -> 25 fps'")
+
+
+class ReferenceSetEntry(RecordModel):
+    """The set of real clips that protocols of whole sets compared with, instead of the clips' own ground truth."""
+
+    name: str
+    digest: str
+    n_clips: int = Field(description="Clips that could be used")
+    n_identities: int
+    synthetic: bool
+    people: dict[str, str] = Field(default_factory=dict, description="Clip id -> identity")
 
 
 class NoteEntry(RecordModel):
@@ -238,6 +251,7 @@ class RunRecord(RecordModel):
     digests: Digests
     dataset_name: str
     synthetic: bool = Field(description="True when the clips are not real video; shown wherever a number is")
+    reference_set: ReferenceSetEntry | None = None
     systems: tuple[SystemEntry, ...]
     protocols: tuple[ProtocolEntry, ...]
     clips: tuple[ClipEntry, ...]

@@ -80,10 +80,32 @@ def table_notes(record: RunRecord, table: Table) -> tuple[str, ...]:
     elif sum(not system.anchor for system in record.systems) > 1 and not uneven:
         notes.append("Nothing is marked as best: no paired difference could be tested.")
     notes += uneven
+    notes += truth_notes(record, table.columns)
     watermarks = sorted({cell.watermark for cell in cells if cell.watermark})
     if watermarks:
         notes.append(f"† Small sample ({', '.join(watermarks)}): do not quote such a value without saying so.")
     return (*notes, *clip_notes(record))
+
+
+def truth_notes(record: RunRecord, columns: Sequence[Column]) -> list[str]:
+    """What to know where clips have no ground truth, or whole sets are compared with a reference set."""
+    notes = []
+    wild = sum(not clip.ground_truth for clip in record.clips)
+    if wild:
+        share = "No clip has" if wild == len(record.clips) else f"{wild} of {len(record.clips)} clips have no"
+        rest = "" if wild == len(record.clips) else "; values that need one, and its row, rest on the others"
+        notes.append(f"{share}{' a' if wild == len(record.clips) else ''} ground truth (n/a: not applicable){rest}.")
+        plain = [c.value.label for c in columns if c.value.direction == "closer_to_gt"]
+        if plain and wild == len(record.clips):
+            notes.append(f"Not ranked, since there is nothing to be close to: {', '.join(dict.fromkeys(plain))}.")
+    reference = record.reference_set
+    sets = [column.value.label for column in columns if column.protocol.granularity == "set"]
+    if reference is not None and sets:
+        notes.append(
+            f"{', '.join(dict.fromkeys(sets))}: against the reference set {reference.name} "
+            f"({reference.n_clips} clips of {reference.n_identities} people), not against each clip's ground truth."
+        )
+    return notes
 
 
 def clip_notes(record: RunRecord) -> tuple[str, ...]:

@@ -66,6 +66,10 @@ def unavailable_protocols(record: RunRecord) -> tuple[ProtocolEntry, ...]:
     return tuple(protocol for protocol in record.protocols if protocol.status != "ok")
 
 
+STATUS_TEXTS = {"not_applicable": "n/a"}
+"""How a status is written in a cell, where its word is too long."""
+
+
 def _table(record: RunRecord, name: str, title: str, columns: Sequence[Column]) -> Table:
     systems = ordered_systems(record)
     marks = {column.id: rank_marks(record, column) for column in columns}
@@ -90,7 +94,7 @@ def _cell(column: Column, entry: ValueEntry | None, mark: Mark) -> Cell:
     if entry.value is None or not math.isfinite(entry.value):
         status = "undefined" if entry.status == "ok" else entry.status
         return Cell(
-            text=status,
+            text=STATUS_TEXTS.get(status, status),
             status=status,
             reason=entry.reason or "no finite value",
             n_scored=entry.n_scored,

@@ -15,6 +15,7 @@ from emo_bench.engine.unit import one_line
 from emo_bench.record.schema import RunRecord
 from emo_bench.record.seal import config_digest
 from emo_bench.runner.permission import refused_programs
+from emo_bench.runner.reference_set import joint_digest, open_reference
 from emo_bench.runner.suite import Suite, suite_from_values
 from emo_core.errors import EmoBenchError, WeightsError
 from emo_core.hashing import sha256_file
@@ -54,9 +55,10 @@ def open_original(record: RunRecord, *, bases: Sequence[Path], allow_systems: Co
         return Original(suite, tuple(problems))
     try:
         manifest = open_dataset(suite.config, suite.base).manifest
+        reference = open_reference(suite)
     except EmoBenchError as error:
         return Original(suite, (f"The data set cannot be opened: {one_line(error)}",))
-    problems += _data_problems(record, manifest)
+    problems += _data_problems(record, manifest, reference.manifest if reference else None)
     if not problems:
         context = RunContext(
             RunSpec(suite.config, suite.base, manifest.root, manifest.entries, Path(suite.config.store))
@@ -114,17 +116,22 @@ def _base(record: RunRecord, bases: Sequence[Path]) -> Path:
     return bases[0]
 
 
-def _data_problems(record: RunRecord, manifest: Manifest) -> Iterator[str]:
-    if manifest.digest != record.digests.dataset:
+def _data_problems(record: RunRecord, manifest: Manifest, reference: Manifest | None) -> Iterator[str]:
+    found = joint_digest(manifest, reference.digest if reference else None)
+    if found != record.digests.dataset:
         yield (
             f"The data set is another one: the record was made on {record.digests.dataset[:12]} "
-            f"({len(record.clips)} clips), {manifest.root} is {manifest.digest[:12]} ({len(manifest.entries)} clips)."
+            f"({len(record.clips)} clips), {manifest.root} is {found[:12]} ({len(manifest.entries)} clips)."
         )
         return
+    yield from _file_problems(manifest)
+    if reference is not None:
+        yield from _file_problems(reference)
+
+
+def _file_problems(manifest: Manifest) -> Iterator[str]:
     for entry in manifest.entries:
-        for kind, relative in (("video", entry.video), ("audio", entry.audio), ("truth", entry.truth)):
-            if relative is None:
-                continue
+        for kind, relative in entry.files.items():
             path = manifest.path(relative)
             if not path.is_file():
                 yield f"The {kind} of clip {entry.id!r} is missing: {relative}."

@@ -24,6 +24,8 @@ from emo_bench.record.schema import (
     WeightsEntry,
 )
 from emo_bench.record.seal import config_digest
+from emo_bench.runner.clip_facts import plain_meta
+from emo_bench.runner.reference_set import PreparedReference, joint_digest
 from emo_bench.scoring.evaluate import Evaluation
 
 RunStatus = Literal["complete", "incomplete", "cancelled"]
@@ -40,6 +42,7 @@ def build_record(
     overrides: tuple[str, ...],
     dataset_name: str,
     synthetic: bool,
+    reference: PreparedReference | None = None,
     cancelled: bool = False,
 ) -> RunRecord:
     """The record of a run; everything but ``timings`` and the host depends on the inputs only."""
@@ -47,7 +50,7 @@ def build_record(
     done = sum(1 for unit in planned if unit in by_unit and by_unit[unit].code == "ok")
     config = context.config
     values = config.model_dump(mode="json")
-    failures = _failures(context, by_unit)
+    failures = [*_failures(context, by_unit), *(reference.failures if reference else ())]
     failures += _losses(context, failures, evaluation.losses)
     unavailable = any(not entry.ok for entry in context.loader.availability.values())
     status: RunStatus = "cancelled" if cancelled else "incomplete" if failures or unavailable else "complete"
@@ -59,9 +62,10 @@ def build_record(
         config_given=config_given,
         overrides=overrides,
         config=values,
-        digests=Digests(config=config_digest(values), dataset=context.manifest.digest),
+        digests=Digests(config=config_digest(values), dataset=_data_digest(context, reference)),
         dataset_name=dataset_name,
         synthetic=synthetic,
+        reference_set=reference.entry if reference else None,
         systems=tuple(_systems(context)),
         protocols=tuple(_protocols(context)),
         clips=tuple(_clips(context, by_unit)),
@@ -74,6 +78,10 @@ def build_record(
         provenance=provenance(device=config.execution.device, folder=_existing(context.spec.base)),
         timings=timings,
     )
+
+
+def _data_digest(context: RunContext, reference: PreparedReference | None) -> str:
+    return joint_digest(context.manifest, reference.entry.digest if reference else None)
 
 
 def _existing(folder: Path) -> Path:
@@ -153,9 +161,11 @@ def _clips(context: RunContext, by_unit: Mapping[Unit, Outcome]) -> list[ClipEnt
                 status="ok" if ok else "failed",
                 code="" if ok else outcome.code if outcome else "not_run",
                 reason="" if ok else outcome.reason if outcome else "the run ended before this clip",
+                ground_truth=not entry.wild,
                 n_frames=side.n_frames if side else 0,
                 width=side.width if side else 0,
                 height=side.height if side else 0,
+                meta=plain_meta(entry.meta),
                 notes=tuple(note.text for note in side.notes) if side else (),
             )
         )

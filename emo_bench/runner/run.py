@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from emo_bench.config.schema import REFERENCE_SET
 from emo_bench.data.manifest import Manifest
 from emo_bench.data.sets.kind import OpenedDataset, open_dataset
 from emo_bench.engine.context import RunContext
@@ -30,6 +31,7 @@ from emo_bench.record.unit_times import JOURNAL_FILE
 from emo_bench.runner.build_record import build_record
 from emo_bench.runner.clip_facts import facts_of
 from emo_bench.runner.permission import check_programs
+from emo_bench.runner.reference_set import PreparedReference, open_reference, prepare_reference
 from emo_bench.runner.suite import Suite
 from emo_bench.scoring.evaluate import evaluate
 from emo_bench.scoring.series import write_series
@@ -119,9 +121,11 @@ def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
             display.say(f"{name}: {notice}")
     remove_record(folder)
     _sweep(suite, folder)
+    named = open_reference(suite)
     outcomes, planned = execute(context, folder, display)
+    reference = _reference(suite, named, context, folder, display)
     display.stage("score", len(context.loader.protocols))
-    evaluation = evaluate(context, outcomes, step=display.step)
+    evaluation = evaluate(context, outcomes, step=display.step, reference=reference.scoring if reference else None)
     record = build_record(
         context,
         outcomes=outcomes,
@@ -131,7 +135,8 @@ def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
         config_given=suite.text,
         overrides=suite.overrides,
         dataset_name=dataset.name,
-        synthetic=dataset.synthetic,
+        synthetic=dataset.synthetic or (named is not None and named.synthetic),
+        reference=reference,
     )
     write_rows(folder, evaluation.rows)
     write_set_samples(folder, evaluation.samples)
@@ -147,6 +152,15 @@ def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
     write_report(folder)
     display.step()
     return record
+
+
+def _reference(
+    suite: Suite, named: OpenedDataset | None, context: RunContext, folder: Path, display: Display
+) -> PreparedReference | None:
+    def stage(own: RunContext, units: Sequence[Unit]) -> list[Outcome]:
+        return _stage(own, "reference", units, folder, display, label=REFERENCE_SET)
+
+    return None if named is None else prepare_reference(suite, named, context, stage)
 
 
 def _sweep(suite: Suite, folder: Path) -> None:
@@ -192,7 +206,9 @@ def _without_truth(unit: Unit, outcomes: Sequence[Outcome]) -> Outcome:
     return Outcome(unit, code=cause.code, reason=cause.reason, stage="prepare")
 
 
-def _stage(context: RunContext, name: str, units: Sequence[Unit], folder: Path, display: Display) -> list[Outcome]:
+def _stage(
+    context: RunContext, name: str, units: Sequence[Unit], folder: Path, display: Display, *, label: str | None = None
+) -> list[Outcome]:
     display.stage(name, len(units))
     execution = context.config.execution
     engine = run_units_on_ray if execution.engine == "ray" else run_units
@@ -201,21 +217,21 @@ def _stage(context: RunContext, name: str, units: Sequence[Unit], folder: Path, 
     with journal_path.open("a", encoding="utf-8") as journal:
         for outcome in engine(context.spec, units, workers=execution.workers, timeout_s=execution.unit_timeout_s):
             outcomes.append(outcome)
-            journal.write(_journal_line(outcome))
+            journal.write(_journal_line(outcome, label or outcome.unit.system))
             journal.flush()
-            display.step(f"{outcome.unit.system} {outcome.unit.clip}")
+            display.step(f"{label or outcome.unit.system} {outcome.unit.clip}")
             if outcome.damaged:
                 display.say(f"stored files were damaged and made again: {', '.join(outcome.damaged)}")
             if outcome.code != "ok":
-                display.say(f"{outcome.unit.system} / {outcome.unit.clip}: {outcome.code}: {outcome.reason}")
+                display.say(f"{label or outcome.unit.system} / {outcome.unit.clip}: {outcome.code}: {outcome.reason}")
     order = {unit: position for position, unit in enumerate(units)}
     return sorted(outcomes, key=lambda outcome: order[outcome.unit])
 
 
-def _journal_line(outcome: Outcome) -> str:
+def _journal_line(outcome: Outcome, system: str) -> str:
     entry = {
         "at": _now(),
-        "system": outcome.unit.system,
+        "system": system,
         "clip": outcome.unit.clip,
         "seed": outcome.unit.seed,
         "code": outcome.code,

@@ -62,7 +62,9 @@ def suite_schema() -> dict[str, Any]:
 
 
 def _checked(source: Source, overrides: tuple[str, ...], base: Path) -> Suite:
-    dataset, problems = _dataset(source)
+    dataset, problems = _dataset(source, "dataset")
+    reference, more = _dataset(source, "reference_set")
+    problems += more
     try:
         config = validate(RunConfig, source)
         problems += [*_system_problems(config, source), *_metric_problems(config, source)]
@@ -70,23 +72,25 @@ def _checked(source: Source, overrides: tuple[str, ...], base: Path) -> Suite:
         raise ConfigError("\n".join([str(error), *problems])) from None
     if problems or dataset is None:
         raise ConfigError("\n".join(problems))
-    return Suite(config.model_copy(update={"dataset": dataset}), source.text, overrides, base)
+    return Suite(
+        config.model_copy(update={"dataset": dataset, "reference_set": reference}), source.text, overrides, base
+    )
 
 
-def _dataset(source: Source) -> tuple[Dataset | None, list[str]]:
-    """The data set with the defaults of its kind filled in, or what is wrong with its options."""
+def _dataset(source: Source, key: str) -> tuple[Dataset | None, list[str]]:
+    """The data set under a key with the defaults of its kind filled in, or what is wrong with its options."""
     from emo_bench.data.sets.kind import build_dataset, dataset_kinds
 
-    given = source.values.get("dataset")
+    given = source.values.get(key)
     kind = given.get("kind") if isinstance(given, dict) else None
     if not isinstance(given, dict) or not isinstance(kind, str):
         return None, []  # told by the suite's own check
     if kind not in dataset_kinds:
         near = difflib.get_close_matches(kind, dataset_kinds.names(), n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"expected one of: {', '.join(dataset_kinds.names())}"
-        return None, [f"{source.place(('dataset', 'kind'))}: unknown kind {kind!r}; {hint}"]
+        return None, [f"{source.place((key, 'kind'))}: unknown kind {kind!r}; {hint}"]
     try:
-        options = build_dataset(Dataset(**given), source=source, at=("dataset",)).options
+        options = build_dataset(Dataset(**given), source=source, at=(key,)).options
     except ConfigError as error:
         return None, [str(error)]
     return Dataset(kind=kind, **options.model_dump(mode="json")), []

@@ -65,8 +65,9 @@ def check(
         f"{entry.value:.{value.decimals}f}" if entry is not None and entry.value is not None else "no value"
         for entry in entries
     )
-    if blind:
-        verdict, reason = "cannot", blind
+    absent = next((entry.reason for entry in entries if entry is not None and entry.status == "not_applicable"), "")
+    if blind or absent:
+        verdict, reason = "cannot", blind or absent
     elif any(entry is None or entry.value is None for entry in entries):
         verdict, reason = "no_value", shown
     elif comparison is None or comparison.verdict == "undefined":

@@ -75,6 +75,8 @@ def compare_on_clips(scores: Scores, pair: tuple[str, str], statistics: Statisti
 
     first, second = cost_by_clip(scores, pair[0]), cost_by_clip(scores, pair[1])
     shared, either = sorted(set(first) & set(second)), set(first) | set(second)
+    if not shared and _needs_ground_truth(scores) and not scores.by_system.get(GROUND_TRUTH):
+        return _undefined(scores.protocol, scores.value.key, pair, 0, "there is no ground truth to be close to")
     first, second = {clip: first[clip] for clip in shared}, {clip: second[clip] for clip in shared}
     generator = numpy_generator(0, f"paired {scores.protocol} {scores.value.key} {pair[0]} {pair[1]}")
     try:
@@ -101,6 +103,12 @@ def compare_on_clips(scores: Scores, pair: tuple[str, str], statistics: Statisti
         verdict=_verdict(got.interval.low, got.interval.high),
         reason=_only_shared(len(shared), len(either)),
     )
+
+
+def _needs_ground_truth(scores: Scores) -> bool:
+    from emo_metrics.contract import Direction
+
+    return scores.value.direction is Direction.CLOSER_TO_GT
 
 
 def _is_lower_better(scores: Scores) -> bool:
@@ -145,15 +153,25 @@ def _probability(
 def compare_sets(
     metric: SetMetric,
     samples: Mapping[str, Samples],
+    truth: Samples,
     identities: Mapping[str, str],
     pair: tuple[str, str],
     statistics: Statistics,
 ) -> list[ComparisonEntry]:
-    """Difference of two systems under a set protocol, by the group jackknife over identities."""
+    """Difference of two systems under a set protocol, by the group jackknife over identities.
+
+    Args:
+        metric: The protocol.
+        samples: System -> samples of its clips.
+        truth: What both are compared with: the ground truth, or the reference set.
+        identities: Clip id -> identity.
+        pair: The systems.
+        statistics: Of the suite.
+    """
     from emo_metrics.contract import Unscored
     from emo_metrics.statistics.set_intervals import group_jackknife_difference
 
-    first, second, truth = samples.get(pair[0], {}), samples.get(pair[1], {}), samples.get(GROUND_TRUTH, {})
+    first, second = samples.get(pair[0], {}), samples.get(pair[1], {})
     shared = sorted(set(first) & set(second))
     keys = [value.key for value in metric.spec.values]
     clusters = {clip: identities[clip.rsplit("#", 1)[0]] for clip in {*first, *second, *truth}}

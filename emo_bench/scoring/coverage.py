@@ -119,7 +119,7 @@ def set_losses(
                 )
             )
     nothing = next((entry for entry in values if entry.value is None), None)
-    if nothing is not None and not missing and not anchor:
+    if nothing is not None and nothing.status != "not_applicable" and not missing and not anchor:
         code, _, reason = nothing.reason.partition(": ")
         found.append(
             FailureEntry(

@@ -35,7 +35,7 @@ def faces_notes(reader: FeatureReader, extractors: Iterable[str]) -> list[NoteEn
             if share is None or share < OFTEN:
                 continue
             truth = shares.get(reader.truth_unit(unit.clip))
-            if unit.system == GROUND_TRUTH:
+            if unit.system == GROUND_TRUTH or reader.lacks_truth(unit.clip):
                 crowded.setdefault((unit.system, "several_faces"), set()).add(unit.clip)
             elif truth is None or truth < OFTEN:
                 crowded.setdefault((unit.system, "more_faces_than_reference"), set()).add(unit.clip)

@@ -9,6 +9,7 @@ import numpy as np
 
 from emo_bench.engine.context import RunContext
 from emo_bench.engine.unit import GROUND_TRUTH, Outcome, Unit
+from emo_bench.extract.catalogue import needs_truth
 from emo_bench.extract.feature_store import FeatureResult
 from emo_bench.record.rows import ClipRow
 from emo_bench.scoring.coverage import frame_share
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 TRUTH_FEATURES = "truth/hdtf-synth@1"
 """Name under which the per-frame truth of a synthetic clip stands beside its extracted features."""
+
+
+NO_TRUTH = "the clip is a portrait with audio and has no ground truth"
 
 
 class FeatureReader:
@@ -34,18 +38,27 @@ class FeatureReader:
         """The unit of a clip's ground truth."""
         return self._truths[clip].unit
 
+    def lacks_truth(self, clip: str) -> bool:
+        """Whether a clip is a portrait with audio only."""
+        return self._context.entries[clip].wild
+
     def units(self, system: str) -> list[Unit]:
-        """The units of a system in order of clip and seed."""
-        return sorted(unit for unit in self.outcomes if unit.system == system)
+        """The units of a system in order of clip and seed; no ground truth of clips that have none."""
+        return sorted(unit for unit in self.outcomes if unit.system == system and self._context.has_features(unit))
 
     def results(self, unit: Unit, extractors: Sequence[str]) -> dict[str, FeatureResult]:
         """What each extractor made of a unit's clip; a failed clip has its failure as the result of all."""
+        if not self._context.has_features(unit):
+            return {name: FeatureResult({}, "not_applicable", NO_TRUTH) for name in extractors}
         outcome, truth = self.outcomes[unit], self._truths[unit.clip]
         if outcome.code != "ok" or outcome.clip is None or truth.clip is None:
             return {name: FeatureResult({}, outcome.code, outcome.reason) for name in extractors}
         keys = self._context.feature_keys(unit.clip, outcome.clip, truth.clip)
         found = {}
         for name in extractors:
+            if name not in keys:
+                found[name] = FeatureResult({}, "not_applicable", NO_TRUTH)
+                continue
             result = self._context.features.get(name, keys[name])
             found[name] = result or FeatureResult({}, "lost", "the stored features were damaged; run again")
         return found
@@ -111,6 +124,9 @@ def _rows_of(reader: FeatureReader, metric: ClipMetric, unit: Unit, identity: st
     from emo_metrics.contract import Need, Unscored
 
     spec = metric.spec
+    if reader.lacks_truth(unit.clip) and needs_truth(type(metric)):
+        yield from (_without_truth(unit, identity, spec.name, value.key) for value in spec.values)
+        return
     values: Mapping[str, float] = {}
     coverage: float | None = None
     status, reason = "ok", ""
@@ -139,3 +155,18 @@ def _rows_of(reader: FeatureReader, metric: ClipMetric, unit: Unit, identity: st
             reason="the metric gave no finite number" if lost else reason,
             coverage=coverage if status == "ok" and not lost else None,
         )
+
+
+def _without_truth(unit: Unit, identity: str, protocol: str, key: str) -> ClipRow:
+    """The row of a clip without ground truth under a protocol that needs one."""
+    return ClipRow(
+        system=unit.system,
+        clip=unit.clip,
+        identity=identity,
+        seed=unit.seed,
+        protocol=protocol,
+        key=key,
+        value=None,
+        status="not_applicable",
+        reason=NO_TRUTH,
+    )

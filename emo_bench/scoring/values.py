@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,16 +25,26 @@ if TYPE_CHECKING:
 FEW_UNITS = 10
 """Below so many identities a value carries a watermark."""
 
+NO_CLIP_HAS_TRUTH = "no clip has a ground truth"
+
 Samples = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringRequest:
-    """How much of a system was requested, and how intervals are made."""
+    """How much of a system was requested, and how intervals are made.
+
+    Attributes:
+        system: Its name.
+        n_planned: Clips times seeds that the protocol applies to.
+        statistics: Of the suite.
+        absent: Why nothing was requested, where ``n_planned`` is 0.
+    """
 
     system: str
     n_planned: int
     statistics: Statistics
+    absent: str = ""
 
 
 def row_id(row: ClipRow) -> str:
@@ -48,18 +58,21 @@ def clip_metric_values(metric: ClipMetric, rows: Sequence[ClipRow], request: Sco
     from emo_metrics.statistics.bootstrap import cluster_bootstrap
 
     keys = [value.key for value in metric.spec.values]
-    table = _complete_rows(rows, keys)
+    table = complete_rows(rows, keys)
     identities = {row_id(row): row.identity for row in rows}
     plain_mean = type(metric).summarise is ClipMetric.summarise
     entries = []
     for position, key in enumerate(keys):
+        if request.n_planned == 0 and request.absent:
+            entries.append(_nothing(metric.spec.name, key, request, request.absent))
+            continue
         scored = {name: numbers for name, numbers in table.items() if math.isfinite(numbers[position])}
         if not scored:
             entries.append(_nothing(metric.spec.name, key, request, _why(rows, key)))
             continue
         matrix = np.array([scored[name] for name in sorted(scored)])
-        statistic = None if plain_mean else _statistic(metric, keys, key)
-        value = float(np.mean(matrix[:, position])) if statistic is None else statistic(matrix)
+        statistic = None if plain_mean else summary_of(metric, keys, key)
+        value = _value_of(matrix, position, statistic)
         source: Mapping[str, NDArray[np.float64]] = (
             {name: numbers[position : position + 1] for name, numbers in scored.items()} if plain_mean else scored
         )
@@ -85,7 +98,31 @@ def clip_metric_values(metric: ClipMetric, rows: Sequence[ClipRow], request: Sco
     return entries
 
 
-def _complete_rows(rows: Sequence[ClipRow], keys: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+def values_on(metric: ClipMetric, rows: Sequence[ClipRow], clips: Collection[str]) -> dict[tuple[str, str, str], float]:
+    """(system, protocol, key) -> value over the rows of some clips alone."""
+    from emo_metrics.contract import ClipMetric
+
+    keys = [value.key for value in metric.spec.values]
+    plain_mean = type(metric).summarise is ClipMetric.summarise
+    found = {}
+    for system in dict.fromkeys(row.system for row in rows):
+        table = complete_rows([row for row in rows if row.system == system and row.clip in clips], keys)
+        for position, key in enumerate(keys):
+            scored = [table[name] for name in sorted(table) if math.isfinite(table[name][position])]
+            if scored:
+                statistic = None if plain_mean else summary_of(metric, keys, key)
+                found[system, metric.spec.name, key] = _value_of(np.array(scored), position, statistic)
+    return found
+
+
+def _value_of(
+    matrix: NDArray[np.float64], position: int, statistic: Callable[[NDArray[np.float64]], float] | None
+) -> float:
+    return float(np.mean(matrix[:, position])) if statistic is None else statistic(matrix)
+
+
+def complete_rows(rows: Sequence[ClipRow], keys: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """``clip#seed`` -> one number a key, NaN where there is none."""
     table: dict[str, NDArray[np.float64]] = {}
     for row in rows:
         numbers = table.setdefault(row_id(row), np.full(len(keys), np.nan))
@@ -94,7 +131,9 @@ def _complete_rows(rows: Sequence[ClipRow], keys: Sequence[str]) -> dict[str, ND
     return table
 
 
-def _statistic(metric: ClipMetric, keys: Sequence[str], key: str) -> Callable[[NDArray[np.float64]], float]:
+def summary_of(metric: ClipMetric, keys: Sequence[str], key: str) -> Callable[[NDArray[np.float64]], float]:
+    """A protocol's own rule for the value of a set, on rows ``float64 [clips, keys]``."""
+
     def summarise(matrix: NDArray[np.float64]) -> float:
         return float(metric.summarise({name: matrix[:, column] for column, name in enumerate(keys)})[key])
 
@@ -151,11 +190,23 @@ def set_metric_values(
     *,
     coverage: float | None = None,
 ) -> list[ValueEntry]:
-    """Values of a set protocol; the ground truth against itself is 0 by definition and has no interval."""
+    """Values of a set protocol; the ground truth against itself is 0 by definition and has no interval.
+
+    Args:
+        metric: The protocol.
+        generated: Samples of the system.
+        truth: Samples of what it is compared with: the ground truth, or the reference set.
+        missing: Clips of the system without samples, with the reasons.
+        identities: Clip id -> identity, of both sides.
+        request: What was asked for.
+        coverage: Mean share of frames behind the samples.
+    """
     from emo_metrics.contract import Unscored
     from emo_metrics.statistics.set_intervals import group_jackknife
 
     name, keys = metric.spec.name, [value.key for value in metric.spec.values]
+    if request.n_planned == 0 and request.absent:
+        return [_nothing(name, key, request, request.absent) for key in keys]
     if not generated:
         return [_nothing(name, key, request, next(iter(missing.values()), "no clip was scored")) for key in keys]
     try:
@@ -166,7 +217,7 @@ def set_metric_values(
         return [_nothing(name, key, request, f"{outcome.status}: {outcome.reason}") for key in keys]
     clusters = {clip: identities[clip.rsplit("#", 1)[0]] for clip in {*generated, *truth}}
     intervals: Mapping[str, Interval] = {}
-    if request.system != GROUND_TRUTH:
+    if request.system != GROUND_TRUTH or set(generated) != set(truth):
         try:
             intervals = group_jackknife(
                 metric.compute,
@@ -179,7 +230,10 @@ def set_metric_values(
         except Unscored:
             intervals = {}
     units = len({clusters[clip] for clip in generated})
-    few = _few_samples(generated)
+    marks = [_few_samples(generated, "samples")]
+    if not set(truth) & set(generated):  # a reference set
+        marks.append(_few_samples(truth, "real samples"))
+    few = "; ".join(mark for mark in dict.fromkeys(marks) if mark)
     return [
         _value(
             name,
@@ -196,11 +250,11 @@ def set_metric_values(
     ]
 
 
-def _few_samples(samples: Samples) -> str:
+def _few_samples(samples: Samples, what: str) -> str:
     """A mark when a covariance cannot have full rank; Fréchet distances are then strongly biased."""
     count = sum(len(rows) for rows in samples.values())
     width = next(iter(samples.values())).shape[1]
-    return f"{count} samples in {width} dimensions" if count <= width else ""
+    return f"{count} {what} in {width} dimensions" if count <= width else ""
 
 
 def _value(
@@ -248,7 +302,7 @@ def _nothing(protocol: str, key: str, request: ScoringRequest, reason: str) -> V
         protocol=protocol,
         key=key,
         value=None,
-        status="failed",
+        status="not_applicable" if request.n_planned == 0 and request.absent else "failed",
         reason=reason,
         n_planned=request.n_planned,
         n_scored=0,
@@ -261,12 +315,21 @@ def _why(rows: Sequence[ClipRow], key: str) -> str:
     return max(sorted(set(reasons)), key=reasons.count) if reasons else "no clip was scored"
 
 
-def with_gaps(values: Sequence[ValueEntry]) -> list[ValueEntry]:
-    """Adds to every value its distance from the ground truth's."""
+def with_gaps(
+    values: Sequence[ValueEntry], on_truth: Mapping[tuple[str, str, str], float] | None = None
+) -> list[ValueEntry]:
+    """Adds to every value its distance from the ground truth's.
+
+    Args:
+        values: The values.
+        on_truth: (system, protocol, key) -> value on the clips with ground truth alone, where there are others too.
+    """
+    own = on_truth or {}
     truth = {(entry.protocol, entry.key): entry.value for entry in values if entry.system == GROUND_TRUTH}
     result = []
     for entry in values:
         reference = truth.get((entry.protocol, entry.key))
-        gap = abs(entry.value - reference) if entry.value is not None and reference is not None else None
+        value = own.get((entry.system, entry.protocol, entry.key), entry.value) if entry.value is not None else None
+        gap = abs(value - reference) if value is not None and reference is not None else None
         result.append(entry.model_copy(update={"gap_to_ground_truth": gap}))
     return result

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from emo_bench.config.schema import Frozen
 from emo_bench.media.notes import Note
-from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec
+from emo_bench.media.types import Audio
 from emo_bench.systems.conform import fit_audio, fit_length, resize_video
-from emo_bench.systems.system import DrivingClip, FrameSource, GeneratedClip, GenerationRequest, Partner, SystemKind
+from emo_bench.systems.still_clip import repeated
+from emo_bench.systems.system import DrivingClip, GeneratedClip, GenerationRequest, Partner, SystemKind
 from emo_core.delay import delayed
 from emo_core.errors import GenerationError
 
@@ -33,7 +32,6 @@ class GroundTruth(SystemKind):
     """The real video: the best that any metric should see."""
 
     needs_driving: ClassVar[bool] = True
-    frames: ClassVar[FrameSource] = "file"
     anchor: ClassVar[bool] = True
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
@@ -53,7 +51,6 @@ class Reencoded(SystemKind):
 
     options_model: ClassVar[type[Frozen]] = ReencodedOptions
     needs_driving: ClassVar[bool] = True
-    frames: ClassVar[FrameSource] = "compressed"
     anchor: ClassVar[bool] = True
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
@@ -67,25 +64,17 @@ class Reencoded(SystemKind):
 class FrozenReference(SystemKind):
     """The portrait, unmoved: perfect identity, no motion at all."""
 
-    frames: ClassVar[FrameSource] = "still"
     anchor: ClassVar[bool] = True
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
         """Repeats the reference image for the length of the audio."""
-        image = request.reference_image
-        spec = VideoSpec(width=image.shape[1], height=image.shape[0], fps=request.fps, n_frames=request.n_frames)
-
-        def pieces() -> Iterator[FrameArray]:
-            for start in range(0, spec.n_frames, PIECE_LENGTH):
-                yield np.repeat(image[None], min(PIECE_LENGTH, spec.n_frames - start), axis=0)
-
-        return GeneratedClip(video=Video(spec, pieces), audio=request.audio)
+        video = repeated(request.reference_image, fps=request.fps, n_frames=request.n_frames)
+        return GeneratedClip(video=video, audio=request.audio)
 
 
 class FrozenReencoded(FrozenReference):
     """The portrait, unmoved, through ordinary H.264: the tremor that a codec gives to a still face, and no motion."""
 
-    frames: ClassVar[FrameSource] = "compressed"
     options_model: ClassVar[type[Frozen]] = ReencodedOptions
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
@@ -101,7 +90,6 @@ class ShuffledAudio(SystemKind):
 
     needs_driving: ClassVar[bool] = True
     partner: ClassVar[Partner] = "other_clip"
-    frames: ClassVar[FrameSource] = "shared"
     anchor: ClassVar[bool] = True
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
@@ -124,7 +112,6 @@ class ShiftedAudio(SystemKind):
 
     options_model: ClassVar[type[Frozen]] = ShiftedAudioOptions
     needs_driving: ClassVar[bool] = True
-    frames: ClassVar[FrameSource] = "shared"
     anchor: ClassVar[bool] = True
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
@@ -139,7 +126,6 @@ class OtherIdentity(SystemKind):
     """The real video of another person: perfect frames of the wrong face, with the wrong words."""
 
     partner: ClassVar[Partner] = "other_identity"
-    frames: ClassVar[FrameSource] = "shared"
     anchor: ClassVar[bool] = True
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo_bench.data.labels import Labels, mouth_opening, read_labels
-from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest
+from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest, video_of
 from emo_bench.train.config import DataSource
 from emo_core.errors import ClipError, DataError, NoAudioError
 from emo_core.hashing import digest_of
@@ -309,7 +309,7 @@ def decode_clip(
     from emo_bench.media.decode import load_pair, open_video
     from emo_bench.media.types import video_from_array
 
-    path = manifest.path(entry.video)
+    path = manifest.path(video_of(entry))
     audio = _no_sound()
     try:
         if path.suffix.lower() in STILLS:

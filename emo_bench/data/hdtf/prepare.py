@@ -12,7 +12,7 @@ from emo_bench.data.hdtf.cut import QUALITIES, CutClip, cut_source
 from emo_bench.data.hdtf.identities import identity_of, read_test_identities
 from emo_bench.data.hdtf.plan import ClipCut, plan_clips
 from emo_bench.data.hdtf.sources import RawVideos, wanted_names
-from emo_bench.data.manifest import ManifestEntry, write_manifest
+from emo_bench.data.manifest import ManifestEntry, video_of, write_manifest
 from emo_bench.data.naming import AmbiguousNameError, audio_beside
 from emo_bench.data.prepare.disk import NO_ROOM, Quality, estimated_bytes, full_disk, require_space
 from emo_bench.data.prepare.label_set import label_set
@@ -311,5 +311,5 @@ class _Preparation:
             problems=tuple(sorted(self._problems)),
             notes=tuple(self._notes),
             seconds=sum(end - start for start, end in spans),
-            n_bytes=sum((manifest.parent / entry.video).stat().st_size for entry in entries),
+            n_bytes=sum((manifest.parent / video_of(entry)).stat().st_size for entry in entries),
         )

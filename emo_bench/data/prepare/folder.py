@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from emo_bench.data.import_folder import identities_of
 from emo_bench.data.labels import write_labels
-from emo_bench.data.manifest import MAX_ID_LENGTH, ManifestEntry, write_manifest
+from emo_bench.data.manifest import MAX_ID_LENGTH, ManifestEntry, video_of, write_manifest
 from emo_bench.data.naming import AudioFiles, clip_id, files_below, listed
 from emo_bench.data.prepare.disk import NO_ROOM, Quality, estimated_bytes, full_disk, require_space
 from emo_bench.data.prepare.face_crop import EXPANSION, FaceFilter
@@ -345,5 +345,5 @@ class _FolderWork:
             problems=tuple(sorted(self.problems)),
             notes=tuple(self._notes),
             seconds=sum(end - start for start, end in spans),
-            n_bytes=sum((self._target / entry.video).stat().st_size for entry in entries),
+            n_bytes=sum((self._target / video_of(entry)).stat().st_size for entry in entries),
         )

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from emo_bench.data.manifest import ManifestEntry
+from emo_bench.data.manifest import ManifestEntry, video_of
 from emo_core.atomic import write_json
 from emo_core.hashing import sha256_bytes, sha256_file
 
@@ -54,7 +54,7 @@ class FinishedWork:
 
     def has_the_same_bytes(self, entry: ManifestEntry) -> bool:
         """Whether the files of a clip are there, unchanged; its labels (``meta.labels``) included."""
-        files = {entry.video: entry.sha256["video"]}
+        files = {video_of(entry): entry.sha256["video"]}
         if "labels" in entry.meta:
             files[str(entry.meta["labels"])] = str(entry.meta.get("labels_sha256"))
         paths = {self._target / relative: digest for relative, digest in files.items()}

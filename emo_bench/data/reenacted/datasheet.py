@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from emo_bench.data.manifest import ManifestEntry
+from emo_bench.data.manifest import ManifestEntry, video_of
 from emo_bench.data.prepare.report import PrepareReport
 from emo_bench.data.reenacted.clip import ReenactOptions
 from emo_bench.data.reenacted.labels import TEXT
@@ -115,7 +115,7 @@ def _sheet_row(target: Path, entry: ManifestEntry) -> list[FrameArray]:
     from PIL import Image
     from safetensors.numpy import load_file
 
-    frames = _frames(target / entry.video)
+    frames = _frames(target / video_of(entry))
     labels = load_file(target / str(entry.meta["labels"]))
     shown = [*np.linspace(0, len(frames) - 1, SHEET_COLUMNS).round().astype(int)]
     shown += [int(labels["mouth_opening"].argmax()), int(labels["blink"].mean(1).argmax())]

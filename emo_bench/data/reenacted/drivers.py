@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_bench.data.manifest import read_manifest
+from emo_bench.data.manifest import read_manifest, video_of
 from emo_bench.data.naming import clip_id
 from emo_bench.data.reenacted.faces import FaceReader, Tracks, held
 from emo_bench.data.reenacted.motion import DriverMotion, driver_motion
@@ -86,7 +86,7 @@ def read_drivers(motion: Path) -> tuple[DriverClip, ...]:
         clips = tuple(
             DriverClip(
                 id=entry.id,
-                video=manifest.path(entry.video),
+                video=manifest.path(video_of(entry)),
                 audio=manifest.path(entry.audio) if entry.audio else None,
                 tracks=None,
                 person=entry.identity,

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from emo_bench.data.manifest import ManifestEntry, write_manifest
+from emo_bench.data.manifest import ManifestEntry, video_of, write_manifest
 from emo_bench.data.prepare.disk import estimated_bytes, require_space
 from emo_bench.data.prepare.report import PrepareReport, Problem, problem_of
 from emo_bench.data.prepare.state import FinishedWork
@@ -291,5 +291,5 @@ def _report(target: Path, results: list[_Done], problems: list[Problem]) -> Prep
         problems=tuple(sorted(told)),
         notes=tuple(notes),
         seconds=sum(last - first for first, last in spans) / float(FPS),
-        n_bytes=sum((target / entry.video).stat().st_size for entry in entries),
+        n_bytes=sum((target / video_of(entry)).stat().st_size for entry in entries),
     )

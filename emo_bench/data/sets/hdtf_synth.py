@@ -187,7 +187,7 @@ def _finished(target: Path, plan: ClipPlan, size: int) -> ManifestEntry | None:
     entry = _known(target, plan, size)
     if entry is None or entry.truth is None:
         return None
-    for kind, path in (("video", entry.video), ("truth", entry.truth)):
+    for kind, path in entry.files.items():
         file = target / path
         if not file.is_file() or sha256_file(file) != entry.sha256.get(kind):
             return None

@@ -358,11 +358,11 @@ class TestSetMetrics:
     def test_comparisons_of_sets(self) -> None:
         people = {f"c{i:02d}": f"p{i}" for i in range(12)}
         samples = {"a": self.sets(0.2), "b": self.sets(2.0), "ground-truth": self.sets(0.0), "c": {}}
-        (entry,) = compare_sets(Distance(), samples, people, ("a", "b"), STATISTICS)
+        (entry,) = compare_sets(Distance(), samples, samples["ground-truth"], people, ("a", "b"), STATISTICS)
         assert entry.verdict == "a_better"
         assert entry.difference is not None
         assert entry.difference < 0
-        (entry,) = compare_sets(Distance(), samples, people, ("a", "c"), STATISTICS)
+        (entry,) = compare_sets(Distance(), samples, samples["ground-truth"], people, ("a", "c"), STATISTICS)
         assert (entry.verdict, entry.difference) == ("undefined", None)
 
 

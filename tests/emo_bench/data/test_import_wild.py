@@ -1,0 +1,110 @@
+"""Portraits and audio files become clips without ground truth; what does not fit is named with what lies near."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import write_wild_lines
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from pydantic import ValidationError
+
+from emo_bench.data.doctor import examine
+from emo_bench.data.import_wild import WildOptions, import_wild, pair_plan
+from emo_bench.data.manifest import ManifestEntry, read_manifest, video_of
+from emo_bench.data.verify import verify_manifest
+from emo_core.errors import ConfigError, DataError
+
+ANY = WildOptions(face="any")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_wild_lines(tmp_path / "in", n_clips=3)
+    return tmp_path / "in"
+
+
+def test_pairs_by_name(folder: Path, tmp_path: Path) -> None:
+    (folder / "wild-10.png").rename(folder / "WILD-10.PNG")
+    report = import_wild(folder, folder, options=ANY, manifest=tmp_path / "out" / "m.jsonl")
+    assert [entry.id for entry in report.entries] == ["WILD-10", "wild-11", "wild-12"]
+    assert report.refused == ()
+    entry = read_manifest(report.manifest).entries[1]
+    assert (entry.portrait, entry.audio, entry.wild) == ("portraits/wild-11.png", "audio/wild-11.wav", True)
+    assert entry.meta == {"portrait": "wild-11", "audio": "wild-11"}
+    assert {checked.code for checked in verify_manifest(report.manifest)} == {"ok"}
+    (tmp_path / "out" / "audio" / "wild-12.wav").write_bytes(b"other")
+    assert [checked.code for checked in verify_manifest(report.manifest)] == ["ok", "ok", "wrong_bytes"]
+    with pytest.raises(DataError, match="has a portrait and an audio file, no video"):
+        video_of(entry)
+
+
+def test_what_fits_nothing_is_named_with_what_lies_near(folder: Path) -> None:
+    (folder / "wild-12.wav").rename(folder / "wild-13.wav")
+    report = import_wild(folder, folder, options=ANY)
+    assert {(item.file, item.code) for item in report.refused} == {
+        ("wild-12.png", "no_audio"),
+        ("wild-13.wav", "no_portrait"),
+    }
+    assert "near: wild-13.wav" in report.refused[0].reason
+    for name in ("wild-10", "wild-11"):
+        (folder / f"{name}.wav").rename(folder / f"speech of {name}.wav")
+    with pytest.raises(DataError, match="--pairs all"):
+        import_wild(folder, folder, options=ANY)
+
+
+def test_every_pair_or_so_many(folder: Path) -> None:
+    every = import_wild(folder, folder, options=WildOptions(face="any", pairs="all"))
+    assert len(every.entries) == 9
+    assert every.entries[1].id == "wild-10--wild-11"
+    assert every.identities == 3
+    some = import_wild(folder, folder, options=WildOptions(face="any", pairs="all", clips=6))
+    assert Counter(entry.identity for entry in some.entries) == {"wild-10": 2, "wild-11": 2, "wild-12": 2}
+    with pytest.raises(ConfigError, match="--pairs all"):
+        import_wild(folder, folder, options=WildOptions(clips=2))
+
+
+def test_portraits_need_a_face(folder: Path) -> None:
+    for name in ("wild-11", "wild-12"):
+        (folder / f"{name}.png").write_bytes(b"no image")
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(folder / "wild-10.png")
+    with pytest.raises(DataError, match="no face was found"):
+        import_wild(folder, folder)
+    report = import_wild(folder, folder, options=ANY)
+    assert {(item.file, item.code) for item in report.refused} == {
+        ("wild-11.png", "decode_error"),
+        ("wild-12.png", "decode_error"),
+    }
+    (found,) = examine([report.manifest], faces=False)
+    assert [finding.code for finding in found.findings] == ["portrait"]
+
+
+@given(st.integers(1, 7), st.integers(1, 7), st.integers(1, 60), st.integers(0, 5))
+def test_plans_use_portraits_evenly(portraits: int, audio: int, clips: int, seed: int) -> None:
+    plan = pair_plan(portraits, audio, clips, seed)
+    assert len(plan) == len(set(plan)) == min(clips, portraits * audio)
+    counts = Counter(portrait for portrait, _ in plan)
+    assert max(counts.values()) - min(counts[i] for i in range(portraits)) <= 1
+    assert plan == pair_plan(portraits, audio, clips, seed)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"video": "a.mkv"}, "found both"),
+        ({"portrait": None}, "found neither"),
+        ({"audio": None}, "expected 'audio' beside"),
+        ({"reference_frame": 2}, "which is one image"),
+        ({"sha256": {"portrait": "0" * 64}}, "digest of 'audio'"),
+        ({"portrait": "../a.png"}, "stays inside"),
+    ],
+)
+def test_lines_that_are_wrong(changes: dict[str, object], said: str) -> None:
+    digests = {"portrait": "0" * 64, "audio": "1" * 64, "video": "2" * 64}
+    good = {"id": "a", "identity": "a", "portrait": "a.png", "audio": "a.wav", "sha256": digests}
+    with pytest.raises(ValidationError, match=said):
+        ManifestEntry.model_validate({**good, **changes})
