@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from emo_bench.cli.options import QuietOption, say
+from emo_bench.cli.options import QuietOption, say, signer_for
 
 
 def animate(
@@ -42,16 +42,30 @@ def animate(
         bool, typer.Option("--paste-back", help="Paste the moving face back into the whole image.")
     ] = False,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
+    certificate: Annotated[
+        Path | None,
+        typer.Option("--certificate", help="Sign with this certificate (PEM, those above it behind it)."),
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="Its private key (PEM).")] = None,
+    sign: Annotated[
+        bool, typer.Option("--credentials/--no-credentials", help="Write content credentials (C2PA) into the video.")
+    ] = True,
     quiet: QuietOption = False,
 ) -> int:
-    """Animate a portrait with an audio file: a video exactly as long, with that audio, marked as AI-generated."""
+    """Animate a portrait with an audio file: a video exactly as long, with that audio, marked as AI-generated.
+
+    The mark is a text in the file and, with the extra 'credentials', a signed C2PA manifest: by --certificate and
+    --key, else by a certificate that is made on this machine at the first use.
+    """
     from emo_bench.config.load import Source, validate
+    from emo_bench.media.certificate import EXTRA
     from emo_bench.systems.animate import animate as make
     from emo_bench.systems.emo import EmoOptions
     from emo_core.progress import display
 
     values = {"weights": preset, "steps": steps, "sampler": sampler, "speed": speed, "audio_guidance": audio_guidance}
     options = validate(EmoOptions, Source(None, "", values, {}))
+    signer = signer_for(certificate, key) if sign else None
     with display(quiet=quiet) as shown:
         done_before = 0
 
@@ -74,8 +88,11 @@ def animate(
             face_box=_four_numbers("--face-box", face_box),
             paste_back=paste_back,
             device=device,
+            signer=signer,
             progress=progress,
         )
+    if sign and signer is None:
+        say(f"no content credentials in the video: {EXTRA} adds them", err=True)
     for note in made.notes:
         say(note, err=True)
     say(f"{made.path}: {made.n_frames} frames, {made.seconds:.2f} s")

@@ -174,6 +174,40 @@ def label(
     return ExitCode.INCOMPLETE if report.problems else ExitCode.OK
 
 
+@app.command()
+def croissant(
+    manifest: Annotated[Path, typer.Argument(help="Manifest (JSONL).")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="JSON-LD to write; croissant.json beside the manifest.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Of the set; its folder's name when absent.")] = None,
+    description: Annotated[str, typer.Option("--description", help="In a sentence or two.")] = "",
+    licence: Annotated[str, typer.Option("--licence", help="SPDX name or address of the licence.")] = "",
+    url: Annotated[str, typer.Option("--url", help="Where the set is found.")] = "",
+    cite_as: Annotated[str, typer.Option("--cite-as", help="How to cite it.")] = "",
+    version: Annotated[str, typer.Option("--set-version", help="Of the set, for example 1.0.0.")] = "",
+) -> int:
+    """Write a set's metadata in the Croissant format; what is not given is left out."""
+    from emo_bench.data.manifest import read_manifest
+    from emo_bench.publish.croissant import croissant as metadata
+    from emo_core.atomic import write_json
+
+    found = metadata(
+        manifest,
+        read_manifest(manifest),
+        name=name,
+        description=description,
+        licence=licence,
+        url=url,
+        cite_as=cite_as,
+        version=version,
+    )
+    target = output or manifest.parent / "croissant.json"
+    write_json(target, found)
+    say(str(target))
+    return 0
+
+
 make_app = typer.Typer(help="Make embedded test sets.", no_args_is_help=True)
 app.add_typer(make_app, name="make")
 

@@ -12,6 +12,7 @@ import typer
 from emo_bench.cli import (
     animate,
     audit,
+    credentials,
     data,
     doctor,
     gate,
@@ -23,6 +24,7 @@ from emo_bench.cli import (
     run,
     schema,
     score,
+    store,
     systems,
     train,
     validate,
@@ -75,10 +77,12 @@ app.command("leaderboard", rich_help_panel="Judge")(leaderboard.leaderboard)
 app.command("export", rich_help_panel="Judge")(report.export)
 app.command("validate-humans", rich_help_panel="Judge")(validate_humans.validate_humans)
 app.command("ls", rich_help_panel="Look")(ls.ls)
+app.command("credentials", rich_help_panel="Look")(credentials.credentials)
 app.command("doctor", rich_help_panel="Look")(doctor.doctor)
 app.command("schema", rich_help_panel="Look")(schema.schema)
 app.add_typer(data.app, name="data", rich_help_panel="Prepare")
 app.add_typer(weights.app, name="weights", rich_help_panel="Prepare")
+app.add_typer(store.app, name="store", rich_help_panel="Look")
 app.add_typer(systems.app, name="systems", rich_help_panel="Prepare")
 
 

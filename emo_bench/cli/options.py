@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from emo_bench.media.certificate import Signer
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Suite file (YAML).", metavar="FILE")]
 SetOption = Annotated[
@@ -36,3 +39,17 @@ def print_json(value: object) -> None:
     import json
 
     typer.echo(json.dumps(value, indent=2))
+
+
+def signer_for(certificate: Path | None, key: Path | None) -> Signer | None:
+    """The user's certificate, else that of this machine; None without the libraries, unless one was asked for."""
+    from emo_bench.media.certificate import EXTRA, credentials_available, local_signer, user_signer
+    from emo_core.errors import ConfigError
+
+    if (certificate is None) != (key is None):
+        raise ConfigError("--certificate and --key belong together", expected="both, or neither")
+    if not credentials_available():
+        if certificate is not None:
+            raise ConfigError("--certificate needs two more libraries", expected="c2pa-python", fix=EXTRA)
+        return None
+    return local_signer() if certificate is None or key is None else user_signer(certificate, key)

@@ -33,6 +33,7 @@ def plan(
                 "units": {name: {"all": total, "done": done} for name, (total, done) in found.units.items()},
                 "seconds": found.seconds,
                 "bytes": found.bytes,
+                "bytes_by_system": dict(found.bytes_by_system),
                 "basis": found.basis,
                 "unavailable": {entry.protocol: entry.reason for entry in missing},
             }
@@ -40,7 +41,8 @@ def plan(
         return ExitCode.OK
     say(f"{dataset.name}: {len(context.entries)} clips")
     for name, (total, done) in found.units.items():
-        typer.echo(f"  {name:<24} {total:>6} units, {done} done")
+        size = found.bytes_by_system.get(name, 0)
+        typer.echo(f"  {name:<24} {total:>6} units, {done} done, rest {size / 1e6:.1f} MB")
     typer.echo(f"rest: about {found.seconds / 60:.1f} minutes, {found.bytes / 1e9:.2f} GB ({found.basis})")
     for entry in missing:
         say(f"cannot compute {entry.protocol}: {entry.reason}")

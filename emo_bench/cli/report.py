@@ -22,6 +22,9 @@ class What(StrEnum):
     VALUES = "values"
     CLIPS = "clips"
     METRICS = "metrics"
+    CHECKLIST = "checklist"
+    MODEL_INDEX = "model-index"
+    PREVIEWS = "previews"
 
 
 def report(
@@ -119,17 +122,82 @@ def compare(
 
 def export(
     run: RunArgument,
-    target: Annotated[Path, typer.Argument(help="File to write: .csv, .parquet or .json.", metavar="FILE")],
+    target: Annotated[
+        Path, typer.Argument(help="File to write (.csv, .parquet, .json, .md, .yaml), or a folder.", metavar="FILE")
+    ],
     what: Annotated[
-        What, typer.Option("--what", help="One row per value, one per clip and value, or the main table for DVC.")
+        What,
+        typer.Option(
+            "--what",
+            help="values: one row per value. clips: one per clip and value. metrics: the main table for DVC (.json). "
+            "checklist: reproducibility in the manner of NeurIPS (.md, .json). model-index: results for a model hub "
+            "(.yaml, or a model card as .md). previews: a folder of videos with content credentials.",
+        ),
     ] = What.CLIPS,
+    system: Annotated[
+        str | None, typer.Option("--system", help="With model-index: whose results; the only system when absent.")
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option("--certificate", help="With previews: sign with this certificate (PEM).")
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="Its private key (PEM).")] = None,
 ) -> int:
-    """Write a run's numbers as CSV, parquet or JSON."""
+    """Write a run's numbers, or its previews, for other programs and places."""
     from emo_bench.record.run_data import load_run
     from emo_bench.report.export import export_run
 
     found = load_run(run)
     for sentence in found.damage:
         say(sentence, err=True)
-    say(str(export_run(found, target, what=what.value)))
+    if what is What.CHECKLIST:
+        _export_checklist(found, target)
+    elif what is What.MODEL_INDEX:
+        _export_model_index(found, target, system)
+    elif what is What.PREVIEWS:
+        _export_previews(found, target, certificate, key)
+        return 0
+    else:
+        export_run(found, target, what=what.value)  # type: ignore[arg-type]
+    say(str(target))
     return 0
+
+
+def _ending(target: Path, *known: str) -> str:
+    from emo_core.errors import ConfigError
+
+    if target.suffix.lower() not in known:
+        raise ConfigError(f"cannot write {target.name}", expected=f"a name that ends in {' or '.join(known)}")
+    return target.suffix.lower()
+
+
+def _export_checklist(run: RunData, target: Path) -> None:
+    import dataclasses
+
+    from emo_bench.publish.checklist import checklist, checklist_markdown
+    from emo_core.atomic import write_json, write_text
+
+    if _ending(target, ".md", ".json") == ".json":
+        items = [{**dataclasses.asdict(item), "recorded": item.recorded} for item in checklist(run.record)]
+        write_json(target, items)
+    else:
+        write_text(target, checklist_markdown(run.record))
+
+
+def _export_model_index(run: RunData, target: Path, system: str | None) -> None:
+    from emo_bench.publish.model_index import chosen_system, model_card, model_index_yaml
+    from emo_core.atomic import write_text
+
+    write = model_card if _ending(target, ".yaml", ".yml", ".md") == ".md" else model_index_yaml
+    write_text(target, write(run, chosen_system(run.record, system)))
+
+
+def _export_previews(run: RunData, target: Path, certificate: Path | None, key: Path | None) -> None:
+    from emo_bench.cli.options import signer_for
+    from emo_bench.media.certificate import EXTRA, CredentialsError
+    from emo_bench.publish.previews import export_previews
+
+    signer = signer_for(certificate, key)
+    if signer is None:
+        raise CredentialsError("previews are exported with content credentials", expected="c2pa-python", fix=EXTRA)
+    made = export_previews(run, target, signer=signer)
+    say(f"{made.folder}: {made.n_signed} videos with content credentials, {made.n_plain} of anchors without")

@@ -84,10 +84,14 @@ class System(BaseModel):
 
     name: Name = Field(description="Row label in tables")
     kind: str = Field(description="Registered kind; `emo-bench ls systems` lists them")
+    store: Literal["keep", "features-only"] = Field(
+        default="keep",
+        description="'features-only' deletes frames once features and previews are made; never changes a number",
+    )
 
     @property
     def options(self) -> dict[str, Any]:
-        """The keys beside ``name`` and ``kind``."""
+        """The keys beside ``name``, ``kind`` and ``store``."""
         return dict(self.__pydantic_extra__ or {})
 
 

@@ -18,6 +18,9 @@ SMALLEST_FACE = 24
 CLEARLY_LARGER = 2.0
 """The largest of several faces is taken when its area is so many times that of the next."""
 
+SURER = 0.1
+"""A face counts as turned when the detector is surer of it by that much once the image is turned back."""
+
 FEATHER = 0.1
 """Share of the square's side over which a moving face fades into the still image."""
 
@@ -130,16 +133,34 @@ def find_square(image: FrameArray, framing: Framing, *, face_box: Box | None = N
     if face_box is not None:
         return square_around(_inside_picture(face_box, image), framing, height=height, width=width), []
     box, notes = largest_face(image)
+    turned = turned_by(image)
+    if turned:
+        notes.append(f"the face seems to be turned by {turned} degrees; turn the image if it is")
     if box is not None:
         return square_around(box, framing, height=height, width=width), notes
     if abs(height - width) <= 2:
-        return Square(0, 0, min(height, width)), ["no face was found; the square image was taken as it is"]
+        return Square(0, 0, min(height, width)), ["no face was found; the square image was taken as it is", *notes]
     raise NoFaceError(
         "no face was found in the portrait",
         expected="one clearly visible face, turned towards the viewer",
-        found="none",
+        found=f"one that is turned by {turned} degrees, it seems" if turned else "none",
         fix="give its place, --face-box left,top,right,bottom in pixels from brow to chin, or a square image of it",
     )
+
+
+def turned_by(image: FrameArray) -> int:
+    """By how many degrees clockwise a face seems to be turned: 90, 180, 270, or 0 when it is upright or there is none.
+
+    The detector is surest of upright faces, so the image is looked at in all four positions.
+    """
+    from emo_models.face_detector.detect import find_faces
+
+    sure = [
+        max((face.probability for face in find_faces(np.ascontiguousarray(np.rot90(image, turns)))), default=0.0)
+        for turns in range(4)
+    ]
+    best = int(np.argmax(sure))
+    return 90 * best if sure[best] > sure[0] + SURER else 0
 
 
 def largest_face(image: FrameArray) -> tuple[Box | None, list[str]]:

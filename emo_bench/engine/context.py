@@ -12,6 +12,7 @@ from emo_bench.engine.spec import RunSpec
 from emo_bench.engine.unit import GROUND_TRUTH, Unit
 from emo_bench.extract.catalogue import reads_truth
 from emo_bench.extract.feature_store import FeatureStore
+from emo_bench.media.recipe import object_of
 from emo_bench.media.types import FrameArray
 from emo_bench.systems.clip_store import ClipStore, Sidecar, StoredClip
 from emo_bench.systems.earlier_store import adopt
@@ -94,6 +95,20 @@ class RunContext:
         if stored is None and not system.anchor and not system.files_last:
             return adopt(self.clips, key)
         return stored
+
+    def is_shown(self, unit: Unit) -> bool:
+        """Whether the report shows a watchable copy of the unit's clip."""
+        report = self.config.report
+        shown = sorted(self.entries)[: report.max_preview_clips] if report.previews else []
+        return unit.clip in shown and unit.seed == self.config.seeds[0]
+
+    def let_go(self, unit: Unit, clip: Sidecar) -> None:
+        """Deletes a unit's frames when the suite says so and nothing else needs them."""
+        if self.loader.suite_systems[unit.system].store != "features-only":
+            return
+        truths = [self.stored_truth(name) for name in (unit.clip, unit.partner) if name]
+        shared = {object_of(truth.sidecar.frames) for truth in truths if truth}
+        self.clips.let_go(StoredClip(self.clips.path(clip.key), clip), shared=shared)
 
     def reference_index(self, clip: str, truth: Sidecar) -> int:
         """Position of the portrait among the frames of the prepared clip."""

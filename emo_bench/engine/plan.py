@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 from emo_bench.data.manifest import Manifest
 from emo_bench.engine.context import RunContext
+from emo_bench.engine.disk import forecast_bytes
 from emo_bench.engine.unit import GROUND_TRUTH, Unit
 from emo_bench.engine.units import is_done
-from emo_bench.media.recipe import leaf_of
 
 SECONDS_PER_UNIT = 8.0
-BYTES_PER_UNIT = 6_000_000
-"""Rough figures for a clip of a few seconds on one core, used before anything was measured on this machine."""
+"""For a clip of a few seconds on one core, used before anything was measured on this machine."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +23,14 @@ class Forecast:
         units: Units by system: (all, done already).
         seconds: Rough time of the rest.
         bytes: Rough disk space of the rest.
+        bytes_by_system: The same by system, with features and previews.
         basis: What the figures rest on.
     """
 
     units: Mapping[str, tuple[int, int]]
     seconds: float
     bytes: int
+    bytes_by_system: Mapping[str, int]
     basis: str
 
 
@@ -74,27 +75,23 @@ def partner_of(clip: str, manifest: Manifest, pool: Manifest, rule: str) -> str 
 
 
 def forecast(context: RunContext) -> Forecast:
-    """Counts units, looks up which are done, and estimates the rest from sidecars of clips made on this machine."""
+    """Counts units, looks up which are done, and estimates the rest from clips made on this machine."""
     units = [*truth_units(context), *other_units(context)]
+    done = [unit for unit in units if is_done(context, unit)]
+    finished = set(done)
     counts: dict[str, tuple[int, int]] = {}
-    done_seconds, done_bytes, done_units = 0.0, 0, 0
     for unit in units:
-        total, done = counts.get(unit.system, (0, 0))
-        finished = is_done(context, unit)
-        counts[unit.system] = (total + 1, done + int(finished))
-        if finished:
-            clip = context.stored_clip(unit)
-            if clip is not None:
-                done_units += 1
-                done_seconds += clip.sidecar.seconds
-                done_bytes += context.clips.place(leaf_of(clip.sidecar.frames)).stat().st_size
-    left = sum(total - done for total, done in counts.values())
-    if done_units >= 3:
+        total, before = counts.get(unit.system, (0, 0))
+        counts[unit.system] = (total + 1, before + int(unit in finished))
+    seconds = [clip.sidecar.seconds for unit in done if (clip := context.stored_clip(unit)) is not None]
+    if len(seconds) >= 3:
         # Feature extraction is not in the sidecar's time; it takes about as long again.
-        each_seconds, each_bytes = 2 * done_seconds / done_units, done_bytes / done_units
-        basis = f"{done_units} clips of this suite made on this machine"
+        each_seconds = 2 * sum(seconds) / len(seconds)
+        basis = f"{len(seconds)} clips of this suite made on this machine"
     else:
-        each_seconds, each_bytes = SECONDS_PER_UNIT, float(BYTES_PER_UNIT)
+        each_seconds = SECONDS_PER_UNIT
         basis = "typical figures for clips of a few seconds; not measured on this machine"
+    by_system = forecast_bytes(context, units, done)
     workers = context.config.execution.workers
-    return Forecast(counts, left * each_seconds / workers, round(left * each_bytes), basis)
+    rest = (len(units) - len(done)) * each_seconds / workers
+    return Forecast(counts, rest, sum(by_system.values()), by_system, basis)

@@ -67,6 +67,8 @@ def _attempt(context: RunContext, unit: Unit, *, last: bool = False) -> Outcome:
             return outcome
         stage, started = "extract", time.perf_counter()
         outcome = _ensure_features(context, unit, clip, outcome)
+        if not context.is_shown(unit):
+            context.let_go(unit, clip.sidecar)
         return replace(outcome, seconds={**seconds, stage: time.perf_counter() - started})
     except ClipError as error:
         if isinstance(error, DamagedClipError) and not last:

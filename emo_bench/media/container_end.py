@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
+import zlib
+from dataclasses import asdict, dataclass, replace
 from typing import BinaryIO
 
 TAIL = 1 << 17
@@ -23,16 +24,20 @@ class FileEnd:
         total: Bytes of the file.
         broken: The last unit (page, frame) is incomplete, and how much else is missing cannot be told.
         open: The mark that ends such files is absent.
+        damaged: Where the first piece of data begins whose checksum is wrong; None when none is.
+        header_damaged: The checksum of a description (title, index) is wrong.
     """
 
     missing: int = 0
     total: int = 0
     broken: bool = False
     open: bool = False
+    damaged: int | None = None
+    header_damaged: bool = False
 
-    def as_json(self) -> dict[str, int | bool]:
+    def as_json(self) -> dict[str, int | bool | None]:
         """Plain values."""
-        return {"missing": self.missing, "total": self.total, "broken": self.broken, "open": self.open}
+        return asdict(self)
 
 
 def examine_end(stream: BinaryIO) -> FileEnd:
@@ -46,7 +51,7 @@ def examine_end(stream: BinaryIO) -> FileEnd:
         found = FileEnd()
     finally:
         stream.seek(0)
-    return FileEnd(missing=max(0, found.missing), total=total, broken=found.broken, open=found.open)
+    return replace(found, missing=max(0, found.missing), total=total)
 
 
 def _by_kind(stream: BinaryIO, head: bytes, total: int) -> FileEnd:
@@ -135,8 +140,47 @@ def _matroska(stream: BinaryIO, total: int) -> FileEnd:
     if segment[:4] != b"\x18S\x80g":
         return FileEnd()
     size, used = _ebml_number(segment[4:])
+    start = at + 4 + used
+    damaged, header_damaged = _matroska_checksums(stream, start, total)
     # A recording that was never finished states no size.
-    return FileEnd(missing=at + 4 + used + size - total if size is not None else 0)
+    missing = start + size - total if size is not None else 0
+    return FileEnd(missing=missing, damaged=damaged, header_damaged=header_damaged)
+
+
+_CLUSTER = b"\x1fC\xb6u"
+_CRC32 = b"\xbf\x84"
+_PIECE = 1 << 20
+
+
+def _matroska_checksums(stream: BinaryIO, start: int, total: int) -> tuple[int | None, bool]:
+    """The first cluster whose CRC-32 is wrong, and whether that of another part is; demuxers do not look at them."""
+    at, header_damaged = start, False
+    while at + 12 <= total:
+        stream.seek(at)
+        head = stream.read(12)
+        id_length = 9 - head[0].bit_length()
+        if not 1 <= id_length <= 4:
+            return None, header_damaged
+        size, used = _ebml_number(head[id_length:])
+        body = at + id_length + used
+        if size is None or body + size > total:
+            return None, header_damaged
+        stream.seek(body)
+        checksum = stream.read(6)
+        if size > 6 and checksum[:2] == _CRC32 and _crc32(stream, size - 6) != struct.unpack("<I", checksum[2:])[0]:
+            if head[:id_length] == _CLUSTER:
+                return at, header_damaged
+            header_damaged = True
+        at = body + size
+    return None, header_damaged
+
+
+def _crc32(stream: BinaryIO, size: int) -> int:
+    value = 0
+    while size > 0 and (piece := stream.read(min(size, _PIECE))):
+        value = zlib.crc32(piece, value)
+        size -= len(piece)
+    return value
 
 
 def _ebml_number(data: bytes) -> tuple[int | None, int]:

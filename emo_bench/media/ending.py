@@ -1,4 +1,4 @@
-"""Whether a file was cut off: what its header and structure promise against what was decoded."""
+"""Whether a file was cut off or damaged: what its header, structure and checksums say against what was decoded."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MISSING_SECONDS = Fraction(1, 4)
 """A file may end this much before what its header says (a lost last packet, rounding); more is a truncated file."""
 
 
-class EndsTooEarlyError(Exception):
-    """The file was cut off."""
+class DamagedError(Exception):
+    """The file was cut off, or its container says that data are damaged."""
 
 
 def check_end(facts: dict[str, Any], timeline: Timeline | None, sound: SoundTimeline | None) -> tuple[Note, ...]:
@@ -29,7 +29,7 @@ def check_end(facts: dict[str, Any], timeline: Timeline | None, sound: SoundTime
         sound: Of the audio, if it was decoded.
 
     Raises:
-        EndsTooEarlyError: more than ``MISSING_SECONDS`` are missing.
+        DamagedError: more than ``MISSING_SECONDS`` are missing, or a checksum is wrong.
     """
     ends = {}
     if timeline is not None:
@@ -41,8 +41,10 @@ def check_end(facts: dict[str, Any], timeline: Timeline | None, sound: SoundTime
         for kind, decoded in ends.items():
             promised = facts[f"{kind}_end"]
             if promised and Fraction(*promised) - decoded > MISSING_SECONDS:
-                raise EndsTooEarlyError(_ended(where, f"the {kind}", decoded, Fraction(*promised)))
+                raise DamagedError(_ended(where, f"the {kind}", decoded, Fraction(*promised)))
     _check_container(facts, ends, where)
+    if facts["end"]["damaged"] is not None:
+        raise DamagedError(f"the data from byte {facts['end']['damaged']} on are damaged (a checksum is wrong)")
     return _check_bytes(facts, ends, where)
 
 
@@ -53,13 +55,15 @@ def _check_container(facts: dict[str, Any], ends: dict[str, Fraction], where: st
         return
     promised, decoded = Fraction(*facts["duration"]), max(ends.values(), default=Fraction(0))
     if promised - decoded > MISSING_SECONDS:
-        raise EndsTooEarlyError(_ended(where, "the data", decoded, promised))
+        raise DamagedError(_ended(where, "the data", decoded, promised))
 
 
 def _check_bytes(facts: dict[str, Any], ends: dict[str, Fraction], where: str) -> tuple[Note, ...]:
     end = facts["end"]
+    if end["header_damaged"]:
+        return (Note("damaged_header", "a checksum in the description is wrong: changed or damaged"),)
     if end["broken"] and facts["container"] == "ogg":
-        raise EndsTooEarlyError(f"{where} the file ends in the middle of a page: it was cut off")
+        raise DamagedError(f"{where} the file ends in the middle of a page: it was cut off")
     if end["broken"]:
         return (Note("cut_frame", "the last frame is incomplete: the file may have been cut off"),)
     if end["open"]:
@@ -72,7 +76,7 @@ def _check_bytes(facts: dict[str, Any], ends: dict[str, Fraction], where: str) -
     if facts["container"] == "avi" and "video" in ends and facts["video_frames"]:
         lost = facts["video_frames"] * Fraction(*facts["time_base"]) - ends["video"]
     if lost > MISSING_SECONDS:
-        raise EndsTooEarlyError(f"{where} {text} (about {float(lost):.2f} s): it was cut off")
+        raise DamagedError(f"{where} {text} (about {float(lost):.2f} s): it was cut off")
     return (Note("short_file", text, {"bytes": end["missing"]}),)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from emo_bench.media.image_colour import StatedColours, to_srgb
+
 SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -22,7 +24,7 @@ def is_negative(image: Any) -> bool:
     return bool(image.mode in (*SIXTEEN_BIT, "F") and stated == _WHITE_IS_ZERO)
 
 
-def as_srgb(image: Any, notes: list[str], *, negative: bool = False) -> Any:
+def as_srgb(image: Any, notes: list[str], *, negative: bool = False, stated: StatedColours | None = None) -> Any:
     """An upright Pillow image as 8-bit sRGB over white.
 
     * 16-bit gray is scaled by 1/257; 16-bit colours come from Pillow with 8 bits.
@@ -34,6 +36,7 @@ def as_srgb(image: Any, notes: list[str], *, negative: bool = False) -> Any:
     Args:
         image: From Pillow.
         notes: What was converted or assumed is added here.
+        stated: What the file says of its colours beside a profile, see ``image_colour``; a profile goes before it.
         negative: Whether 16-bit or float pixels count from white to black, see ``is_negative``.
 
     Raises:
@@ -47,6 +50,9 @@ def as_srgb(image: Any, notes: list[str], *, negative: bool = False) -> Any:
         image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
     alpha = image.convert("RGBA").getchannel("A") if _has_alpha(image) else None
     colours = _converted(image, profile, notes)
+    if stated is not None and not profile:
+        colours = Image.fromarray(to_srgb(np.asarray(colours), stated), "RGB")
+        notes.append(f"colours converted to sRGB from what the file states ({stated.name})")
     if alpha is None:
         return colours
     colours.putalpha(alpha)

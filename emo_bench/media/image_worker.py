@@ -23,12 +23,16 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    from emo_bench.media.image_colour import has_coded_colours, stated_colours
     from emo_bench.media.image_pixels import as_srgb, is_negative
 
     notes: list[str] = []
 
     try:
-        with os.fdopen(int(sys.argv[1]), "rb") as stream, Image.open(stream, formats=FORMATS) as opened:
+        with os.fdopen(int(sys.argv[1]), "rb") as stream:
+            coded = has_coded_colours(stream)
+            stream.seek(0)
+            opened = Image.open(stream, formats=FORMATS)
             if opened.width * opened.height > MAX_PIXELS:
                 raise ValueError(f"{opened.width}x{opened.height} pixels; at most {MAX_PIXELS} are read")
             count = int(getattr(opened, "n_frames", 1))
@@ -37,7 +41,11 @@ def main() -> None:
             turned = opened.getexif().get(ORIENTATION, 1)
             if turned not in (0, 1):
                 notes.append("turned upright as the file asks")
-            flat = as_srgb(ImageOps.exif_transpose(opened), notes, negative=is_negative(opened))
+            stated = stated_colours(opened)
+            if coded:
+                notes.append("the file states its colours by code points (cICP), which are not read: sRGB assumed")
+            upright = ImageOps.exif_transpose(opened)
+            flat = as_srgb(upright, notes, negative=is_negative(opened), stated=stated)
     except UnidentifiedImageError:
         sys.stderr.write("content of no such format\n")
         sys.exit(1)

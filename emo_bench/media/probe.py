@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emo_bench.media.child import DecodeChild, shown_name
-from emo_bench.media.ending import EndsTooEarlyError, check_end
+from emo_bench.media.ending import DamagedError, check_end
 from emo_bench.media.limits import DEFAULT_LIMITS, Limits
 from emo_bench.media.notes import Note, distinct
 from emo_bench.media.orientation import UPRIGHT, Orientation
@@ -189,7 +189,7 @@ def _assemble(
         timeline, video_notes = _video_timeline(facts, limits) if facts["stamps"] else (None, ())
         sound, sound_notes = _sound_timeline(facts, limits) if facts["audio_samples"] else (None, ())
         ending = check_end(facts, timeline, sound)
-    except EndsTooEarlyError as error:
+    except DamagedError as error:
         raise DecodeError(f"{shown_name(path)}: {error}", fix="check that the file plays to its end") from None
     except LimitError as error:
         raise LimitError(f"{shown_name(path)}: {error.message}", expected=error.expected, found=error.found) from None

@@ -123,8 +123,16 @@ class OtherSize(Frozen):
     crop: bool
 
 
-Leaf = LosslessFrames | EncodedFrames | FileFrames
-Recipe = Annotated[LosslessFrames | EncodedFrames | FileFrames | OtherLength | OtherSize, Field(discriminator="kind")]
+class NoFrames(Frozen):
+    """Frames that were deleted after everything had been computed from them."""
+
+    kind: Literal["none"] = "none"
+
+
+Leaf = LosslessFrames | EncodedFrames | FileFrames | NoFrames
+Recipe = Annotated[
+    LosslessFrames | EncodedFrames | FileFrames | NoFrames | OtherLength | OtherSize, Field(discriminator="kind")
+]
 
 OtherLength.model_rebuild()
 OtherSize.model_rebuild()
@@ -135,6 +143,12 @@ def leaf_of(recipe: Recipe) -> Leaf:
     while isinstance(recipe, (OtherLength, OtherSize)):
         recipe = recipe.of
     return recipe
+
+
+def object_of(recipe: Recipe) -> str:
+    """Name of the stored file that a recipe starts from; empty when there is none."""
+    leaf = leaf_of(recipe)
+    return "" if isinstance(leaf, NoFrames) else leaf.name
 
 
 def with_leaf(recipe: Recipe, leaf: Leaf) -> Recipe:

@@ -38,6 +38,7 @@ def open_container(stream: BinaryIO) -> Any:
         "enable_drefs": "0",
         "use_absolute_path": "0",
         "max_streams": "32",
+        "err_detect": "crccheck",
     }
     try:
         return av.open(stream, "r", options=options, metadata_errors="replace", buffer_size=1 << 18)
@@ -105,8 +106,8 @@ class Decoder:
         for stream in (self.video, self.audio):
             if stream is not None:
                 stream.thread_count = 1
-                # Damaged data shall be an error, not a picture made up of its surroundings.
-                stream.codec_context.options = {"err_detect": "explode"}
+                # Damaged data shall be an error, not a picture made up of its surroundings; checksums are looked at.
+                stream.codec_context.options = {"err_detect": "crccheck+explode"}
         if self.video is not None:
             self.video.codec_context.options |= {"max_pixels": str(int(limits["max_pixels"]))}
         self._check_declared()

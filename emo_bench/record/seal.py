@@ -29,7 +29,13 @@ CIRCUMSTANCES = ("execution", "output", "store")
 
 def config_digest(config: Mapping[str, Any]) -> str:
     """Digest of a suite's values without those that never change a number."""
-    return digest_of({key: value for key, value in config.items() if key not in NEUTRAL})
+    values = {key: value for key, value in config.items() if key not in NEUTRAL}
+    if isinstance(values.get("systems"), list):  # what is kept on disk changes no number
+        values["systems"] = [
+            {key: value for key, value in system.items() if key != "store"} if isinstance(system, dict) else system
+            for system in values["systems"]
+        ]
+    return digest_of(values)
 
 
 def sealed(record: RunRecord, folder: Path) -> RunRecord:

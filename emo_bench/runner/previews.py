@@ -27,24 +27,21 @@ def write_previews(context: RunContext, outcomes: Sequence[Outcome], folder: Pat
     target = folder / "previews"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    shown = set(sorted(context.entries)[: context.config.report.max_preview_clips])
-    first_seed = context.config.seeds[0]
-    wanted = [
-        outcome
-        for outcome in outcomes
-        if outcome.clip is not None and outcome.unit.clip in shown and outcome.unit.seed == first_seed
-    ]
+    wanted = [outcome for outcome in outcomes if outcome.clip is not None and context.is_shown(outcome.unit)]
     display.stage("previews", len(wanted))
     index = []
     with ThreadPoolExecutor(context.config.execution.workers) as threads:
         for outcome, made in zip(wanted, threads.map(lambda item: _preview(context, item), wanted), strict=True):
             if made is None:
-                display.say(f"no preview of {outcome.unit.system} / {outcome.unit.clip}: the stored clip is damaged")
+                display.say(f"no preview of {outcome.unit.system} / {outcome.unit.clip}: its frames are not there")
                 continue
             name = f"{digest_of([outcome.unit.system, outcome.unit.clip])[:16]}.mp4"
             _link(made, target / name)
             index.append({"clip": outcome.unit.clip, "system": outcome.unit.system, "file": name})
             display.step(outcome.unit.clip)
+    for outcome in wanted:
+        if outcome.clip is not None and outcome.code == "ok":
+            context.let_go(outcome.unit, outcome.clip)
     write_json(target / "index.json", index)
     return target
 

@@ -11,7 +11,7 @@ from emo_bench.media.notes import Note
 from emo_bench.media.types import Audio
 from emo_bench.systems.conform import fit_audio, fit_length, resize_video
 from emo_bench.systems.still_clip import repeated
-from emo_bench.systems.system import DrivingClip, GeneratedClip, GenerationRequest, Partner, SystemKind
+from emo_bench.systems.system import DrivingClip, FrameSource, GeneratedClip, GenerationRequest, Partner, SystemKind
 from emo_core.delay import delayed
 from emo_core.errors import GenerationError
 
@@ -32,6 +32,7 @@ class GroundTruth(SystemKind):
     """The real video: the best that any metric should see."""
 
     needs_driving: ClassVar[bool] = True
+    frames: ClassVar[FrameSource] = "file"
     anchor: ClassVar[bool] = True
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
@@ -51,6 +52,7 @@ class Reencoded(SystemKind):
 
     options_model: ClassVar[type[Frozen]] = ReencodedOptions
     needs_driving: ClassVar[bool] = True
+    frames: ClassVar[FrameSource] = "compressed"
     anchor: ClassVar[bool] = True
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
@@ -64,6 +66,7 @@ class Reencoded(SystemKind):
 class FrozenReference(SystemKind):
     """The portrait, unmoved: perfect identity, no motion at all."""
 
+    frames: ClassVar[FrameSource] = "still"
     anchor: ClassVar[bool] = True
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
@@ -75,6 +78,7 @@ class FrozenReference(SystemKind):
 class FrozenReencoded(FrozenReference):
     """The portrait, unmoved, through ordinary H.264: the tremor that a codec gives to a still face, and no motion."""
 
+    frames: ClassVar[FrameSource] = "compressed"
     options_model: ClassVar[type[Frozen]] = ReencodedOptions
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
@@ -90,6 +94,7 @@ class ShuffledAudio(SystemKind):
 
     needs_driving: ClassVar[bool] = True
     partner: ClassVar[Partner] = "other_clip"
+    frames: ClassVar[FrameSource] = "shared"
     anchor: ClassVar[bool] = True
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
@@ -112,6 +117,7 @@ class ShiftedAudio(SystemKind):
 
     options_model: ClassVar[type[Frozen]] = ShiftedAudioOptions
     needs_driving: ClassVar[bool] = True
+    frames: ClassVar[FrameSource] = "shared"
     anchor: ClassVar[bool] = True
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
@@ -126,6 +132,7 @@ class OtherIdentity(SystemKind):
     """The real video of another person: perfect frames of the wrong face, with the wrong words."""
 
     partner: ClassVar[Partner] = "other_identity"
+    frames: ClassVar[FrameSource] = "shared"
     anchor: ClassVar[bool] = True
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:

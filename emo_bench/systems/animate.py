@@ -17,6 +17,8 @@ from emo_bench.systems.emo import EMBEDDED, PORTRAIT, EmoOptions, sampling_optio
 from emo_core.errors import GenerationError, LimitError, NoAudioError, WeightsError
 
 if TYPE_CHECKING:
+    from emo_bench.media.certificate import Signer
+    from emo_bench.media.credentials import Source
     from emo_models.emo.pipeline import EMOPipeline
 
 Progress = Callable[[int, int], None]
@@ -59,6 +61,7 @@ def animate(
     paste_back: bool = False,
     region: tuple[float, float, float, float] | None = None,
     device: str = "cpu",
+    signer: Signer | None = None,
     progress: Progress | None = None,
 ) -> Animated:
     """Animates a portrait.
@@ -75,12 +78,15 @@ def animate(
         paste_back: Paste the moving face back into the whole image instead of giving the square around the face.
         region: Where the face may be, as fractions of the square: left, top, right, bottom; anywhere when absent.
         device: 'cpu' or 'cuda[:n]'.
+        signer: Signs the content credentials that the video gets; none when absent.
         progress: Called with frames done and in total.
 
     Raises:
         ClipError: when image or audio cannot be used.
         WeightsError: when the model's weights are missing or wrong.
+        CredentialsError: when the video cannot be signed; it lies at ``target`` unsigned then.
     """
+    from emo_bench.media.credentials import add_credentials
     from emo_bench.media.decode import read_audio
     from emo_bench.media.image import read_picture
     from emo_bench.media.preview import write_preview
@@ -130,8 +136,13 @@ def animate(
     if not np.any(np.abs(sound.samples) > 1e-4):
         notes.append("the audio is silent; expect a closed mouth")
     notes += _about_weights(options.weights, str(pipeline.facts.get("trained_on", "")))
-    comment = json.dumps({"seed": seed, "weights": options.weights, "notice": DISCLOSURE}, sort_keys=True)
-    write_preview(target, Video(spec, pieces), sound, metadata={"title": DISCLOSURE, "comment": comment})
+    # A folder of weights by its name alone: where it lies is nobody's business.
+    facts = {"seed": seed, "weights": Path(options.weights).name, "notice": DISCLOSURE}
+    tags = {"title": DISCLOSURE, "comment": json.dumps(facts, sort_keys=True)}
+    write_preview(target, Video(spec, pieces), sound, metadata=tags)
+    if signer is not None:
+        origin: Source = "composite" if paste_back else "generated"
+        add_credentials(target, target, signer=signer, origin=origin, title=target.name, facts=facts)
     return Animated(path=target, n_frames=n_frames, seconds=sound.seconds, notes=tuple(notes))
 
 

@@ -9,7 +9,7 @@ import hashlib
 import io
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,9 +26,11 @@ from emo_bench.media.recipe import (
     FileFrames,
     Leaf,
     LosslessFrames,
+    NoFrames,
     ObjectName,
     Recipe,
     leaf_of,
+    object_of,
     with_leaf,
 )
 from emo_bench.media.types import Audio, FrameArray, Video, VideoSpec
@@ -44,6 +46,10 @@ _KEY = re.compile(r"[0-9A-Za-z_-]{1,128}")
 
 class DamagedClipError(DecodeError):
     """A stored clip is not what was written; it has been removed and can be made again."""
+
+
+class FramesDeletedError(DamagedClipError):
+    """The frames of a clip were let go on purpose; they can be made again."""
 
 
 class ClipNote(Frozen):
@@ -182,11 +188,17 @@ class ClipStore:
         if sidecar.key != key or sidecar.digest != sidecar.own_digest():
             self.damaged.append(path.name)
             return None
-        there = self.place(leaf_of(sidecar.frames)).is_file() and self.objects.path(sidecar.audio).is_file()
-        return StoredClip(path, sidecar) if there else None
+        return StoredClip(path, sidecar) if self._has_files(sidecar) else None
+
+    def _has_files(self, sidecar: Sidecar) -> bool:
+        leaf = leaf_of(sidecar.frames)
+        there = isinstance(leaf, NoFrames) or self.place(leaf).is_file()
+        return there and self.objects.path(sidecar.audio).is_file()
 
     def place(self, leaf: Leaf) -> Path:
         """Where the file of a recipe lies."""
+        if isinstance(leaf, NoFrames):
+            raise FramesDeletedError("the frames of this clip were deleted")
         return self.objects.path(leaf.name) if leaf.name else Path(getattr(leaf, "path", ""))
 
     def put(
@@ -280,7 +292,7 @@ class ClipStore:
     def _kept(self, recipe: Recipe, *, lasting: bool) -> Recipe:
         """The recipe, its file copied into the store unless it lies there or stays where it is."""
         leaf = leaf_of(recipe)
-        if leaf.name or isinstance(leaf, LosslessFrames) or (lasting and isinstance(leaf, FileFrames)):
+        if isinstance(leaf, (LosslessFrames, NoFrames)) or leaf.name or (lasting and isinstance(leaf, FileFrames)):
             return recipe
         name = self.objects.copy(Path(leaf.path), suffix=".mp4" if isinstance(leaf, EncodedFrames) else "")
         if isinstance(leaf, FileFrames) and name != leaf.sha256:
@@ -300,6 +312,9 @@ class ClipStore:
         """
         side = clip.sidecar
         leaf = leaf_of(side.frames)
+        if isinstance(leaf, NoFrames):
+            self.remove(clip.path.stem)
+            raise FramesDeletedError("the frames of this clip were deleted after its features had been made")
         path = self.place(leaf)
         expected = leaf.name.partition(".")[0] or getattr(leaf, "sha256", "")
         if verify and (found := _digest_or_none(path)) != expected:
@@ -347,6 +362,18 @@ class ClipStore:
             found=found,
             fix="run the same command again",
         )
+
+    def let_go(self, clip: StoredClip, *, shared: Collection[str] = ()) -> None:
+        """Deletes a clip's frames and keeps its record: what was computed from them stays usable.
+
+        Args:
+            clip: From ``get`` or ``put``.
+            shared: Names of stored files that others need.
+        """
+        name = object_of(clip.sidecar.frames)
+        if name and name not in shared:
+            self.write(clip.sidecar.model_copy(update={"frames": NoFrames()}))
+            self.objects.remove(name)
 
     def remove(self, key: str) -> None:
         """Removes a clip's record; files that no other record names are left to ``emo-bench store prune``."""

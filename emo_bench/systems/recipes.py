@@ -9,9 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
-from emo_bench.media.recipe import EncodedFrames, FileFrames, Leaf, LosslessFrames, OtherLength, OtherSize, Recipe
+from emo_bench.media.recipe import (
+    EncodedFrames,
+    FileFrames,
+    Leaf,
+    LosslessFrames,
+    NoFrames,
+    OtherLength,
+    OtherSize,
+    Recipe,
+)
 from emo_bench.media.types import FrameArray, Video, VideoSpec
 from emo_bench.systems.conform import fit_length, hold_last, resize_video
+from emo_core.errors import DecodeError
 
 SMALL_BYTES = 16 << 20
 """Raw frames that a copy returns faster than a decoding process starts (docs/benchmarks.md)."""
@@ -51,6 +61,8 @@ def open_recipe(recipe: Recipe, locate: Callable[[Leaf], Path]) -> Video:
         case OtherLength():
             change = fit_length if recipe.how == "fit" else hold_last
             return change(open_recipe(recipe.of, locate), n_frames=recipe.n_frames)
+        case NoFrames():
+            raise DecodeError("the frames were deleted after features had been made", expected="frames", found="none")
         case OtherSize():
             source = open_recipe(recipe.of, locate)
             return resize_video(source, width=recipe.width, height=recipe.height, crop=recipe.crop)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from emo_bench.media.types import Audio, FrameArray, Video
 
 Partner = Literal["none", "other_clip", "other_identity"]
+FrameSource = Literal["new", "shared", "still", "compressed", "file"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -125,6 +126,8 @@ class SystemKind(ABC):
         anchor: Whether its place in the table is known in advance.
         uses_seed: Whether other seeds give other frames; a system that ignores it is run once.
         files_last: Whether files that its videos are read from stay where they are, so that they need not be copied.
+        frames: What its frames are, for the forecast of disk space: 'new' ones, those of a 'shared' stored clip, one
+            'still' frame, a 'compressed' file, or a 'file' of the user.
     """
 
     options_model: ClassVar[type[Frozen]] = NoOptions
@@ -134,6 +137,7 @@ class SystemKind(ABC):
     anchor: ClassVar[bool] = False
     uses_seed: ClassVar[bool] = False
     files_last: ClassVar[bool] = False
+    frames: ClassVar[FrameSource] = "new"
 
     def __init__(self, options: Any) -> None:
         self.options = options

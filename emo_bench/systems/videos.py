@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from emo_bench.config.schema import Frozen
 from emo_bench.data.naming import ClipVideos, listed
 from emo_bench.systems.conform import conform_length, size_notes
-from emo_bench.systems.system import GeneratedClip, GenerationRequest, SystemContext, SystemKind
+from emo_bench.systems.system import FrameSource, GeneratedClip, GenerationRequest, SystemContext, SystemKind
 from emo_core.errors import ConfigError, GenerationError
 from emo_core.hashing import sha256_file
 
@@ -49,6 +49,7 @@ class Videos(SystemKind):
     options_model: ClassVar[type[Frozen]] = VideosOptions
     code_version: ClassVar[int] = 3
     files_last: ClassVar[bool] = True
+    frames: ClassVar[FrameSource] = "file"
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)

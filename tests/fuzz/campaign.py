@@ -265,27 +265,30 @@ def stored_cases(rng: np.random.Generator, count: int, folder: Path) -> Iterator
 
 
 def media_cases(rng: np.random.Generator, count: int, folder: Path) -> Iterator[Case]:
-    """Small videos in several containers and codecs with faults; right is the same pictures and sound."""
+    """Small videos in several containers with faults; right is the same pictures, and audio within a 16-bit step.
+
+    AAC has no checksum, and a changed bit of a small coefficient may stay below that step.
+    """
     import record_factory
 
     from emo_bench.media.decode import load_pair
 
-    def reading(path: Path) -> tuple[str, tuple[str, ...]]:
+    def reading(path: Path) -> tuple[str, Any, tuple[str, ...]]:
         pair = load_pair(path)
         digest = hashlib.sha256(f"{pair.video.spec}{len(pair.audio.samples)}".encode())
         for piece in pair.video.open():
             digest.update(np.ascontiguousarray(piece).tobytes())
-        digest.update(pair.audio.samples.tobytes())
-        return digest.hexdigest(), tuple(pair.notes)
+        return digest.hexdigest(), pair.audio.samples, tuple(pair.notes)
 
-    def case(source: Path, data: bytes, before: tuple[str, tuple[str, ...]]) -> Case:
+    def case(source: Path, data: bytes, before: tuple[str, Any, tuple[str, ...]]) -> Case:
         def run() -> str:
             path = folder / f"mutant{source.suffix}"
             path.write_bytes(data)
-            digest, notes = reading(path)
-            if digest == before[0]:
+            digest, samples, notes = reading(path)
+            # The digest covers the number of samples.
+            if digest == before[0] and np.abs(samples - before[1]).max() < 2**-15:
                 return "right"
-            return "reported" if set(notes) - set(before[1]) else "wrong"
+            return "reported" if set(notes) - set(before[2]) else "wrong"
 
         return run
 

@@ -31,10 +31,11 @@ def test_nothing_mutated_is_read_as_something_else(campaign: ModuleType, kind: s
     assert counts["refused"] + counts["reported"] > 0
 
 
-def test_mutated_media_never_crash_or_hang(campaign: ModuleType) -> None:
-    # Other pictures without a word remain where a decoder gives no signal; docs/media.md says which cannot tell.
-    _, wrong = campaign.run_kind("media", seed=1, scale=0.1)
-    assert [text for text in wrong if not text.endswith("without a word")] == []
+def test_mutated_media_are_never_read_as_something_else(campaign: ModuleType) -> None:
+    # H.264 and AAC in four containers; docs/media.md says which other codecs cannot detect damage.
+    counts, wrong = campaign.run_kind("media", seed=1, scale=0.2)
+    assert wrong == []
+    assert counts["refused"] > 0
 
 
 def test_equal_seeds_give_equal_inputs(campaign: ModuleType) -> None:

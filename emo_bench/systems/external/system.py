@@ -31,7 +31,7 @@ from emo_bench.systems.external.process import (
     run_limited,
 )
 from emo_bench.systems.external.workspace import TemporaryFolder
-from emo_bench.systems.system import GeneratedClip, GenerationRequest, Program, SystemContext, SystemKind
+from emo_bench.systems.system import FrameSource, GeneratedClip, GenerationRequest, Program, SystemContext, SystemKind
 from emo_core.errors import ConfigError, GenerationError, LimitError
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
@@ -67,6 +67,7 @@ class External(SystemKind):
     options_model: ClassVar[type[Frozen]] = ExternalOptions
     code_version: ClassVar[int] = 2
     uses_seed: ClassVar[bool] = True
+    frames: ClassVar[FrameSource] = "compressed"
 
     def dependencies(self, context: SystemContext) -> Mapping[str, Any]:
         """The card, the commit that is checked out, and the digests of its weights.

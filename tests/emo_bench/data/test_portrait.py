@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emo_bench.data.portrait import Framing, Square, find_square, square_around
+from emo_bench.data.portrait import Framing, Square, find_square, square_around, turned_by
+from emo_bench.media.decode import open_video
 from emo_core.errors import GenerationError, NoFaceError
 
 sides = st.integers(16, 90)
@@ -72,3 +75,22 @@ def test_what_shows_no_face_is_refused_unless_it_is_square() -> None:
 def test_a_face_box_must_lie_inside(box: tuple[float, float, float, float]) -> None:
     with pytest.raises(GenerationError, match="face box"):
         find_square(picture(90, 90), Framing(), face_box=box)
+
+
+def test_a_face_that_lies_on_its_side_or_head_is_told() -> None:
+    folder = Path(__file__).resolve().parents[3] / ".." / "shared" / "assets" / "clips"
+    clip = folder / "grid_bbaf2n.mpg"
+    if not clip.is_file():
+        pytest.skip(f"no real clips in {folder}")
+    face = next(iter(open_video(clip).open()))[0]
+    assert turned_by(face) == 0
+    assert find_square(face, Framing())[1] == []
+    for turns in (1, 2, 3):
+        turned = np.ascontiguousarray(np.rot90(face, -turns))
+        assert turned_by(turned) == 90 * turns
+        try:
+            _, notes = find_square(turned, Framing())
+        except NoFaceError as error:
+            notes = [error.found]
+        assert any(f"turned by {90 * turns} degrees" in note for note in notes)
+    assert turned_by(np.full((300, 300, 3), 118, np.uint8)) == 0

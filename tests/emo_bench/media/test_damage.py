@@ -14,7 +14,15 @@ from emo_bench.media.probe import probe
 from emo_core.errors import DecodeError
 
 SHARED = Path(__file__).resolve().parents[3] / ".." / "shared"
-SUSPICIONS = {"skipped_start", "damaged_end", "short_file", "cut_frame", "no_end_mark", "repaired_stamps"}
+SUSPICIONS = {
+    "skipped_start",
+    "damaged_header",
+    "damaged_end",
+    "short_file",
+    "cut_frame",
+    "no_end_mark",
+    "repaired_stamps",
+}
 """Notes that no whole file may get."""
 
 REFUSED = {"wav": "pcm_s16le", "flac": "flac", "mp3": "libmp3lame", "ogg": "libopus", "mka": "aac", "aiff": "pcm_s16be"}
@@ -84,6 +92,49 @@ def test_bytes_flipped_within_a_picture_are_told(media: Any, tmp_path: Path, nam
             assert "after" in error.message  # noqa: PT017 - either way it is told
             told += 1
     assert told >= len(places[1:30:5]) - 1
+
+
+SUMMED = {
+    "vp9.mkv": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8"}),
+    "mjpeg.mkv": ("mjpeg", {"qscale": "3"}),
+    "pcm.mka": ("pcm_s16le", None),
+    "opus.ogg": ("libopus", None),
+    "ac3.ac3": ("ac3", None),
+}
+
+
+@pytest.mark.parametrize("name", SUMMED)
+def test_a_single_wrong_bit_is_told_where_there_are_checksums(media: Any, tmp_path: Path, name: str) -> None:
+    codec, options = SUMMED[name]
+    path = tmp_path / name
+    if options is None:
+        sound(path, media, codec)
+    else:
+        fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        media.make(path, media.Recipe(codec=codec, options=options, pix_fmt=fmt, n_frames=20))
+    assert not SUSPICIONS & {note.code for note in probe(path).notes}
+    whole = path.read_bytes()
+    with av.open(str(path)) as file:
+        places = [(packet.pos, packet.size) for packet in file.demux() if packet.size > 60 and packet.pos is not None]
+    for position, size in places[2 : len(places) - 2 : max(1, len(places) // 5)]:
+        data = bytearray(whole)
+        data[position + size // 2] ^= 4
+        path.write_bytes(bytes(data))
+        try:
+            found = {note.code for note in probe(path).notes}
+        except DecodeError:
+            continue
+        assert found & {*SUSPICIONS, "audio_gap", "audio_overlap"}, position
+
+
+def test_a_title_that_was_edited_by_hand_is_told_and_read(media: Any, tmp_path: Path) -> None:
+    path = media.make(tmp_path / "a.mkv", media.Recipe(n_frames=10))
+    data = path.read_bytes()
+    assert b"Lavf" in data
+    path.write_bytes(data.replace(b"Lavf", b"Lavg", 1))
+    info = probe(path)
+    assert info.n_frames == 10
+    assert "damaged_header" in {note.code for note in info.notes}
 
 
 def test_a_zeroed_part_of_the_first_picture_is_refused(media: Any, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +165,69 @@ def test_every_exif_orientation_is_applied_and_told(tmp_path: Path, orientation:
     with Image.open(tmp_path / "a.png") as stored:
         assert np.array_equal(picture.pixels, np.asarray(ImageOps.exif_transpose(stored)))
     assert any("upright" in note for note in picture.notes)
+
+
+def png_with(path: Path, pixels: np.ndarray, *chunks: tuple[bytes, bytes]) -> Path:
+    """A PNG with further chunks before its pixels."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "png")
+    data = stream.getvalue()
+    at = data.index(b"IDAT") - 4
+    extra = b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
+    )
+    path.write_bytes(data[:at] + extra + data[at:])
+    return path
+
+
+GRAYS = np.repeat(RAMP[..., None], 3, axis=2)
+
+
+def test_the_gamma_of_a_png_is_applied(tmp_path: Path) -> None:
+    linear = (b"gAMA", struct.pack(">I", 100000))
+    picture = read_picture(png_with(tmp_path / "a.png", GRAYS, linear))
+    expected = RAMP / 255
+    expected = np.where(expected <= 0.0031308, 12.92 * expected, 1.055 * expected ** (1 / 2.4) - 0.055)
+    assert np.abs(picture.pixels[..., 0] - 255 * expected).max() <= 0.51
+    assert "PNG gamma 1" in " ".join(picture.notes)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [(b"gAMA", struct.pack(">I", 45455))],
+        [(b"sRGB", b"\0"), (b"gAMA", struct.pack(">I", 100000))],
+        [(b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000))],
+        [(b"cHRM", struct.pack(">8I", *[0] * 8))],
+        [(b"gAMA", struct.pack(">I", 0))],
+    ],
+)
+def test_what_a_png_states_of_srgb_changes_nothing(tmp_path: Path, chunks: list[tuple[bytes, bytes]]) -> None:
+    picture = read_picture(png_with(tmp_path / "a.png", GRAYS, *chunks))
+    assert np.array_equal(picture.pixels, GRAYS)
+    assert picture.notes == ()
+
+
+def test_other_primaries_of_a_png_are_converted_as_a_profile_would(tmp_path: Path) -> None:
+    red = np.full((4, 4, 3), (200, 40, 40), np.uint8)
+    adobe = (b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000))
+    picture = read_picture(png_with(tmp_path / "a.png", red, (b"gAMA", struct.pack(">I", 45470)), adobe))
+    assert picture.pixels[0, 0, 0] > 220  # a wider space: the same numbers are a stronger red
+    assert abs(int(picture.pixels[0, 0, 1]) - 40) < 8
+    assert "primaries" in picture.notes[0]
+
+
+def test_adobe_rgb_by_exif_is_converted(tmp_path: Path) -> None:
+    red = Image.new("RGB", (16, 16), (200, 40, 40))
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA001] = 2
+    red.save(tmp_path / "a.jpg", exif=exif, quality=100, subsampling=0)
+    picture = read_picture(tmp_path / "a.jpg")
+    assert picture.pixels[8, 8, 0] > 220
+    assert "Adobe RGB" in picture.notes[0]
+
+
+def test_code_points_for_colours_are_told(tmp_path: Path) -> None:
+    told = read_picture(png_with(tmp_path / "a.png", GRAYS, (b"cICP", bytes((9, 16, 0, 1)))))
+    assert "cICP" in told.notes[0]
+    assert read_picture(png_with(tmp_path / "b.png", GRAYS, (b"cICP", bytes((1, 13, 0, 1))))).notes == ()

@@ -49,6 +49,8 @@ def sound(path: Path, *, seconds: float = 0.5, rate: int = 16_000, loudness: flo
 
 def run(portrait: Path, audio: Path, target: Path, weights: Path, *more: str) -> Result:
     arguments = ["animate", str(portrait), str(audio), "-o", str(target), "--preset", str(weights), "--quiet", *more]
+    if "--credentials" not in more:
+        arguments.append("--no-credentials")  # signatures hold the time, so equal videos would not be equal files
     return CliRunner().invoke(app, arguments, standalone_mode=False)
 
 
@@ -264,3 +266,29 @@ def test_a_minute_takes_no_more_memory_than_five_seconds(portrait: Path, weights
             assert container.streams.video[0].frames == seconds * 25
     # The sound itself is 4 MB; x264 and the allocator add a little.
     assert peaks[60] < 1.05 * peaks[5] + 20, peaks
+
+
+def test_the_video_carries_signed_credentials_and_says_so(
+    portrait: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("c2pa")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    audio = sound(tmp_path / "a.wav")
+    plain = run(portrait, audio, tmp_path / "plain.mp4", weights)
+    signed = run(portrait, audio, tmp_path / "signed.mp4", weights, "--credentials")
+    assert (plain.exception, signed.exception) == (None, None), signed.output
+    assert np.array_equal(frames_of(tmp_path / "plain.mp4"), frames_of(tmp_path / "signed.mp4"))
+    checked = CliRunner().invoke(app, ["credentials", str(tmp_path / "signed.mp4"), "--json"], standalone_mode=False)
+    found = json.loads(checked.stdout)
+    assert (checked.return_value, found["state"]) == (ExitCode.OK, "trusted")
+    assert found["source_type"].endswith("/trainedAlgorithmicMedia")
+    assert found["facts"]["weights"] == "tiny"
+    assert str(tmp_path) not in checked.stdout.replace(str(tmp_path / "signed.mp4"), "")
+    none = CliRunner().invoke(app, ["credentials", str(tmp_path / "plain.mp4")], standalone_mode=False)
+    assert (none.return_value, "no content credentials" in none.stdout) == (ExitCode.USAGE, True)
+
+
+def test_certificate_and_key_belong_together(portrait: Path, weights: Path, tmp_path: Path) -> None:
+    more = ("--credentials", "--certificate", str(tmp_path / "c.pem"))
+    error = refusal(run(portrait, sound(tmp_path / "a.wav"), tmp_path / "x.mp4", weights, *more), tmp_path / "x.mp4")
+    assert "belong together" in str(error)

@@ -1,0 +1,161 @@
+"""The store shows what lies there, notices what is wrong, and deletes only what nobody needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emo_bench.data.manifest import read_manifest
+from emo_bench.engine.context import RunContext
+from emo_bench.engine.plan import forecast, other_units, truth_units
+from emo_bench.engine.units import is_done, work
+from emo_bench.media.recipe import NoFrames, object_of
+from emo_bench.runner.run import run_suite, spec_of
+from emo_bench.runner.suite import load_suite
+from emo_bench.systems.clip_store import ClipStore, FramesDeletedError
+from emo_bench.systems.store_care import contents, folder_bytes, problems, unneeded
+
+METRICS = ["psnr/rgb@1", "flicker/luma@1"]
+
+
+def values_of(run: Path) -> Any:
+    return json.loads((run / "record.json").read_text(encoding="utf-8"))["values"]
+
+
+def age(store: Path) -> None:
+    """Makes all files look two hours old."""
+    for path in store.rglob("*"):
+        os.utime(path, (time.time() - 7200,) * 2)
+
+
+@pytest.fixture(scope="module")
+def scored(tiny, tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scored")
+    anchors = ["frozen", "shuffled_audio", "shifted_audio", "reencoded"]
+    run_suite(load_suite(tiny.suite(tiny_set, folder, anchors=anchors, metrics=METRICS)))
+    return folder
+
+
+def test_anchors_with_the_frames_of_the_ground_truth_take_audio_alone(scored: Path) -> None:
+    found = contents(ClipStore(scored / "store"))
+    use = found.by_system()
+    assert {name: entry.clips for name, entry in use.items()} == dict.fromkeys(
+        ["ground-truth", "frozen", "shuffled-audio", "shifted-audio", "reencoded"], 3
+    )
+    audio = 3 * (128 + 4 * 6400)
+    assert use["shifted-audio"].bytes == audio
+    assert use["shuffled-audio"].bytes == 0  # tones of equal length: another clip's audio lies there already
+    assert use["ground-truth"].bytes > audio
+    assert sum(found.objects.values()) == sum(entry.bytes for entry in use.values())
+    assert list(problems(ClipStore(scored / "store"), found)) == []
+
+
+def test_damage_is_listed_by_verify(scored: Path, tiny) -> None:
+    store = ClipStore(scored / "store")
+    name = next(name for name in store.objects.names() if name.endswith(".mkv"))
+    path, data = store.objects.path(name), store.objects.path(name).read_bytes()
+    assert tiny.cli("store", "verify", scored / "store", cwd=scored).code == 0
+    path.write_bytes(data[:-1] + b"\7")
+    done = tiny.cli("store", "verify", scored / "store", cwd=scored)
+    path.write_bytes(data)
+    assert done.code == 3
+    assert f"stored file {name} is damaged or missing" in done.out
+
+
+def test_prune_deletes_what_no_clip_names_and_leaves_the_young(scored: Path) -> None:
+    store = ClipStore(scored / "store")
+    left = store.objects.path(store.objects.add(b"left", suffix=".npy"))
+    assert unneeded(store, contents(store), keep=None) == []
+    os.utime(left, (time.time() - 7200,) * 2)
+    assert unneeded(store, contents(store), keep=None) == [left]
+    left.unlink()
+
+
+def test_prune_with_suites_keeps_their_clips(tiny, tiny_set: Path, tmp_path: Path) -> None:
+    run_suite(load_suite(tiny.suite(tiny_set, tmp_path, anchors=["frozen", "shifted_audio"], metrics=METRICS)))
+    smaller = tiny.suite(
+        tiny_set, tmp_path / "smaller", anchors=["frozen"], metrics=METRICS, store=str(tmp_path / "store")
+    )
+    age(tmp_path / "store")
+    asked = ("store", "prune", tmp_path / "store", "--keep", smaller)
+    assert "would be" in tiny.cli(*asked, "--dry-run", cwd=tmp_path).out
+    assert set(contents(ClipStore(tmp_path / "store")).by_system()) == {"ground-truth", "frozen", "shifted-audio"}
+    assert tiny.cli(*asked, cwd=tmp_path).code == 0
+    found = contents(ClipStore(tmp_path / "store"))
+    assert set(found.by_system()) == {"ground-truth", "frozen"}
+    assert set(found.objects) == found.named()
+    assert run_suite(load_suite(smaller)).timings.units_computed == 0
+
+
+def test_a_forecast_after_half_of_the_clips_is_right_within_a_fifth(tiny, tmp_path: Path) -> None:
+    manifest = tiny.set(tmp_path / "set", n_clips=6)
+    suite = load_suite(
+        tiny.suite(manifest, tmp_path, anchors=["frozen", "reencoded", "shifted_audio"], metrics=METRICS)
+    )
+    context = RunContext(spec_of(suite, read_manifest(manifest)))
+    units = [*truth_units(context), *other_units(context)]
+    halves = [unit for unit in units if unit.clip < "clip-03"], [unit for unit in units if unit.clip >= "clip-03"]
+    for unit in halves[0]:
+        assert work(context, unit).code == "ok"
+    before = folder_bytes(tmp_path / "store")
+    expected = forecast(context)
+    assert sum(expected.bytes_by_system.values()) == expected.bytes
+    for unit in halves[1]:
+        assert work(context, unit).code == "ok"
+    assert expected.bytes == pytest.approx(folder_bytes(tmp_path / "store") - before, rel=0.2)
+
+
+def test_frames_that_were_let_go_are_made_again_when_needed(tiny, tiny_set: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for person in range(3):
+        tiny.clip(folder / f"clip-0{person}.mkv", person=person + 5)
+    system = {"name": "mine", "kind": "videos", "folder": str(folder), "store": "features-only"}
+    kept = {**system, "store": "keep"}
+    runs = {}
+    for name, one in (("features-only", system), ("keep", kept)):
+        suite = tiny.suite(tiny_set, tmp_path / name, anchors=[], systems=[one], metrics=["psnr/rgb@1"])
+        runs[name] = load_suite(suite)
+        run_suite(runs[name])
+    assert values_of(tmp_path / "features-only/run") == values_of(tmp_path / "keep/run")
+    context = RunContext(spec_of(runs["features-only"], read_manifest(tiny_set)))
+    units = other_units(context)
+    assert all(is_done(context, unit) for unit in units)
+    for unit in units:
+        clip = context.stored_clip(unit)
+        assert clip is not None
+        assert isinstance(clip.sidecar.frames, NoFrames)
+    more = tiny.suite(
+        tiny_set, tmp_path / "features-only", anchors=[], systems=[system], metrics=["psnr/rgb@1", "flicker/luma@1"]
+    )
+    record = run_suite(load_suite(more))
+    assert record.status == "complete"
+    assert next(
+        value.value for value in record.values if value.system == "mine" and value.protocol == "psnr/rgb@1"
+    ) == (next(value["value"] for value in values_of(tmp_path / "keep/run") if value["system"] == "mine"))
+
+
+def test_let_go_keeps_record_and_features(tiny, tmp_path: Path) -> None:
+    from fractions import Fraction
+
+    from emo_bench.media.types import Audio, video_from_array
+
+    store = ClipStore(tmp_path)
+    video = video_from_array(tiny.frames(n_frames=6), fps=Fraction(25))
+    clip = store.put("ab" * 32, video=video, audio=Audio(np.zeros(3840, np.float32), 16000))
+    store.let_go(clip, shared=[object_of(clip.sidecar.frames)])
+    assert store.get("ab" * 32).sidecar == clip.sidecar  # type: ignore[union-attr]
+    store.let_go(clip)
+    left = store.get("ab" * 32)
+    assert left is not None
+    assert left.sidecar.video_sha256 == clip.sidecar.video_sha256
+    assert list(store.objects.names()) == [clip.sidecar.audio]
+    with pytest.raises(FramesDeletedError):
+        store.open(left)
+    assert store.get("ab" * 32) is None
