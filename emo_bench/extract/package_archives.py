@@ -24,7 +24,9 @@ from emo_core.atomic import atomic_path
 from emo_core.errors import WeightsError
 from emo_core.hashing import sha256_file
 
-Conversion = Literal["inception-torchscript", "i3d-flax", "alexnet-flax", "vgg16-flax"]
+Conversion = Literal[
+    "inception-torchscript", "i3d-flax", "alexnet-flax", "vgg16-flax", "libsvm-regression", "number-lists"
+]
 _DIGEST: Final = "^[0-9a-f]{64}$"
 _BACKEND: Final = """
 import os

@@ -95,6 +95,25 @@ def read_array_pickle(path: Path) -> dict[str, Array]:
         raise _refusal(path, error) from None
 
 
+def read_number_lists(path: Path) -> dict[str, Array]:
+    """Lists of numbers of a pickled dictionary, by their keys, as float64.
+
+    Raises:
+        WeightsError: when it holds, or asks for, anything else.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = _Reader(stream).load()
+        if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+            raise pickle.UnpicklingError(f"the whole is of type {type(content).__name__}")
+        for key, value in content.items():
+            if not isinstance(value, list) or not all(type(number) in (int, float) for number in value):
+                raise pickle.UnpicklingError(f"{key} is no list of numbers")
+        return {key: np.array(value, dtype=np.float64) for key, value in content.items()}
+    except _FAILURES as error:
+        raise _refusal(path, error) from None
+
+
 def _flat(content: object, prefix: str = "") -> dict[str, Array]:
     if isinstance(content, _Numbers):
         return {prefix: content.array}

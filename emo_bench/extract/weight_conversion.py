@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo_bench.extract.package_archives import Conversion
-from emo_bench.extract.restricted_reading import read_array_pickle, read_torchscript
+from emo_bench.extract.restricted_reading import read_array_pickle, read_number_lists, read_torchscript
 from emo_core.errors import WeightsError
 
 Array = NDArray[Any]
@@ -172,9 +172,41 @@ def _trunk(path: Path, network: str, layers: tuple[int, ...]) -> dict[str, Array
     return result
 
 
+def _regression(path: Path) -> dict[str, Array]:
+    """Support vector regression in LIBSVM's text: lines ``name value``, ``SV``, lines ``weight place:value ...``."""
+    try:
+        head, _, body = path.read_text("ascii").partition("\nSV\n")
+        facts = dict(line.split(" ", 1) for line in head.splitlines())
+        rows = [line.split() for line in body.splitlines() if line.strip()]
+        parts = [[place_value.split(":") for place_value in row[1:]] for row in rows]
+        width = max(int(place) for row in parts for place, _ in row)
+        vectors = np.zeros((len(rows), width))
+        for number, row in enumerate(parts):
+            for place, value in row:
+                vectors[number, int(place) - 1] = float(value)
+        kind, count = (facts["svm_type"], facts["kernel_type"]), int(facts["total_sv"])
+        found = {
+            "coefficients": np.array([float(row[0]) for row in rows]),
+            "vectors": vectors,
+            "gamma": np.array([float(facts["gamma"])]),
+            "rho": np.array([float(facts["rho"])]),
+        }
+    except ValueError as error:
+        raise WeightsError(f"{path.name} is no model in LIBSVM's text format", found=str(error)) from None
+    if kind != ("epsilon_svr", "rbf") or len(rows) != count:
+        raise WeightsError(
+            f"{path.name} is another model than expected",
+            expected=f"epsilon_svr with rbf kernel and {count} vectors",
+            found=f"{kind[0]} with {kind[1]} kernel and {len(rows)} vectors",
+        )
+    return found
+
+
 _CONVERSIONS: Final[Mapping[str, Callable[[Path], dict[str, Array]]]] = {
     "inception-torchscript": _inception,
     "i3d-flax": _i3d,
     "alexnet-flax": lambda path: _trunk(path, "AlexNet", _ALEX_LAYERS),
     "vgg16-flax": lambda path: _trunk(path, "VGG16", _VGG_LAYERS),
+    "libsvm-regression": _regression,
+    "number-lists": read_number_lists,
 }

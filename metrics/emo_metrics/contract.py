@@ -118,6 +118,8 @@ MAIN_RESULTS = TableGroup("main", "Main results")
 """Its values that are not primary stand under "Further values"; other groups hold all values of their protocols."""
 HEAD_MOTION = TableGroup("motion", "Head motion")
 BLINKS = TableGroup("blinks", "Blinks")
+PICTURE_QUALITY = TableGroup("quality", "Picture quality without a reference")
+DRIFT = TableGroup("drift", "Drift over time")
 
 AFTER_THE_PAPER = 100
 """Place of the columns that EMO's Table 1 does not have."""

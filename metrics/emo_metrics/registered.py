@@ -12,6 +12,8 @@ EXTRACTORS: Final[Mapping[str, str]] = {
     "expression/3ddfa-v2@1": "emo_metrics.extractors.morphable_face:MorphableFace",
     "audio/loudness-pitch@1": "emo_metrics.extractors.loudness_pitch:LoudnessAndPitch",
     "pixels/psnr-ssim@1": "emo_metrics.extractors.paired_pixels:PairedPixels",
+    "brisque/frames@1": "emo_metrics.extractors.brisque_frames:BrisqueFrames",
+    "face-crop/quality@1": "emo_metrics.extractors.face_crop_quality:FaceCropQuality",
     "pixels/flicker@1": "emo_metrics.extractors.flicker_pixels:FlickerPixels",
     # the networks that papers use
     "inception/pytorch-fid@1": "emo_metrics.extractors.inception_frames:InceptionPytorchFid",
@@ -51,6 +53,12 @@ METRICS: Final[Mapping[str, str]] = {
     "blink-length/mediapipe@1": "emo_metrics.metrics.blink:BlinkLength",
     "expressiveness/mediapipe@2": "emo_metrics.metrics.expressiveness:Expressiveness",
     "beat-alignment/mediapipe@2": "emo_metrics.metrics.beat_alignment:BeatAlignment",
+    "brisque/live@1": "emo_metrics.metrics.brisque:Brisque",
+    "sharpness/face@1": "emo_metrics.metrics.face_sharpness:FaceSharpness",
+    "drift/open@1": "emo_metrics.metrics.drift:Drift",
+    "emotion/mediapipe@1": "emo_metrics.metrics.emotion:Emotion",
+    "pose-fd/mediapipe@1": "emo_metrics.metrics.motion_distance:PoseDistance",
+    "landmark-velocity-fd/mediapipe@1": "emo_metrics.metrics.motion_distance:LandmarkVelocityDistance",
     "flicker/luma@1": "emo_metrics.metrics.flicker:Flicker",
     "fid/pytorch-fid@1": "emo_metrics.metrics.fid:FidPytorchFid",
     "fid/torch-fidelity@1": "emo_metrics.metrics.fid:FidTorchFidelity",
@@ -105,5 +113,7 @@ SERIES: Final[tuple[tuple[str, tuple[str, str, int | None]], ...]] = (
 )
 """Trace for plots, and its extractor, array and column (None for arrays of one column); the first available counts."""
 
-LAG_CURVES: Final[Mapping[str, tuple[str, str]]] = {"lag:sync/synth@1": ("sync/synth@1", "distances")}
+LAG_CURVES: Final[Mapping[str, tuple[str, str]]] = {
+    "lag:sync/synth@1": ("sync/synth@1", "distances"),
+}
 """Curve for plots -> extractor, array of distances between mouth and audio, one column a lag."""

@@ -62,6 +62,7 @@ def test_blinks_do_not_stand_under_head_motion() -> None:
     assert {name for name, group in groups.items() if group == "motion"} == {
         "head-velocity/mediapipe@1",
         "head-velocity/synth@1",
+        "pose-fd/mediapipe@1",
     }
     assert {name for name, group in groups.items() if group == "blinks"} == {
         "blink-rate/mediapipe@1",

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from emo_bench.extract.restricted_reading import read_array_pickle, read_torchscript
+from emo_bench.extract.restricted_reading import read_array_pickle, read_number_lists, read_torchscript
 from emo_core.errors import WeightsError
 
 
@@ -170,3 +170,21 @@ class TestTorchScript:
         for name in ("a", "b"):
             with pytest.raises(WeightsError, match="is not read"):
                 read_torchscript(tmp_path / name)
+
+
+class TestNumberLists:
+    def test_lists_of_numbers_become_arrays(self, tmp_path: Path) -> None:
+        found = read_number_lists(pickled(tmp_path / "x", {"low": [1, 2.5], "high": [3.0, 4.0]}))
+        assert {name: value.tolist() for name, value in found.items()} == {"low": [1.0, 2.5], "high": [3.0, 4.0]}
+
+    @pytest.mark.parametrize("content", [[1.0], {"a": [1.0, "b"]}, {"a": 1.0}, {1: [2.0]}, {"a": [True]}])
+    def test_anything_else_is_refused(self, tmp_path: Path, content: object) -> None:
+        with pytest.raises(WeightsError):
+            read_number_lists(pickled(tmp_path / "x", content))
+
+    def test_nothing_runs(self, tmp_path: Path) -> None:
+        target = tmp_path / "victim"
+        target.touch()
+        with pytest.raises(WeightsError, match="asks for"):
+            read_number_lists(pickled(tmp_path / "x", {"a": Runs(os.unlink, str(target))}))
+        assert target.exists()

@@ -81,8 +81,13 @@ def arrays_of(extractor: str, generator: np.random.Generator) -> Arrays:
     if kind == "lpips-frames":
         return {"distance": np.abs(wave(generator)), "frame": np.arange(FRAMES)}
     if kind in {"syncnet", "sync"}:
-        lags = 21 if kind == "sync" else 31
-        return {"distances": 8 + generator.normal(size=(FRAMES, lags)), "track": np.repeat([0, 1], FRAMES // 2)}
+        lags = 21 if extractor == "sync/synth@1" else 31
+        labels = {"track": np.repeat([0, 1], FRAMES // 2), "speech": np.ones(FRAMES, dtype=bool)}
+        return {"distances": 8 + generator.normal(size=(FRAMES, lags)), **labels}
+    if kind == "brisque":
+        return {"score": 30 + wave(generator)}
+    if kind == "face-crop":
+        return {"sharpness": 8 + wave(generator), "lab": 50 + wave(generator, 3)}
     return {"features": generator.normal(size=(12, WIDTH))}
 
 
