@@ -25,6 +25,7 @@ from emo_bench.cli import (
     schema,
     score,
     store,
+    study,
     systems,
     train,
     validate,
@@ -80,6 +81,7 @@ app.command("ls", rich_help_panel="Look")(ls.ls)
 app.command("credentials", rich_help_panel="Look")(credentials.credentials)
 app.command("doctor", rich_help_panel="Look")(doctor.doctor)
 app.command("schema", rich_help_panel="Look")(schema.schema)
+app.add_typer(study.app, name="study", rich_help_panel="Judge")
 app.add_typer(data.app, name="data", rich_help_panel="Prepare")
 app.add_typer(weights.app, name="weights", rich_help_panel="Prepare")
 app.add_typer(store.app, name="store", rich_help_panel="Look")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from emo_bench.record.clip_facts import FACTS_FILE, ClipFacts, read_clip_facts
+from emo_bench.record.human_study import STUDIES_FOLDER, StudyResult, read_studies
 from emo_bench.record.limits import MAX_PREVIEW_BYTES, MAX_TEXT_BYTES, read_bytes, table_rows
 from emo_bench.record.rows import CLIPS_FILE, ClipRow, read_rows
 from emo_bench.record.schema import RunRecord
@@ -66,6 +67,7 @@ class RunData:
         strips: Images of frames side by side, possibly none.
         facts: Styles and face boxes of clips, possibly none.
         unit_times: How long clips took to generate, possibly none.
+        studies: Human studies of the run's clips, possibly none.
         notes: What could not be read or trusted, in sentences for the reader.
         damage: What is not as the run wrote it, in sentences; they are among the notes.
         unsealed: Whether the files came without the digests that would tell.
@@ -79,6 +81,7 @@ class RunData:
     strips: tuple[Preview, ...] = ()
     facts: tuple[ClipFacts, ...] = ()
     unit_times: tuple[UnitTime, ...] = ()
+    studies: tuple[StudyResult, ...] = ()
     notes: tuple[str, ...] = field(default=())
     damage: tuple[str, ...] = ()
     unsealed: bool = False
@@ -146,6 +149,7 @@ def load_run(path: Path) -> RunData:
         strips=_optional(folder / "previews" / "frames.json", _previews, notes, ""),
         facts=_optional(folder / FACTS_FILE, read_clip_facts, notes, ""),
         unit_times=_optional(folder / JOURNAL_FILE, read_unit_times, notes, ""),
+        studies=_studies(folder, notes),
         notes=tuple(notes),
         damage=damaged,
         unsealed=record.seal is None,
@@ -164,6 +168,14 @@ def _optional(path: Path, read: Any, notes: list[str], loss: str) -> Any:
         return ()
     except Exception as error:  # whatever is wrong with an extra file, the record is worth showing
         notes.append(f"{path.name} cannot be read ({type(error).__name__}), so what it holds is left out.")
+        return ()
+
+
+def _studies(folder: Path, notes: list[str]) -> tuple[StudyResult, ...]:
+    try:
+        return read_studies(folder)
+    except (ValueError, RecordError, OSError) as error:
+        notes.append(f"{STUDIES_FOLDER} cannot be read ({type(error).__name__}), so human studies are left out.")
         return ()
 
 

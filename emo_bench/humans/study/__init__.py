@@ -1,0 +1,1 @@
+"""Human studies: a page that collects votes, what makes it, and what becomes of the votes."""
