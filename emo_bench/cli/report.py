@@ -41,7 +41,7 @@ def report(
         list[str] | None,
         typer.Option(
             "--published",
-            help="Published table, shown in grey, never ranked: a file, or a name of configs/published, or 'none'. "
+            help="Published table in grey, never ranked: a file, a name of configs/published, 'atlas', or 'none'. "
             "Those on the run's data set when absent.",
             metavar="FILE|NAME",
         ),

@@ -71,7 +71,7 @@ def make(
     plan = StudyPlan(
         title=title,
         intro=intro,
-        kind=kind.value,  # type: ignore[arg-type]
+        kind=kind.value,
         questions=tuple(asked),
         ties=ties,
         systems=tuple(system or ()),
@@ -125,8 +125,8 @@ def score(
                 found=f"{run}: another record",
             )
     scored = score_study(found, votes, rules=Rules(max_failed=max_failed), level=level, resamples=resamples)
-    for place in [studies_folder(run)] * (run is not None) + [output] * (output is not None):
-        assert place is not None  # noqa: S101 - just asked
+    places = [place for place in (studies_folder(run) if run is not None else None, output) if place is not None]
+    for place in places:
         for path in write_scored(scored, place):
             say(str(path), err=True)
     if as_json:

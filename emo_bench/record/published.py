@@ -11,6 +11,9 @@ from emo_bench.config.load import read_yaml, validate
 from emo_bench.config.schema import Frozen
 from emo_core.errors import ConfigError
 
+ATLAS = "atlas"
+"""Folder of the tables of many papers, and how all of them on a run's data set are asked for."""
+
 
 class PublishedRow(Frozen):
     """What a paper says of one system.
@@ -33,6 +36,8 @@ class PublishedTable(Frozen):
         table: Which of its tables.
         dataset: What it was measured on, as far as the paper says.
         protocol: Always 'unknown': papers do not state enough to make their numbers comparable with measured ones.
+        stated_protocol: What the paper says of clips, frames, crops and weights; empty when it was not looked up.
+        read_from: Which copy of the paper the numbers were read from; empty when from the paper itself.
         note: What a reader must know before comparing.
         rows: In the paper's order; all have the same columns.
     """
@@ -42,6 +47,8 @@ class PublishedTable(Frozen):
     table: str = Field(min_length=1)
     dataset: str = Field(min_length=1)
     protocol: Literal["unknown"] = "unknown"
+    stated_protocol: str = ""
+    read_from: str = ""
     note: str = ""
     rows: tuple[PublishedRow, ...] = Field(min_length=1)
 
@@ -111,13 +118,26 @@ def published_tables(base: Path | None = None) -> dict[str, PublishedTable]:
     return found
 
 
+def atlas_tables(base: Path | None = None) -> dict[str, PublishedTable]:
+    """The atlas: tables of many papers, by ``atlas/NAME``; reports show them only where they are asked for.
+
+    Raises:
+        ConfigError: when one of them has mistakes.
+    """
+    found: dict[str, PublishedTable] = {}
+    for folder in published_folders(base):
+        for path in sorted((folder / ATLAS).glob("*.yaml")):
+            found.setdefault(f"{ATLAS}/{path.stem}", load_published(path))
+    return found
+
+
 def find_published(name: str, *, base: Path | None = None) -> PublishedTable:
     """One table by name.
 
     Raises:
         ConfigError: when there is none of that name.
     """
-    tables = published_tables(base)
+    tables = {**published_tables(base), **atlas_tables(base)}
     if name not in tables:
         raise ConfigError(f"no published table {name!r}", expected=f"one of: {', '.join(tables) or '(none found)'}")
     return tables[name]

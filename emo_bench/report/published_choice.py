@@ -6,7 +6,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from emo_bench.record.published import PublishedTable, find_published, load_published, published_tables
+from emo_bench.record.published import (
+    ATLAS,
+    PublishedTable,
+    atlas_tables,
+    find_published,
+    load_published,
+    published_tables,
+)
 from emo_bench.record.schema import RunRecord
 
 
@@ -15,17 +22,21 @@ def chosen_tables(record: RunRecord, wanted: Sequence[str | Path] | None) -> lis
 
     Args:
         record: The run.
-        wanted: Paths of files, or names of files in ``configs/published``; None takes all on the run's data set.
+        wanted: Paths of files, names of files in ``configs/published``, or ``atlas`` for those of the atlas that are on
+            the run's data set; None takes all on the run's data set but those of the atlas.
 
     Raises:
         ConfigError: when there is no such table, or it has mistakes.
     """
     if wanted is None:
         return [table for table in published_tables().values() if is_on_dataset(record, table)]
-    return [
-        load_published(Path(name)) if str(name).endswith((".yaml", ".yml")) else find_published(str(name))
-        for name in wanted
-    ]
+    found: list[PublishedTable] = []
+    for name in map(str, wanted):
+        if name == ATLAS:
+            found += [table for table in atlas_tables().values() if is_on_dataset(record, table)]
+        else:
+            found.append(load_published(Path(name)) if name.endswith((".yaml", ".yml")) else find_published(name))
+    return found
 
 
 def is_on_dataset(record: RunRecord, table: PublishedTable) -> bool:

@@ -141,12 +141,12 @@ def _fitting(answers: Sequence[Any], rater: str, key: StudyKey, form: int, name:
     kept: dict[tuple[str, str], Vote] = {}
     lost = {"unknown_clip": 0, "unknown_question": 0, "impossible": 0, "doubled": 0}
     for answer in answers:
-        trial = trials.get(answer.get("trial")) if isinstance(answer, Mapping) else None
+        trial = trials.get(str(answer.get("trial"))) if isinstance(answer, Mapping) else None
         if trial is None or (answer.get("left"), answer.get("right") or "") != (trial.left, trial.right):
             lost["unknown_clip"] += 1
-        elif answer.get("question") not in asked:
+        elif str(answer.get("question")) not in asked:
             lost["unknown_question"] += 1
-        elif isinstance(answer.get("choice"), bool) or answer.get("choice") not in allowed:
+        elif type(answer.get("choice")) not in (str, int) or answer["choice"] not in allowed:
             lost["impossible"] += 1
         elif (trial.id, answer["question"]) in kept:
             lost["doubled"] += 1

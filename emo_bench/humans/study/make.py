@@ -21,6 +21,7 @@ from emo_bench.media.types import FrameArray, Video
 from emo_bench.record.run_data import RunData
 from emo_core.atomic import write_text
 from emo_core.errors import ConfigError
+from emo_core.hashing import digest_of
 
 PAGE_FOLDER = "page"
 MAX_CLIP_BYTES = 30 << 20
@@ -78,7 +79,8 @@ def make_study(run: RunData, plan: StudyPlan, folder: Path, *, generator: np.ran
         raise ConfigError(f"{folder} is not empty", expected="a new folder", fix="choose another with --output")
     previews = {(item.system, item.clip): item.path for item in run.previews}
     systems, clips = _chosen(run, plan, previews)
-    study = generator.bytes(6).hex()
+    # The id tells studies apart even where two are made from one seed.
+    study = digest_of([generator.bytes(6).hex(), repr(plan), run.record.name, systems, clips])[:12]
     media: dict[str, Media] = {}
     names: dict[tuple[str, str, bool], str] = {}
     target = folder / PAGE_FOLDER / "media"

@@ -88,7 +88,8 @@ def agreement_of_each(votes: Sequence[Vote], key: StudyKey) -> Mapping[str, floa
     """Rater -> share of answers that agree with the majority of the others on the same pair; ties count half."""
     by_item: dict[tuple[str, frozenset[str]], list[Vote]] = defaultdict(list)
     for vote in votes:
-        by_item[vote.question, frozenset((vote.trial.left, vote.trial.right))].append(vote)
+        if not vote.trial.repeats:  # nobody confirms an answer of their own
+            by_item[vote.question, frozenset((vote.trial.left, vote.trial.right))].append(vote)
     found: dict[str, list[float]] = defaultdict(list)
     for group in by_item.values():
         systems = sorted({key.media[name].system for name in (group[0].trial.left, group[0].trial.right)})

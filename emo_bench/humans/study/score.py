@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emo_bench.humans.study.answers import Sheet, Tally, Vote, read_sheets
 from emo_bench.humans.study.key import StudyKey
@@ -137,48 +139,43 @@ def _question(
     votes: Sequence[Vote], key: StudyKey, name: str, text: str, *, level: float, resamples: int, seed: int
 ) -> QuestionResult:
     own = [vote for vote in votes if vote.question == name]
-    base = {
-        "key": name,
-        "text": text,
-        "n_votes": len(own),
-        "n_raters": len({vote.rater for vote in own}),
-        "n_clips": len({key.media[vote.trial.left].clip for vote in own}),
-    }
+    base = QuestionResult(
+        key=name,
+        text=text,
+        n_votes=len(own),
+        n_raters=len({vote.rater for vote in own}),
+        n_clips=len({key.media[vote.trial.left].clip for vote in own}),
+    )
     generator = numpy_generator(seed, "study", f"{key.study}/{name}")
     if key.kind == "rating":
-        return QuestionResult(
-            **base,
-            agreement=_rating_agreement(own),
-            strengths=_opinions(own, key, level=level, resamples=resamples, generator=generator),
-        )
+        opinions = _opinions(own, key, level=level, resamples=resamples, generator=generator)
+        return base.model_copy(update={"agreement": _rating_agreement(own), "strengths": opinions})
     agreement = agreement_of_each(own, key)
     mean = sum(agreement.values()) / len(agreement) if agreement else None
     try:
-        ballot, _ = _ballot(own, key)
-        strengths = bradley_terry(ballot, generator=generator, level=level, resamples=resamples)
+        ballot = _ballot(own, key)
+        found = bradley_terry(ballot, generator=generator, level=level, resamples=resamples)
     except Unscored as reason:
-        return QuestionResult(**base, agreement=mean, status=reason.status, reason=reason.reason)
+        return base.model_copy(update={"agreement": mean, "status": reason.status, "reason": reason.reason})
     won = _won(own, key)
-    return QuestionResult(
-        **base,
-        agreement=mean,
-        alpha=_alpha(own, key),
-        strengths=tuple(
-            StrengthEntry(
-                system=item.system,
-                value=item.value,
-                low=item.low,
-                high=item.high,
-                n_votes=won[item.system][1],
-                won=won[item.system][0] / won[item.system][1],
-            )
-            for item in strengths
-        ),
-        pairs=_pairs(ballot, level=level, resamples=resamples, generator=generator),
+    strengths = tuple(
+        StrengthEntry(
+            system=item.system,
+            value=item.value,
+            low=item.low,
+            high=item.high,
+            n_votes=won[item.system][1],
+            won=won[item.system][0] / won[item.system][1],
+        )
+        for item in found
+    )
+    pairs = _pairs(ballot, level=level, resamples=resamples, generator=generator)
+    return base.model_copy(
+        update={"agreement": mean, "alpha": _alpha(own, key), "strengths": strengths, "pairs": pairs}
     )
 
 
-def _ballot(votes: Sequence[Vote], key: StudyKey) -> tuple[Ballot, tuple[str, ...]]:
+def _ballot(votes: Sequence[Vote], key: StudyKey) -> Ballot:
     systems = tuple(sorted({key.media[name].system for vote in votes for name in (vote.trial.left, vote.trial.right)}))
     raters = sorted({vote.rater for vote in votes})
     people = sorted({_person(vote, key) for vote in votes})
@@ -196,7 +193,7 @@ def _ballot(votes: Sequence[Vote], key: StudyKey) -> tuple[Ballot, tuple[str, ..
     if not rows:
         raise Unscored("too_few", "there are no votes")
     winners, losers, weights, rater, clip = (np.array(column) for column in zip(*rows, strict=True))
-    ballot = Ballot(
+    return Ballot(
         systems=systems,
         winner=winners.astype(np.intp),
         loser=losers.astype(np.intp),
@@ -204,7 +201,6 @@ def _ballot(votes: Sequence[Vote], key: StudyKey) -> tuple[Ballot, tuple[str, ..
         rater=rater.astype(np.intp),
         clip=clip.astype(np.intp),
     )
-    return ballot, systems
 
 
 def _person(vote: Vote, key: StudyKey) -> str:
@@ -225,6 +221,8 @@ def _won(votes: Sequence[Vote], key: StudyKey) -> dict[str, tuple[float, int]]:
 def _alpha(votes: Sequence[Vote], key: StudyKey) -> float | None:
     counts: dict[frozenset[str], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     for vote in votes:
+        if vote.trial.repeats:
+            continue
         names = sorted((vote.trial.left, vote.trial.right), key=lambda name: key.media[name].system)
         winner = winner_of(vote, key)
         column = 2 if not winner else int(winner != key.media[names[0]].system)
@@ -256,9 +254,7 @@ def _pairs(ballot: Ballot, *, level: float, resamples: int, generator: np.random
         low, high = (
             (float(end) for end in np.quantile(known, [tail, 1 - tail])) if len(known) > resamples / 2 else (None, None)
         )
-        verdict = "undefined" if low is None or high is None else "a_better" if low > 0.5 else "b_better"
-        if low is not None and high is not None and low <= 0.5 <= high:
-            verdict = "tie"
+        verdict = _verdict(low, high)
         made.append(
             PairEntry(
                 a=ballot.systems[a],
@@ -267,13 +263,19 @@ def _pairs(ballot: Ballot, *, level: float, resamples: int, generator: np.random
                 low=low,
                 high=high,
                 n_votes=round(total),
-                verdict=verdict,  # type: ignore[arg-type]
+                verdict=verdict,
             )
         )
     return tuple(made)
 
 
-def _share(ballot: Ballot, weights: np.ndarray, a: int, b: int) -> tuple[float, float]:
+def _verdict(low: float | None, high: float | None) -> Literal["a_better", "b_better", "tie", "undefined"]:
+    if low is None or high is None:
+        return "undefined"
+    return "a_better" if low > 0.5 else "b_better" if high < 0.5 else "tie"
+
+
+def _share(ballot: Ballot, weights: NDArray[np.float64], a: int, b: int) -> tuple[float, float]:
     for_a = float(weights[(ballot.winner == a) & (ballot.loser == b)].sum())
     total = for_a + float(weights[(ballot.winner == b) & (ballot.loser == a)].sum())
     return (for_a / total if total else float("nan")), total

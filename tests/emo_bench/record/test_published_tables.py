@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from emo_bench.record.published import PublishedTable, find_published, load_published, published_tables
+from emo_bench.record.published import (
+    PublishedTable,
+    atlas_tables,
+    find_published,
+    load_published,
+    published_tables,
+)
 from emo_core.errors import ConfigError
 
 
@@ -64,3 +71,32 @@ def test_a_missing_table_is_named() -> None:
     with pytest.raises(ConfigError, match="emo-table1-hdtf"):
         find_published("emo-table3")
     assert isinstance(find_published("emo-user-study"), PublishedTable)
+
+
+def test_the_atlas_holds_tables_of_twenty_papers_with_source_and_stated_protocol() -> None:
+    tables = {**published_tables(), **atlas_tables()}
+    papers = {re.split(r" v\d|,? supplement", table.source)[0] for table in tables.values()}
+    assert len(papers) >= 20
+    for name, table in atlas_tables().items():
+        assert name.startswith("atlas/")
+        assert table.stated_protocol, name
+        assert table.read_from, name
+        assert re.search(r"arXiv \d{4}\.\d{5}|CVPR|README", table.source), name
+        assert find_published(name) == table
+
+
+def test_the_page_of_one_system_prints_the_numbers_of_the_atlas() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "published.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.endswith(" |")]
+    shown = 0
+    for name, table in atlas_tables().items():
+        assert f"`{name}`" in page
+        value = table.value("EchoMimic", "FID")
+        if value is not None and table.dataset in ("HDTF", "CelebV-HQ"):
+            shown += 1
+            identifier = re.search(r"arXiv (\d{4}\.\d{5})", table.source)
+            assert identifier is not None
+            assert any(identifier[1] in line and f"| {table.dataset} | {value:.2f} |" in line for line in lines), (
+                table.source
+            )
+    assert shown == 11

@@ -1,0 +1,151 @@
+"""A study in a real browser: a simulated rater with a known preference answers, leaves, returns, and is recovered."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import record_factory
+from browser import NEEDED, Browser, started
+
+from emo_bench.humans.study.key import Question, StudyKey, read_key
+from emo_bench.humans.study.make import StudyPlan, make_study
+from emo_bench.humans.study.raters import Rules
+from emo_bench.humans.study.score import score_study
+from emo_bench.record.run_data import load_run
+
+pytestmark = NEEDED
+ORDER = ("ant-x", "bee-x", "cat-x")
+"""From best to worst for the simulated rater's eyes; for heads it is the other way round."""
+
+SEE = """
+for (const video of document.querySelectorAll('#stage video')) {
+  video.muted = true; video.playbackRate = 16; video.play();
+}
+"""
+SEEN = "return document.querySelectorAll('#answers button:not([disabled])').length > 0"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with started(tmp_path_factory.mktemp("profile")) as window:
+        yield window
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = record_factory.make_run(n_clips=2, systems=ORDER, anchors=("ground_truth",), failing=0)
+    folder = record_factory.write_run(run, tmp_path_factory.mktemp("run"))
+    questions = (Question(key="lip", text="Whose lips <fit>?"), Question(key="head", text="Whose head is livelier?"))
+    plan = StudyPlan(title="A </script> study", questions=questions, n_forms=2, per_form=6, n_checks=1, n_repeats=1)
+    target = tmp_path_factory.mktemp("study") / "new"
+    make_study(load_run(folder), plan, target, generator=np.random.default_rng(5))
+    return target
+
+
+def answers_for(key: StudyKey, trial: str, form: int) -> dict[str, str]:
+    """What the simulated rater thinks of a screen."""
+    shown = next(item for item in key.forms[form] if item.id == trial)
+    left, right = key.media[shown.left], key.media[shown.right]
+    if left.damaged or right.damaged:
+        side = "right" if left.damaged else "left"
+        return {"lip": side, "head": side}
+    better = "left" if ORDER.index(left.system) < ORDER.index(right.system) else "right"
+    return {"lip": better, "head": "right" if better == "left" else "left"}
+
+
+def press(browser: Browser, key: str) -> None:
+    keys = [{"type": kind, "value": key} for kind in ("keyDown", "keyUp")]
+    browser.call("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": keys}]})
+
+
+def kept(browser: Browser, key: StudyKey, rater: str) -> dict[str, Any]:
+    return json.loads(browser.run(f"return localStorage.getItem('emo-study:{key.study}:{rater}')"))
+
+
+def begin(browser: Browser, study: Path, query: str) -> None:
+    browser.open((study / "page" / "index.html").as_uri() + query)
+    browser.run("document.getElementById('begin').click()")
+
+
+def answer_screens(browser: Browser, key: StudyKey, rater: str, form: int, upto: int) -> None:
+    """Answers by keyboard from where the page stands up to a screen."""
+    for place in range(kept(browser, key, rater)["at"], upto):
+        browser.run(SEE)
+        browser.wait(SEEN)
+        chosen = answers_for(key, key.forms[form][place].id, form)
+        for question in key.questions:
+            press(browser, "\ue012" if chosen[question.key] == "left" else "\ue014")
+        press(browser, "\ue007")
+        browser.wait(f"return JSON.parse(localStorage.getItem('emo-study:{key.study}:{rater}')).at > {place}")
+
+
+def test_a_simulated_rater_is_recovered(browser: Browser, study: Path, tmp_path: Path) -> None:
+    key = read_key(study)
+    browser.call(
+        "POST",
+        "/goog/cdp/execute",
+        {"cmd": "Browser.setDownloadBehavior", "params": {"behavior": "allow", "downloadPath": str(tmp_path)}},
+    )
+    browser.open((study / "page" / "index.html").as_uri() + "?rater=ann&form=0")
+    assert browser.run("return document.querySelectorAll('video').length") == 0  # nothing is loaded before it is needed
+    assert (study / "page" / "index.html").stat().st_size < 5_000_000
+    for rater, form in (("ann", 0), ("bob", 1)):
+        n_screens = len(key.forms[form])
+        begin(browser, study, f"?rater={rater}&form={form}")
+        assert browser.run("return document.querySelectorAll('#answers button:not([disabled])').length") == 0
+        assert browser.run("return document.querySelectorAll('#stage video').length") == 2
+        answer_screens(browser, key, rater, form, n_screens // 2)
+        begin(browser, study, f"?rater={rater}")  # closed and opened again
+        assert browser.run("return document.getElementById('count').textContent").startswith(f"{n_screens // 2 + 1} of")
+        answer_screens(browser, key, rater, form, n_screens)
+        browser.wait("return !document.getElementById('done').hidden")
+        assert browser.run("return document.getElementById('clear').hidden")  # not before the votes are in a file
+        browser.run("document.getElementById('save').click()")
+        path = tmp_path / f"votes-{key.study}-{rater}.json"
+        end = time.monotonic() + 30
+        while not path.is_file() and time.monotonic() < end:
+            time.sleep(0.1)
+        browser.run("document.getElementById('clear').click()")
+        assert kept(browser, key, rater)["saved"]  # asked once more, nothing removed yet
+        browser.run("document.getElementById('clear').click()")
+        assert browser.run(f"return localStorage.getItem('emo-study:{key.study}:{rater}')") is None
+        assert json.loads(path.read_text())["complete"]
+    assert browser.complaints() == []
+    # Clips play sixteen times as fast here, so answers come sooner than a person could give them.
+    result = score_study(key, [tmp_path], resamples=100, rules=Rules(fastest_s=0)).result
+    lip, head = result.questions
+    assert [item.system for item in lip.strengths] == list(ORDER)
+    assert [item.system for item in head.strengths] == list(reversed(ORDER))
+    assert lip.strengths[0].won == 1.0
+    assert all(rater.checks_passed == rater.checks == 1 and not rater.excluded for rater in result.raters)
+    assert not result.exclusions
+
+
+def test_back_and_the_pointer_work_and_phones_are_not_too_narrow(browser: Browser, study: Path) -> None:
+    key = read_key(study)
+    begin(browser, study, "?rater=kim&form=0")
+    browser.run(SEE)
+    browser.wait(SEEN)
+    browser.run("for (const set of document.querySelectorAll('#answers fieldset')) set.querySelector('button').click()")
+    browser.run("document.getElementById('next').click(); document.getElementById('back').click()")
+    chosen = browser.run(
+        "return [...document.querySelectorAll('#answers [aria-pressed=true]')].map(b => b.textContent)"
+    )
+    assert chosen == ["A", "A"]
+    assert not browser.run("return document.getElementById('next').disabled")
+    votes = kept(browser, key, "kim")["answers"][key.forms[0][0].id]
+    assert votes["choices"] == {"lip": "left", "head": "left"}
+    assert votes["plays"] == [1, 1]
+    size = {"width": 400, "height": 820, "deviceScaleFactor": 1, "mobile": True}
+    browser.call("POST", "/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": size})
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    browser.call("POST", "/goog/cdp/execute", {"cmd": "Emulation.clearDeviceMetricsOverride", "params": {}})
+    assert browser.run("return document.querySelector('h1').textContent") == "A </script> study"
+    assert browser.run("return document.querySelector('legend').textContent") == "Whose lips <fit>?"
+    assert browser.complaints() == []
