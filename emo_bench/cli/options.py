@@ -24,6 +24,15 @@ AllowOption = Annotated[
         metavar="NAME",
     ),
 ]
+TrackOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        help="Mirror to tensorboard, mlflow, wandb or trackio; WHERE is a folder, address or project. Nothing else is "
+        "ever sent anywhere. Repeat for several.",
+        metavar="NAME[=WHERE]",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 

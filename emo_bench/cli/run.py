@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emo_bench.cli.options import AllowOption, ConfigOption, JsonOption, QuietOption, SetOption
+from emo_bench.cli.options import AllowOption, ConfigOption, JsonOption, QuietOption, SetOption, TrackOption
 from emo_core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def run(
     overrides: SetOption = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the run.")] = None,
     allow_system: AllowOption = None,
+    track: TrackOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> int:
@@ -28,12 +29,14 @@ def run(
     """
     from emo_bench.runner.run import run_folder, run_suite
     from emo_bench.runner.suite import load_suite
+    from emo_bench.runner.tracking import mirrored
     from emo_core.progress import display
 
     changes = [*(overrides or []), *([f"output={output}"] if output else [])]
     suite = load_suite(config, changes)
-    with display(quiet=quiet) as shown:
-        record = run_suite(suite, display=shown, allow_systems=allow_system or ())
+    with display(quiet=quiet) as shown, mirrored(suite, track or (), shown) as (display_, finished):
+        record = run_suite(suite, display=display_, allow_systems=allow_system or ())
+        finished(record)
     finish(record, run_folder(suite), as_json=as_json)
     return exit_code(record)
 

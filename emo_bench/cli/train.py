@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from emo_bench.cli.options import QuietOption, SetOption
+from emo_bench.cli.options import QuietOption, SetOption, TrackOption
 
 
 def train(
@@ -23,12 +23,14 @@ def train(
             metavar="PATH[=WEIGHT]",
         ),
     ] = None,
+    track: TrackOption = None,
     quiet: QuietOption = False,
 ) -> int:
     """Train what a file describes; the same command resumes where it stopped, and Ctrl-C saves the last step.
 
     Examples: configs/train/emo_synth.yaml, configs/train/wav2lip_synth.yaml, configs/train/extractors.yaml
     """
+    from emo_bench.trackers.tracker import Mirror, numbers_of
     from emo_bench.train.config import load_training
     from emo_bench.train.run import run_training
 
@@ -38,6 +40,9 @@ def train(
 
     read = load_training(config, overrides or [], data=data or [])
     folder = output or Path(read.output or Path("runs/train") / config.stem)
-    for line in run_training(read, folder, say=say):
+    settings = numbers_of(read.model_dump(mode="json"))
+    with Mirror(track or (), name=folder.name, settings=settings, folder=folder, say=say) as mirror:
+        made = run_training(read, folder, say=mirror if track else say)
+    for line in made:
         typer.echo(line)
     return 0

@@ -19,6 +19,8 @@ from emo_models.training.checkpoints import Checkpoint, complete_checkpoints, re
 from emo_models.training.workers import ALONE, Workers
 
 Report = Callable[[str], None]
+"""Called with lines for the user; one with a method ``scalars(name, step, values)`` gets mean losses as well."""
+
 Losses = Mapping[str, float]
 Tensors = Mapping[str, Mapping[str, Tensor]]
 AfterStep = Callable[[int, Losses], None]
@@ -159,10 +161,21 @@ class Loop:
         config = self.config
         recent = [next(iter(losses.values())) for _, losses in self.history[-config.log_every :]]
         rate = (self.step - first) / max(time.monotonic() - began, 1e-6)
+        scalars = getattr(self.report, "scalars", None)
+        if scalars is not None and self.workers.first:
+            scalars(config.name, self.step, self._means(config.log_every))
         self.report(
             f"{config.name}: step {self.step}/{config.steps}, loss {sum(recent) / len(recent):.4f}, "
             f"{rate:.2f} steps/s, {(config.steps - self.step) / max(rate, 1e-6) / 60:.1f} min left"
         )
+
+    def _means(self, n_steps: int) -> dict[str, float]:
+        """Mean of every loss over the last steps; steps without a loss do not count for it."""
+        found: dict[str, list[float]] = {}
+        for _, losses in self.history[-n_steps:]:
+            for name, value in losses.items():
+                found.setdefault(name, []).append(float(value))
+        return {name: sum(values) / len(values) for name, values in found.items()}
 
     def _save(self) -> None:
         write_checkpoint(
