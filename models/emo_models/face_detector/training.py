@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emo_models.face_detector.network import STRIDE, FaceDetector
+from emo_models.training.loop import Loop, LoopConfig, Report
+from emo_models.training.network import NetworkTrainee
 
 Picture = NDArray[np.uint8]
 SMALLEST, LARGEST = 0.1, 0.85
@@ -37,12 +39,14 @@ class DetectorTraining:
         batch: Scenes per update.
         learning_rate: At its peak; falls to zero along a cosine.
         seed: Decides scenes and start weights.
+        checkpoint_every: Steps between checkpoints.
     """
 
     steps: int = 3000
     batch: int = 24
     learning_rate: float = 2e-3
     seed: int = 0
+    checkpoint_every: int = 500
 
 
 def scene(portraits: Sequence[Portrait], rng: np.random.Generator, *, side: int) -> tuple[Picture, NDArray[np.float32]]:
@@ -209,32 +213,42 @@ def loss_of(found: Tensor, heat: Tensor, values: Tensor, known: Tensor) -> Tenso
 def train_detector(
     portraits: Sequence[Portrait],
     settings: DetectorTraining,
+    folder: Path,
     *,
     network: FaceDetector | None = None,
-    say: Callable[[str], None] = print,
+    report: Report = print,
 ) -> FaceDetector:
-    """Trains a detector on scenes that are composed as it goes; equal settings and portraits give equal scenes."""
+    """Trains a detector on scenes that are composed as it goes; equal settings and portraits give equal scenes.
+
+    Args:
+        portraits: Faces with their boxes.
+        settings: Steps and rates.
+        folder: Of checkpoints; a training that was interrupted resumes.
+        network: Trained in place; a new one when absent.
+        report: Called with lines for the user.
+    """
     torch.manual_seed(settings.seed)
-    net = (network or FaceDetector()).train()
+    net = network or FaceDetector()
     side = int(net.config.side)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=settings.learning_rate, weight_decay=1e-4)
-    schedule: Any = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=settings.learning_rate, total_steps=settings.steps, pct_start=0.08
-    )
-    mean = 0.0
-    for step in range(settings.steps):
+
+    def loss_at(step: int) -> Tensor:
         rng = np.random.default_rng([settings.seed, step])
         scenes = [scene(portraits, rng, side=side) for _ in range(settings.batch)]
-        pictures = (
-            torch.from_numpy(np.stack([picture for picture, _ in scenes])).permute(0, 3, 1, 2).float() / 127.5 - 1
-        )
-        loss = loss_of(net(pictures), *targets_of([boxes for _, boxes in scenes], side=side))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimizer.step()
-        schedule.step()
-        mean = loss.item() if step == 0 else 0.98 * mean + 0.02 * loss.item()
-        if (step + 1) % 100 == 0:
-            say(f"step {step + 1}/{settings.steps}: loss {mean:.3f}")
-    return net.eval()
+        pictures = torch.from_numpy(np.stack([picture for picture, _ in scenes])).permute(0, 3, 1, 2).float()
+        return loss_of(net(pictures / 127.5 - 1), *targets_of([boxes for _, boxes in scenes], side=side))
+
+    optimizer = torch.optim.AdamW(net.parameters(), lr=settings.learning_rate, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=settings.learning_rate, total_steps=settings.steps, pct_start=0.08
+    )
+    trainee = NetworkTrainee(net, loss_at, optimizer, schedule=schedule, grad_clip=5.0)
+    config = LoopConfig(
+        name="face detector",
+        steps=settings.steps,
+        checkpoint_every=settings.checkpoint_every,
+        log_every=100,
+        identity=asdict(settings),
+    )
+    Loop(trainee, config, folder, report=report).run()
+    trainee.finish()
+    return net

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from emo_models.training.averaging import Average
-from emo_models.training.loop import Losses, Tensors
+from emo_models.training.loop import Loop, LoopConfig, Losses, Report, Tensors
 from emo_models.training.workers import ALONE, Workers
 
 BeforeStep = Callable[[int, Average | None], None]
@@ -95,6 +96,71 @@ class NetworkTrainee:
         if self.average is not None:
             self.network.load_state_dict(self.average.tensors)
         self.network.eval()
+
+
+class ImageTraining(Protocol):
+    """What the training of a small image network needs of its configuration."""
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps."""
+        ...
+
+    @property
+    def lr(self) -> float:
+        """Highest learning rate; falls to zero after ``warmup`` steps of rise."""
+        ...
+
+    @property
+    def warmup(self) -> int:
+        """Steps of linear rise."""
+        ...
+
+    @property
+    def ema(self) -> float:
+        """Decay of the averaged weights, which are the result."""
+        ...
+
+    @property
+    def checkpoint_every(self) -> int:
+        """Steps between checkpoints."""
+        ...
+
+
+def train_image_network(
+    network: nn.Module,
+    loss_of: Callable[[int], Tensor],
+    config: ImageTraining,
+    out: Path,
+    *,
+    name: str,
+    report: Report,
+    workers: Workers = ALONE,
+) -> None:
+    """Trains a small image network in place, or resumes from the latest checkpoint below ``out``.
+
+    Args:
+        network: Ends with its averaged weights, in eval mode.
+        loss_of: As for `NetworkTrainee`.
+        config: Steps and rates.
+        out: Gets ``checkpoints/``.
+        name: For the user.
+        report: Called with lines for the user.
+        workers: The processes that train together.
+    """
+    nn.Module.to(network, memory_format=torch.channels_last)
+    trainee = NetworkTrainee(
+        network,
+        loss_of,
+        adamw(network),
+        rate=lambda step: config.lr * rise_and_fall(step, steps=config.steps, warmup=config.warmup),
+        grad_clip=1.0,
+        ema=config.ema,
+        workers=workers,
+    )
+    settings = LoopConfig(name=name, steps=config.steps, checkpoint_every=config.checkpoint_every)
+    Loop(trainee, settings, out / "checkpoints", report=report, workers=workers).run()
+    trainee.finish()
 
 
 def adamw(network: nn.Module) -> torch.optim.AdamW:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,13 +100,13 @@ def test_what_the_targets_say_is_read_back_as_boxes() -> None:
     assert heat.shape[-1] == 96 // STRIDE
 
 
-def test_training_teaches_a_small_detector() -> None:
+def test_training_teaches_a_small_detector(tmp_path: Path) -> None:
     portraits = [rendered(number) for number in range(12)]
     told: list[str] = []
     torch.manual_seed(0)
     fresh = FaceDetector(width=8, side=64)
     settings = DetectorTraining(steps=200, batch=8, learning_rate=6e-3)
-    net = train_detector(portraits, settings, network=copy.deepcopy(fresh), say=told.append)
+    net = train_detector(portraits, settings, tmp_path, network=copy.deepcopy(fresh), report=told.append)
     rng = np.random.default_rng(99)
     pairs = [scene(portraits, rng, side=64) for _ in range(16)]
     pictures = torch.from_numpy(np.stack([p for p, _ in pairs])).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -113,4 +114,22 @@ def test_training_teaches_a_small_detector() -> None:
     with torch.no_grad():
         after, before = (float(loss_of(one.eval()(pictures), *goals)) for one in (net, fresh))
     assert after < 0.8 * before
-    assert told[-1].startswith("step 200/200")
+    assert told[-1].startswith("face detector: step 200/200")
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path) -> None:
+    portraits = [rendered(number) for number in range(3)]
+    settings = DetectorTraining(steps=4, batch=2, checkpoint_every=2)
+    torch.manual_seed(0)
+    fresh = FaceDetector(width=8, side=64)
+    whole = train_detector(portraits, settings, tmp_path / "whole", network=copy.deepcopy(fresh))
+
+    def stop(line: str) -> None:
+        raise KeyboardInterrupt
+
+    first = copy.deepcopy(fresh)
+    with pytest.raises(KeyboardInterrupt):
+        train_detector(portraits, settings, tmp_path / "parts", network=first, report=stop)
+    again = train_detector(portraits, settings, tmp_path / "parts", network=copy.deepcopy(fresh))
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_signed
 from emo_models.autoencoder.training import part_weights, reconstruction_loss
@@ -16,8 +16,8 @@ from emo_models.emo.extensions.detail_head import SCALE, DetailHead
 from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
 from emo_models.emo.training.config import DetailTraining
 from emo_models.training.clips import TrainingClip, TrainingClips, every_clip, step_generator
-from emo_models.training.loop import Loop, LoopConfig, Report
-from emo_models.training.network import NetworkTrainee, adamw, rise_and_fall
+from emo_models.training.loop import Report
+from emo_models.training.network import train_image_network
 from emo_models.training.workers import ALONE, Workers
 
 
@@ -87,16 +87,4 @@ def train_detail(
         given, warped, share = as_given(refiner, vae, frames, portraits, noise, seed)
         return reconstruction_loss(given + head(given, warped, share), frames, weights, edge_weight=config.edge_weight)
 
-    nn.Module.to(head, memory_format=torch.channels_last)
-    trainee = NetworkTrainee(
-        head,
-        loss_of,
-        adamw(head),
-        rate=lambda step: config.lr * rise_and_fall(step, steps=config.steps, warmup=config.warmup),
-        grad_clip=1.0,
-        ema=config.ema,
-        workers=workers,
-    )
-    settings = LoopConfig(name="detail", steps=config.steps, checkpoint_every=config.checkpoint_every)
-    Loop(trainee, settings, out / "checkpoints", report=report, workers=workers).run()
-    trainee.finish()
+    train_image_network(head, loss_of, config, out, name="detail", report=report, workers=workers)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from emo_models.autoencoder.small_autoencoder import to_bytes, to_signed
 from emo_models.autoencoder.training import part_weights, reconstruction_loss, without_parts
@@ -17,8 +17,8 @@ from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
 from emo_models.emo.training.config import RefinerTraining
 from emo_models.emo.training.refiner_frames import GeneratedFrames
 from emo_models.training.clips import step_generator
-from emo_models.training.loop import Loop, LoopConfig, Report
-from emo_models.training.network import NetworkTrainee, adamw, rise_and_fall
+from emo_models.training.loop import Report
+from emo_models.training.network import train_image_network
 from emo_models.training.workers import ALONE, Workers
 
 
@@ -44,19 +44,7 @@ def train_refiner(
 
     if workers.first:
         report(f"refiner: loss of generated frames as they are {unrefined_loss(generated, config):.4f}")
-    nn.Module.to(model, memory_format=torch.channels_last)
-    trainee = NetworkTrainee(
-        model,
-        loss_of,
-        adamw(model),
-        rate=lambda step: config.lr * rise_and_fall(step, steps=config.steps, warmup=config.warmup),
-        grad_clip=1.0,
-        ema=config.ema,
-        workers=workers,
-    )
-    settings = LoopConfig(name="refiner", steps=config.steps, checkpoint_every=config.checkpoint_every)
-    Loop(trainee, settings, out / "checkpoints", report=report, workers=workers).run()
-    trainee.finish()
+    train_image_network(model, loss_of, config, out, name="refiner", report=report, workers=workers)
     return model
 
 
