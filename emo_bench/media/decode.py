@@ -334,24 +334,24 @@ def _notes(
     found: Scan, heard: Scan, *, offset: Fraction, audio_end: Fraction, video: Video, rate: int
 ) -> tuple[Note, ...]:
     """What differs from 25 fps, upright, mono at the right rate, and equally long; in the order of the work."""
-    info, sound = found.info, heard.info
+    info, audio = found.info, heard.info
     fps = video.spec.fps
     span = Fraction(video.spec.n_frames) / fps
     notes = [*_rate_notes(found, fps), *_picture_notes(found, video.spec)]
-    if sound.audio_rate != rate or sound.channels != 1:
-        shape = {1: "mono", 2: "stereo"}.get(sound.channels, f"{sound.channels} channels")
-        text = f"audio converted from {sound.audio_rate} Hz {shape} to {rate} Hz mono"
-        notes.append(Note("audio_converted", text, {"rate": sound.audio_rate, "channels": sound.channels}))
+    if audio.audio_rate != rate or audio.channels != 1:
+        shape = {1: "mono", 2: "stereo"}.get(audio.channels, f"{audio.channels} channels")
+        text = f"audio converted from {audio.audio_rate} Hz {shape} to {rate} Hz mono"
+        notes.append(Note("audio_converted", text, {"rate": audio.audio_rate, "channels": audio.channels}))
     if abs(offset) > TOLERANCE:
         notes.append(_offset_note(offset, "the video", "silence put before it" if offset > 0 else "cut"))
     for what, left in (("audio", audio_end - span), ("video", info.video_seconds - span)):
         if left >= 1 / fps and (what == "video" or left > 1 / fps):
             text = f"{what} ends {float(left):.3f} s after the last frame used: cut"
             notes.append(Note(f"{what}_longer", text, {"seconds": round(float(left), 6)}))
-    if sound.n_audio_streams > 1:
-        notes.append(Note("several_audio_streams", f"first of {sound.n_audio_streams} audio streams used"))
+    if audio.n_audio_streams > 1:
+        notes.append(Note("several_audio_streams", f"first of {audio.n_audio_streams} audio streams used"))
     quality = sound_notes(heard.sound) if heard.sound is not None else ()
-    return distinct((*notes, *info.notes, *sound.notes, *quality))
+    return distinct((*notes, *info.notes, *audio.notes, *quality))
 
 
 def _rate_notes(found: Scan, fps: Fraction) -> list[Note]:

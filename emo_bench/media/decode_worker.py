@@ -104,9 +104,9 @@ def frames(request: dict[str, Any], stream: BinaryIO, sender: Sender) -> None:
         decoder = Decoder(container, request["limits"], with_video=True, with_audio=False)
         if decoder.video is None:
             raise RefusedError("the file holds no video stream")
-        for index, picture in enumerate(_stop_after(decoder.run(), wanted[-1] + 1)):
+        for index, image in enumerate(_stop_after(decoder.run(), wanted[-1] + 1)):
             if index == wanted[sent]:
-                sender.send(Kind.FRAME, packed_bytes(converter.convert(picture)))
+                sender.send(Kind.FRAME, packed_bytes(converter.convert(image)))
                 sent += 1
     if sent < len(wanted):
         raise RefusedError(

@@ -183,16 +183,16 @@ def _sound_findings(found: Scan) -> Iterator[Finding]:
         yield Finding(level="warning", code="several_audio_streams", text=text)
 
 
-def _pair_findings(seen: MediaInfo, heard: MediaInfo, *, inside: bool) -> Iterator[Finding]:
-    if not (seen.has_video and heard.has_audio):
+def _pair_findings(seen: MediaInfo, audio: MediaInfo, *, inside: bool) -> Iterator[Finding]:
+    if not (seen.has_video and audio.has_audio):
         return
-    offset = heard.audio_start - seen.video_start if inside else Fraction(0)
+    offset = audio.audio_start - seen.video_start if inside else Fraction(0)
     frame = 1 / DEFAULT_FPS
     if abs(offset) >= frame:
         side = "after" if offset > 0 else "before"
         text = f"audio starts {abs(float(offset)):.3f} s {side} the video; aligned by the file's own time stamps"
         yield Finding(level="note", code="audio_offset", text=text)
-    difference = offset + heard.audio_seconds - seen.video_seconds
+    difference = offset + audio.audio_seconds - seen.video_seconds
     if abs(difference) >= frame:
         longer, shorter = ("audio", "video") if difference > 0 else ("video", "audio")
         text = f"the {longer} ends {abs(float(difference)):.3f} s after the {shorter}; the common span is used"

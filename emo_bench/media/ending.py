@@ -20,13 +20,13 @@ class DamagedError(Exception):
     """The file was cut off, or its container says that data are damaged."""
 
 
-def check_end(facts: dict[str, Any], timeline: Timeline | None, sound: SoundTimeline | None) -> tuple[Note, ...]:
+def check_end(facts: dict[str, Any], timeline: Timeline | None, audio: SoundTimeline | None) -> tuple[Note, ...]:
     """Notes about the end of a file.
 
     Args:
         facts: What the decoding process declared and measured.
         timeline: Of the pictures, if they were decoded.
-        sound: Of the audio, if it was decoded.
+        audio: Of the audio, if it was decoded.
 
     Raises:
         DamagedError: more than ``MISSING_SECONDS`` are missing, or a checksum is wrong.
@@ -34,8 +34,8 @@ def check_end(facts: dict[str, Any], timeline: Timeline | None, sound: SoundTime
     ends = {}
     if timeline is not None:
         ends["video"] = timeline.start + timeline.seconds
-    if sound is not None:
-        ends["audio"] = sound.start + sound.seconds
+    if audio is not None:
+        ends["audio"] = audio.start + audio.seconds
     where = f"after {len(timeline)} frames" if timeline is not None else f"after {float(ends.get('audio', 0)):.2f} s"
     if facts["container"].split(",")[0] in DECLARES_DURATION:
         for kind, decoded in ends.items():

@@ -173,8 +173,8 @@ class LosslessWriter:
             raise GenerationError(
                 "frames of the wrong form", expected=f"uint8 (t, {expected})", found=f"{frames.dtype} {frames.shape}"
             )
-        for picture in frames:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        for image in frames:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
             frame.pts, frame.time_base = self._n_frames, 1 / self._fps
             self._container.mux(self._video.encode(frame))
             self._n_frames += 1
@@ -283,11 +283,11 @@ def open_clip(path: Path) -> MediaPair:
     with _open_container(path) as container:
         if container.metadata.get("title") not in READABLE:
             raise _not_a_clip(path, f"title {container.metadata.get('title')!r}")
-        picture = container.streams.video[0]
-        rate = picture.average_rate or picture.guessed_rate
+        stream = container.streams.video[0]
+        rate = stream.average_rate or stream.guessed_rate
         if rate is None:
             raise _not_a_clip(path, "no frame rate")
-        width, height = picture.codec_context.width, picture.codec_context.height
+        width, height = stream.codec_context.width, stream.codec_context.height
         n_frames, audio = _index(container)
         # The header tells the duration of the longer stream; a file that was cut falls short of it.
         promised = Fraction(container.duration or 0, 1_000_000)

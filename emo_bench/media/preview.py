@@ -117,11 +117,11 @@ def _encode(
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}) as container:
         container.metadata.update(metadata or {})
         options = {"crf": str(crf), "preset": preset, "mbtree": "0"}
-        picture: Any = container.add_stream("libx264", rate=fps, options=options)
-        picture.width, picture.height = width + width % 2, height + height % 2
-        picture.pix_fmt = "yuv420p"
-        picture.thread_count = 1
-        context = picture.codec_context
+        stream: Any = container.add_stream("libx264", rate=fps, options=options)
+        stream.width, stream.height = width + width % 2, height + height % 2
+        stream.pix_fmt = "yuv420p"
+        stream.thread_count = 1
+        context = stream.codec_context
         context.gop_size = max(1, round(_GOP_SECONDS * fps))
         context.flags |= Flags.bitexact
         context.colorspace = context.color_primaries = context.color_trc = _BT709_PRIMARIES_TRC_MATRIX
@@ -132,11 +132,11 @@ def _encode(
             if piece.shape[1:3] != (height, width):
                 raise GenerationError("the frame size changes", expected=f"{width}x{height}", found=f"{piece.shape}")
             for frame in _pictures(piece, start=count, fps=fps):
-                container.mux(picture.encode(frame))
+                container.mux(stream.encode(frame))
             count += len(piece)
             if sound is not None:
                 sound.write(until=count / fps)
-        container.mux(picture.encode(None))
+        container.mux(stream.encode(None))
         if sound is not None:
             sound.write(until=None)
 

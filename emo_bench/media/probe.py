@@ -243,13 +243,13 @@ def _video_timeline(facts: dict[str, Any], limits: Limits) -> tuple[Timeline, tu
 
 
 def _sound_timeline(facts: dict[str, Any], limits: Limits) -> tuple[SoundTimeline, tuple[Note, ...]]:
-    sound = DecodedSound(
+    audio = DecodedSound(
         start=Fraction(*facts["audio_start"]),
         rate=int(facts["audio_rate"]),
         n_samples=int(facts["audio_samples"]),
         offsets=[(at, Fraction(number, divisor)) for at, number, divisor in facts["audio_offsets"]],
     )
-    timeline, notes = sound_timeline(sound, max_gap=limits.max_gap_seconds)
+    timeline, notes = sound_timeline(audio, max_gap=limits.max_gap_seconds)
     if timeline.seconds > limits.max_seconds:
         raise LimitError(f"the audio is longer than {limits.max_seconds:g} s", found=f"{float(timeline.seconds):g} s")
     return timeline, notes

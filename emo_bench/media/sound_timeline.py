@@ -68,7 +68,7 @@ class SoundTimeline:
         return Fraction(self.n_samples, self.rate)
 
 
-def sound_timeline(sound: DecodedSound, *, max_gap: float) -> tuple[SoundTimeline, tuple[Note, ...]]:
+def sound_timeline(audio: DecodedSound, *, max_gap: float) -> tuple[SoundTimeline, tuple[Note, ...]]:
     """Where each sample is heard: at its time stamp, give or take ``JITTER_SECONDS``.
 
     Stamps that are ahead of the samples for good are a gap, filled with silence; stamps that are behind for good are an
@@ -76,7 +76,7 @@ def sound_timeline(sound: DecodedSound, *, max_gap: float) -> tuple[SoundTimelin
     clock and changes nothing.
 
     Args:
-        sound: What was decoded.
+        audio: What was decoded.
         max_gap: Seconds of silence that one gap may have.
 
     Raises:
@@ -86,53 +86,53 @@ def sound_timeline(sound: DecodedSound, *, max_gap: float) -> tuple[SoundTimelin
     begin = position = applied = resets = 0
     gaps: list[int] = []
     overlaps: list[int] = []
-    for index, (at, seconds) in enumerate(sound.offsets):
-        change = round(seconds * sound.rate) - resets - applied
-        if at <= begin or abs(change) <= JITTER_SECONDS * sound.rate or not _lasts(sound, index):
+    for index, (at, seconds) in enumerate(audio.offsets):
+        change = round(seconds * audio.rate) - resets - applied
+        if at <= begin or abs(change) <= JITTER_SECONDS * audio.rate or not _lasts(audio, index):
             continue
-        if change < -CLOCK_RESET_SECONDS * sound.rate:
+        if change < -CLOCK_RESET_SECONDS * audio.rate:
             resets += change
             continue
-        if change > max_gap * sound.rate:
-            found = f"{change / sound.rate:.1f} s after {(position + at - begin) / sound.rate:.1f} s"
+        if change > max_gap * audio.rate:
+            found = f"{change / audio.rate:.1f} s after {(position + at - begin) / audio.rate:.1f} s"
             raise LimitError("a gap in the audio is too long", expected=f"at most {max_gap:g} s", found=found)
         segments.append((begin, at, position))
         position += at - begin + max(0, change)
-        begin = min(at - min(0, change), sound.n_samples)
+        begin = min(at - min(0, change), audio.n_samples)
         applied += change
         (gaps if change > 0 else overlaps).append(abs(change))
-    segments.append((begin, sound.n_samples, position))
-    timeline = SoundTimeline(start=sound.start, rate=sound.rate, segments=tuple(segments))
-    return timeline, _sound_notes(sound, gaps, overlaps, resets)
+    segments.append((begin, audio.n_samples, position))
+    timeline = SoundTimeline(start=audio.start, rate=audio.rate, segments=tuple(segments))
+    return timeline, _sound_notes(audio, gaps, overlaps, resets)
 
 
-def _lasts(sound: DecodedSound, index: int) -> bool:
+def _lasts(audio: DecodedSound, index: int) -> bool:
     """Whether time stamps stay where the one with this index has moved them, for most of ``LASTING_SECONDS``."""
-    points = sound.offsets
+    points = audio.offsets
     at, moved = points[index]
-    horizon = min(at + round(LASTING_SECONDS * sound.rate), sound.n_samples)
+    horizon = min(at + round(LASTING_SECONDS * audio.rate), audio.n_samples)
     near = 0
     for here, (start, seconds) in enumerate(points[index:], start=index):
         if start >= horizon:
             break
-        end = points[here + 1][0] if here + 1 < len(points) else sound.n_samples
+        end = points[here + 1][0] if here + 1 < len(points) else audio.n_samples
         if abs(seconds - moved) <= JITTER_SECONDS:
             near += min(end, horizon) - start
     return 2 * near >= horizon - at
 
 
-def _sound_notes(sound: DecodedSound, gaps: list[int], overlaps: list[int], resets: int) -> tuple[Note, ...]:
+def _sound_notes(audio: DecodedSound, gaps: list[int], overlaps: list[int], resets: int) -> tuple[Note, ...]:
     notes = []
     if gaps:
-        total, places = sum(gaps) / sound.rate, _places(len(gaps))
+        total, places = sum(gaps) / audio.rate, _places(len(gaps))
         text = f"{total:.3f} s of missing audio in {places} filled with silence"
         notes.append(Note("audio_gap", text, {"seconds": round(total, 6), "places": len(gaps)}))
     if overlaps:
-        total, places = sum(overlaps) / sound.rate, _places(len(overlaps))
+        total, places = sum(overlaps) / audio.rate, _places(len(overlaps))
         text = f"{total:.3f} s of overlapping audio in {places} left out, as its time stamps ask"
         notes.append(Note("audio_overlap", text, {"seconds": round(total, 6), "places": len(overlaps)}))
     if resets:
-        seconds = -resets / sound.rate
+        seconds = -resets / audio.rate
         text = f"the clock of the audio jumps back by {seconds:.3f} s: the audio continues without a break"
         notes.append(Note("audio_clock", text, {"seconds": round(seconds, 6)}))
     return tuple(notes)

@@ -59,7 +59,7 @@ class NamedFigure:
     photo: bool = False
 
     @property
-    def picture_kind(self) -> Literal["svg", "png"]:
+    def file_kind(self) -> Literal["svg", "png"]:
         """``png`` for video frames, ``svg`` for drawings."""
         return "png" if self.photo else "svg"
 

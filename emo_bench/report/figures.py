@@ -48,7 +48,7 @@ def write_figures(figures: Sequence[NamedFigure], folder: Path) -> list[Path]:
     """Writes each figure as SVG and PDF, images of frames as PNG and PDF."""
     paths = []
     for item in figures:
-        kinds: tuple[FigureKind, ...] = (item.picture_kind, "pdf")
+        kinds: tuple[FigureKind, ...] = (item.file_kind, "pdf")
         for kind in kinds:
             path = folder / f"{item.name}.{kind}"
             write_bytes(path, figure_bytes(item.figure, kind))

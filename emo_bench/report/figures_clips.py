@@ -62,13 +62,13 @@ def lag_curves(run: RunData) -> NamedFigure | None:
             axis.plot(lags[peak], mean[peak], marker="o", color=style.colour, markersize=3, zorder=4)
         axis.axvline(0, color="#8a8d95", linewidth=0.6, linestyle=(0, (3, 2)))
         axis.set_title(LAG_TITLES.get(kind, kind.removeprefix("lag:")))
-        axis.set_xlabel("← sound late    offset (frames)    sound early →")
+        axis.set_xlabel("← audio late    offset (frames)    audio early →")
         axis.grid()
     axes[0].set_ylabel("agreement")
     legend_below(figure, styles, lines=True)
     caption = (
-        "Lip sync: agreement of mouth and sound over the frames by which the mouth comes after the sound, mean over "
-        "clips; a dot marks the peak. In sync means a peak at zero; a peak at the right means that the sound is early, "
+        "Lip sync: agreement of mouth and audio over the frames by which the mouth comes after the audio, mean over "
+        "clips; a dot marks the peak. In sync means a peak at zero; a peak at the right means that the audio is early, "
         "as a positive offset in the tables does."
     )
     return NamedFigure("lag-curves", caption, figure, full=len(kinds) > 1)
@@ -93,10 +93,10 @@ def mouth_and_loudness(run: RunData) -> list[Series]:
     traces_of = {(s.system, s.clip, s.seed, s.name): s for s in run.series}
     found = []
     for (system, clip, seed, name), mouth in traces_of.items():
-        sound = traces_of.get((system, clip, seed, "loudness_db"))
-        if name != "mouth_opening" or sound is None or len(mouth.values) < SHORTEST_TRACE:
+        audio = traces_of.get((system, clip, seed, "loudness_db"))
+        if name != "mouth_opening" or audio is None or len(mouth.values) < SHORTEST_TRACE:
             continue
-        level = np.asarray(sound.values, dtype=np.float64)
+        level = np.asarray(audio.values, dtype=np.float64)
         loudness = np.where(np.isfinite(level), 10 ** (np.nan_to_num(level, nan=-80.0) / 20), 0.0)
         opening = np.asarray(mouth.values, dtype=np.float64)
         curve = lagged_correlation(
@@ -120,14 +120,14 @@ def traces(run: RunData) -> NamedFigure | None:
     names = [name for name in ("mouth_opening", "yaw", "pitch") if any(s.name == name for s in by_clip[clip])]
     if not names:
         return None
-    sound, wave = _sound(run, by_clip[clip]), _heard(run, clip)
-    place = int(sound is not None or wave is not None)
+    audio, wave = _loudness_of(run, by_clip[clip]), _waveform_of(run, clip)
+    place = int(audio is not None or wave is not None)
     rows = len(names) + place
     figure, axes = new_figure(TEXT_WIDTH, 0.6 + 0.95 * rows, rows, 1, sharex=True)
     if wave is not None:
         _waveform(axes[0], *wave)
-    elif sound is not None:
-        _loudness(axes[0], sound)
+    elif audio is not None:
+        _loudness(axes[0], audio)
     for axis, name in zip(axes[place:], names, strict=True):
         for style in styles:
             found = next((s for s in by_clip[clip] if (s.name, s.system) == (name, style.name)), None)
@@ -141,7 +141,7 @@ def traces(run: RunData) -> NamedFigure | None:
     axes[-1].set_xlabel("time (s)")
     figure.align_ylabels(axes)
     legend_below(figure, styles, lines=True)
-    under = "under the sound of the real clip" if place else "over time"
+    under = "under the audio of the real clip" if place else "over time"
     return NamedFigure("traces", f"Mouth and head {under}, clip {short_label(clip)}.", figure)
 
 
@@ -151,7 +151,7 @@ def _shown_styles(run: RunData) -> list[SystemStyle]:
     return [style for style in styles if style.truth] + [style for style in styles if not style.anchor][:5]
 
 
-def _sound(run: RunData, series: Sequence[Series]) -> Series | None:
+def _loudness_of(run: RunData, series: Sequence[Series]) -> Series | None:
     found = [item for item in series if item.name == "loudness_db"]
     return next((item for item in found if item.system == run.ground_truth), found[0] if found else None)
 
@@ -169,7 +169,7 @@ def _loudness(axis: Any, series: Series) -> None:
     _bare(axis)
 
 
-def _heard(run: RunData, clip: str) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+def _waveform_of(run: RunData, clip: str) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Times and loudest samples of the real clip's preview; None when it has no audio or cannot be read."""
     import av
 
@@ -200,4 +200,4 @@ def _bare(axis: Any) -> None:
     axis.set_ylim(-1.05, 1.05)
     axis.set_yticks([])
     axis.spines["left"].set_visible(False)
-    axis.set_ylabel("sound")
+    axis.set_ylabel("audio")

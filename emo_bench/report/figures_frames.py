@@ -9,7 +9,7 @@ import numpy as np
 
 from emo_bench.record.run_data import RunData
 from emo_bench.report.figure_style import NamedFigure, SystemStyle, short_label, system_styles
-from emo_bench.report.frame_pictures import Line, Picture, evenly, mosaic, shots, with_box
+from emo_bench.report.frame_images import FrameImage, Line, evenly, mosaic, shots, with_box
 from emo_bench.report.speed import step_groups
 
 GRID_TIMES = 7
@@ -38,7 +38,7 @@ def method_grid(run: RunData) -> NamedFigure | None:
         return None
     times = max((found for _, found in rows), key=len)
     lines = [
-        Line(system.label, [shot.picture for shot in found] + [None] * (len(times) - len(found)), system.anchor)
+        Line(system.label, [shot.image for shot in found] + [None] * (len(times) - len(found)), system.anchor)
         for system, found in rows
     ]
     figure = mosaic(lines, [f"{shot.seconds:.2f} s" for shot in times])
@@ -66,9 +66,9 @@ def style_grid(run: RunData) -> NamedFigure | None:
     lines = []
     for style, clip in chosen.items():
         place = telling_frame(run, clip)
-        pictures = [_one(by_clip[clip], system.name, place) for system in across]
-        if any(picture is not None for picture in pictures):
-            lines.append(Line(short_label(style), pictures))
+        images = [_one(by_clip[clip], system.name, place) for system in across]
+        if any(image is not None for image in images):
+            lines.append(Line(short_label(style), images))
     if not lines:
         return None
     figure = mosaic(lines, [short_label(system.label, 15) for system in across])
@@ -89,7 +89,7 @@ def _styles_by_time(
         return None
     times = max((found for _, found in rows), key=len)
     lines = [
-        Line(short_label(style), [shot.picture for shot in found] + [None] * (len(times) - len(found)))
+        Line(short_label(style), [shot.image for shot in found] + [None] * (len(times) - len(found)))
         for style, found in rows
     ]
     heads = [f"{100 * i / max(1, len(times) - 1):.0f} %" for i in range(len(times))]
@@ -107,12 +107,12 @@ def face_regions(run: RunData) -> NamedFigure | None:
     clips = [clip for clip in boxes if any(system.name in by_clip[clip] for system in down)][:REGION_CLIPS]
     lines = []
     for system in down:
-        pictures: list[Picture | None] = []
+        images: list[FrameImage | None] = []
         for clip in clips:
-            picture, box = _one(by_clip[clip], system.name, telling_frame(run, clip)), boxes[clip]
-            pictures.append(with_box(picture, box, BOX_COLOUR) if picture is not None else None)
-        if any(picture is not None for picture in pictures):
-            lines.append(Line(system.label, pictures, system.anchor))
+            image, box = _one(by_clip[clip], system.name, telling_frame(run, clip)), boxes[clip]
+            images.append(with_box(image, box, BOX_COLOUR) if image is not None else None)
+        if any(image is not None for image in images):
+            lines.append(Line(system.label, images, system.anchor))
     if not lines:
         return None
     figure = mosaic(lines, [short_label(clip, 13) for clip in clips])
@@ -136,9 +136,9 @@ def steps_strip(run: RunData) -> NamedFigure | None:
     lines = []
     for clip in clips:
         place = telling_frame(run, clip)
-        pictures = [_one(by_clip[clip], name, place) for name in (*names, *([truth] if truth else []))]
-        if any(picture is not None for picture in pictures):
-            lines.append(Line(short_label(clip, 13), pictures))
+        images = [_one(by_clip[clip], name, place) for name in (*names, *([truth] if truth else []))]
+        if any(image is not None for image in images):
+            lines.append(Line(short_label(clip, 13), images))
     if not lines:
         return None
     heads = [f"{steps} steps" for steps, _ in group.systems][: len(names)] + (["ground truth"] if truth else [])
@@ -181,9 +181,9 @@ def _first(systems: Sequence[SystemStyle], count: int) -> list[SystemStyle]:
     return [system for system in systems if system in kept]
 
 
-def _one(paths: Mapping[str, Path], system: str, place: int | None) -> Picture | None:
+def _one(paths: Mapping[str, Path], system: str, place: int | None) -> FrameImage | None:
     """One frame of a system, the middle one when no place is given."""
     if system not in paths:
         return None
     found = shots(paths[system], lambda frames: [frames // 2 if place is None else place])
-    return found[0].picture if found else None
+    return found[0].image if found else None

@@ -91,7 +91,7 @@ def _view(part: Part, views: Mapping[str, TableView]) -> Any:
     if isinstance(part, Table):
         return views[part.name]
     if isinstance(part, NamedFigure):
-        data = base64.b64encode(figure_bytes(part.figure, part.picture_kind)).decode("ascii")
+        data = base64.b64encode(figure_bytes(part.figure, part.file_kind)).decode("ascii")
         return f"data:{'image/png' if part.photo else 'image/svg+xml'};base64,{data}"
     return None
 

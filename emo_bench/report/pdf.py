@@ -61,13 +61,13 @@ def pdf_report(material: Material) -> bytes:
     with tempfile.TemporaryDirectory(prefix="emo-bench-pdf-") as name:
         folder = Path(name)
         data = pdf_data(material, sections)
-        pictures = []
+        images = []
         for index, item in enumerate(figure for section in sections for figure in section.figures):
             # File names are numbers: nothing of a run becomes part of a path.
-            file = f"figure-{index}.{item.picture_kind}"
-            (folder / file).write_bytes(figure_bytes(item.figure, item.picture_kind))
-            pictures.append({"file": file, "caption": item.caption, "width": _width(item)})
-        data["pictures"] = pictures
+            file = f"figure-{index}.{item.file_kind}"
+            (folder / file).write_bytes(figure_bytes(item.figure, item.file_kind))
+            images.append({"file": file, "caption": item.caption, "width": _width(item)})
+        data["pictures"] = images
         (folder / "data.json").write_text(json.dumps(_printable(data), ensure_ascii=False), encoding="utf-8")
         source = folder / "report.typ"
         source.write_text((files("emo_bench.report") / "templates" / "report.typ").read_text(encoding="utf-8"))

@@ -191,7 +191,7 @@ def _part_lines(part: Part) -> list[str]:
             return [*(f"- {escape_markdown(item)}" for item in part.items), ""]
         case NamedFigure():
             caption = escape_markdown(part.caption)
-            return [f"![{caption}](figures/{part.name}.{part.picture_kind})", "", f"*{caption}*", ""]
+            return [f"![{caption}](figures/{part.name}.{part.file_kind})", "", f"*{caption}*", ""]
         case Facts():
             return [*map(_fact_line, part.items), ""]
         case Entries():

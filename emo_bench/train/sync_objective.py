@@ -41,12 +41,12 @@ class SyncObjective(nn.Module):
         """The loss of one step."""
         chosen = torch.randperm(len(self._kept), generator=generator)[: self._batch]
         length = self._length
-        pictures = torch.stack([self._view(int(clip), generator) for clip in chosen])
-        sound = torch.stack([self._sound[int(clip)][:, : PER_FRAME * length] for clip in chosen])
+        images = torch.stack([self._view(int(clip), generator) for clip in chosen])
+        audio = torch.stack([self._sound[int(clip)][:, : PER_FRAME * length] for clip in chosen])
         gain = torch.randn(len(chosen), 1, generator=generator)
-        sound[:, 0] = sound[:, 0] + gain
-        sound = sound + 0.5 * torch.randn(len(chosen), sound.shape[1], 1, generator=generator)
-        mouth, voice = self.network.mouth(pictures), self.network.sound(sound)
+        audio[:, 0] = audio[:, 0] + gain
+        audio = audio + 0.5 * torch.randn(len(chosen), audio.shape[1], 1, generator=generator)
+        mouth, voice = self.network.mouth(images), self.network.sound(audio)
         similar = torch.exp(self.network.sharpness) * mouth @ voice.transpose(1, 2)
         own = torch.arange(length - 2 * CONTEXT).expand(len(chosen), -1)
         across = torch.exp(self.network.sharpness) * torch.einsum("awd,bwd->wab", mouth[:, ::6], voice[:, ::6])

@@ -191,11 +191,11 @@ def write_slice(name: str, espeak: Espeak, folder: Path = ASSETS) -> int:
             }
         )
         place += len(quiet)
-    sound = folder / f"{name}.flac"
-    soundfile.write(sound, np.concatenate(tracks), RATE, subtype="PCM_16", format="FLAC", compression_level=1.0)
+    audio = folder / f"{name}.flac"
+    soundfile.write(audio, np.concatenate(tracks), RATE, subtype="PCM_16", format="FLAC", compression_level=1.0)
     lines = ",\n".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows)
     (folder / f"{name}.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-    return sound.stat().st_size
+    return audio.stat().st_size
 
 
 def main(arguments: list[str]) -> None:

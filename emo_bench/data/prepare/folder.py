@@ -216,7 +216,7 @@ class _FolderWork:
         self, pair: MediaPair, *, name: str, identity: str, key: str
     ) -> tuple[list[ManifestEntry], list[Problem]]:
         options = self._options
-        sound = sound_rows(pair, self._measures.sound)
+        audio = sound_rows(pair, self._measures.sound)
         rules = SurveyRules(
             threshold=options.threshold,
             shortest=round(options.shortest * options.fps),
@@ -224,7 +224,7 @@ class _FolderWork:
             expansion=options.expansion,
             faces=options.faces,
         )
-        plans, problems = survey(pair, name=name, face=self._measures.face, sound=sound, rules=rules)
+        plans, problems = survey(pair, name=name, face=self._measures.face, sound=audio, rules=rules)
         self._require_space(plans, name)
         entries: list[ManifestEntry] = []
         waiting: list[ClipPlan] = []
@@ -235,7 +235,7 @@ class _FolderWork:
             else:
                 entries.append(entry)
         self._kept += len(entries)
-        for made in self._write(pair, waiting, sound, name=name, identity=identity):
+        for made in self._write(pair, waiting, audio, name=name, identity=identity):
             if isinstance(made, Problem):
                 problems.append(made)
                 continue
@@ -275,9 +275,9 @@ class _FolderWork:
                 path, width=size, height=size, fps=pair.video.spec.fps, audio=audio, quality=quality
             ) as writer:
                 for piece in pieces:
-                    pictures = cut_and_resize(piece, plan.window, size)
-                    writer.add(pictures)
-                    sink.add(pictures, inputs=clip_inputs(pair, clip, pictures[0]))
+                    images = cut_and_resize(piece, plan.window, size)
+                    writer.add(images)
+                    sink.add(images, inputs=clip_inputs(pair, clip, images[0]))
             face = sink.arrays()
             share = float(np.asarray(face["found"], dtype=bool).mean())
             if share < self._options.faces.least_share:

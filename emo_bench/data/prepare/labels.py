@@ -52,13 +52,13 @@ class Measures:
 
 
 def clip_labels(
-    face: Arrays, sound: Arrays, mel: NDArray[np.float32], *, whole_frame: int
+    face: Arrays, audio: Arrays, mel: NDArray[np.float32], *, whole_frame: int
 ) -> dict[str, NDArray[np.generic]]:
     """Arrays of `emo_bench.data.labels.SCHEMA`.
 
     Args:
         face: Of ``face/mediapipe-landmarker@1`` on the clip's own frames; at least one frame with a face.
-        sound: Of ``audio/loudness-pitch@1``.
+        audio: Of ``audio/loudness-pitch@1``.
         mel: ``float32 [M, 80]``.
         whole_frame: The value of ``found_by`` for a face that was found without cropping.
     """
@@ -74,8 +74,8 @@ def clip_labels(
         "head_velocity": _between(velocity[:, None], np.isfinite(velocity))[:, 0],
         "found": found.astype(np.uint8),
         "n_faces": np.asarray(face["n_faces"], dtype=np.int16),
-        "loudness_db": np.asarray(sound["loudness_db"], dtype=np.float32),
-        "pitch_hz": np.asarray(sound["pitch_hz"], dtype=np.float32),
+        "loudness_db": np.asarray(audio["loudness_db"], dtype=np.float32),
+        "pitch_hz": np.asarray(audio["pitch_hz"], dtype=np.float32),
         "log_mel": mel,
     }
 

@@ -41,10 +41,10 @@ def main(video: Path, *, n_frames: int = 50, size: int = 512) -> None:
     frames = np.concatenate([piece for piece, _ in zip(source.open(), range(-(-n_frames // 10)), strict=False)])
     side = min(source.spec.width, source.spec.height)
     window = ((source.spec.width - side) // 2, (source.spec.height - side) // 2, side, side)
-    pictures = cut_and_resize(frames[:n_frames], window, size)
-    sys.stdout.write(f"{len(pictures)} frames of {video.name}, {size} px\n")
+    images = cut_and_resize(frames[:n_frames], window, size)
+    sys.stdout.write(f"{len(images)} frames of {video.name}, {size} px\n")
     for quality in QUALITIES:
-        found = measure(pictures, quality)
+        found = measure(images, quality)
         error = f"{found['psnr']:5.1f} dB  largest error {found['max_error']:3.0f}"
         cost = f"{found['kib']:6.1f} KiB and {found['ms']:5.1f} ms per frame"
         sys.stdout.write(f"crf {quality.crf:>2} {quality.preset:<9}  {error}  {cost}\n")

@@ -120,9 +120,9 @@ def _sheet_row(target: Path, entry: ManifestEntry) -> list[FrameArray]:
     shown = [*np.linspace(0, len(frames) - 1, SHEET_COLUMNS).round().astype(int)]
     shown += [int(labels["mouth_opening"].argmax()), int(labels["blink"].mean(1).argmax())]
     with Image.open(target / str(entry.meta["portrait"])) as still:
-        pictures = [still.convert("RGB"), *(Image.fromarray(frames[int(place)]) for place in shown)]
+        images = [still.convert("RGB"), *(Image.fromarray(frames[int(place)]) for place in shown)]
     side = (SHEET_SIDE, SHEET_SIDE)
-    return [np.asarray(picture.resize(side, Image.Resampling.BICUBIC), np.uint8) for picture in pictures]
+    return [np.asarray(image.resize(side, Image.Resampling.BICUBIC), np.uint8) for image in images]
 
 
 def _frames(path: Path) -> list[FrameArray]:

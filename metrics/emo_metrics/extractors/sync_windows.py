@@ -203,8 +203,8 @@ class _SyncAccumulator(Accumulator):
         windows = min(length, len(samples) // SAMPLES_PER_FRAME) - WINDOW
         if windows < 1:
             return np.zeros((0, 31))
-        sound = embed_sound(self._extractor.network, samples, windows, self._extractor.device)
-        return lag_distances(mouth[:windows], sound)
+        audio = embed_sound(self._extractor.network, samples, windows, self._extractor.device)
+        return lag_distances(mouth[:windows], audio)
 
 
 class SyncNetJoonson(_SyncExtractor):

@@ -102,8 +102,8 @@ class _Mouths(Accumulator):
         with torch.inference_mode():
             mouth = network.mouth(crops[None].to(device).float() / 255.0)[0].cpu().numpy()
             cepstra = cepstra_of(self._audio, len(crops), rate=self._clip.audio_rate)
-            sound = network.sound(cepstra[None].to(device))[0].cpu().numpy()
-        return {"distances": _known_only(lag_distances(mouth, sound, max_lag=MAX_LAG))}
+            audio = network.sound(cepstra[None].to(device))[0].cpu().numpy()
+        return {"distances": _known_only(lag_distances(mouth, audio, max_lag=MAX_LAG))}
 
 
 def _without_gaps(crops: torch.Tensor, found: NDArray[np.bool_]) -> torch.Tensor:

@@ -21,13 +21,13 @@ _EPSILON: Final = 1e-6
 
 
 def lag_distances(
-    mouth: NDArray[np.floating], sound: NDArray[np.floating], *, max_lag: int = MAX_LAG
+    mouth: NDArray[np.floating], audio: NDArray[np.floating], *, max_lag: int = MAX_LAG
 ) -> NDArray[np.float64]:
     """Distances of every mouth window to the audio around it.
 
     Args:
         mouth: ``[n, d]``.
-        sound: ``[n, d]``, window for window.
+        audio: ``[n, d]``, window for window.
         max_lag: Lags from −max_lag to max_lag.
 
     Returns:
@@ -35,7 +35,7 @@ def lag_distances(
     """
     a = np.asarray(mouth, dtype=np.float64)
     b = np.zeros((len(a) + 2 * max_lag, a.shape[1]))
-    b[max_lag : max_lag + len(sound)] = sound
+    b[max_lag : max_lag + len(audio)] = audio
     columns = [np.linalg.norm(a - b[k : k + len(a)] + _EPSILON, axis=1) for k in range(2 * max_lag + 1)]
     return np.stack(columns, axis=1)
 

@@ -62,12 +62,12 @@ def shipped_detector() -> FaceDetector:
 
 
 def find_faces(
-    picture: NDArray[np.uint8], *, network: FaceDetector | None = None, threshold: float = THRESHOLD
+    image: NDArray[np.uint8], *, network: FaceDetector | None = None, threshold: float = THRESHOLD
 ) -> list[FoundFace]:
     """Finds the faces of an image, the largest first.
 
     Args:
-        picture: ``uint8 RGB [H, W, 3]``, any size.
+        image: ``uint8 RGB [H, W, 3]``, any size.
         network: The detector; the shipped one when absent.
         threshold: Least probability.
 
@@ -77,16 +77,16 @@ def find_faces(
     """
     net = network or shipped_detector()
     for parts in (1, 2, 3):
-        found = _merged([face for part in _parts(picture, parts) for face in _look(net, picture, part, threshold)])
+        found = _merged([face for part in _parts(image, parts) for face in _look(net, image, part, threshold)])
         if found:
-            closer = [_closer(net, picture, face, threshold) for face in found[:MOST_FACES]]
+            closer = [_closer(net, image, face, threshold) for face in found[:MOST_FACES]]
             return sorted(_merged([face for face in closer if face is not None]), key=lambda face: -face.area)
     return []
 
 
-def _parts(picture: NDArray[np.uint8], count: int) -> list[tuple[int, int, int, int]]:
+def _parts(image: NDArray[np.uint8], count: int) -> list[tuple[int, int, int, int]]:
     """Overlapping windows (left, top, width, height) that cover the image, ``count`` times smaller than it."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     if count == 1:
         return [(0, 0, width, height)]
     w, h = -(-width // count), -(-height // count)
@@ -98,10 +98,10 @@ def _parts(picture: NDArray[np.uint8], count: int) -> list[tuple[int, int, int, 
 
 @torch.inference_mode()
 def _look(
-    net: FaceDetector, picture: NDArray[np.uint8], part: tuple[int, int, int, int], threshold: float
+    net: FaceDetector, image: NDArray[np.uint8], part: tuple[int, int, int, int], threshold: float
 ) -> list[FoundFace]:
     left, top, width, height = part
-    view = np.ascontiguousarray(picture[top : top + height, left : left + width])
+    view = np.ascontiguousarray(image[top : top + height, left : left + width])
     tensor, scale, x0, y0 = _to_square(torch.from_numpy(view), side=int(net.config.side))
     boxes, sure = boxes_of(net(tensor[None]), threshold=threshold)[0]
     found = []
@@ -117,23 +117,23 @@ def _to_square(view: Tensor, *, side: int) -> tuple[Tensor, float, int, int]:
     height, width = view.shape[:2]
     scale = side / max(height, width)
     h, w = max(1, round(height * scale)), max(1, round(width * scale))
-    picture = view.permute(2, 0, 1)[None].float() / 127.5 - 1
-    small = F.interpolate(picture, size=(h, w), mode="bilinear", antialias=True, align_corners=False)[0]
+    image = view.permute(2, 0, 1)[None].float() / 127.5 - 1
+    small = F.interpolate(image, size=(h, w), mode="bilinear", antialias=True, align_corners=False)[0]
     square = torch.zeros(3, side, side)
     x0, y0 = (side - w) // 2, (side - h) // 2
     square[:, y0 : y0 + h, x0 : x0 + w] = small
     return square, scale, x0, y0
 
 
-def _closer(net: FaceDetector, picture: NDArray[np.uint8], face: FoundFace, threshold: float) -> FoundFace | None:
+def _closer(net: FaceDetector, image: NDArray[np.uint8], face: FoundFace, threshold: float) -> FoundFace | None:
     """The face as it looks from near; None when nothing is seen there any more."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     x, y = face.centre
     side = max(16, round(CLOSER_LOOK * face.height))
     left, top = max(0, round(x - side / 2)), max(0, round(y - side / 2))
     part = (left, top, min(side, width - left), min(side, height - top))
     return max(
-        (seen for seen in _look(net, picture, part, threshold) if _same(seen, face)),
+        (seen for seen in _look(net, image, part, threshold) if _same(seen, face)),
         key=lambda seen: seen.probability,
         default=None,
     )

@@ -234,8 +234,8 @@ def train_detector(
     def loss_at(step: int) -> Tensor:
         rng = np.random.default_rng([settings.seed, step])
         scenes = [scene(portraits, rng, side=side) for _ in range(settings.batch)]
-        pictures = torch.from_numpy(np.stack([picture for picture, _ in scenes])).permute(0, 3, 1, 2).float()
-        return loss_of(net(pictures / 127.5 - 1), *targets_of([boxes for _, boxes in scenes], side=side))
+        images = torch.from_numpy(np.stack([image for image, _ in scenes])).permute(0, 3, 1, 2).float()
+        return loss_of(net(images / 127.5 - 1), *targets_of([boxes for _, boxes in scenes], side=side))
 
     optimizer = torch.optim.AdamW(net.parameters(), lr=settings.learning_rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(

@@ -18,7 +18,7 @@ from emo_bench.report import load_run
 from emo_bench.report.figure_style import NamedFigure
 from emo_bench.report.figures import make_figures
 from emo_bench.report.figures_frames import BOX_COLOUR, telling_frame
-from emo_bench.report.frame_pictures import evenly, shots, with_box
+from emo_bench.report.frame_images import evenly, shots, with_box
 from emo_bench.runner.clip_facts import facts_of
 from emo_bench.systems.clip_store import Sidecar
 
@@ -118,7 +118,7 @@ def test_frames_come_from_where_they_are_asked_for(rich: RunData) -> None:
     every = shots(path, lambda frames: range(frames))
     some = shots(path, evenly(3))
     assert [shot.seconds for shot in some] == pytest.approx([0.0, every[-1].seconds / 2, every[-1].seconds], abs=0.04)
-    np.testing.assert_array_equal(some[2].picture, every[-1].picture)
+    np.testing.assert_array_equal(some[2].image, every[-1].image)
     assert len(shots(path, lambda frames: [frames + 10])) == 1
 
 

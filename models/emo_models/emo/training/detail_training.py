@@ -50,8 +50,8 @@ def as_given(
     """What the head sees of full-size frames: as the small pipeline gives them, the moved portrait, its share."""
     small_frames, small_portraits = (_reduced(images) for images in (frames, portraits))
     latents = vae.encode(small_frames)
-    drawn = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed))
-    decoded = vae.decode(latents + noise * drawn.to(latents)).clamp(-1, 1)
+    normal = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed))
+    decoded = vae.decode(latents + noise * normal.to(latents)).clamp(-1, 1)
     parts = refiner.transfer(decoded, small_portraits).parts(decoded, portraits)
     return parts.frames, parts.warped, parts.share
 

@@ -23,9 +23,9 @@ def sample_grid(
         rows += [np.concatenate(list(np.asarray(frames)[chosen]), 1) for frames in (real, made)]
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
-    picture = Image.fromarray(np.concatenate(padded))
+    image = Image.fromarray(np.concatenate(padded))
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.resize((picture.width * scale, picture.height * scale)).save(path)
+    image.resize((image.width * scale, image.height * scale)).save(path)
 
 
 def curve_figure(

@@ -128,16 +128,16 @@ def heard_opening(net: SpeechNet, mel: LogMelEncoder, clips: TrainingClips) -> f
 def _features(records: list[TrainingClip], mel: LogMelEncoder, context: int, *, tempo: float = 1.0) -> _Features:
     length = int(min(len(record.frames) for record in records) / tempo)
     sounds = [record.audio if tempo == 1 else faster(record.audio, tempo) for record in records]
-    columns = [mel.window(sound, -context, length + context)[:, 0] for sound in sounds]
+    columns = [mel.window(audio, -context, length + context)[:, 0] for audio in sounds]
     shapes = [at_tempo(_shapes(record), tempo)[:length] for record in records]
     return _Features(torch.stack(columns), torch.from_numpy(np.stack(shapes)))
 
 
-def faster(sound: NDArray[np.float32], tempo: float) -> NDArray[np.float32]:
+def faster(audio: NDArray[np.float32], tempo: float) -> NDArray[np.float32]:
     """Audio at 16 kHz played ``tempo`` times as fast, which raises its pitch as much."""
     import soxr
 
-    played: NDArray[np.float32] = soxr.resample(sound, RATE * tempo, RATE)
+    played: NDArray[np.float32] = soxr.resample(audio, RATE * tempo, RATE)
     return played
 
 

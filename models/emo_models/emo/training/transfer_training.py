@@ -119,8 +119,8 @@ def transfer_loss(
     """1-norms of refined and decoded frames, of the portrait as it was moved, and of both flows."""
     with torch.no_grad():
         latents = vae.encode(batch.frames)
-        drawn = torch.randn(latents.shape, generator=torch.Generator().manual_seed(batch.seed))
-        latents = latents + batch.noise * drawn.to(latents)
+        normal = torch.randn(latents.shape, generator=torch.Generator().manual_seed(batch.seed))
+        latents = latents + batch.noise * normal.to(latents)
     decoded = vae.decode(latents)
     moved = refiner.transfer(decoded, batch.portraits)
     warped = warp(batch.portraits, F.interpolate(moved.flow, scale_factor=CELL, mode="bilinear"))

@@ -1,4 +1,4 @@
-"""Lag curves have the sign of the protocols' offset; traces lie under the sound of the real clip."""
+"""Lag curves have the sign of the protocols' offset; traces lie under the audio of the real clip."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_figure_shows_early_sound_at_the_right(mouth_late: int) -> None:
     axis = figure.figure.axes[0]
     dots = [line.get_xdata()[0] for line in axis.get_lines() if line.get_marker() == "o"]
     assert dots == [mouth_late]
-    assert axis.get_xlabel() == "← sound late    offset (frames)    sound early →"
+    assert axis.get_xlabel() == "← audio late    offset (frames)    audio early →"
     assert "positive offset" in figure.caption
 
 
@@ -89,13 +89,13 @@ def test_traces_have_the_waveform_of_the_real_clip(tmp_path: Path) -> None:
     loaded = load_run(folder)
     (figure,) = make_figures(loaded, names=("traces",))
     axes = figure.figure.axes
-    assert [axis.get_ylabel() for axis in axes] == ["sound", "mouth opening", "yaw (°)", "pitch (°)"]
+    assert [axis.get_ylabel() for axis in axes] == ["audio", "mouth opening", "yaw (°)", "pitch (°)"]
     outline = axes[0].collections[0].get_paths()[0].vertices
     assert outline[:, 0].max() == pytest.approx(2.0, abs=0.1)  # the previews last two seconds
     assert outline[:, 1].max() == pytest.approx(1.0)
     # Without its sound the loudness is shown, and without both the traces alone.
     (quiet,) = make_figures(dataclasses.replace(loaded, previews=()), names=("traces",))
-    assert quiet.figure.axes[0].get_ylabel() == "sound"
+    assert quiet.figure.axes[0].get_ylabel() == "audio"
     silent = tuple(s for s in loaded.series if s.name != "loudness_db")
     (bare,) = make_figures(dataclasses.replace(loaded, previews=(), series=silent), names=("traces",))
     assert [axis.get_ylabel() for axis in bare.figure.axes] == ["mouth opening", "yaw (°)", "pitch (°)"]

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from emo_bench.report.figure_style import TEXT_WIDTH, TRUTH_COLOUR, new_figure
 
-Picture = NDArray[np.uint8]
+FrameImage = NDArray[np.uint8]
 LONGEST_SIDE = 256
 LABEL_SIZE = 9
 """Points; images are printed smaller than they are made."""
 
-WIDEST_PICTURE = 1.25
+WIDEST_IMAGE = 1.25
 """Inches; a few images are not blown up to the width of the page."""
 
 
@@ -28,11 +28,11 @@ class Shot:
 
     Attributes:
         seconds: Its time from the start.
-        picture: ``uint8 RGB [H, W, 3]``, at most 256 pixels a side.
+        image: ``uint8 RGB [H, W, 3]``, at most 256 pixels a side.
     """
 
     seconds: float
-    picture: Picture
+    image: FrameImage
 
 
 def shots(path: Path, choose: Callable[[int], Sequence[int]]) -> list[Shot]:
@@ -73,10 +73,10 @@ def evenly(count: int) -> Callable[[int], Sequence[int]]:
     return choose
 
 
-def _small(picture: Picture) -> Picture:
+def _small(image: FrameImage) -> FrameImage:
     """Every n-th pixel, so that a page of frames stays small."""
-    step = math.ceil(max(picture.shape[:2]) / LONGEST_SIDE)
-    return picture[::step, ::step]
+    step = math.ceil(max(image.shape[:2]) / LONGEST_SIDE)
+    return image[::step, ::step]
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ class Line:
 
     Attributes:
         label: What stands before it.
-        pictures: One for each column; None leaves the place empty.
+        images: One for each column; None leaves the place empty.
         quiet: Whether the label is grey, as those of anchors are.
     """
 
     label: str
-    pictures: Sequence[Picture | None]
+    images: Sequence[FrameImage | None]
     quiet: bool = False
 
 
@@ -101,20 +101,20 @@ def mosaic(lines: Sequence[Line], heads: Sequence[str]) -> Any:
         lines: Rows; at least one holds an image.
         heads: Labels of the columns.
     """
-    sample = next(picture for line in lines for picture in line.pictures if picture is not None)
+    sample = next(image for line in lines for image in line.images if image is not None)
     height, width = sample.shape[:2]
     gap = max(2, width // 40)
     across, down = len(heads), len(lines)
     canvas = np.zeros((down * (height + gap) - gap, across * (width + gap) - gap, 4), dtype=np.uint8)
     for y, line in enumerate(lines):
-        for x, picture in enumerate(line.pictures):
-            if picture is None:
+        for x, image in enumerate(line.images):
+            if image is None:
                 continue
-            h, w = min(height, picture.shape[0]), min(width, picture.shape[1])
+            h, w = min(height, image.shape[0]), min(width, image.shape[1])
             top, left = y * (height + gap), x * (width + gap)
-            canvas[top : top + h, left : left + w, :3] = picture[:h, :w]
+            canvas[top : top + h, left : left + w, :3] = image[:h, :w]
             canvas[top : top + h, left : left + w, 3] = 255
-    inches = min(TEXT_WIDTH - 1.3, across * WIDEST_PICTURE)
+    inches = min(TEXT_WIDTH - 1.3, across * WIDEST_IMAGE)
     figure, axes = new_figure(inches + 1.3, 0.3 + inches * canvas.shape[0] / canvas.shape[1])
     axis = axes[0]
     axis.imshow(canvas, interpolation="nearest", aspect="equal")
@@ -128,19 +128,19 @@ def mosaic(lines: Sequence[Line], heads: Sequence[str]) -> Any:
     return figure
 
 
-def with_box(picture: Picture, box: tuple[float, float, float, float], colour: tuple[int, int, int]) -> Picture:
+def with_box(image: FrameImage, box: tuple[float, float, float, float], colour: tuple[int, int, int]) -> FrameImage:
     """The image with a frame around a region, and darker outside of it.
 
     Args:
-        picture: ``uint8 RGB [H, W, 3]``.
+        image: ``uint8 RGB [H, W, 3]``.
         box: Left, top, right, bottom as fractions of the image.
         colour: Of the line.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     left, right = (min(max(round(box[side] * width), 0), width) for side in (0, 2))
     top, bottom = (min(max(round(box[side] * height), 0), height) for side in (1, 3))
-    shown: Picture = (picture * 0.45).astype(np.uint8)
-    shown[top:bottom, left:right] = picture[top:bottom, left:right]
+    shown: FrameImage = (image * 0.45).astype(np.uint8)
+    shown[top:bottom, left:right] = image[top:bottom, left:right]
     line = max(1, width // 96)
     for y0, y1, x0, x1 in (
         (top, top + line, left, right),
