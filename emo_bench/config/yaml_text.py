@@ -129,7 +129,7 @@ class _Reader:
 
     def _scalar(self, event: Any, line: int) -> None:
         self._check(event, line)
-        text: str = event.value
+        text = self._whole_text(event.value, line)
         if self._is_key():
             parent = self._open[-1]
             # A plain '<<' merges; in quotes it is a key like any other.
@@ -147,6 +147,17 @@ class _Reader:
         self._count(weight, line)
         value = text if event.style is not None else self._resolved(text, line)
         self._finish(_Node(value, self._place(line), event.anchor, weight=weight, depth=0), line)
+
+    def _whole_text(self, text: str, line: int) -> str:
+        """Text whose surrogates are joined, as JSON writes them; half of a pair is no character."""
+        if not any("\ud800" <= character <= "\udfff" for character in text):
+            return text
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise self._wrong(
+                line, "a text holds half a character", expected="both surrogates of a pair, as in \\ud83d\\ude00"
+            ) from None
 
     def _alias(self, anchor: str, line: int) -> None:
         self._aliases += 1

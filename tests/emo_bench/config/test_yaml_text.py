@@ -48,6 +48,8 @@ REFUSED = {
     "tag on a mapping": ("a: !!set {b, c}", "tags are not read"),
     "timestamp": ("a: !!timestamp 2001-02-30", "tags are not read"),
     "list as key": ("? [a, b]\n: 1", "key is not plain text"),
+    "half a character": ('a: "x\\ud800"', "half a character"),
+    "half a character in a key": ('"\\udc00": 1', "half a character"),
     "too large": ("a: 1\n" + "# " + "x" * MAX_BYTES, "too large"),
 }
 
@@ -55,10 +57,10 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_goes_beyond_the_limits_is_one_line_of_error_at_once(case: str) -> None:
     text, words = REFUSED[case]
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ConfigError, match=words) as caught:
         parse_yaml(text, path=Path("a.yaml"))
-    assert time.perf_counter() - started < 20
+    assert time.process_time() - started < 20
     assert "\n" not in caught.value.message
     assert caught.value.message.startswith("a.yaml")
     assert len(str(caught.value)) < 500
@@ -126,13 +128,17 @@ def _number(key: object) -> str:
         return "other" if str(key) in ("", "~") else str(key)
 
 
+def test_a_pair_of_surrogates_is_one_character() -> None:
+    assert parse_yaml('a: "\\ud83d\\ude00"', path=Path("a.yaml")).values == {"a": "\U0001f600"}
+
+
 @pytest.mark.parametrize("text", ["1e999999999", "1/0", "25/0", "nan", "-25", " 25", "9" * 5000, "1e2", "2_5", "٢٥"])
 def test_a_rate_is_an_integer_a_fraction_or_a_decimal(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ValueError, match="integer or a fraction"):
         rate_from_text(text)
     with pytest.raises(ValueError, match="integer or a fraction"):
         Media(fps=text)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
     assert Media(fps="30000/1001").rate * 1001 == 30000
     assert float(Media(fps="29.97").rate) == 29.97
