@@ -177,8 +177,8 @@ def rebuilt(cases: Path, folder: Path) -> Iterator[tuple[str, str, Case]]:
                 cli("data", "import", str(here / "gt"))
             done, text = cli(
                 "score", "-g", str(here / generated), "-r", str(manifest), "-m", metric, "--set", "anchors=[]",
-                "--set", f"store={here / 'store'}", "--set", "report.previews=false", "-o", str(here / "runs" / generated),
-                "-w", str(weights), "--quiet", *extra,
+                "--set", f"store={here / 'store'}", "--set", "report.previews=false",
+                "-o", str(here / "runs" / generated), "-w", str(weights), "--quiet", *extra,
             )  # fmt: skip
             values = ""
             with contextlib.suppress(OSError):
@@ -190,7 +190,9 @@ def rebuilt(cases: Path, folder: Path) -> Iterator[tuple[str, str, Case]]:
                 )
             told = all(word in text for word in words)
             outcome = ("right" if not words else "reported") if done == 0 else "refused"
-            return (outcome if done == code and told else "wrong"), f"exit {done}; {values}; {said(text, *words)}"
+            return (
+                outcome if done == code and told else "wrong"
+            ), f"exit {done}; {values or ' '.join(text.split())[:200]}; {said(text, *words)}"
 
         return run
 

@@ -25,6 +25,7 @@ class FileEnd:
         broken: The last unit (page, frame) is incomplete, and how much else is missing cannot be told.
         open: The mark that ends such files is absent.
         damaged: Where the first piece of data begins whose checksum is wrong; None when none is.
+        trailing: Bytes after the end of the file's own structure, which are not read.
         header_damaged: The checksum of a description (title, index) is wrong.
     """
 
@@ -34,6 +35,7 @@ class FileEnd:
     open: bool = False
     damaged: int | None = None
     header_damaged: bool = False
+    trailing: int = 0
 
     def as_json(self) -> dict[str, int | bool | None]:
         """Plain values."""
@@ -101,6 +103,11 @@ def _wave(stream: BinaryIO, total: int) -> FileEnd:
         name, size = struct.unpack("<4sI", stream.read(8))
         if name == b"data":
             streamed = size in (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000) or size > 0xFFFFFF00
+            end = at + 8 + size + size % 2
+            if not streamed and end + 12 < total:
+                stream.seek(end)
+                if stream.read(4) == b"RIFF":
+                    return FileEnd(trailing=total - end)
             return FileEnd(missing=0 if streamed else at + 8 + size - total)
         at += 8 + size + size % 2
     return FileEnd()
@@ -193,15 +200,29 @@ def _ebml_number(data: bytes) -> tuple[int | None, int]:
 
 def _boxes(stream: BinaryIO, total: int) -> FileEnd:
     at = 0
+    seen: set[bytes] = set()
     while at + 8 <= total:
         stream.seek(at)
-        size, _ = struct.unpack(">I4s", stream.read(8))
+        size, name = struct.unpack(">I4s", stream.read(8))
+        if {b"moov", b"mdat"} <= seen and (name not in _BOXES or name == b"ftyp"):
+            # Another file, or what a camera appends; a file in fragments has only one 'ftyp' as well.
+            return FileEnd(trailing=total - at)
+        seen.add(name)
         if size == 1:
             size = struct.unpack(">Q", stream.read(8))[0]
         if size < 8:  # 0 means: to the end of the file
             return FileEnd()
         at += size
     return FileEnd(missing=at - total if at > total else 0)
+
+
+_BOXES = frozenset(
+    {
+        *(b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"free", b"skip", b"wide", b"udta", b"uuid", b"meta"),
+        *(b"sidx", b"ssix", b"styp", b"emsg", b"prft", b"pdin", b"pnot", b"PICT", b"sefd", b"mpvd"),
+    }
+)
+"""Boxes that stand at the top of MP4 and QuickTime files."""
 
 
 def _after_id3(head: bytes) -> int:

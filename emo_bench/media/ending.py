@@ -60,6 +60,9 @@ def _check_container(facts: dict[str, Any], ends: dict[str, Fraction], where: st
 
 def _check_bytes(facts: dict[str, Any], ends: dict[str, Fraction], where: str) -> tuple[Note, ...]:
     end = facts["end"]
+    if end["trailing"]:
+        text = f"{end['trailing']} bytes after the end of the file (another file, perhaps) are not read"
+        return (Note("trailing_data", text, {"bytes": end["trailing"]}),)
     if end["header_damaged"]:
         return (Note("damaged_header", "a checksum in the description is wrong: changed or damaged"),)
     if end["broken"] and facts["container"] == "ogg":

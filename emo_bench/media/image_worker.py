@@ -39,7 +39,7 @@ def main() -> None:
             if count > 1:
                 notes.append(f"the first of {count} images in the file is used")
             turned = opened.getexif().get(ORIENTATION, 1)
-            if turned not in (0, 1):
+            if turned in range(2, 9):
                 notes.append("turned upright as the file asks")
             stated = stated_colours(opened)
             if coded:

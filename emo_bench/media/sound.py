@@ -67,6 +67,7 @@ class SoundFacts:
         silent_share: Share of the samples that are (nearly) zero in all channels.
         cancelled_share: Share of the energy that lies where the channels cancel in their mean.
         first_channel: Whether the first channel was taken instead of the mean.
+        no_numbers: Samples that are no finite numbers in some channel.
     """
 
     peak: float
@@ -74,6 +75,7 @@ class SoundFacts:
     silent_share: float
     cancelled_share: float
     first_channel: bool
+    no_numbers: int = 0
 
 
 class SoundBuilder:
@@ -127,7 +129,7 @@ class SoundBuilder:
     def _close_block(self) -> None:
         if not self._block or self._mean is None:
             return
-        table = np.concatenate(self._block, axis=1)
+        table = self._meter.finite(np.concatenate(self._block, axis=1))
         self._block, self._waiting = [], 0
         mean = table.mean(axis=0) if len(table) > 1 else table[0]
         self._meter.add(table, mean)
@@ -188,8 +190,16 @@ class _Meter:
 
     def __init__(self) -> None:
         self._peak = 0.0
-        self._count = self._clipped = self._silent = 0
+        self._count = self._clipped = self._silent = self._no_numbers = 0
         self._energy = self._cancelled = 0.0
+
+    def finite(self, table: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The samples with silence for those that are no numbers, which would spread over their surroundings."""
+        fine = np.isfinite(table)
+        if fine.all():
+            return table
+        self._no_numbers += int((~fine).any(axis=0).sum())
+        return np.where(fine, table, np.float32(0))
 
     def add(self, table: NDArray[np.float32], mean: NDArray[np.float32]) -> None:
         size = np.abs(np.nan_to_num(table))
@@ -215,6 +225,7 @@ class _Meter:
             silent_share=self._silent / max(1, self._count),
             cancelled_share=cancelled,
             first_channel=cancelled > CANCELLED_SHARE,
+            no_numbers=self._no_numbers,
         )
 
 
@@ -237,6 +248,9 @@ def sound_notes(facts: SoundFacts) -> tuple[Note, ...]:
     elif facts.cancelled_share > CANCELLED_NOTED:
         text = f"the channels cancel each other in {facts.cancelled_share:.0%} of the audio; their mean is used"
         notes.append(Note("channels_cancel", text, {"share": round(facts.cancelled_share, 4)}))
+    if facts.no_numbers:
+        text = f"{facts.no_numbers} samples are no finite numbers: silence in their place"
+        notes.append(Note("no_numbers", text, {"samples": facts.no_numbers}))
     if facts.peak < SILENCE:
         notes.append(Note("silent", "the audio is silent from beginning to end"))
     elif facts.clipped_share > CLIPPED_NOTED:
