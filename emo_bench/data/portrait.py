@@ -53,10 +53,10 @@ class Square:
     side: int
 
     def cut(self, image: FrameArray) -> FrameArray:
-        """The square, ``uint8 RGB [side, side, 3]``; what lies beyond the image repeats its edge."""
+        """The square, ``uint8 RGB [side, side, 3]``; what lies beyond the image mirrors it."""
         height, width = image.shape[:2]
-        rows = np.clip(np.arange(self.top, self.top + self.side), 0, height - 1)
-        columns = np.clip(np.arange(self.left, self.left + self.side), 0, width - 1)
+        rows = _mirrored(self.top, self.side, height)
+        columns = _mirrored(self.left, self.side, width)
         return np.ascontiguousarray(image[rows][:, columns])
 
     def paste(self, image: FrameArray, frames: Iterable[FrameArray]) -> Iterator[FrameArray]:
@@ -91,6 +91,16 @@ class Square:
         bottom = ones if self.top + self.side >= height else rise[::-1]
         share: NDArray[np.float32] = (top * bottom)[:, None] * (left * right)[None, :]
         return share
+
+
+def _mirrored(start: int, count: int, length: int) -> NDArray[np.int64]:
+    """Places from ``start`` on, those outside of ``length`` mirrored at its ends.
+
+    >>> _mirrored(-2, 6, 3).tolist()
+    [1, 0, 0, 1, 2, 2]
+    """
+    places = np.arange(start, start + count, dtype=np.int64) % (2 * length)
+    return np.where(places < length, places, 2 * length - 1 - places)
 
 
 def square_around(box: Box, framing: Framing, *, height: int, width: int) -> Square:

@@ -71,6 +71,14 @@ def test_what_shows_no_face_is_refused_unless_it_is_square() -> None:
     assert "taken as it is" in notes[0]
 
 
+def test_what_lies_beyond_the_image_mirrors_it() -> None:
+    image = picture(20, 30)
+    cut = Square(-3, -2, 40).cut(image)
+    assert np.array_equal(cut[:2], cut[3:1:-1])
+    assert np.array_equal(cut[:, :3], cut[:, 5:2:-1])
+    assert np.array_equal(cut[2:22, 3:33], image)
+
+
 @pytest.mark.parametrize("box", [(10, 10, 5, 20), (-1, 0, 20, 20), (0, 0, 500, 20)])
 def test_a_face_box_must_lie_inside(box: tuple[float, float, float, float]) -> None:
     with pytest.raises(GenerationError, match="face box"):

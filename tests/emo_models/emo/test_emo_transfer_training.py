@@ -76,7 +76,7 @@ def test_it_learns_the_flow_and_the_decoder_but_not_the_encoder(tmp_path: Path) 
     batch = transfer_batch(clips, config, 999)
     before = transfer_loss(net, vae, batch, config).item()
     train_transfer(net, vae, config, clips, tmp_path, report=lambda line: None)
-    assert transfer_loss(net, vae, batch, config).item() < 0.8 * before
+    assert transfer_loss(net, vae, batch, config).item() < 0.9 * before
     assert all(torch.equal(value, vae.encoder.state_dict()[name]) for name, value in encoder.items())
     assert not all(torch.equal(value, vae.decoder.state_dict()[name]) for name, value in decoder.items())
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_signed
-from emo_models.autoencoder.training import part_weights
+from emo_models.autoencoder.training import part_weights, reconstruction_loss
 from emo_models.emo.extensions.portrait_refiner import CELL, PortraitRefiner, warp
 from emo_models.emo.training.config import TransferTraining
 from emo_models.training.clips import TrainingClip, TrainingClips, every_clip, step_generator
@@ -116,7 +116,7 @@ def flow_of_cells(flow: Tensor, *, size: int) -> Tensor:
 def transfer_loss(
     refiner: PortraitRefiner, vae: SmallAutoencoder, batch: TransferBatch, config: TransferTraining
 ) -> Tensor:
-    """1-norms of refined and decoded frames, of the portrait as it was moved, and of both flows."""
+    """Errors of refined and decoded frames with their edges, of the portrait as it was moved, and of both flows."""
     with torch.no_grad():
         latents = vae.encode(batch.frames)
         normal = torch.randn(latents.shape, generator=torch.Generator().manual_seed(batch.seed))
@@ -126,7 +126,7 @@ def transfer_loss(
     warped = warp(batch.portraits, F.interpolate(moved.flow, scale_factor=CELL, mode="bilinear"))
 
     def weighted(images: Tensor) -> Tensor:
-        return ((images - batch.frames).abs() * batch.weights).mean()
+        return reconstruction_loss(images, batch.frames, batch.weights, edge_weight=config.edge_weight)
 
     return (
         weighted(moved.refined)
