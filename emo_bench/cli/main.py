@@ -30,6 +30,7 @@ from emo_bench.cli import (
     train,
     validate,
     validate_humans,
+    view,
     weights,
 )
 from emo_bench.cli.streams import flushed, make_streams_sturdy
@@ -78,6 +79,7 @@ app.command("leaderboard", rich_help_panel="Judge")(leaderboard.leaderboard)
 app.command("export", rich_help_panel="Judge")(report.export)
 app.command("validate-humans", rich_help_panel="Judge")(validate_humans.validate_humans)
 app.command("ls", rich_help_panel="Look")(ls.ls)
+app.command("view", rich_help_panel="Look")(view.view)
 app.command("credentials", rich_help_panel="Look")(credentials.credentials)
 app.command("doctor", rich_help_panel="Look")(doctor.doctor)
 app.command("schema", rich_help_panel="Look")(schema.schema)

@@ -12,6 +12,8 @@ from typing import Any
 from emo_bench.record.limits import MAX_TEXT_BYTES, read_bytes
 
 JOURNAL_FILE = "journal.jsonl"
+PROGRESS_FILE = "progress.json"
+"""Stage, its number of units, and where its lines in the journal begin; only there while a run is under way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from emo_bench.record.schema import RunRecord, Timings
 from emo_bench.record.seal import sealed
 from emo_bench.record.set_samples import write_set_samples
 from emo_bench.record.store import remove_record, write_record
-from emo_bench.record.unit_times import JOURNAL_FILE
+from emo_bench.record.unit_times import JOURNAL_FILE, PROGRESS_FILE
 from emo_bench.runner.build_record import build_record
 from emo_bench.runner.clip_facts import facts_of
 from emo_bench.runner.permission import check_programs
@@ -35,7 +35,7 @@ from emo_bench.runner.reference_set import PreparedReference, open_reference, pr
 from emo_bench.runner.suite import Suite
 from emo_bench.scoring.evaluate import evaluate
 from emo_bench.scoring.series import write_series
-from emo_core.atomic import sweep_orphans
+from emo_core.atomic import sweep_orphans, write_json
 from emo_core.errors import EmoBenchError
 from emo_core.progress import Display, Silent
 
@@ -148,6 +148,7 @@ def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
     # The record comes last: it lists everything else, and where it lies the run is finished.
     record = sealed(record, folder)
     write_record(folder, record)
+    (folder / PROGRESS_FILE).unlink(missing_ok=True)
     display.stage("report", 1)
     write_report(folder)
     display.step()
@@ -214,6 +215,9 @@ def _stage(
     engine = run_units_on_ray if execution.engine == "ray" else run_units
     outcomes = []
     journal_path = folder / JOURNAL_FILE
+    # For whoever looks on: the journal's lines from here on belong to this stage.
+    begun = journal_path.stat().st_size if journal_path.is_file() else 0
+    write_json(folder / PROGRESS_FILE, {"stage": name, "total": len(units), "journal_from": begun})
     with journal_path.open("a", encoding="utf-8") as journal:
         for outcome in engine(context.spec, units, workers=execution.workers, timeout_s=execution.unit_timeout_s):
             outcomes.append(outcome)

@@ -1,0 +1,47 @@
+"""The viewer in a real browser: the list, clips in step, frame by frame by keyboard, worst first."""
+
+from __future__ import annotations
+
+from browser import NEEDED, Browser
+
+from emo_bench.viewer.server import Server
+
+pytestmark = NEEDED
+READY = "return [...document.querySelectorAll('#stage video')].length === 4 && [...document.querySelectorAll('#stage video')].every(v => v.readyState >= 2)"  # noqa: E501
+TIMES = "return [...document.querySelectorAll('#stage video')].map(v => v.currentTime)"
+KEY = "document.body.dispatchEvent(new KeyboardEvent('keydown', {{key: '{}', bubbles: true}}))"
+
+
+def test_from_the_list_to_a_frame(browser: Browser, server: Server) -> None:
+    browser.resize(1280, 900)
+    browser.open(server.url)
+    browser.wait("return document.querySelector('a.run-card')")
+    browser.run("document.querySelector('a.run-card').click()")
+    browser.wait(READY, 60)
+    browser.run(KEY.format("ArrowRight"))
+    browser.run(KEY.format("ArrowRight"))
+    browser.wait("return document.getElementById('time').textContent.startsWith('frame 2 of')")
+    browser.wait("return [...document.querySelectorAll('#stage video')].every(v => !v.seeking)")
+    times = browser.run(TIMES)
+    assert all(abs(time - 2.5 / 25) < 0.001 for time in times)
+    assert browser.run("return document.querySelectorAll('.tile.audible').length") == 1
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    assert browser.complaints() == []
+
+
+def test_worst_clips_come_first_and_arrows_change_the_clip(browser: Browser, server: Server) -> None:
+    browser.open(server.url)
+    browser.wait("return document.querySelector('a.run-card')")
+    browser.run("document.querySelector('a.run-card').click()")
+    browser.wait(READY, 60)
+    names = browser.run("return [...document.querySelectorAll('#clips button')].map(b => b.dataset.clip)")
+    assert sorted(names) == ["0", "1", "2"]
+    assert browser.run("return document.querySelector('#clips .on button').dataset.clip") == names[0]
+    browser.run(KEY.format("ArrowDown"))
+    browser.wait(f"return document.querySelector('#clips .on button').dataset.clip === '{names[1]}'")
+    browser.wait(READY, 60)
+    browser.run("document.getElementById('anchors').click()")
+    assert browser.run("return [...document.querySelectorAll('.tile')].filter(t => t.checkVisibility()).length") == 2
+    browser.resize(500, 900)
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    assert browser.complaints() == []
