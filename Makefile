@@ -27,6 +27,10 @@ test-all: setup
 fuzz: setup
 	PYTHONPATH=.:models:metrics $(BIN)/python tests/fuzz/campaign.py
 
+# What becomes of odd and broken inputs, by kind; the table of docs/reliability.md.
+reliability: setup
+	PYTHONPATH=.:models:metrics $(BIN)/python benchmarks/reliability.py
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -175,8 +175,11 @@ def rebuilt(cases: Path, folder: Path) -> Iterator[tuple[str, str, Case]]:
             manifest = here / "gt" / "manifest.jsonl"
             if not manifest.is_file():
                 cli("data", "import", str(here / "gt"))
+            videos = here / f"{generated}-videos"  # 'frozen' alone is the name of an anchor
+            if not videos.is_dir():
+                shutil.copytree(here / generated, videos)
             done, text = cli(
-                "score", "-g", str(here / generated), "-r", str(manifest), "-m", metric, "--set", "anchors=[]",
+                "score", "-g", str(videos), "-r", str(manifest), "-m", metric, "--set", "anchors=[]",
                 "--set", f"store={here / 'store'}", "--set", "report.previews=false",
                 "-o", str(here / "runs" / generated), "-w", str(weights), "--quiet", *extra,
             )  # fmt: skip
@@ -186,7 +189,7 @@ def rebuilt(cases: Path, folder: Path) -> Iterator[tuple[str, str, Case]]:
                 values = ", ".join(
                     f"{v['key']} {v['value'] if v['value'] is None else round(v['value'], 2)} ({v['status']})"
                     for v in record["values"]
-                    if v["system"] == generated
+                    if v["system"] == videos.name
                 )
             told = all(word in text for word in words)
             outcome = ("right" if not words else "reported") if done == 0 else "refused"
@@ -267,18 +270,15 @@ def rebuilt(cases: Path, folder: Path) -> Iterator[tuple[str, str, Case]]:
     yield "late in its container", "09", scored("09-generated-late-in-container", "late", "psnr/rgb@1", "own audio")
     for name in ("nested", "upper", "flat"):
         yield "names", f"10 {name}", scored("10-names", name, "flicker/luma@1")
-    yield "names", "10 dup", scored("10-names", "dup", "flicker/luma@1", code=3)
+    yield "names", "10 dup", scored("10-names", "dup", "flicker/luma@1", "may.mkv", code=2)
     yield "audio beside", "11", command(
         "data", "import", str(cases / "11-sound-beside-ignored" / "gt"), "-o", str(folder / "11" / "m.jsonl"), code=3,
         words=("two.flac, two.wav",),
     )  # fmt: skip
     for name in ("drop_mpeg4_2.avi", "h264copy.avi", "cut.avi"):
-        whole = name != "cut.avi"
-        yield "whole and cut AVI", f"13 {name}", command(
-            "doctor", str(cases / "13-avi-false-cut-off" / name), code=0 if whole else 3,
-            words=("repeats",) if "drop" in name else () if whole else ("cut off",),
-            good="reported" if whole else "refused",
-        )  # fmt: skip
+        words = ("repeats",) if "drop" in name else ("coding order",)
+        path = cases / "13-avi-false-cut-off" / name
+        yield "whole AVI that were called cut off", f"13 {name}", command("doctor", str(path), code=0, words=words)
     yield "assumed matrix", "15 untag", scored("15-hd-untagged", "untag", "psnr/rgb@1", "BT.709")
     yield "assumed matrix", "15 tag", scored("15-hd-untagged", "tag", "psnr/rgb@1")
     eighteen = cases / "18-import-rules"
@@ -295,9 +295,14 @@ def rebuilt(cases: Path, folder: Path) -> Iterator[tuple[str, str, Case]]:
     )
     yield "warm store", "19", stale
     for path in sorted((cases / "attacks" / "yaml").glob("*.yaml")):
-        yield "hostile YAML", path.name, command("validate", str(path), code=2, words=(), good="refused")
+        dated = path.stem.endswith("-date")  # a day that is none is text like any other
+        yield (
+            "hostile YAML",
+            path.name,
+            command("validate", str(path), code=0 if dated else 2, words=(), good="right" if dated else "refused"),
+        )
     for path in sorted((cases / "attacks" / "gap").glob("*.mkv")):
-        yield "costly files", path.name, command("doctor", str(path), code=3, words=("gap",), good="refused")
+        yield "costly files", path.name, command("doctor", str(path), code=3, words=("too long",), good="refused")
 
 
 def outcome_of(case: Case) -> Outcome:
