@@ -19,6 +19,7 @@ from emo_bench.scoring.coverage import clip_losses, partial_losses, set_losses
 from emo_bench.scoring.faces_seen import faces_notes
 from emo_bench.scoring.reference_set import PREFIX, ReferenceSet
 from emo_bench.scoring.rows import FeatureReader, clip_rows
+from emo_bench.scoring.sync_chance import sync_chance_note
 from emo_bench.scoring.values import (
     NO_CLIP_HAS_TRUTH,
     ScoringRequest,
@@ -74,7 +75,7 @@ def evaluate(
         else:
             result.values += _unavailable(context, metric, context.loader.availability[name].reason)
         step(name)
-    result.notes = faces_notes(reader, context.loader.extractor_kinds)
+    result.notes += faces_notes(reader, context.loader.extractor_kinds)
     result.values = with_gaps(result.values, result.on_truth)
     result.comparisons = corrected(result.comparisons, context.config.statistics)
     return result
@@ -150,6 +151,8 @@ def _clip_protocol(
         values += clip_metric_values(metric, own, _request(context, system, with_truth=compares))
         rows += own
     result.rows += rows
+    note = sync_chance_note(metric.spec, rows)
+    result.notes += [note] if note else []
     wild = {clip for clip, entry in context.entries.items() if entry.wild}
     if wild:
         result.on_truth.update(values_on(metric, rows, set(context.entries) - wild))

@@ -126,11 +126,38 @@ class ExtractorTraining(TrainingFile):
     sync: NetworkTraining
 
 
-Training = EMOTraining | Wav2LipTraining | ExtractorTraining
+class SyncTraining(TrainingFile):
+    """The open sync network."""
+
+    kind: Literal["sync"] = Field(description="What this file trains")
+    data: tuple[DataSource, ...] = Field(default=(), description="Labelled sets, such as re-enacted portraits")
+    talking: tuple[str, ...] = Field(
+        default=(), description="Talking clips with face points: tables (CSV) as for re-enacted portraits"
+    )
+    leave_out: str | None = Field(
+        default=None, description="Text file: ids of clips or speakers kept for tests, one a line"
+    )
+    reenacted: float = Field(default=0.4, ge=0, le=1, description="Share of a step's clips that is from 'data'")
+    frames: int = Field(default=40, ge=32, le=250, description="Length of a training clip in frames")
+    seed: int = Field(default=0, ge=0, description="Of first weights, order and damage")
+    work: str = Field(default="runs/.train/sync", description="Folder of checkpoints and mouth crops")
+    threads: int = Field(default=1, ge=1, le=64, description="Threads of each operation")
+    half: bool = Field(default=True, description="bfloat16 in forward passes")
+    network: NetworkTraining = Field(description="How the network is trained")
+
+    @model_validator(mode="after")
+    def _has_clips(self) -> SyncTraining:
+        if not self.data and not self.talking:
+            raise ValueError("expected clips in 'data', 'talking' or both, found none")
+        return self
+
+
+Training = EMOTraining | Wav2LipTraining | ExtractorTraining | SyncTraining
 KINDS: Mapping[str, type[Training]] = {
     "emo": EMOTraining,
     "wav2lip": Wav2LipTraining,
     "extractors": ExtractorTraining,
+    "sync": SyncTraining,
 }
 
 

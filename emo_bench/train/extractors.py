@@ -69,7 +69,7 @@ def train_extractors(config: ExtractorTraining, out: Path, *, say: Say = lambda 
                 for name, value in network.state_dict().items()
                 if not name.endswith("num_batches_tracked")
             }
-        digests[file] = _write(out / file, tensors)
+        digests[file] = write_tensors(out / file, tensors)
     write_json(out / "weights.json", {"config": plain, "sha256": digests})
     return digests
 
@@ -119,7 +119,8 @@ def _train(part: str, config: ExtractorTraining, clips: list[TrainingClip], say:
     with_heads = repeatable(
         lambda: objective(part, clips, settings.batch, portraits=portraits), seed=config.seed, purpose=part
     )
-    fit(part, with_heads, settings, config, Path(config.work) / "checkpoints" / key[:16] / part, say=say)
+    folder = Path(config.work) / "checkpoints" / key[:16] / part
+    fit(part, with_heads, settings, folder, seed=config.seed, half=config.half, say=say)
     network: nn.Module = with_heads.network  # type: ignore[assignment]
     return network
 
@@ -134,7 +135,7 @@ def repeatable(network: Callable[[], nn.Module], *, seed: int, purpose: str) -> 
 
 
 def fit(
-    name: str, with_heads: nn.Module, settings: NetworkTraining, config: ExtractorTraining, folder: Path, *, say: Say
+    name: str, with_heads: nn.Module, settings: NetworkTraining, folder: Path, *, seed: int, half: bool, say: Say
 ) -> None:
     """Trains an objective, a module with all heads, in place.
 
@@ -153,8 +154,8 @@ def fit(
     )
 
     def loss_of(step: int) -> torch.Tensor:
-        with bfloat16_where_fast(wanted=config.half):
-            loss: torch.Tensor = with_heads(torch_generator(config.seed, f"{name} step {step}"))
+        with bfloat16_where_fast(wanted=half):
+            loss: torch.Tensor = with_heads(torch_generator(seed, f"{name} step {step}"))
         return loss
 
     trainee = NetworkTrainee(with_heads, loss_of, optimizer, schedule=schedule, grad_clip=5.0)
@@ -175,7 +176,8 @@ def _portraits(config: ExtractorTraining, clips: list[TrainingClip]) -> list[Tra
     return [posed_portraits(first[name], config.portraits, seed=config.seed, cache=cache) for name in sorted(first)]
 
 
-def _write(path: Path, tensors: Mapping[str, object]) -> str:
+def write_tensors(path: Path, tensors: Mapping[str, object]) -> str:
+    """Writes a safetensors file, the same bytes for the same tensors; returns its SHA-256."""
     from safetensors.torch import save
 
     data = save(dict(sorted(tensors.items())))  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
-from emo_bench.train.config import EMOTraining, Training, Wav2LipTraining
+from emo_bench.train.config import EMOTraining, SyncTraining, Training, Wav2LipTraining
 from emo_bench.train.training_clips import JoinedClips, open_training_clips
 from emo_core.errors import ConfigError
 
@@ -34,6 +34,10 @@ def run_training(config: Training, folder: Path, *, say: Say = lambda text: None
         from emo_bench.train.wav2lip import train_wav2lip
 
         return [str(train_wav2lip(config, folder, say=say).weights)]
+    if isinstance(config, SyncTraining):
+        from emo_bench.train.open_sync import train_open_sync
+
+        return [str(train_open_sync(config, folder, say=say))]
     from emo_bench.train.extractors import train_extractors
 
     return [f"{digest}  {name}" for name, digest in train_extractors(config, folder, say=say).items()]

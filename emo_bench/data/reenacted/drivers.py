@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -134,8 +135,29 @@ def _inside(root: Path, text: str) -> Path:
     return path
 
 
-def open_driver(clip: DriverClip, faces: FaceReader) -> Driver:
+@dataclass(frozen=True, eq=False)
+class TrackedClip:
+    """A decoded talking clip with its face points.
+
+    Attributes:
+        clip: The clip.
+        frames: ``uint8 RGB [T, h, w, 3]`` at 25 frames a second.
+        samples: ``float32``, 16 kHz, as long as the frames.
+        tracks: Face points in pixels.
+    """
+
+    clip: DriverClip
+    frames: FrameArray
+    samples: NDArray[np.float32]
+    tracks: Tracks
+
+
+def open_tracked(clip: DriverClip, faces: Callable[[], FaceReader]) -> TrackedClip:
     """Decodes a clip and finds (or reads) its face points.
+
+    Args:
+        clip: The clip.
+        faces: Gives the face reader; asked only when there are no ready points.
 
     Raises:
         DecodeError: when it cannot be decoded.
@@ -148,7 +170,7 @@ def open_driver(clip: DriverClip, faces: FaceReader) -> Driver:
     own_rate = pair.video_info is not None and pair.video_info.average_fps == FPS
     tracks = _ready_tracks(clip.tracks, frames) if clip.tracks is not None and own_rate else None
     if tracks is None:
-        tracks = faces.tracks(frames, digest=clip.digest())
+        tracks = faces().tracks(frames, digest=clip.digest())
     if tracks.share < LEAST_FACES:
         raise NoFaceError(
             f"driver {clip.id} shows no face on many frames", expected=f"{LEAST_FACES:.0%}", found=f"{tracks.share:.0%}"
@@ -159,7 +181,19 @@ def open_driver(clip: DriverClip, faces: FaceReader) -> Driver:
         samples[:delay] = 0
     elif delay < 0:
         samples[delay:] = 0
-    return Driver(clip, frames, samples, tracks, driver_motion(tracks.points, tracks.valid))
+    return TrackedClip(clip, frames, samples, tracks)
+
+
+def open_driver(clip: DriverClip, faces: FaceReader) -> Driver:
+    """Opens a clip and tells its head pose from its expression.
+
+    Raises:
+        DecodeError: when it cannot be decoded.
+        NoFaceError: when too few of its frames show a face.
+    """
+    found = open_tracked(clip, lambda: faces)
+    motion = driver_motion(found.tracks.points, found.tracks.valid)
+    return Driver(clip, found.frames, found.samples, found.tracks, motion)
 
 
 def _ready_tracks(path: Path, frames: FrameArray) -> Tracks | None:

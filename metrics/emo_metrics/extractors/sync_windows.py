@@ -136,6 +136,16 @@ def frames_at_25(frames: int, fps: Fraction) -> int:
     return int(Fraction(frames) * FPS / fps + Fraction(1, 2))
 
 
+def source_frame(index: int, *, frames: int, fps: Fraction) -> int:
+    """Which frame of a clip stands for frame ``index`` at 25 per second: the nearest in time, the earlier of two.
+
+    >>> [source_frame(i, frames=90, fps=Fraction(30)) for i in range(4)]
+    [0, 1, 2, 4]
+    """
+    exact = Fraction(index) * fps / FPS
+    return min(frames - 1, -int(-(exact - Fraction(1, 2)) // 1))
+
+
 class _SyncAccumulator(Accumulator):
     def __init__(self, extractor: _SyncExtractor, clip: ClipInputs, audio: NDArray[np.float32]) -> None:
         self._extractor = extractor
@@ -153,7 +163,6 @@ class _SyncAccumulator(Accumulator):
 
     def update(self, piece: Piece) -> Arrays:
         for offset, frame in enumerate(piece.frames):
-            # Frame j at 25 fps is the source frame nearest in time; earlier ones win ties.
             while self._next < self._total and self._source(self._next) == piece.start + offset:
                 self._waiting.append((self._next, frame.copy()))
                 self._next += 1
@@ -162,8 +171,7 @@ class _SyncAccumulator(Accumulator):
         return {}
 
     def _source(self, index: int) -> int:
-        exact = Fraction(index) * self._clip.fps / FPS
-        return min(self._clip.n_frames - 1, -int(-(exact - Fraction(1, 2)) // 1))
+        return source_frame(index, frames=self._clip.n_frames, fps=self._clip.fps)
 
     def _detect(self) -> None:
         faces = self._extractor.detect(np.stack([frame for _, frame in self._waiting]))

@@ -23,6 +23,8 @@ from emo_metrics.signals.sync_curve import SyncScores, sync_scores
 VALUES: Final = (
     ValueSpec(key="lse-c", label="LSE-C", direction=Direction.HIGHER),
     ValueSpec(key="lse-d", label="LSE-D", direction=Direction.LOWER),
+    # The clip's LSE-C once more, ranked by its distance from the ground truth's: speech need not beat real speech.
+    ValueSpec(key="delta-sync", label="ΔSync", direction=Direction.CLOSER_TO_GT),
     ValueSpec(
         key="offset", label="AV offset", direction=Direction.CLOSER_TO_GT, unit="frames", decimals=2, primary=False
     ),
@@ -42,8 +44,10 @@ class _Sync(ClipMetric):
         distances = np.asarray(arrays["distances"], dtype=np.float64)
         labels = np.asarray(arrays["track"])
         tracks = [sync_scores(distances[labels == label]) for label in np.unique(labels)]
+        joined = self.joined(tracks)
         return {
-            **self.joined(tracks),
+            **joined,
+            "delta-sync": joined["lse-c"],
             "n-windows": float(len(distances)),
             "n-tracks": float(len(tracks)),
         }

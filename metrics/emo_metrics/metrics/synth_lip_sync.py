@@ -56,6 +56,7 @@ class SyncOnSynth(ClipMetric):
         return {
             "lse-c": scores.confidence,
             "lse-d": scores.distance,
+            "delta-sync": scores.confidence,
             "offset": float(scores.offset),
             "lse-d-0": scores.distance_at_zero,
             "n-windows": float(len(distances)),

@@ -81,7 +81,13 @@ class _Prepared(torch.nn.Module):
 
 
 def _documented_images() -> tuple[torch.Tensor, torch.Tensor]:
-    torch.manual_seed(42)
+    """As the documentation's tests draw them at seed 42: after the random weights that its network is first given."""
+    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "load_state_dict_from_url", lambda *_, **__: {})
+        patch.setattr(module.FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
+        torch.manual_seed(42)
+        module.FeatureExtractorInceptionV3("inception-v3-compat", ["64"])
     first = torch.randint(0, 200, (100, 3, 299, 299), dtype=torch.uint8)
     return first, torch.randint(100, 255, (100, 3, 299, 299), dtype=torch.uint8)
 

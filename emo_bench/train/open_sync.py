@@ -1,0 +1,127 @@
+"""Trains the open sync network from talking clips of real people and from re-enacted portraits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from emo_bench.train.config import SyncTraining
+from emo_bench.train.extractors import fit, repeatable, write_tensors
+from emo_bench.train.open_sync_objective import OpenSyncObjective, SpeakingMouth, speaking_mouth
+from emo_core.atomic import write_json
+from emo_core.errors import ConfigError, DataError
+from emo_core.hashing import digest_of
+from emo_metrics.sync_open.network import OpenSyncNetwork
+from emo_models.training.clips import every_clip
+
+if TYPE_CHECKING:
+    from emo_bench.data.reenacted.drivers import DriverClip
+
+Say = Callable[[str], None]
+FILE = "sync_open.safetensors"
+FORMAT = 1
+"""Raised whenever the same clip would be kept otherwise."""
+
+
+def train_open_sync(config: SyncTraining, out: Path, *, say: Say = lambda text: None) -> Path:
+    """Trains the network and writes its weights; an interrupted training resumes.
+
+    Args:
+        config: What to train on and for how long.
+        out: Folder of ``sync_open.safetensors`` and ``weights.json``.
+        say: Called with lines for the user.
+
+    Returns:
+        The weight file.
+
+    Raises:
+        DataError: There are fewer than two clips, or one cannot be read.
+    """
+    torch.set_num_threads(config.threads)
+    held_out = _held_out(config)
+    talking = [clip for table in config.talking for clip in _talking(Path(table), held_out, Path(config.work), say)]
+    labelled = list(_labelled(config, say))
+    if len(talking) + len(labelled) < 2:
+        found = str(len(talking) + len(labelled))
+        raise DataError("too few clips to train on", expected="at least 2 with audio", found=found)
+    say(f"{len(talking)} talking clips, {len(labelled)} labelled ones")
+    plain = config.model_dump(mode="json", include={"network", "seed", "half", "frames", "reenacted"})
+    key = digest_of([plain, [(clip.digest, clip.person) for clip in (*talking, *labelled)]])
+
+    def made() -> OpenSyncObjective:
+        return OpenSyncObjective(
+            OpenSyncNetwork(),
+            talking,
+            labelled,
+            batch=config.network.batch,
+            frames=config.frames,
+            labelled_share=config.reenacted,
+        )
+
+    objective = repeatable(made, seed=config.seed, purpose="open sync")
+    folder = Path(config.work) / "checkpoints" / key[:16]
+    fit("sync", objective, config.network, folder, seed=config.seed, half=config.half, say=say)
+    tensors = {
+        name.removeprefix("network."): value.half().contiguous()
+        for name, value in objective.state_dict().items()
+        if name.startswith("network.") and not name.endswith("num_batches_tracked")
+    }
+    digest = write_tensors(out / FILE, tensors)
+    write_json(out / "weights.json", {"config": config.model_dump(mode="json"), "sha256": {FILE: digest}})
+    return out / FILE
+
+
+def _held_out(config: SyncTraining) -> frozenset[str]:
+    if config.leave_out is None:
+        return frozenset()
+    path = Path(config.leave_out)
+    if not path.is_file():
+        raise ConfigError(f"leave_out: {path} is missing", expected="a text file of ids, one a line")
+    return frozenset(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
+
+
+def _talking(table: Path, held_out: frozenset[str], work: Path, say: Say) -> Iterator[SpeakingMouth]:
+    """The clips of a table; what was cut out of them once is kept."""
+    from emo_bench.data.reenacted.drivers import read_drivers
+
+    clips = [clip for clip in read_drivers(table) if not {clip.id, clip.person} & held_out]
+    say(f"reading {len(clips)} talking clips of {table}")
+    for clip in clips:
+        digest = clip.digest()
+        kept = work / "mouths" / f"{FORMAT}-{clip.late}-{digest}.safetensors"
+        if not kept.is_file():
+            write_tensors(kept, _arrays_of(clip))
+        arrays = {name: value.numpy() for name, value in load_file(kept).items()}
+        yield SpeakingMouth(**arrays, person=clip.person, digest=digest)
+
+
+def _arrays_of(clip: DriverClip) -> dict[str, torch.Tensor]:
+    from emo_bench.data.reenacted.drivers import open_tracked
+    from emo_bench.data.reenacted.faces import FaceReader
+    from emo_bench.extract.weights import WeightsFinder
+    from emo_metrics.faces.landmark_sets import ibug_68
+
+    found = open_tracked(clip, lambda: FaceReader(WeightsFinder()))
+    points = np.stack([ibug_68(row[:, :2]) for row in found.tracks.points])
+    mouth = speaking_mouth(found.frames, points, found.samples)
+    names = ("squares", "outlines", "spectra", "speech")
+    return {name: torch.from_numpy(np.ascontiguousarray(getattr(mouth, name))) for name in names}
+
+
+def _labelled(config: SyncTraining, say: Say) -> Iterator[SpeakingMouth]:
+    from emo_bench.train.training_clips import open_training_clips
+
+    if not config.data:
+        return
+    opened = open_training_clips(
+        config.data, cache=Path(config.cache), size=config.size, max_clips=config.max_clips, say=say
+    )
+    for clip in every_clip(opened):
+        if len(clip.audio):
+            points = np.asarray(clip.labels["landmarks68"], np.float32)
+            yield speaking_mouth(clip.frames, points, clip.audio, person=clip.identity, digest=clip.digest)

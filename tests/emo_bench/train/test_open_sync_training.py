@@ -1,0 +1,130 @@
+"""Training of the open sync network: resumes to the same bytes, leaves out what is held out, says what is missing."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from emo_bench.train.config import DataSource, NetworkTraining, SyncTraining, load_training
+from emo_bench.train.open_sync import FILE, train_open_sync
+from emo_bench.train.open_sync_objective import OpenSyncObjective, SpeakingMouth, speaking_mouth
+from emo_core.errors import ConfigError, DataError
+from emo_metrics.faces.landmark_sets import IBUG_68
+from emo_metrics.sync_open.network import CONTEXT, OpenSyncNetwork
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three small clips with labels, and a table of the same clips with face points."""
+    from emo_bench.data.manifest import write_manifest
+    from emo_bench.data.sets.hdtf_synth import make_clip
+    from hdtf_synth.plan import clips_of
+
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("synth")
+    entries = [make_clip(root, plan, 64) for plan in clips_of("mini")[:3]]
+    write_manifest(root / "manifest.jsonl", entries)
+    with (root / "table.csv").open("w", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["file", "tracks", "speaker"])
+        for number, entry in enumerate(entries):
+            points = load_file(root / str(entry.truth))["landmarks68"] / 64
+            landmarks = np.zeros((len(points), 478, 3))
+            landmarks[:, list(IBUG_68), :2] = points
+            np.savez(root / f"{number}.npz", landmarks=landmarks, valid=np.ones(len(points), bool))
+            rows.writerow([entry.video, f"{number}.npz", f"speaker{number}"])
+    return root
+
+
+def _config(folder: Path, work: Path, **changes: object) -> SyncTraining:
+    given: dict[str, object] = {
+        "kind": "sync",
+        "data": (DataSource(manifest=str(folder / "manifest.jsonl"), split="mini"),),
+        "talking": (str(folder / "table.csv"),),
+        "work": str(work),
+        "cache": str(work / "cache"),
+        "network": NetworkTraining(steps=2, batch=2, checkpoint_every=1),
+    }
+    return SyncTraining.model_validate(given | changes)
+
+
+class _StoppedError(Exception):
+    pass
+
+
+def _stops(text: str) -> None:
+    if text.startswith("sync: step 2/"):
+        raise _StoppedError
+
+
+def test_an_interrupted_training_ends_with_the_same_bytes(data: Path, tmp_path: Path) -> None:
+    whole = train_open_sync(_config(data, tmp_path / "a"), tmp_path / "a").read_bytes()
+    with pytest.raises(_StoppedError):
+        train_open_sync(_config(data, tmp_path / "b"), tmp_path / "b", say=_stops)
+    assert train_open_sync(_config(data, tmp_path / "b"), tmp_path / "b").read_bytes() == whole
+    wanted = {name for name in OpenSyncNetwork().state_dict() if not name.endswith("num_batches_tracked")}
+    assert set(load_file(tmp_path / "a" / FILE)) == wanted
+
+
+def _told(config: SyncTraining, out: Path) -> list[str]:
+    lines: list[str] = []
+    keep: Callable[[str], None] = lines.append
+    train_open_sync(config, out, say=keep)
+    return lines
+
+
+def test_held_out_clips_and_speakers_are_left_out(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "held.txt").write_text("speaker0\n", encoding="utf-8")
+    config = _config(data, tmp_path, leave_out=str(tmp_path / "held.txt"), data=())
+    assert "2 talking clips, 0 labelled ones" in _told(config, tmp_path / "out")
+    with pytest.raises(ConfigError, match="leave_out"):
+        train_open_sync(_config(data, tmp_path, leave_out=str(tmp_path / "none.txt")), tmp_path / "out")
+    (tmp_path / "held.txt").write_text("speaker0\nspeaker1\nspeaker2\n", encoding="utf-8")
+    with pytest.raises(DataError, match="too few"):
+        train_open_sync(config, tmp_path / "out")
+
+
+def test_nothing_to_train_on_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text("kind: sync\nnetwork: {steps: 1, batch: 2}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="talking"):
+        load_training(path)
+    assert load_training(REPOSITORY / "configs" / "train" / "sync_open.yaml").kind == "sync"
+
+
+def _mouth(count: int, seed: int) -> SpeakingMouth:
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(20, 80, size=(count, 68, 2))
+    points[:, 36], points[:, 45] = (30.0, 40.0), (70.0, 40.0)
+    frames = rng.integers(0, 255, size=(count, 96, 96, 3), dtype=np.uint8)
+    return speaking_mouth(frames, points, (0.1 * rng.normal(size=count * 640)).astype(np.float32), person=f"p{seed}")
+
+
+def test_the_loss_depends_on_the_generator_alone_and_reaches_every_weight() -> None:
+    objective = OpenSyncObjective(
+        OpenSyncNetwork(), [_mouth(44, 0), _mouth(41, 1)], [_mouth(50, 2)], batch=4, frames=40, labelled_share=0.5
+    ).train()
+    losses = [objective(torch.Generator().manual_seed(seed)).item() for seed in (5, 5, 6)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert losses[0] != pytest.approx(losses[2], rel=1e-3)
+    objective(torch.Generator().manual_seed(7)).backward()
+    assert all(value.grad is not None and torch.isfinite(value.grad).all() for value in objective.parameters())
+
+
+def test_windows_see_thirteen_frames() -> None:
+    network = OpenSyncNetwork().eval()
+    squares, outlines, bands = torch.rand(1, 40, 48, 48), torch.rand(1, 40, 44), torch.randn(1, 40, 160)
+    with torch.inference_mode():
+        mouth, sound = network.mouth(squares, outlines), network.sound(bands)
+        squares[0, 20] += 0.5 * torch.rand(48, 48)
+        changed = (network.mouth(squares, outlines) - mouth).abs().amax(dim=(0, 2)) > 1e-6
+    assert mouth.shape == sound.shape == (1, 40 - 2 * CONTEXT, 96)
+    assert changed.nonzero().flatten().tolist() == list(range(20 - 2 * CONTEXT, 21))
