@@ -17,7 +17,7 @@ EMO = "kind: emo\npreset: tiny\nstages:\n  - name: image\n    steps: 3\n"
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "train").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_shipped_files_are_right(path: Path) -> None:
-    assert load_training(path).kind in {"emo", "wav2lip", "extractors"}
+    assert load_training(path).kind in {"emo", "wav2lip", "extractors", "sync"}
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,7 @@ def test_the_shipped_files_are_right(path: Path) -> None:
         ("kind: wav2lip\ngenerator: {steps: 1, sync_weight: 0.03}\n", "expected an 'expert' stage"),
         ("kind: wav2lip\ngenerator: {steps: 1}\nnetwork: {image_size: 64}\n", ":3: network.image_size"),
         ("kind: extractors\n", "locator: missing key"),
+        ("kind: sync\ntalking: [a.csv]\n", "network: missing key"),
     ],
 )
 def test_mistakes_are_named_with_their_place(tmp_path: Path, text: str, named: str) -> None:
