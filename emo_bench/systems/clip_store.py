@@ -232,7 +232,7 @@ class ClipStore:
             OSError: from the file system.
         """
         samples = self.put_audio(audio)
-        frames, video_sha256 = self._put_frames(key, video, lasting=lasting)
+        frames, video_sha256 = self._put_frames(video, lasting=lasting)
         spec = video.spec
         sidecar = Sidecar(
             key=key,
@@ -271,22 +271,22 @@ class ClipStore:
         np.save(stream, audio.samples.astype("<f4"), allow_pickle=False)
         return self.objects.add(stream.getvalue(), suffix=".npy")
 
-    def _put_frames(self, key: str, video: Video, *, lasting: bool) -> tuple[Recipe, str]:
+    def _put_frames(self, video: Video, *, lasting: bool) -> tuple[Recipe, str]:
         recipe = video.recipe() if video.recipe is not None else None
         if recipe is not None and video.sha256:
             return recipe, video.sha256
         pieces, digest = frames_digest(video.spec, checked(video, n_frames=video.spec.n_frames))
         if recipe is None or not is_worth(recipe, video.spec):
-            name = self._write_lossless(key, Video(video.spec, lambda: pieces))
+            name = self._write_lossless(Video(video.spec, lambda: pieces))
             return LosslessFrames(name=name), digest.hexdigest()
         for _ in pieces:
             pass
         return self._kept(recipe, lasting=lasting), digest.hexdigest()
 
-    def _write_lossless(self, key: str, video: Video) -> str:
+    def _write_lossless(self, video: Video) -> str:
         from emo_bench.media.lossless import write_clip
 
-        made = write_clip(self.objects.incoming(key, ".mkv"), video, None, fps=video.spec.fps)
+        made = write_clip(self.objects.incoming(".mkv"), video, None, fps=video.spec.fps)
         return self.objects.adopt(made.path, sha256=made.sha256)
 
     def _kept(self, recipe: Recipe, *, lasting: bool) -> Recipe:

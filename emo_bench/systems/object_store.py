@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,9 +32,9 @@ class ObjectStore:
             raise ValueError(f"expected a SHA-256 and an ending, found {name[:80]!r}")
         return self.folder / name[:2] / name
 
-    def incoming(self, key: str, suffix: str) -> Path:
-        """Where a file may be written before ``adopt``."""
-        return self.folder / INCOMING / f"{key}{suffix}"
+    def incoming(self, suffix: str) -> Path:
+        """Where a file may be written before ``adopt``; another place each time, since several processes write."""
+        return self.folder / INCOMING / f"{secrets.token_hex(16)}{suffix}"
 
     def adopt(self, path: Path, *, sha256: str | None = None) -> str:
         """Moves a file into the store and returns its name.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -116,6 +116,20 @@ def test_frames_that_are_stored_are_named_without_reading_them(store: ClipStore,
 def test_equal_frames_made_twice_lie_there_once(store: ClipStore, tiny, audio: Audio) -> None:
     for key in (A, B):
         store.put(key, video=video_from_array(tiny.frames(n_frames=6), fps=FPS), audio=audio)
+    assert objects(store) == [".mkv", ".npy"]
+
+
+def test_two_writers_of_one_clip_do_not_meet(store: ClipStore, tiny, audio: Audio) -> None:
+    frames = tiny.frames(n_frames=6)
+
+    def meanwhile() -> Iterator[np.ndarray]:
+        yield frames[:3]
+        ClipStore(store.folder.parent).put(A, video=video_from_array(frames, fps=FPS), audio=audio)
+        yield frames[3:]
+
+    spec = video_from_array(frames, fps=FPS).spec
+    clip = store.put(A, video=Video(spec, meanwhile), audio=audio)
+    np.testing.assert_array_equal(store.open(clip)[0].read_all(), frames)
     assert objects(store) == [".mkv", ".npy"]
 
 

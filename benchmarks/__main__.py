@@ -1,0 +1,78 @@
+"""What this machine needs for an evaluation, as one table: ``python -m benchmarks`` (docs/benchmarks.md).
+
+Times are processor seconds, decoding processes included, so that they mean something on a busy machine; only ``ray``
+is by the clock. ``--check`` measures the ratios of ``LIMITS`` on small made-up clips and fails when one is exceeded;
+ratios within one run depend little on the machine.
+
+    python -m benchmarks                          # all parts
+    python -m benchmarks store scoring            # some of them
+    python -m benchmarks --check store start-up   # for continuous integration, about half a minute of processor time
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.parts import Row, emo, machine, ray, scoring, startup, store
+
+PARTS: dict[str, Callable[[Path], list[Row]]] = {
+    "start-up": startup,
+    "store": store,
+    "scoring": scoring,
+    "emo": emo,
+    "ray": ray,
+}
+
+LIMITS = {
+    "store / files scored": 4.0,
+    "store / one lossless copy a clip": 0.25,
+    "reading by recipe / reading a copy": 1.3,
+    "validate / start of Python": 25.0,
+}
+"""The most that a ratio may be."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prints the table and returns 1 when a checked ratio is too high."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to measure; everything when absent")
+    parser.add_argument("--check", action="store_true", help="fail when a ratio is above its limit")
+    parser.add_argument("--json", type=Path, help="write the rows to this file too")
+    asked = parser.parse_args(arguments)
+    rows = machine()
+    with tempfile.TemporaryDirectory(prefix="emo-bench-benchmark-") as folder:
+        for name in asked.parts or PARTS:
+            sys.stderr.write(f"{name} ...\n")
+            place = Path(folder) / name
+            place.mkdir()
+            rows += PARTS[name](place)
+    sys.stdout.write(table(rows) + "\n")
+    if asked.json is not None:
+        asked.json.write_text(json.dumps([row.__dict__ for row in rows], indent=2) + "\n", encoding="utf-8")
+    wrong = [text for text in map(complaint, rows) if text] if asked.check else []
+    for text in wrong:
+        sys.stderr.write(text + "\n")
+    return 1 if wrong else 0
+
+
+def table(rows: list[Row]) -> str:
+    """The rows in Markdown."""
+    lines = ["| part | what | value | unit |", "| --- | --- | --- | --- |"]
+    return "\n".join([*lines, *(f"| {row.part} | {row.what} | {row.shown} | {row.unit} |" for row in rows)])
+
+
+def complaint(row: Row) -> str:
+    """Why a row is worse than allowed; empty when it is not."""
+    limit = LIMITS.get(row.what)
+    if limit is None or not isinstance(row.value, float) or row.value <= limit:
+        return ""
+    return f"{row.what}: expected at most {limit:g}, found {row.value:.3g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""The benchmarks' table and their limits; what they measure is measured by ``python -m benchmarks`` itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import LIMITS, complaint, main, table
+from benchmarks.parts import Row, moving_frames
+
+
+def test_a_ratio_above_its_limit_is_told() -> None:
+    what, limit = next(iter(LIMITS.items()))
+    assert complaint(Row("store", what, limit)) == ""
+    assert complaint(Row("store", what, limit * 1.01)).startswith(f"{what}: expected at most")
+    assert complaint(Row("store", "something else", 1e9)) == ""
+
+
+def test_the_table_shows_numbers_and_words() -> None:
+    text = table([Row("a", "b", 0.12345, "s"), Row("machine", "processor", "x86")])
+    assert text.splitlines()[2:] == ["| a | b | 0.123 | s |", "| machine | processor | x86 |  |"]
+
+
+def test_films_move_and_differ() -> None:
+    first, second = (moving_frames(n_frames=3, side=64, seed=seed) for seed in (0, 1))
+    assert first.shape == (3, 64, 64, 3)
+    assert (first[0] != first[1]).any()
+    assert (first != second).any()
+    assert (first == moving_frames(n_frames=3, side=64, seed=0)).all()
+
+
+def test_an_exceeded_limit_fails_the_check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import __main__ as program
+
+    def bad(folder: Path) -> list[Row]:
+        assert folder.is_dir()
+        return [Row("store", "store / files scored", 99.0)]
+
+    monkeypatch.setitem(program.PARTS, "store", bad)
+    assert main(["store"]) == 0
+    assert main(["store", "--check"]) == 1
+    assert "found 99" in capsys.readouterr().err
