@@ -29,9 +29,9 @@ PARTS: dict[str, Callable[[Path], list[Row]]] = {
 }
 
 LIMITS = {
-    "store / files scored": 4.0,
-    "store / one lossless copy a clip": 0.25,
-    "reading by recipe / reading a copy": 1.3,
+    "store / files scored": 5.0,
+    "store / one lossless copy a clip": 0.05,
+    "reading by recipe / reading a copy": 1.6,
     "validate / start of Python": 25.0,
 }
 """The most that a ratio may be."""
