@@ -7,7 +7,7 @@ it. What depends on the inputs only is sealed apart from times, host and places,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -56,15 +56,16 @@ def damage(record: RunRecord, folder: Path) -> Iterator[str]:
     if record.seal is None:
         return
     try:
-        digests = _record_digest(record), _times_digest(record), config_digest(record.config)
+        whole = _agrees(_record_digest, record, record.seal.record), _agrees(_times_digest, record, record.timings.seal)
+        config = config_digest(record.config)
     except (ValueError, RecursionError):
         yield "The record holds numbers that are none, so it was changed after it was written."
         return
-    if digests[0] != record.seal.record:
+    if not whole[0]:
         yield "The record does not have the digest that it names, so it was changed after it was written."
-    if digests[1] != record.timings.seal:
+    if not whole[1]:
         yield "The times, the host or the given suite of the record were changed after it was written."
-    if digests[2] != record.digests.config:
+    if config != record.digests.config:
         yield "The config of the record does not have the digest that it names, so one of them was changed."
     for name, entry in sorted(record.seal.files.items()):
         if problem := _file_problem(folder, name, entry):
@@ -75,6 +76,14 @@ def damage(record: RunRecord, folder: Path) -> Iterator[str]:
     for name in (*_names(folder), JOURNAL_FILE):
         if name not in known and (folder / name).is_file():
             yield f"{name} is not a file of this run: the record does not list it."
+
+
+def _agrees(digest: Callable[..., str], record: RunRecord, named: str) -> bool:
+    """Whether a digest is the one that a record names.
+
+    A record of an earlier version lacks later fields; it was sealed over those that its file has.
+    """
+    return any(digest(record, present=present) == named for present in (False, True))
 
 
 def _file_problem(folder: Path, name: str, entry: FileEntry) -> str:
@@ -99,8 +108,13 @@ def _entry(path: Path) -> FileEntry:
     return FileEntry(sha256=sha256_file(path), bytes=path.stat().st_size)
 
 
-def _record_digest(record: RunRecord) -> str:
-    """Over all that equal runs have in common: neither when, where nor by how many processes the work was done."""
+def _record_digest(record: RunRecord, *, present: bool = False) -> str:
+    """Over all that equal runs have in common: neither when, where nor by how many processes the work was done.
+
+    Args:
+        record: The record.
+        present: Only over the fields that its file has, without the defaults of those that it lacks.
+    """
     left_out: dict[str, Any] = {
         "timings": True,
         "provenance": {"host"},
@@ -108,7 +122,8 @@ def _record_digest(record: RunRecord) -> str:
         "config_given": True,
         "overrides": True,
     }
-    return plain_digest(record.model_dump(mode="json", exclude={**left_out, "config": set(CIRCUMSTANCES)}))
+    excluded = {**left_out, "config": set(CIRCUMSTANCES)}
+    return plain_digest(record.model_dump(mode="json", exclude=excluded, exclude_unset=present))
 
 
 def plain_digest(values: Any) -> str:
@@ -117,8 +132,8 @@ def plain_digest(values: Any) -> str:
     return sha256_bytes(text.encode())
 
 
-def _times_digest(record: RunRecord) -> str:
+def _times_digest(record: RunRecord, *, present: bool = False) -> str:
     """Over the rest."""
     circumstances = {key: record.config.get(key) for key in CIRCUMSTANCES}
-    timings = record.timings.model_dump(mode="json", exclude={"seal"})
+    timings = record.timings.model_dump(mode="json", exclude={"seal"}, exclude_unset=present)
     return digest_of([timings, record.provenance.host, record.config_given, record.overrides, circumstances])
