@@ -36,6 +36,7 @@ def validate_humans(
     ),
     resamples: Annotated[int, typer.Option("--resamples", help="Bootstrap draws.", min=100, max=100_000)] = 1000,
     level: Annotated[float, typer.Option("--level", help="Confidence level.", min=0.5, max=0.999)] = 0.95,
+    note: Annotated[str, typer.Option("--note", help="A sentence that table and page show.")] = "",
     as_json: JsonOption = False,
 ) -> int:
     """Hold every value of a run, or of a table, against what people said of the same clips."""
@@ -59,7 +60,7 @@ def validate_humans(
     if not measures:
         raise ConfigError("there are no values to hold against the votes", expected="a run or a table of values")
     found = renamed(found, {system for measure in measures for system, _ in measure.values})
-    result = validate(found, measures, resamples=resamples, level=level)
+    result = validate(found, measures, resamples=resamples, level=level).model_copy(update={"note": note})
     for path in write_validity_report(result, output):
         say(str(path), err=True)
     if as_json:

@@ -68,7 +68,6 @@ class ValidityResult(Frozen):
     version: Literal[1] = 1
     name: str
     source: str
-    command: str = Field(default="", description="What made these numbers")
     note: str = ""
     level: float
     resamples: int

@@ -210,7 +210,9 @@ def _finding(
     good = np.array([measure.goodness(system, clip, reading) for _, system, clip in keys])
     kept = np.flatnonzero(np.isfinite(good))
     liked = np.array([opinions[keys[index]] for index in kept])
-    good, systems = good[kept], np.array([keys[index][1] for index in kept])
+    good = good[kept]
+    # Whole numbers instead of names: a resample compares them thousands of times.
+    names, systems = np.unique([keys[index][1] for index in kept], return_inverse=True)
     units = [votes.unit(keys[index][2]) for index in kept]
     nothing = Estimate(value=None, status="not_applicable", reason="the protocol has one value for a whole system")
 
@@ -236,5 +238,5 @@ def _finding(
         between=correlation(
             "between", lambda chosen: rank_correlation_between(good[chosen], liked[chosen], systems[chosen])
         ),
-        n_systems=len(set(systems)),
+        n_systems=len(names),
     )

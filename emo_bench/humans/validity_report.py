@@ -105,7 +105,6 @@ def _about(result: ValidityResult) -> str:
         f"systems: rank correlations. Brackets: {result.level:.0%} intervals that resample source clips "
         f"({result.resamples} draws).",
         result.note,
-        f"Made by `{result.command}`." if result.command else "",
     ]
     return " ".join(part for part in parts if part)
 
@@ -203,7 +202,7 @@ def validity_page(result: ValidityResult, drawing: bytes) -> str:
         css=Markup(css),  # noqa: S704 - our own file
         csp=content_policy(css, ""),
         result=result,
-        about=_about(result).replace("`", ""),
+        about=_about(result),
         figure=f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}",
         questions=questions,
     )
