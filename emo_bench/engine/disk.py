@@ -19,9 +19,9 @@ AUDIO_BYTES = 64_000
 """Of a second: 16,000 samples of four bytes."""
 FEATURE_BYTES = 30_000
 """Of an extractor's file for a clip, where none was made yet."""
-COMPRESSED = 0.013
+COMPRESSED = 0.0115
 """Bytes per pixel of an ordinary H.264 file of a talking head (CRF 23)."""
-PREVIEW = 0.025
+PREVIEW = 0.019
 """The same for a preview (CRF 18)."""
 PROBED = 3
 """Sources that are measured when no ground truth is prepared."""
