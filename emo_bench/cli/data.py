@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -60,6 +61,9 @@ def import_folder(
     weights: Annotated[
         list[Path] | None, typer.Option("--weights", "-w", help="Folder of weight files, to compare faces.")
     ] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="TalkVid's JSON: identities, language, gender, age into meta.")
+    ] = None,
     quiet: QuietOption = False,
 ) -> int:
     """Make a manifest from a folder of videos (an audio file of the same name beside a video is its audio).
@@ -70,6 +74,9 @@ def import_folder(
     from emo_bench.data.faces_alike import lookalike_notice
     from emo_bench.data.import_folder import import_videos
     from emo_bench.data.import_wild import WildOptions, import_wild
+    from emo_bench.data.manifest import write_manifest
+    from emo_bench.data.naming import listed
+    from emo_bench.data.talkvid import labelled, read_labels
     from emo_bench.extract.weights import WeightsFinder
     from emo_core.errors import ConfigError, ExitCode
     from emo_core.progress import display
@@ -87,6 +94,11 @@ def import_folder(
         else:
             assert folder is not None  # noqa: S101 - checked above
             report = import_videos(folder, identity=identity, split=split, manifest=output, display=shown)
+        if labels is not None:
+            entries, without = labelled(report.entries, read_labels(labels))
+            write_manifest(report.manifest, entries)
+            more = (f"clips without labels: {listed(without)}",) if without else ()
+            report = replace(report, entries=tuple(entries), notices=(*report.notices, *more))
         alike = lookalike_notice(report.manifest, report.entries, WeightsFinder(folders=tuple(weights or ())))
     say(f"{report.manifest}: {len(report.entries)} clips, {report.identities} identities")
     for notice in (*report.notices, *([alike] if alike else [])):
@@ -130,6 +142,32 @@ def identify_clips(
     for clip, reason in found.faceless.items():
         say(f"{clip} keeps its identity: {reason}", err=True)
     return ExitCode.INCOMPLETE if found.faceless else ExitCode.OK
+
+
+@app.command("split")
+def split_clips(
+    manifest: Annotated[Path | None, typer.Argument(help="Manifest (JSONL); without it the known splits.")] = None,
+    name: Annotated[str | None, typer.Option("--published", help="A split of a paper.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="New manifest in the same folder; the manifest when absent.")
+    ] = None,
+) -> int:
+    """Write a paper's published split into a manifest, or list the splits that are known with their sources."""
+    from emo_bench.data.published_splits import published_splits, write_split
+    from emo_core.errors import ConfigError, ExitCode
+
+    if manifest is None or name is None:
+        if manifest is not None or name is not None:
+            raise ConfigError("half a request", expected="MANIFEST --published NAME, or neither to list splits")
+        for split in published_splits().values():
+            facts = f"{split.dataset}, {len(split.clips)} clips ({split.list}), {split.length}"
+            say(f"{split.name}: {facts}; {split.source}")
+        return ExitCode.OK
+    found = write_split(manifest, name, output=output)
+    say(f"{found.manifest}: {len(found.listed)} clips in {name}, {len(found.others)} others")
+    for clip in found.missing:
+        say(f"not in the manifest: {clip}", err=True)
+    return ExitCode.INCOMPLETE if found.missing else ExitCode.OK
 
 
 @app.command()

@@ -55,6 +55,14 @@ def report(
             "--common", help="Recompute values over the clips and frames that all systems have (to RUN/report-common)."
         ),
     ] = False,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--by",
+            help="Also by groups of clips: meta.KEY of the manifest, or split; repeat for several.",
+            metavar="meta.KEY",
+        ),
+    ] = None,
 ) -> int:
     """Write the report of finished runs again, from their records alone.
 
@@ -76,16 +84,16 @@ def report(
             target = output / joint_folder_name([run]) if output and len(runs) > 1 else output
             if common and target is None and data.folder is not None:
                 target = data.folder / "report-common"
-            for path in write_report(data, formats=chosen, output=target, published=tables):
+            for path in write_report(data, formats=chosen, output=target, published=tables, by=by or ()):
                 say(str(path))
         return 0
     target = output or Path("reports") / (joint_folder_name(runs) + ("-common" if common else ""))
     if common:
         blocks = join_runs([load_run(run) for run in runs])
         joined = [prepare(block.run) for block in blocks]
-        paths = write_joint_report(joined, formats=chosen, output=target, published=tables)
+        paths = write_joint_report(joined, formats=chosen, output=target, published=tables, by=by or ())
     else:
-        paths = write_joint_report(runs, formats=chosen, output=target, published=tables)
+        paths = write_joint_report(runs, formats=chosen, output=target, published=tables, by=by or ())
     for path in paths:
         say(str(path))
     return 0

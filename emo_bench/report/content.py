@@ -326,9 +326,11 @@ class Material:
         others: Runs that cannot stand in the same table, with the reason.
         published: Tables of papers.
         figures: Figures of the run, for the formats that show them.
+        by: Keys of clips (``meta.KEY``) that the run is shown by.
     """
 
     run: RunData
     others: Sequence[Block] = ()
     published: Sequence[PublishedTable] = ()
     figures: Sequence[NamedFigure] = ()
+    by: Sequence[str] = ()

@@ -77,7 +77,7 @@ def _table(record: RunRecord, name: str, title: str, columns: Sequence[Column]) 
     rows = []
     for system in systems:
         cells = [
-            _cell(
+            cell_of(
                 column,
                 entries.get((system.name, column.protocol.name, column.value.key)),
                 marks[column.id].get(system.name, ""),
@@ -88,7 +88,8 @@ def _table(record: RunRecord, name: str, title: str, columns: Sequence[Column]) 
     return Table(name, title, tuple(columns), tuple(rows))
 
 
-def _cell(column: Column, entry: ValueEntry | None, mark: Mark) -> Cell:
+def cell_of(column: Column, entry: ValueEntry | None, mark: Mark) -> Cell:
+    """A value as a cell, or the reason why there is none."""
     if entry is None:
         return Cell(text="missing", status="missing", reason="the run holds no such value")
     if entry.value is None or not math.isfinite(entry.value):

@@ -29,6 +29,7 @@ def write_report(
     output: Path | None = None,
     published: Sequence[str | Path] | None = None,
     figures: bool = True,
+    by: Sequence[str] = (),
 ) -> list[Path]:
     """Writes the report of a run.
 
@@ -38,6 +39,7 @@ def write_report(
         output: Folder of the files; ``report`` within the run folder when absent.
         published: Files or names of ``configs/published``, shown in grey; those on the run's data set when absent.
         figures: Whether the page shows figures, which take some seconds to draw.
+        by: Keys of clips (``meta.KEY``, ``split``) to show the run by, a section each.
 
     Returns:
         The files, in the order of ``formats``.
@@ -51,7 +53,7 @@ def write_report(
     folder = output or (data.folder / "report" if data.folder else None)
     if folder is None:
         raise ConfigError("a record without a folder needs a place for its report", fix="give `output`")
-    return _write(_Report(data, folder, published), formats, figures=figures)
+    return _write(_Report(data, folder, published, by=by), formats, figures=figures)
 
 
 def write_joint_report(
@@ -61,6 +63,7 @@ def write_joint_report(
     formats: Sequence[str] = DEFAULT_FORMATS,
     published: Sequence[str | Path] | None = None,
     figures: bool = True,
+    by: Sequence[str] = (),
 ) -> list[Path]:
     """Writes one report of several runs: one table of all systems that share clips and protocols with the first run.
 
@@ -73,6 +76,7 @@ def write_joint_report(
         formats: Some of ``FORMATS``.
         published: As for ``write_report``.
         figures: As for ``write_report``.
+        by: As for ``write_report``, of the first table.
 
     Raises:
         ConfigError: for an unknown format or table, or without a run.
@@ -84,7 +88,7 @@ def write_joint_report(
     if not runs:
         raise ConfigError("there is no run to report on", expected="at least one run folder")
     blocks = join_runs([run if isinstance(run, RunData) else load_run(run) for run in runs])
-    return _write(_Report(blocks[0].run, output, published, blocks[1:]), formats, figures=figures)
+    return _write(_Report(blocks[0].run, output, published, blocks[1:], by=by), formats, figures=figures)
 
 
 def _check(formats: Sequence[str]) -> None:
@@ -115,11 +119,14 @@ class _Report:
         folder: Path,
         published: Sequence[str | Path] | None,
         others: Sequence[Block] = (),
+        *,
+        by: Sequence[str] = (),
     ) -> None:
         self._run = run
         self._folder = folder
         self._wanted = published
         self._others = others
+        self._by = by
 
     @cached_property
     def drawn(self) -> list[NamedFigure]:
@@ -137,7 +144,7 @@ class _Report:
     def _material(self) -> Material:
         from emo_bench.report.content import Material
 
-        return Material(self._run, self._others, self.published)
+        return Material(self._run, self._others, self.published, by=self._by)
 
     @property
     def _with_figures(self) -> Material:

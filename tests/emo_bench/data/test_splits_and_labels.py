@@ -1,0 +1,69 @@
+"""Published splits and TalkVid's labels, written into manifests of small folders."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import write_tiny_set
+
+from emo_bench.data.manifest import read_manifest, write_manifest
+from emo_bench.data.published_splits import published_splits, write_split
+from emo_bench.data.talkvid import labelled, read_labels
+from emo_core.errors import ConfigError, DataError
+
+
+def hdtf(folder: Path) -> Path:
+    """Three clips under names of HDTF's."""
+    path = write_tiny_set(folder)
+    names = ("WRA_TomPrice_000", "wra_erikpaulsen_000-02", "RD_Radio46_000")
+    entries = [
+        entry.model_copy(update={"id": name}) for entry, name in zip(read_manifest(path).entries, names, strict=True)
+    ]
+    write_manifest(path, entries)
+    return path
+
+
+def test_every_split_has_a_source_and_no_name_twice() -> None:
+    known = published_splits()
+    assert {"gagavatar-test", "difftalk-train", "omniavatar-test"} <= set(known)
+    for split in known.values():
+        assert split.source.startswith("https://")
+        assert len(set(split.clips)) == len(split.clips)
+    assert len(known["gagavatar-test"].clips) == 19
+
+
+def test_a_published_split(tmp_path: Path) -> None:
+    path = hdtf(tmp_path)
+    found = write_split(path, "gagavatar-test", output=tmp_path / "new.jsonl")
+    assert found.listed == ("WRA_TomPrice_000", "wra_erikpaulsen_000-02")
+    assert len(found.missing) == 17
+    splits = {entry.id: entry.split for entry in read_manifest(tmp_path / "new.jsonl").entries}
+    assert splits == {"WRA_TomPrice_000": "test", "wra_erikpaulsen_000-02": "test", "RD_Radio46_000": "train"}
+    write_split(path, "difftalk-train")
+    assert {entry.id for entry in read_manifest(path).entries if entry.split == "train"} == {"RD_Radio46_000"}
+    with pytest.raises(ConfigError, match="not public"):
+        write_split(path, "hallo-test")
+    with pytest.raises(ConfigError, match="gagavatar-test"):
+        write_split(path, "gagavatar")
+    with pytest.raises(DataError, match="no clip"):
+        write_split(write_tiny_set(tmp_path / "other"), "gagavatar-test")
+
+
+def test_labels_of_talkvid(tmp_path: Path) -> None:
+    entries = read_manifest(write_tiny_set(tmp_path)).entries
+    rows = [
+        {"id": "CLIP-00", "info": {"Person ID": "597", "Gender": "Male", "Language": "English", "Age Group": "60+"}},
+        {"id": "clip-01", "info": {"Person ID": "597", "Gender": "Male"}},
+    ]
+    for text in (json.dumps(rows), "\n".join(map(json.dumps, rows))):
+        (tmp_path / "labels.json").write_text(text, encoding="utf-8")
+        found, without = labelled(entries, read_labels(tmp_path / "labels.json"))
+        assert [entry.identity for entry in found] == ["talkvid-597", "talkvid-597", "person-2"]
+        assert found[0].meta == {"gender": "Male", "language": "English", "age": "60+"}
+        assert without == ["clip-02"]
+    for text, said in (("{", "not JSON"), ('[{"id": 3}]', "another form"), (json.dumps([rows[0], rows[0]]), "repeats")):
+        (tmp_path / "labels.json").write_text(text, encoding="utf-8")
+        with pytest.raises(DataError, match=said):
+            read_labels(tmp_path / "labels.json")
