@@ -81,14 +81,15 @@ def labelled(
     Raises:
         DataError: when no clip has labels.
     """
-    changed, without = [], []
+    changed: list[ManifestEntry] = []
+    without: list[str] = []
     for entry in entries:
         found = labels.get(name_key(entry.id)) or labels.get(name_key(entry.id.rsplit("__", 1)[-1]))
         if found is None:
             without.append(entry.id)
             changed.append(entry)
             continue
-        update = {"meta": {**entry.meta, **found.meta}, "identity": found.identity or entry.identity}
+        update: dict[str, Any] = {"meta": {**entry.meta, **found.meta}, "identity": found.identity or entry.identity}
         changed.append(entry.model_copy(update=update))
     if changed and len(without) == len(changed):
         raise DataError(

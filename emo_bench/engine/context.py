@@ -97,10 +97,10 @@ class RunContext:
         return stored
 
     def is_shown(self, unit: Unit) -> bool:
-        """Whether the report shows a watchable copy of the unit's clip."""
+        """Whether the report shows a watchable copy of the unit's clip; never a portrait in a ground truth's place."""
         report = self.config.report
         shown = sorted(self.entries)[: report.max_preview_clips] if report.previews else []
-        return unit.clip in shown and unit.seed == self.config.seeds[0]
+        return unit.clip in shown and unit.seed == self.config.seeds[0] and self.has_features(unit)
 
     def let_go(self, unit: Unit, clip: Sidecar) -> None:
         """Deletes a unit's frames when the suite says so and nothing else needs them."""
