@@ -32,7 +32,7 @@ LIMITS = {
     "store / files scored": 5.0,
     "store / one lossless copy a clip": 0.05,
     "reading by recipe / reading a copy": 1.6,
-    "validate / start of Python": 25.0,
+    "validate / start of Python": 45.0,
 }
 """The most that a ratio may be."""
 
