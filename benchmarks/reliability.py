@@ -129,11 +129,11 @@ def image_kinds(folder: Path) -> Iterator[tuple[str, str, Case]]:
 
     def case(name: str, image: Any) -> Case:
         def run() -> Outcome:
-            from emo_bench.media.image import read_picture
+            from emo_bench.media.image import read_still_image
 
             path = folder / f"i.{name.rsplit(' ', 1)[-1]}"
             image.save(path, **({"lossless": True} if path.suffix == ".webp" else {}))
-            found = read_picture(path)
+            found = read_still_image(path)
             same = np.abs(found.pixels[..., 0].astype(int) - ramp).max() <= 1
             return ("right" if same else "reported" if found.notes else "wrong"), "; ".join(found.notes) or "as it is"
 
@@ -235,9 +235,9 @@ def rebuilt(cases: Path, folder: Path) -> Iterator[tuple[str, str, Case]]:
     for name in ("gray16.png", "float01.tiff", "gray_i32.tiff", "p3.png"):
 
         def portrait(path: Path = cases / "04-16-bit-portrait" / name) -> Outcome:
-            from emo_bench.media.image import read_picture
+            from emo_bench.media.image import read_still_image
 
-            found = read_picture(path)
+            found = read_still_image(path)
             fine = 20 < float(found.pixels.mean()) < 235
             text = f"mean {found.pixels.mean():.0f}; {'; '.join(found.notes)}"
             return ("reported" if found.notes else "right") if fine else "wrong", text

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_bench.audit.damaged_pictures import per_piece
+from emo_bench.audit.damaged_frames import per_piece
 from emo_bench.audit.damaged_time import nearby_times, with_other_times
 from emo_bench.audit.distortions import Box, Distortion, Original
 from emo_bench.media.types import FrameArray, Video

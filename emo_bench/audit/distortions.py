@@ -112,13 +112,13 @@ class Corruption:
 
 distortions: Registry[Distortion] = Registry("distortion", entry_point_group="emo_bench.distortions")
 for _name, _target in {
-    "blur": "emo_bench.audit.damaged_pictures:BLUR",
-    "noise": "emo_bench.audit.damaged_pictures:NOISE",
-    "compression": "emo_bench.audit.damaged_pictures:COMPRESSION",
+    "blur": "emo_bench.audit.damaged_frames:BLUR",
+    "noise": "emo_bench.audit.damaged_frames:NOISE",
+    "compression": "emo_bench.audit.damaged_frames:COMPRESSION",
     "frozen": "emo_bench.audit.damaged_time:FROZEN",
     "jitter": "emo_bench.audit.damaged_time:JITTER",
-    "audio-late": "emo_bench.audit.damaged_sound:LATE",
-    "audio-early": "emo_bench.audit.damaged_sound:EARLY",
+    "audio-late": "emo_bench.audit.damaged_audio:LATE",
+    "audio-early": "emo_bench.audit.damaged_audio:EARLY",
     "mouth-warp": "emo_bench.audit.damaged_faces:MOUTH_WARP",
     "mouth-jitter": "emo_bench.audit.damaged_faces:MOUTH_JITTER",
     "identity-swap": "emo_bench.audit.damaged_faces:IDENTITY_SWAP",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emo_bench.data.manifest import read_manifest, video_of
+from emo_bench.media.audio_samples import SILENCE
 from emo_bench.media.doctor import Finding, inspect_media
-from emo_bench.media.sound import SILENCE
 from emo_core.errors import ClipError, WeightsError
 
 if TYPE_CHECKING:
@@ -90,18 +90,18 @@ def _examine_portrait(name: str, portrait: Path, audio: Path, *, faces: bool) ->
     """The findings about a portrait and its audio."""
     from emo_bench.data.portrait import largest_face
     from emo_bench.media.decode import read_audio
-    from emo_bench.media.image import read_picture
+    from emo_bench.media.image import read_still_image
 
     findings: list[Finding] = []
     try:
-        picture, sound = read_picture(portrait), read_audio(audio)
-        height, width = picture.pixels.shape[:2]
-        findings += [Finding(level="note", code="portrait", text=note) for note in picture.notes]
-        text = f"portrait {width}x{height}, {sound.seconds:.1f} s of audio, no ground truth"
+        still, speech = read_still_image(portrait), read_audio(audio)
+        height, width = still.pixels.shape[:2]
+        findings += [Finding(level="note", code="portrait", text=note) for note in still.notes]
+        text = f"portrait {width}x{height}, {speech.seconds:.1f} s of audio, no ground truth"
         findings.append(Finding(level="ok", code="portrait", text=text))
-        if not np.any(np.abs(sound.samples) > SILENCE):
+        if not np.any(np.abs(speech.samples) > SILENCE):
             findings.append(Finding(level="warning", code="silent", text="the audio is silent"))
-        box, notes = largest_face(picture.pixels) if faces else (None, [])
+        box, notes = largest_face(still.pixels) if faces else (None, [])
         findings += [Finding(level="warning", code="several_faces", text=note) for note in notes]
         if faces and box is None:
             findings.append(Finding(level="error", code="no_face", text="no face was found in the portrait"))

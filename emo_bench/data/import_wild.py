@@ -216,11 +216,11 @@ class _Import:
 
     def add_portrait(self, path: Path, folder: Path) -> None:
         """Reads a portrait, looks for its face, crops it if asked; or says why it cannot be used."""
-        from emo_bench.media.image import read_picture
+        from emo_bench.media.image import read_still_image
 
         relative = path.relative_to(folder)
         try:
-            picture = read_picture(path)
+            picture = read_still_image(path)
             box = self._face(picture.pixels, relative)
             name = self._own_id("portrait", relative)
             if self._options.crop and box is not None:

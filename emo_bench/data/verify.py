@@ -65,8 +65,8 @@ def _film(paths: Mapping[str, Path]) -> str:
 
 def _portrait(paths: Mapping[str, Path]) -> str:
     from emo_bench.media.decode import read_audio
-    from emo_bench.media.image import read_picture
+    from emo_bench.media.image import read_still_image
 
-    picture, audio = read_picture(paths["portrait"]), read_audio(paths["audio"])
-    height, width = picture.pixels.shape[:2]
-    return f"portrait {width}x{height}, {audio.seconds:.1f} s of audio" + "".join(f"; {note}" for note in picture.notes)
+    still, audio = read_still_image(paths["portrait"]), read_audio(paths["audio"])
+    height, width = still.pixels.shape[:2]
+    return f"portrait {width}x{height}, {audio.seconds:.1f} s of audio" + "".join(f"; {note}" for note in still.notes)

@@ -64,7 +64,7 @@ def user_signer(chain: Path, key: Path) -> Signer:
         key: PEM file of its private key, without a password.
 
     Raises:
-        CredentialsError: when a file is missing, is none, or the two do not belong together.
+        CredentialsError: when a file is missing or not a PEM file, or the two do not belong together.
     """
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
@@ -123,7 +123,7 @@ def _algorithm(key: Any) -> str:
 
 
 def credentials_folder() -> Path:
-    """Where the certificate of this machine lies."""
+    """The folder of this machine's certificate."""
     import platformdirs
 
     return Path(platformdirs.user_data_dir("emo-bench", appauthor=False)) / "credentials"
@@ -136,12 +136,12 @@ def local_root(folder: Path | None = None) -> str | None:
 
 
 def local_signer(folder: Path | None = None) -> Signer:
-    """The certificate of this machine; made at the first use, and anew when it has run out.
+    """The certificate of this machine; created at the first use, and again when it has expired.
 
-    The root's key is forgotten as soon as it has signed the one certificate below it.
+    The root's key is discarded as soon as it has signed the one certificate below it.
 
     Args:
-        folder: Where it lies; the user's own folder of data when absent.
+        folder: Where it is kept; the user's data folder when absent.
 
     Raises:
         CredentialsError: when the files cannot be used.

@@ -1,4 +1,4 @@
-"""The parent's side of the decoding process: starts it, reads its messages, ends it, and explains its death."""
+"""The parent's side of the decoding process: starts it, reads its messages, stops it, and explains why it died."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def open_regular(path: Path) -> int:
     """
     name = shown_name(path)
     try:
-        # Looked at before opening, because opening a device or a FIFO can have effects of its own.
+        # Checked before opening, because opening a device or a FIFO can have side effects.
         if not stat.S_ISREG(path.stat().st_mode):
             raise DecodeError(f"{name} is not a regular file", expected="a video or audio file", found=_kind_of(path))
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
@@ -111,8 +111,8 @@ class DecodeChild:
         """Kind and length of the next message; the content must be read before the next call.
 
         Raises:
-            DecodeError: the child says that the file is bad, or died.
-            LimitError: the child says that a limit is exceeded, was stopped for it, or is too slow.
+            DecodeError: the child reports that the file is bad, or died.
+            LimitError: the child reports that a limit is exceeded, was stopped for it, or is too slow.
         """
         kind, length = HEADER.unpack(self.read_exactly(HEADER.size))
         if kind == Kind.ERROR:
@@ -189,7 +189,7 @@ def _start(request: Mapping[str, Any], descriptor: int) -> subprocess.Popen[byte
 
 
 def _widen(descriptor: int) -> None:
-    """Enlarges the pipe where the system can, so that a frame takes fewer turns."""
+    """Enlarges the pipe where the system can, so that a frame takes fewer reads."""
     try:
         import fcntl
 

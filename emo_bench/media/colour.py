@@ -5,7 +5,7 @@ from __future__ import annotations
 from emo_bench.media.notes import Note
 
 HD_SHORTER_SIDE = 720
-"""From this length of the shorter side on, an untagged picture is taken for BT.709, below for BT.601."""
+"""From this length of the shorter side on, an untagged frame is taken for BT.709, below for BT.601."""
 
 STATED_MATRICES = frozenset({1, 4, 5, 6, 7, 9, 10})
 """BT.709, FCC, BT.470BG, SMPTE 170M, SMPTE 240M, BT.2020 (both) are converted as stated; others count as unstated."""

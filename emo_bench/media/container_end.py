@@ -1,6 +1,6 @@
-"""How many bytes a file lacks by what its own structure says; runs in the child process, imports nothing of weight.
+"""How many bytes a file lacks according to its own structure; runs in the child process, imports nothing heavy.
 
-Demuxers read what is there and adapt the duration to it, so a WAV, MP3 or Ogg file that was cut in half looks whole.
+Demuxers read what is there and adapt the duration to it, so a WAV, MP3 or Ogg file that was cut in half looks complete.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ TAIL = 1 << 17
 
 @dataclass(frozen=True)
 class FileEnd:
-    """What a file says about its own end.
+    """What a file's structure reveals about its end.
 
     Attributes:
         missing: Bytes that are promised and not there.
         total: Bytes of the file.
-        broken: The last unit (page, frame) is incomplete, and how much else is missing cannot be told.
+        broken: The last unit (page, frame) is incomplete, and how much else is missing is unknown.
         open: The mark that ends such files is absent.
         damaged: Where the first piece of data begins whose checksum is wrong; None when none is.
         trailing: Bytes after the end of the file's own structure, which are not read.
@@ -242,7 +242,7 @@ _MP3_KBITS = {
 
 
 def _mp3_length(header: bytes) -> int:
-    """Bytes of an MPEG layer III frame; 0 when it is none."""
+    """Bytes of an MPEG layer III frame; 0 when it is not one."""
     version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
     bits, rate = header[2] >> 4, header[2] >> 2 & 3
     if version == 1 or layer != 1 or bits in (0, 15) or rate == 3:
@@ -252,7 +252,7 @@ def _mp3_length(header: bytes) -> int:
 
 
 def _mp3(stream: BinaryIO, start: int, total: int) -> FileEnd:
-    """By the byte count of a Xing, Info or VBRI header; without one only an incomplete last frame can be told."""
+    """By the byte count of a Xing, Info or VBRI header; without one only an incomplete last frame can be detected."""
     stream.seek(start)
     frame = stream.read(256)
     side = (17 if frame[3] >> 6 == 3 else 32) if frame[1] >> 3 & 3 == 3 else (9 if frame[3] >> 6 == 3 else 17)

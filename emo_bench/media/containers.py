@@ -1,4 +1,4 @@
-"""Containers that are read and the endings of their files: one table for opening files and for finding them.
+"""Supported containers and their file extensions: one table for opening files and for finding them.
 
 What is named here can be opened, and what can be opened is found by its name; nothing else is either.
 """

@@ -20,7 +20,7 @@ SOURCE_TYPES: Mapping[Source, str] = {
     "generated": "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
     "composite": "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia",
 }
-"""What C2PA and the EU's code of practice call video by a trained model, alone or within real pictures."""
+"""What C2PA and the EU's code of practice call video by a trained model, alone or composited into real images."""
 
 FACTS_LABEL = "org.emo-bench.generation"
 _QUIET: dict[str, dict[str, Any]] = {
@@ -123,14 +123,14 @@ def read_credentials(path: Path, *, trusted: Sequence[str] = ()) -> Credentials 
     """Reads and verifies the content credentials of any file that C2PA knows.
 
     Args:
-        path: Video or picture; may be anyone's.
+        path: Video or image; may be untrusted.
         trusted: PEM of root certificates whose signers are known.
 
     Returns:
         What they say; None when the file has none.
 
     Raises:
-        CredentialsError: when the libraries are missing, or the file cannot be read as what its name says.
+        CredentialsError: when the libraries are missing, or the file's content does not match its extension.
     """
     c2pa = _library()
     if not path.is_file():
@@ -148,7 +148,7 @@ def read_credentials(path: Path, *, trusted: Sequence[str] = ()) -> Credentials 
     except (c2pa.C2paError, ValueError, KeyError) as error:
         raise CredentialsError(
             f"the content credentials of {path.name} cannot be read",
-            expected="a whole file of a kind that C2PA knows",
+            expected="a complete file in a format that C2PA supports",
             found=f"{error}"[:_MAX_TEXT],
         ) from None
 

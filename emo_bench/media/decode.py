@@ -1,4 +1,4 @@
-"""Untrusted videos and audio as typed frames and samples, by stated rules (docs/media.md says them in full).
+"""Untrusted videos and audio as typed frames and samples, by stated rules (in full in docs/media.md).
 
 * **Time.** ``t = 0`` is the first video frame on the container's timeline. Output frame ``i`` shows the source frame
   whose presentation time is nearest to ``i / fps``, the earlier one on ties, but none early by more than half an output
@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from emo_bench.media.audio_samples import sample_notes
 from emo_bench.media.child import DecodeChild, shown_name
 from emo_bench.media.colour import colour_notes
 from emo_bench.media.limits import DEFAULT_LIMITS, Limits
@@ -29,7 +30,6 @@ from emo_bench.media.notes import Note, distinct
 from emo_bench.media.orientation import Orientation
 from emo_bench.media.probe import MediaInfo, Scan, file_signature, scan
 from emo_bench.media.recipe import FileFrames, indices_of, runs_of
-from emo_bench.media.sound import sound_notes
 from emo_bench.media.timeline import TOLERANCE, Timeline, count_frames, source_indices
 from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec, samples_for_frames
 from emo_bench.media.wire import Kind
@@ -37,7 +37,7 @@ from emo_core.errors import DecodeError, NoAudioError, TooShortError
 from emo_core.hashing import sha256_file
 
 PIECE_BYTES = 64 << 20
-"""Pieces of large pictures hold fewer frames, so that a piece stays below this."""
+"""Chunks of large frames hold fewer of them, so that a chunk stays below this."""
 
 DEFAULT_FPS = Fraction(25)
 """Frame rate of every protocol unless it says otherwise."""
@@ -67,7 +67,7 @@ class MediaPair:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LoadedVideo:
-    """A video alone, with what is to be known of it.
+    """A video alone, with notes and facts about it.
 
     Attributes:
         video: The frames.
@@ -83,7 +83,7 @@ class LoadedVideo:
 def load_video(path: Path, *, fps: Fraction = DEFAULT_FPS, limits: Limits = DEFAULT_LIMITS) -> LoadedVideo:
     """A finished output of a system: as ``open_video``, with the notes that ``load_pair`` would give.
 
-    Its audio is decoded only to tell where the frames lie beside it.
+    Its audio is decoded only to find where the frames start relative to it.
 
     Args:
         path: A regular file; symbolic links are followed, so resolve and check them before.
@@ -98,7 +98,7 @@ def load_video(path: Path, *, fps: Fraction = DEFAULT_FPS, limits: Limits = DEFA
     timeline = _require_video(path, found)
     n_frames = max(1, count_frames(timeline.seconds, fps=fps))
     video = _video(path, found, fps=fps, n_frames=n_frames, size=None, limits=limits)
-    notes = [*_rate_notes(found, fps), *_picture_notes(found, video.spec)]
+    notes = [*_rate_notes(found, fps), *_frame_notes(found, video.spec)]
     offset = found.info.audio_start - found.info.video_start if found.info.has_audio else Fraction(0)
     if abs(offset) > TOLERANCE:
         notes.append(_offset_note(offset, "its own audio", "frames are counted from the first one"))
@@ -120,7 +120,7 @@ def open_video(
     Args:
         path: A regular file; symbolic links are followed, so resolve and check them before.
         fps: Frame rate of the result; None keeps the source's own (its average for a variable rate).
-        size: Width and height of the result (after rotation; the picture is stretched to it); None keeps the source's.
+        size: Width and height of the result (after rotation; the frame is stretched to it); None keeps the source's.
         limits: What each pass may cost.
 
     Raises:
@@ -166,7 +166,7 @@ def load_pair(
 
     Args:
         video_path: The video; a regular file.
-        audio_path: The audio, if it is not (or shall not be) taken from inside the video.
+        audio_path: The audio, unless it is taken from inside the video.
         fps: Frames per second of the result.
         rate: Samples per second of the result.
         size: Width and height of the result; None keeps the video's.
@@ -181,11 +181,11 @@ def load_pair(
     inside = audio_path is None
     found = scan(video_path, audio=inside, rate=rate if inside else None, limits=limits)
     timeline = _require_video(video_path, found)
-    heard = found if audio_path is None else scan(audio_path, video=False, rate=rate, limits=limits)
-    if heard.audio is None:
+    audio_scan = found if audio_path is None else scan(audio_path, video=False, rate=rate, limits=limits)
+    if audio_scan.audio is None:
         raise _no_audio(audio_path or video_path)
-    offset = heard.info.audio_start - found.info.video_start if inside else Fraction(0)
-    audio_end = offset + heard.info.audio_seconds
+    offset = audio_scan.info.audio_start - found.info.video_start if inside else Fraction(0)
+    audio_end = offset + audio_scan.info.audio_seconds
     n_frames = count_frames(min(timeline.seconds, audio_end), fps=fps)
     if n_frames < 1:
         span = f"{float(offset):.3f} s to {float(audio_end):.3f} s"
@@ -194,9 +194,9 @@ def load_pair(
             found=f"{float(timeline.seconds):.3f} s of video; audio from {span}",
         )
     video = _video(video_path, found, fps=fps, n_frames=n_frames, size=size, limits=limits)
-    audio = place_audio(heard.audio, offset=offset, n_samples=samples_for_frames(n_frames, rate=rate, fps=fps))
-    notes = _notes(found, heard, offset=offset, audio_end=audio_end, video=video, rate=rate)
-    return MediaPair(video=video, audio=audio, notes=notes, video_info=found.info, audio_info=heard.info)
+    audio = place_audio(audio_scan.audio, offset=offset, n_samples=samples_for_frames(n_frames, rate=rate, fps=fps))
+    notes = _notes(found, audio_scan, offset=offset, audio_end=audio_end, video=video, rate=rate)
+    return MediaPair(video=video, audio=audio, notes=notes, video_info=found.info, audio_info=audio_scan.info)
 
 
 def place_audio(audio: Audio, *, offset: Fraction, n_samples: int) -> Audio:
@@ -284,11 +284,11 @@ def _video(
 
 
 def open_file_frames(frames: FileFrames, path: Path, *, limits: Limits = DEFAULT_LIMITS) -> Video:
-    """The frames that a recipe chose from a file, without examining the file again: check its SHA-256 before.
+    """The frames that a recipe chose from a file, without probing the file again: check its SHA-256 first.
 
     Args:
         frames: The recipe.
-        path: The file, wherever it lies by now.
+        path: The file's current path.
         limits: What each reading may cost.
     """
     indices = list(indices_of(frames.runs))
@@ -331,32 +331,32 @@ def _read_frame(child: DecodeChild, target: FrameArray, path: Path) -> None:
 
 
 def _notes(
-    found: Scan, heard: Scan, *, offset: Fraction, audio_end: Fraction, video: Video, rate: int
+    found: Scan, audio_scan: Scan, *, offset: Fraction, audio_end: Fraction, video: Video, rate: int
 ) -> tuple[Note, ...]:
     """What differs from 25 fps, upright, mono at the right rate, and equally long; in the order of the work."""
-    info, audio = found.info, heard.info
+    info, audio = found.info, audio_scan.info
     fps = video.spec.fps
     span = Fraction(video.spec.n_frames) / fps
-    notes = [*_rate_notes(found, fps), *_picture_notes(found, video.spec)]
+    notes = [*_rate_notes(found, fps), *_frame_notes(found, video.spec)]
     if audio.audio_rate != rate or audio.channels != 1:
         shape = {1: "mono", 2: "stereo"}.get(audio.channels, f"{audio.channels} channels")
         text = f"audio converted from {audio.audio_rate} Hz {shape} to {rate} Hz mono"
         notes.append(Note("audio_converted", text, {"rate": audio.audio_rate, "channels": audio.channels}))
     if abs(offset) > TOLERANCE:
-        notes.append(_offset_note(offset, "the video", "silence put before it" if offset > 0 else "cut"))
+        notes.append(_offset_note(offset, "the video", "padded with silence" if offset > 0 else "cut"))
     for what, left in (("audio", audio_end - span), ("video", info.video_seconds - span)):
         if left >= 1 / fps and (what == "video" or left > 1 / fps):
             text = f"{what} ends {float(left):.3f} s after the last frame used: cut"
             notes.append(Note(f"{what}_longer", text, {"seconds": round(float(left), 6)}))
     if audio.n_audio_streams > 1:
         notes.append(Note("several_audio_streams", f"first of {audio.n_audio_streams} audio streams used"))
-    quality = sound_notes(heard.sound) if heard.sound is not None else ()
+    quality = sample_notes(audio_scan.sample_facts) if audio_scan.sample_facts is not None else ()
     return distinct((*notes, *info.notes, *audio.notes, *quality))
 
 
 def _rate_notes(found: Scan, fps: Fraction) -> list[Note]:
     own = own_rate(found)
-    # Frames that an AVI leaves out are repeats: its rate is constant, and a note of its own tells them.
+    # Frames that an AVI leaves out are repeats: its rate is constant, and a separate note reports them.
     repeats = any(note.code == "repeated_frames" for note in found.info.notes)
     if found.info.is_vfr and not repeats:
         text = f"variable frame rate ({float(own):.3f} fps on average) resampled to {float(fps):g} fps"
@@ -369,7 +369,7 @@ def _rate_notes(found: Scan, fps: Fraction) -> list[Note]:
     return [Note("frame_rate", text, {"source": round(float(own), 6), "fps": float(fps)})]
 
 
-def _picture_notes(found: Scan, spec: VideoSpec) -> list[Note]:
+def _frame_notes(found: Scan, spec: VideoSpec) -> list[Note]:
     info = found.info
     notes = []
     if found.orientation.degrees:

@@ -61,7 +61,7 @@ def limit_process(limits: dict[str, Any]) -> None:
 
 
 def scan(request: dict[str, Any], stream: BinaryIO, sender: Sender) -> None:
-    """Decodes everything once: collects the facts about time, and sends the audio along when asked."""
+    """Decodes everything once: collects timing facts, and sends the audio when requested."""
     end = examine_end(stream)
     with open_container(stream) as container:
         decoder = Decoder(container, request["limits"], with_video=request["video"], with_audio=request["audio"])
@@ -73,11 +73,11 @@ def scan(request: dict[str, Any], stream: BinaryIO, sender: Sender) -> None:
         else:
             for frame in decoder.run():
                 if request["send_audio"] and hasattr(frame, "samples"):
-                    send_sound(frame, sender)
+                    send_audio(frame, sender)
         sender.send_json(Kind.DONE, decoder.outcome() | {"end": end.as_json()})
 
 
-def send_sound(frame: Any, sender: Sender) -> None:
+def send_audio(frame: Any, sender: Sender) -> None:
     """Sends the samples of an audio frame as they are, without padding."""
     fmt = frame.format
     per_plane = frame.samples * fmt.bytes * (1 if fmt.is_planar else frame.layout.nb_channels)
@@ -93,7 +93,7 @@ def send_sound(frame: Any, sender: Sender) -> None:
 
 
 def frames(request: dict[str, Any], stream: BinaryIO, sender: Sender) -> None:
-    """Sends the pictures with the wanted (ascending) indices as RGB, resized when asked."""
+    """Sends the frames with the requested (ascending) indices as RGB, resized when requested."""
     from emo_bench.media.pixels import RgbConverter, packed_bytes
 
     size = request["size"] or (None, None)
@@ -123,7 +123,7 @@ def _stop_after(items: Iterable[Any], count: int) -> Iterator[Any]:
 
 
 def serve(request: dict[str, Any], stream: BinaryIO, sender: Sender) -> None:
-    """Does what the request asks and turns every failure into an error message."""
+    """Carries out the request and turns every failure into an error message."""
     try:
         {"scan": scan, "frames": frames}[request["what"]](request, stream, sender)
     except RefusedError as error:
@@ -134,7 +134,7 @@ def serve(request: dict[str, Any], stream: BinaryIO, sender: Sender) -> None:
         sender.send_json(Kind.ERROR, {"code": "limit", "message": "decoding needs more memory than it may use"})
     except BrokenPipeError:
         return
-    except Exception as error:  # whatever a hostile file provokes must reach the parent as words
+    except Exception as error:  # whatever a hostile file provokes must reach the parent as a message
         sender.send_json(Kind.ERROR, {"code": "decode", "message": f"decoding failed: {type(error).__name__}: {error}"})
 
 

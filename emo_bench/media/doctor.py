@@ -1,4 +1,4 @@
-"""What a person should know about a video before it is scored: one finding per peculiarity."""
+"""What to know about a video before it is scored: one finding per peculiarity."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from emo_bench.media.audio_samples import SILENCE, sample_notes
 from emo_bench.media.colour import colour_notes, is_gray
 from emo_bench.media.decode import DEFAULT_FPS, DEFAULT_RATE, open_video
 from emo_bench.media.limits import DEFAULT_LIMITS, Limits
 from emo_bench.media.notes import Note
 from emo_bench.media.probe import MediaInfo, Scan, scan
-from emo_bench.media.sound import SILENCE, sound_notes
 from emo_core.errors import ClipError, NoAudioError
 
 Level = Literal["ok", "note", "warning", "error"]
@@ -25,7 +25,7 @@ SHORT_FRAMES = 100
 """SyncNet's pipeline ignores face tracks of fewer frames."""
 
 SMALL_SIDE = 128
-"""Pictures below this cannot hold a face of useful size."""
+"""Frames below this cannot hold a face of useful size."""
 
 HUGE_PIXELS = 1920 * 1080
 """More pixels than this make everything slow without helping any metric."""
@@ -35,7 +35,7 @@ ORDINARY_NOTES = frozenset({"matrix_assumed", "no_stamps", "coding_order", "enco
 """Notes about things that are handled without harm to the numbers; other notes are warnings."""
 
 SILENT_SECONDS = 0.5
-"""More samples at zero than this are told."""
+"""More seconds of zero samples than this are reported."""
 
 CONTENT_FPS = Fraction(5)
 CONTENT_SIZE = (64, 64)
@@ -43,7 +43,7 @@ GRAY_LEVELS = 8
 """Largest difference between red, green and blue, of 255, in frames without colour."""
 
 STILL_LEVELS = 2
-"""Largest change of a pixel of the small picture, of 255, in pictures that stand still."""
+"""Largest change of a pixel of the downscaled frame, of 255, in a still video."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class Finding:
 
 
 def inspect_media(video: Path, audio: Path | None = None, *, limits: Limits = DEFAULT_LIMITS) -> list[Finding]:
-    """Decodes a video (and the audio beside it) once and says what is unusual; never raises for a bad file.
+    """Decodes a video (and the audio beside it) once and reports what is unusual; never raises for a bad file.
 
     Args:
         video: The video file.
@@ -76,7 +76,7 @@ def inspect_media(video: Path, audio: Path | None = None, *, limits: Limits = DE
         found = scan(video, rate=DEFAULT_RATE, limits=limits)
         other = found if audio is None else scan(audio, video=False, rate=DEFAULT_RATE, limits=limits)
         seen, heard = found.info, other.info
-        findings = [*_picture_findings(seen), *_sound_findings(other)]
+        findings = [*_frame_findings(seen), *_audio_findings(other)]
         findings += _pair_findings(seen, heard, inside=audio is None)
         if audio is not None:
             findings += _noted(heard.notes)
@@ -91,7 +91,7 @@ def inspect_media(video: Path, audio: Path | None = None, *, limits: Limits = DE
     return sorted(findings, key=lambda finding: order.index(finding.level))
 
 
-def _picture_findings(info: MediaInfo) -> Iterator[Finding]:
+def _frame_findings(info: MediaInfo) -> Iterator[Finding]:
     if not info.has_video:
         yield Finding(level="error", code="no_video", text="there is no video stream")
         return
@@ -144,10 +144,10 @@ def _noted(notes: Iterable[Note]) -> Iterator[Finding]:
 
 
 def _content_findings(path: Path, info: MediaInfo, limits: Limits) -> Iterator[Finding]:
-    """What only the pixels tell: frames without colour, and frames that never change."""
+    """Findings that need the pixels: frames without colour, and frames that never change."""
     chroma = change = 0
     last: NDArray[np.int16] | None = None
-    # Small pictures suffice, and averaging them takes the noise of coding out.
+    # Small frames suffice, and averaging removes coding noise.
     for piece in open_video(path, fps=CONTENT_FPS, size=CONTENT_SIZE, limits=limits).open():
         for frame in piece.astype(np.int16):
             chroma = max(chroma, int(np.ptp(frame, axis=2).max()))
@@ -160,7 +160,7 @@ def _content_findings(path: Path, info: MediaInfo, limits: Limits) -> Iterator[F
         yield Finding(level="warning", code="still", text=text)
 
 
-def _sound_findings(found: Scan) -> Iterator[Finding]:
+def _audio_findings(found: Scan) -> Iterator[Finding]:
     info = found.info
     if not info.has_audio:
         text = "there is no audio inside the video and none beside it"
@@ -170,12 +170,12 @@ def _sound_findings(found: Scan) -> Iterator[Finding]:
         text = f"audio at {info.audio_rate} Hz; resampled to {DEFAULT_RATE} Hz"
         level: Level = "warning" if info.audio_rate < DEFAULT_RATE else "note"
         yield Finding(level=level, code="sample_rate", text=text)
-    if info.channels > 1 and not (found.sound and found.sound.first_channel):
+    if info.channels > 1 and not (found.sample_facts and found.sample_facts.first_channel):
         yield Finding(level="note", code="channels", text=f"{info.channels} audio channels; their mean is used")
-    if found.sound is not None:
-        yield from _noted(sound_notes(found.sound))
-        silent = found.sound.silent_share * float(info.audio_seconds)
-        if found.sound.peak >= SILENCE and silent > SILENT_SECONDS:
+    if found.sample_facts is not None:
+        yield from _noted(sample_notes(found.sample_facts))
+        silent = found.sample_facts.silent_share * float(info.audio_seconds)
+        if found.sample_facts.peak >= SILENCE and silent > SILENT_SECONDS:
             text = f"{silent:.2f} s of the audio are digital silence"
             yield Finding(level="note", code="digital_silence", text=text)
     if info.n_audio_streams > 1:

@@ -1,31 +1,31 @@
-"""Whether a file was cut off or damaged: what its header, structure and checksums say against what was decoded."""
+"""Whether a file was cut off or damaged: compares its header, structure and checksums with what was decoded."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from typing import Any
 
+from emo_bench.media.audio_timeline import AudioTimeline
 from emo_bench.media.notes import Note
-from emo_bench.media.sound_timeline import SoundTimeline
 from emo_bench.media.timeline import Timeline
 
 DECLARES_DURATION = ("mov", "matroska", "wav", "flac")
 """Containers whose header states the duration of each stream; that of an AVI is adapted by the demuxer."""
 
 MISSING_SECONDS = Fraction(1, 4)
-"""A file may end this much before what its header says (a lost last packet, rounding); more is a truncated file."""
+"""A file may end this much earlier than its header says (a lost last packet, rounding); more is a truncated file."""
 
 
 class DamagedError(Exception):
     """The file was cut off, or its container says that data are damaged."""
 
 
-def check_end(facts: dict[str, Any], timeline: Timeline | None, audio: SoundTimeline | None) -> tuple[Note, ...]:
+def check_end(facts: dict[str, Any], timeline: Timeline | None, audio: AudioTimeline | None) -> tuple[Note, ...]:
     """Notes about the end of a file.
 
     Args:
         facts: What the decoding process declared and measured.
-        timeline: Of the pictures, if they were decoded.
+        timeline: Of the frames, if they were decoded.
         audio: Of the audio, if it was decoded.
 
     Raises:
@@ -70,7 +70,7 @@ def _check_bytes(facts: dict[str, Any], ends: dict[str, Fraction], where: str) -
     if end["broken"]:
         return (Note("cut_frame", "the last frame is incomplete: the file may have been cut off"),)
     if end["open"]:
-        return (Note("no_end_mark", "the mark at the end of the file is missing: it may have been cut off"),)
+        return (Note("no_end_mark", "the end-of-stream mark is missing: the file may have been cut off"),)
     if not end["missing"]:
         return ()
     text = f"the file ends {end['missing']} bytes before what it promises"

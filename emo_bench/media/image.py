@@ -1,4 +1,4 @@
-"""Reads an untrusted still picture in a limited child process."""
+"""Reads an untrusted still image in a limited child process."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _HEADER = 24
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """A still picture.
+class StillImage:
+    """A still image.
 
     Attributes:
         pixels: ``uint8 RGB [H, W, 3]``, sRGB.
@@ -34,18 +34,18 @@ class Picture:
 
 
 def read_image(path: Path) -> FrameArray:
-    """The pixels of ``read_picture``."""
-    return read_picture(path).pixels
+    """The pixels of ``read_still_image``."""
+    return read_still_image(path).pixels
 
 
-def read_picture(path: Path) -> Picture:
-    """The picture in 8-bit sRGB, turned upright by its EXIF note, transparency over white; see ``image_pixels``.
+def read_still_image(path: Path) -> StillImage:
+    """The image in 8-bit sRGB, rotated upright by its EXIF orientation, transparency over white; see ``image_pixels``.
 
     Args:
-        path: JPEG, PNG, WebP, BMP, TIFF or GIF (its first picture).
+        path: JPEG, PNG, WebP, BMP, TIFF or GIF (its first frame).
 
     Raises:
-        DecodeError: when it is no readable picture, or its values cannot be brought to 8 bits without guessing.
+        DecodeError: when it is not a readable image, or its values cannot be brought to 8 bits without guessing.
         LimitError: when it has more than 64 million pixels, or decoding takes too long.
     """
     import os
@@ -75,7 +75,7 @@ def read_picture(path: Path) -> Picture:
     pixels = np.frombuffer(done.stdout, np.uint8, offset=_HEADER + said)
     if pixels.size != height * width * 3:
         raise DecodeError(f"{shown_name(path)} could not be decoded", expected=f"{width}x{height} pixels")
-    return Picture(pixels.reshape(height, width, 3).copy(), tuple(notes))
+    return StillImage(pixels.reshape(height, width, 3).copy(), tuple(notes))
 
 
 def _explained(path: Path, done: subprocess.CompletedProcess[bytes]) -> DecodeError | LimitError:

@@ -31,7 +31,7 @@ _COLOUR_SPACE, _INTEROP_IFD, _UNCALIBRATED, _ADOBE_OF_CAMERAS = 0xA001, 0xA005, 
 
 @dataclass(frozen=True)
 class StatedColours:
-    """What the numbers of a picture mean.
+    """How an image's numbers encode colour.
 
     Attributes:
         gamma: Exponent by which light became numbers; None for sRGB's curve.
@@ -45,7 +45,7 @@ class StatedColours:
 
 
 def stated_colours(image: Any) -> StatedColours | None:
-    """What an opened image says of its colours beside a profile; None where that is sRGB or nothing."""
+    """The colours that an opened image states without a profile; None when sRGB or unstated."""
     if "srgb" in image.info:
         return None
     exif = image.getexif()

@@ -13,7 +13,7 @@ SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
 DARK_SHARE = 1 / 8
-"""16-bit pixels that stay below this share of white are told: 10 and 12 bits look so when they are stored unscaled."""
+"""16-bit pixels that stay below this share of white are noted: unscaled 10- and 12-bit values look like that."""
 
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 
@@ -28,15 +28,15 @@ def as_srgb(image: Any, notes: list[str], *, negative: bool = False, stated: Sta
     """An upright Pillow image as 8-bit sRGB over white.
 
     * 16-bit gray is scaled by 1/257; 16-bit colours come from Pillow with 8 bits.
-    * 32-bit float must lie in [0, 1] and is scaled by 255. 32-bit integers have no stated white and are refused.
+    * 32-bit float must lie in [0, 1] and is scaled by 255. 32-bit integers have no defined white level and are refused.
     * A colour profile is converted to sRGB (perceptual); a damaged one is left out with a note. CMYK without a profile
       is refused, because its colours are not stated.
-    * Transparency lies over white.
+    * Transparency is composited over white.
 
     Args:
         image: From Pillow.
         notes: What was converted or assumed is added here.
-        stated: What the file says of its colours beside a profile, see ``image_colour``; a profile goes before it.
+        stated: Colours that the file states without a profile, see ``image_colour``; a profile takes precedence.
         negative: Whether 16-bit or float pixels count from white to black, see ``is_negative``.
 
     Raises:
@@ -75,7 +75,7 @@ def _eight_bit(image: Any, notes: list[str], *, negative: bool) -> Any:
                 f"16-bit pixels of at most {values.max(initial=0)}: not scaled to 16 bits; convert the image to 8"
             )
         if values.max(initial=0) < DARK_SHARE * 65535:
-            notes.append(f"16-bit pixels of at most {values.max(initial=0)} of 65535: the picture is dark")
+            notes.append(f"16-bit pixels of at most {values.max(initial=0)} of 65535: the image is dark")
         scaled = Image.fromarray(((values + 128) // 257).astype(np.uint8), "L")
     elif image.mode == "F":
         values = np.asarray(image)
@@ -96,7 +96,7 @@ def _converted(image: Any, profile: bytes | None, notes: list[str]) -> Any:
     from PIL import ImageCms
 
     base = {"1": "L", "LA": "L", "La": "L", "RGBA": "RGB", "RGBa": "RGB"}.get(image.mode, image.mode)
-    # A premultiplied picture must be divided by its alpha before its colours are taken.
+    # A premultiplied image must be divided by its alpha before its colours are converted.
     plain = image.convert({"RGBa": "RGBA", "La": "LA"}.get(image.mode, image.mode)).convert(base)
     if not profile:
         if base == "CMYK":

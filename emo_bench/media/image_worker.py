@@ -1,4 +1,4 @@
-"""The child that decodes one picture: limits first, then the file, then raw pixels on stdout."""
+"""The child that decodes one image: limits first, then the file, then raw pixels on stdout."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import sys
 from emo_bench.media.image import MAX_PIXELS, MEMORY_BYTES, TIMEOUT_S
 
 ORIENTATION = 0x0112
-"""The EXIF tag that says how a picture is to be turned."""
+"""The EXIF tag that states how to rotate an image."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 
 
 def main() -> None:
-    """Reads the descriptor named on the command line; says what is wrong on stderr and leaves with 1."""
+    """Reads the descriptor named on the command line; reports errors on stderr and exits with 1."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (int(TIMEOUT_S), int(TIMEOUT_S)))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

@@ -11,13 +11,13 @@ class Limits:
 
     Attributes:
         memory_bytes: Address space of the child process.
-        cpu_seconds: Processor time of the child process.
+        cpu_seconds: CPU time of the child process.
         wall_seconds: How long the parent waits for the child in total; time that the parent spends on the frames
             it got does not count.
         max_frames: Frames of a video, declared in the header or decoded.
         max_pixels: Width times height of a frame.
         max_seconds: Duration of video or audio, declared or decoded.
-        max_gap_seconds: How long one frame may stand, or audio may be missing, in the middle of a file.
+        max_gap_seconds: How long one frame may be held, or audio may be missing, in the middle of a file.
         open_files: File descriptors of the child process.
     """
 

@@ -1,6 +1,6 @@
 """The project's own clip files: every pixel and every sample exactly as it was, and the same bytes each time.
 
-Matroska with RGB H.264 at quantiser 0 (one thread, preset ``ultrafast``) and 32-bit float PCM; docs/adr/0003 tells why.
+Matroska with RGB H.264 at quantiser 0 (one thread, preset ``ultrafast``) and 32-bit float PCM; see docs/adr/0003.
 Own clips are trusted (the stores check their SHA-256 before use), so they are read in this process, without limits.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 SUFFIX = ".mkv"
-"""Ending of clip files."""
+"""Extension of clip files."""
 
 CLIP_FORMAT = "emo-bench-clip-2"
 """Written into every clip as its title; changes whenever the bytes of the same clip would."""
@@ -37,11 +37,11 @@ READABLE = (CLIP_FORMAT, "emo-bench-clip-1")
 
 @dataclass(frozen=True, kw_only=True)
 class ClipQuality:
-    """How much of the pixels a clip keeps.
+    """How exactly a clip keeps its pixels.
 
     Attributes:
         crf: Quantiser of x264; 0 keeps every value, 6 stays within a few levels (docs/datasets/hdtf.md).
-        preset: Name of x264's trade of time for size.
+        preset: x264's preset, which trades time for size.
     """
 
     crf: int = 0
@@ -74,7 +74,7 @@ class ClipFile:
     """A finished clip file.
 
     Attributes:
-        path: Where it lies.
+        path: The file.
         spec: Size, frame rate and number of frames.
         audio_rate: Samples per second; 0 when it is silent.
         n_samples: Audio samples.
@@ -91,7 +91,7 @@ class ClipFile:
 
 
 class LosslessWriter:
-    """Writes a clip piece by piece; a context manager that leaves either the whole file or nothing.
+    """Writes a clip piece by piece; a context manager that leaves either the complete file or nothing.
 
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp()) / "clip.mkv"
@@ -151,10 +151,10 @@ class LosslessWriter:
             self._video.pix_fmt = "rgb24"
             self._video.thread_count = 1
             self._video.codec_context.flags |= Flags.bitexact
-            self._sound: Any = None
+            self._audio_stream: Any = None
             if self._audio is not None:
-                self._sound = self._container.add_stream("pcm_f32le", rate=self._audio.rate, layout="mono")
-                self._sound.codec_context.flags |= Flags.bitexact
+                self._audio_stream = self._container.add_stream("pcm_f32le", rate=self._audio.rate, layout="mono")
+                self._audio_stream.codec_context.flags |= Flags.bitexact
         except BaseException as error:
             self._place.__exit__(type(error), error, error.__traceback__)
             raise
@@ -171,14 +171,14 @@ class LosslessWriter:
         expected = (self._size[1], self._size[0], 3)
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != expected:
             raise GenerationError(
-                "frames of the wrong form", expected=f"uint8 (t, {expected})", found=f"{frames.dtype} {frames.shape}"
+                "frames of the wrong shape", expected=f"uint8 (t, {expected})", found=f"{frames.dtype} {frames.shape}"
             )
         for image in frames:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
             frame.pts, frame.time_base = self._n_frames, 1 / self._fps
             self._container.mux(self._video.encode(frame))
             self._n_frames += 1
-            self._write_sound(until=self._n_frames / self._fps)
+            self._write_audio(until=self._n_frames / self._fps)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -199,13 +199,13 @@ class LosslessWriter:
     def _finish(self) -> None:
         if self._n_frames == 0:
             raise GenerationError("a clip without frames cannot be written", expected="at least one frame")
-        self._write_sound(until=None)
+        self._write_audio(until=None)
         self._container.mux(self._video.encode(None))
-        if self._sound is not None:
-            self._container.mux(self._sound.encode(None))
+        if self._audio_stream is not None:
+            self._container.mux(self._audio_stream.encode(None))
         self._container.close()
 
-    def _write_sound(self, *, until: Fraction | None) -> None:
+    def _write_audio(self, *, until: Fraction | None) -> None:
         """Muxes the samples up to a time (all with None), so that neither stream waits for the other in memory."""
         import av
 
@@ -219,7 +219,7 @@ class LosslessWriter:
             frame = av.AudioFrame.from_ndarray(packed, format="flt", layout="mono")
             frame.sample_rate = self._audio.rate
             frame.pts, frame.time_base = self._n_samples, Fraction(1, self._audio.rate)
-            self._container.mux(self._sound.encode(frame))
+            self._container.mux(self._audio_stream.encode(frame))
             self._n_samples += len(piece)
 
     def _describe(self) -> ClipFile:
@@ -242,7 +242,7 @@ def write_clip(
     fps: Fraction | None = None,
     quality: ClipQuality = LOSSLESS,
 ) -> ClipFile:
-    """Writes a clip atomically, losslessly unless told otherwise; the same input gives the same bytes.
+    """Writes a clip atomically, losslessly by default; the same input gives the same bytes.
 
     Memory does not depend on the length of the video.
 
@@ -289,7 +289,7 @@ def open_clip(path: Path) -> MediaPair:
             raise _not_a_clip(path, "no frame rate")
         width, height = stream.codec_context.width, stream.codec_context.height
         n_frames, audio = _index(container)
-        # The header tells the duration of the longer stream; a file that was cut falls short of it.
+        # The header states the duration of the longer stream; a file that was cut falls short of it.
         promised = Fraction(container.duration or 0, 1_000_000)
         present = max(n_frames / Fraction(rate), Fraction(len(audio.samples), audio.rate))
         if n_frames == 0 or abs(promised - present) > _DURATION_ROUNDING:
@@ -301,7 +301,7 @@ def open_clip(path: Path) -> MediaPair:
 
 
 def _index(container: InputContainer) -> tuple[int, Audio]:
-    """Number of pictures and the whole audio, without decoding pictures."""
+    """Number of frames and the complete audio, without decoding frames."""
     n_frames = 0
     parts: list[FrameArray] = []
     rate = container.streams.audio[0].rate if container.streams.audio else 16000

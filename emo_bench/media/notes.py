@@ -1,4 +1,4 @@
-"""What was done to, or should be known of, a file or clip: a sentence with a stable code and the amounts in it."""
+"""Notes on a file or clip: a sentence with a stable code and the amounts in it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ ROUTINE = frozenset(
         *("resized", "rotated", "audio_offset"),
     }
 )
-"""Codes of what is done to ordinary files all the time; lists that are cut short name the others first."""
+"""Codes of routine corrections; shortened lists name the others first."""
 
 
 class Note(str):
     """One correction, assumption or small damage: a sentence for the reader that also carries what it is about.
 
-    It is a string, so that systems may give plain sentences where notes are asked for.
+    It is a string, so that systems may pass plain sentences where notes are expected.
 
     Attributes:
         code: Short stable name, equal for equal kinds of notes.
@@ -60,7 +60,7 @@ def most_telling(notes: Iterable[tuple[str, str, str]], *, at_most: int) -> tupl
 
     Args:
         notes: Triples of code, sentence and clip.
-        at_most: Lines that are wanted.
+        at_most: Largest number of lines.
 
     Returns:
         A line for each kind of note, with the number of its clips, and how many kinds are left out.

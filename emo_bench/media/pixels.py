@@ -1,4 +1,4 @@
-"""Conversion between coded pictures and RGB, the same everywhere: pinned swscale flags, stated colour rules."""
+"""Conversion between coded frames and RGB, the same everywhere: pinned swscale flags, stated colour rules."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MATRIX = {
 
 
 def matrix_of(colorspace: int, *, width: int, height: int) -> Colorspace:
-    """The YUV matrix of a picture: as tagged, else BT.709 for HD and BT.601 for smaller pictures.
+    """The YUV matrix of a frame: as tagged, else BT.709 for HD and BT.601 for smaller frames.
 
     >>> matrix_of(2, width=512, height=512).name, matrix_of(2, width=1080, height=1920).name
     ('ITU601', 'ITU709')
@@ -42,10 +42,10 @@ def matrix_of(colorspace: int, *, width: int, height: int) -> Colorspace:
 
 
 class RgbConverter:
-    """Turns decoded pictures of one stream into RGB bytes, resized on the way when asked.
+    """Turns decoded frames of one stream into RGB bytes, resized on the way when asked.
 
     Args:
-        width: Of the result, before rotation; None keeps the picture's.
+        width: Of the result, before rotation; None keeps the frame's.
         height: As ``width``.
     """
 
@@ -55,7 +55,7 @@ class RgbConverter:
         self._reformatter = VideoReformatter()
 
     def convert(self, frame: VideoFrame) -> VideoFrame:
-        """The picture as ``rgb24`` in full range; an untagged range counts as limited."""
+        """The frame as ``rgb24`` in full range; an untagged range counts as limited."""
         colour: dict[str, Any] = {}
         if not frame.format.is_rgb:
             matrix = matrix_of(frame.colorspace, width=frame.width, height=frame.height)
@@ -66,7 +66,7 @@ class RgbConverter:
 
 
 def packed_bytes(frame: VideoFrame) -> bytes | memoryview:
-    """The pixels of an ``rgb24`` picture without the padding at the ends of its rows."""
+    """The pixels of an ``rgb24`` frame without the padding at the ends of its rows."""
     plane = frame.planes[0]
     data = memoryview(plane)
     row = frame.width * 3

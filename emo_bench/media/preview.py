@@ -71,7 +71,7 @@ def encode_roundtrip(video: Video, *, crf: int = 23, preset: str = "medium", fol
         video: Any video.
         crf: Quality of x264: 0 to 51, lower is better.
         preset: Speed of x264.
-        folder: Where the temporary file lies; the system's own place when None.
+        folder: For the temporary file; the system's temporary folder when None.
 
     Raises:
         ClipError: as reading ``video`` raises.
@@ -91,7 +91,7 @@ def encode_roundtrip(video: Video, *, crf: int = 23, preset: str = "medium", fol
         )
 
     result = Video(spec, pieces, recipe)
-    # The closure does not know the holder, so tie its life to the function that reads the file.
+    # The closure does not reference the holder, so tie its lifetime to the function that reads the file.
     weakref.finalize(pieces, holder.cleanup)
     return result
 
@@ -126,19 +126,19 @@ def _encode(
         context.flags |= Flags.bitexact
         context.colorspace = context.color_primaries = context.color_trc = _BT709_PRIMARIES_TRC_MATRIX
         context.color_range = 1
-        sound = SoundTrack(container, audio) if audio is not None and len(audio.samples) else None
+        audio_track = AudioTrack(container, audio) if audio is not None and len(audio.samples) else None
         count = 0
         for piece in _chain(first, pieces):
             if piece.shape[1:3] != (height, width):
                 raise GenerationError("the frame size changes", expected=f"{width}x{height}", found=f"{piece.shape}")
-            for frame in _pictures(piece, start=count, fps=fps):
+            for frame in _frames(piece, start=count, fps=fps):
                 container.mux(stream.encode(frame))
             count += len(piece)
-            if sound is not None:
-                sound.write(until=count / fps)
+            if audio_track is not None:
+                audio_track.write(until=count / fps)
         container.mux(stream.encode(None))
-        if sound is not None:
-            sound.write(until=None)
+        if audio_track is not None:
+            audio_track.write(until=None)
 
 
 def _chain(first: FrameArray, rest: Iterator[FrameArray]) -> Iterator[FrameArray]:
@@ -146,8 +146,8 @@ def _chain(first: FrameArray, rest: Iterator[FrameArray]) -> Iterator[FrameArray
     yield from rest
 
 
-def _pictures(piece: FrameArray, *, start: int, fps: Fraction) -> Iterator[Any]:
-    """The frames of a piece as tagged, limited-range BT.709 4:2:0 pictures of even size."""
+def _frames(piece: FrameArray, *, start: int, fps: Fraction) -> Iterator[Any]:
+    """The frames of a piece as tagged, limited-range BT.709 4:2:0 frames of even size."""
     import av
     from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
@@ -170,8 +170,8 @@ def _pictures(piece: FrameArray, *, start: int, fps: Fraction) -> Iterator[Any]:
         yield frame
 
 
-class SoundTrack:
-    """The AAC track of an MP4, written up to the time that the pictures have reached.
+class AudioTrack:
+    """The AAC track of an MP4, written up to the time that the frames have reached.
 
     Args:
         container: Open for writing.

@@ -1,4 +1,4 @@
-"""What a media file really holds, measured by decoding it once in the limited child process."""
+"""What a media file actually contains, measured by decoding it once in the limited child process."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from emo_bench.media.audio_samples import AudioBuilder, SampleFacts
+from emo_bench.media.audio_timeline import AudioTimeline, DecodedAudio, audio_timeline
 from emo_bench.media.child import DecodeChild, shown_name
 from emo_bench.media.ending import DamagedError, check_end
 from emo_bench.media.limits import DEFAULT_LIMITS, Limits
 from emo_bench.media.notes import Note, distinct
 from emo_bench.media.orientation import UPRIGHT, Orientation
-from emo_bench.media.sound import SoundBuilder, SoundFacts
-from emo_bench.media.sound_timeline import DecodedSound, SoundTimeline, sound_timeline
 from emo_bench.media.timeline import DecodedFrames, Timeline, video_timeline
 from emo_bench.media.types import Audio
 from emo_bench.media.wire import Kind
 from emo_core.errors import DecodeError, LimitError
 
 UNTAGGED = 2
-"""FFmpeg's number for colours of which a stream says nothing."""
+"""FFmpeg's code for a colour property that a stream does not specify."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MediaInfo:
-    """Facts about a media file; the numbers are measured on decoded frames unless "declared" is said.
+    """Facts about a media file; the numbers are measured on decoded frames unless marked "declared".
 
     Attributes:
         container: FFmpeg's name of the container.
-        n_video_streams: Moving-picture streams (cover art does not count).
+        n_video_streams: Video streams (cover art does not count).
         n_audio_streams: Audio streams.
         video_codec: Name of the decoder, or None without video.
         pixel_format: FFmpeg's name, or None.
         width: After rotation, in pixels; 0 without video.
         height: After rotation, in pixels; 0 without video.
-        rotation: Degrees clockwise by which players turn the stored pictures.
+        rotation: Degrees clockwise by which players rotate the stored frames.
         pixel_aspect: Width of a pixel divided by its height.
         nominal_fps: Frame rate as declared, or None.
         average_fps: Frames divided by duration, or None.
@@ -52,8 +52,8 @@ class MediaInfo:
         audio_seconds: From the first sample to the end of the last one, gaps included.
         colour_matrix: FFmpeg's number of the YUV matrix that the stream states; 2 when it states none.
         transfer: FFmpeg's number of the transfer curve; 16 is PQ, 18 HLG.
-        is_interlaced: Whether most pictures say that they are.
-        notes: What was corrected in time, assumed, or passed over.
+        is_interlaced: Whether most frames are flagged as interlaced.
+        notes: Timing corrections, assumptions, and what was skipped.
     """
 
     container: str
@@ -106,10 +106,10 @@ class Scan:
         info: The facts.
         timeline: When the frames are shown; None without video.
         stored_size: Width and height before rotation.
-        orientation: How the stored pictures become upright.
-        audio: The audio, mono and resampled, if it was asked for and exists.
-        sound: What its samples are like, if it was asked for and exists.
-        signature: Tells whether the file is still the same, see ``file_signature``.
+        orientation: How the stored frames become upright.
+        audio: The audio, mono and resampled, if requested and present.
+        sample_facts: Properties of its samples, if audio was requested and exists.
+        signature: To detect that the file has changed, see ``file_signature``.
     """
 
     info: MediaInfo
@@ -117,7 +117,7 @@ class Scan:
     stored_size: tuple[int, int]
     orientation: Orientation
     audio: Audio | None
-    sound: SoundFacts | None
+    sample_facts: SampleFacts | None
     signature: tuple[int, ...]
 
 
@@ -142,7 +142,7 @@ def scan(
 
     Args:
         path: A regular file.
-        video: Whether to decode pictures.
+        video: Whether to decode frames.
         audio: Whether to decode audio.
         rate: Also return the audio, at this many samples per second.
         limits: What it may cost.
@@ -152,7 +152,7 @@ def scan(
         LimitError: a limit is exceeded.
     """
     request = {"what": "scan", "video": video, "audio": audio, "send_audio": rate is not None}
-    sound = SoundBuilder(rate=rate, limits=limits, name=shown_name(path)) if rate is not None else None
+    builder = AudioBuilder(rate=rate, limits=limits, name=shown_name(path)) if rate is not None else None
     declared: dict[str, Any] = {}
     signature = file_signature(path)
     with DecodeChild(path, request, limits=limits) as child:
@@ -160,17 +160,17 @@ def scan(
             kind, length = child.next_header()
             if kind is Kind.INFO:
                 declared = child.read_json(length)
-            elif kind is Kind.AUDIO and sound is not None:
-                sound.add_message(child, length)
+            elif kind is Kind.AUDIO and builder is not None:
+                builder.add_message(child, length)
             elif kind is Kind.DONE:
                 facts = {**declared, **child.read_json(length)}
-                return _assemble(facts, sound, path=path, signature=signature, limits=limits)
+                return _assemble(facts, builder, path=path, signature=signature, limits=limits)
             else:
                 raise DecodeError(f"decoding {shown_name(path)} failed: unexpected message {kind!r}")
 
 
 def file_signature(path: Path) -> tuple[int, ...]:
-    """Size, time of change and identity of a file; differs when it was written anew.
+    """Size, modification time and inode of a file; differs when it was rewritten.
 
     Raises:
         DecodeError: the file is not there.
@@ -183,12 +183,12 @@ def file_signature(path: Path) -> tuple[int, ...]:
 
 
 def _assemble(
-    facts: dict[str, Any], builder: SoundBuilder | None, *, path: Path, signature: tuple[int, ...], limits: Limits
+    facts: dict[str, Any], builder: AudioBuilder | None, *, path: Path, signature: tuple[int, ...], limits: Limits
 ) -> Scan:
     try:
         timeline, video_notes = _video_timeline(facts, limits) if facts["stamps"] else (None, ())
-        sound, sound_notes = _sound_timeline(facts, limits) if facts["audio_samples"] else (None, ())
-        ending = check_end(facts, timeline, sound)
+        audio_timing, audio_notes = _audio_timeline(facts, limits) if facts["audio_samples"] else (None, ())
+        ending = check_end(facts, timeline, audio_timing)
     except DamagedError as error:
         raise DecodeError(f"{shown_name(path)}: {error}", fix="check that the file plays to its end") from None
     except LimitError as error:
@@ -200,22 +200,22 @@ def _assemble(
         orientation = Orientation.from_matrix(facts["matrix"])
         size = (int(facts["size"][0]), int(facts["size"][1]))
         known |= _video_facts(facts, timeline, orientation, size)
-    if sound is not None:
+    if audio_timing is not None:
         known |= {
             "audio_codec": facts["audio_codec"],
-            "audio_rate": sound.rate,
+            "audio_rate": audio_timing.rate,
             "channels": int(facts["channels"]),
-            "audio_start": sound.start,
-            "audio_seconds": sound.seconds,
+            "audio_start": audio_timing.start,
+            "audio_seconds": audio_timing.seconds,
         }
-    audio, heard = builder.finish(sound) if builder is not None and sound is not None else (None, None)
+    audio, samples = builder.finish(audio_timing) if builder is not None and audio_timing is not None else (None, None)
     return Scan(
-        info=MediaInfo(**known, notes=distinct((*tolerated, *video_notes, *sound_notes, *ending))),
+        info=MediaInfo(**known, notes=distinct((*tolerated, *video_notes, *audio_notes, *ending))),
         timeline=timeline,
         stored_size=size,
         orientation=orientation,
         audio=audio,
-        sound=heard,
+        sample_facts=samples,
         signature=signature,
     )
 
@@ -238,18 +238,18 @@ def _video_timeline(facts: dict[str, Any], limits: Limits) -> tuple[Timeline, tu
     longest = timeline.intervals()[1]
     if longest > limits.max_gap_seconds:
         expected = f"at most {limits.max_gap_seconds:g} s"
-        raise LimitError("a frame stands for too long", expected=expected, found=f"{float(longest):.1f} s")
+        raise LimitError("a frame is held for too long", expected=expected, found=f"{float(longest):.1f} s")
     return timeline, notes
 
 
-def _sound_timeline(facts: dict[str, Any], limits: Limits) -> tuple[SoundTimeline, tuple[Note, ...]]:
-    audio = DecodedSound(
+def _audio_timeline(facts: dict[str, Any], limits: Limits) -> tuple[AudioTimeline, tuple[Note, ...]]:
+    audio = DecodedAudio(
         start=Fraction(*facts["audio_start"]),
         rate=int(facts["audio_rate"]),
         n_samples=int(facts["audio_samples"]),
         offsets=[(at, Fraction(number, divisor)) for at, number, divisor in facts["audio_offsets"]],
     )
-    timeline, notes = sound_timeline(audio, max_gap=limits.max_gap_seconds)
+    timeline, notes = audio_timeline(audio, max_gap=limits.max_gap_seconds)
     if timeline.seconds > limits.max_seconds:
         raise LimitError(f"the audio is longer than {limits.max_seconds:g} s", found=f"{float(timeline.seconds):g} s")
     return timeline, notes

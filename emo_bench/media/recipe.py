@@ -33,8 +33,8 @@ class EncodedFrames(Frozen):
     """All frames of an H.264 file that the project wrote, as it decodes them.
 
     Attributes:
-        name: The stored file; empty while the file lies elsewhere.
-        path: Where it lies until it is stored.
+        name: The stored file; empty while it is not stored.
+        path: The file until it is stored.
         width: In pixels, without padding.
         height: In pixels.
         fps: Exact rate as a fraction in text.
@@ -56,7 +56,7 @@ class FileFrames(Frozen):
     Attributes:
         path: Absolute path; of no meaning once the file is stored under ``name``.
         sha256: Of its bytes.
-        name: The stored copy; empty when the file is read where it lies.
+        name: The stored copy; empty when the file is read in place.
         runs: Indices of the frames to show, as (first index, how many follow each other).
         width: Of the decoded frames before they are turned, in pixels.
         height: As ``width``.

@@ -1,7 +1,7 @@
 """When each frame is shown, decided here and nowhere else, for references and generated clips alike.
 
-The decoding process reports raw facts (time stamps in the order in which pictures were decoded); pure arithmetic makes
-of them when each frame is shown. Every correction is a ``Note``. ``sound_timeline`` does the same for audio.
+The decoding process reports raw facts (time stamps in the order in which frames were decoded); pure arithmetic turns
+them into presentation times. Every correction is a ``Note``. ``audio_timeline`` does the same for audio.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ TOLERANCE = Fraction(1, 2000)
 """Half a millisecond: containers round time stamps, and a clip that misses its last frame by less has that frame."""
 
 REORDER_WINDOW = 16
-"""Pictures that a codec may hold back before it shows them: H.264's and HEVC's largest number."""
+"""Frames that a codec may hold back before it shows them: H.264's and HEVC's largest number."""
 
 MAX_START_DELAY = 3
 """Empty chunks at the start of an AVI that are an encoder's delay (two for Xvid), not repeats."""
 
 START_CHUNKS = 8
-"""A delay that begins after the first frame may go on within so many chunks (Xvid, when a key frame follows soon)."""
+"""A delay that begins after the first frame may last this many chunks (Xvid, when a key frame follows soon)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ def source_indices(timeline: Timeline, *, fps: Fraction, n_frames: int) -> list[
     """For each output frame the source frame it shows.
 
     That is the frame presented nearest to ``i / fps`` (the earlier on ties), but none more than half an output interval
-    before its time: while a slow or irregular source stands still, its last frame stands still too. Times count from
+    before its time: while a slow or irregular source pauses, its last frame is held. Times count from
     the first source frame, so a constant-rate video at ``fps`` passes through untouched.
 
     >>> timeline = Timeline(stamps=(0, 1, 2, 3), last_duration=1, unit=Fraction(1, 50))
@@ -125,12 +125,12 @@ def source_indices(timeline: Timeline, *, fps: Fraction, n_frames: int) -> list[
 
 @dataclass(frozen=True, kw_only=True)
 class DecodedFrames:
-    """Raw facts about the pictures of a stream, in the order in which the decoder showed them.
+    """Raw facts about the frames of a stream, in the order in which the decoder showed them.
 
     Attributes:
-        stamps: Time stamp of each picture in units of ``unit``; None where there is none. For containers that count
-            chunks only (AVI), the position of the chunk that the picture was coded in.
-        durations: How long each stays, in the same units; 0 where it is not told.
+        stamps: Time stamp of each frame in units of ``unit``; None where there is none. For containers that count
+            chunks only (AVI), the position of the chunk that the frame was coded in.
+        durations: How long each is shown, in the same units; 0 where unknown.
         unit: Seconds per unit.
         nominal_fps: Frame rate as declared, or None.
         counts_chunks: Whether ``stamps`` are positions of coded chunks.
@@ -147,14 +147,14 @@ class DecodedFrames:
 
 
 def video_timeline(frames: DecodedFrames) -> tuple[Timeline, tuple[Note, ...]]:
-    """When the frames of a video are shown, from whatever its recorder wrote down.
+    """When the frames of a video are shown, from whatever time stamps its recorder wrote.
 
-    * The decoder's order is the order of the pictures. Stamps that are a local permutation of it were written in coding
-      order (AVI with B-frames, recorders that copy them): they are sorted, and each picture is due when the chunk comes
+    * The decoder's order is the order of the frames. Stamps that are a local permutation of it were written in coding
+      order (AVI with B-frames, recorders that copy them): they are sorted, and each frame is due when the chunk comes
       that the decoder must have read before it can show it.
     * A missing stamp follows the one before by one frame. A single stamp out of line is replaced; after a lasting jump
       backwards the clock continues.
-    * AVI: chunks left out repeat the frame before them; those directly after the first picture of a stream with
+    * AVI: chunks left out repeat the frame before them; those directly after the first frame of a stream with
       B-frames are the encoder's start-up delay and are closed up.
     * The last frame lasts its own duration, or as long as the frame before it, or to the declared end (AVI).
 
@@ -252,7 +252,7 @@ def _repaired(stamps: list[int], usual: int, notes: list[Note]) -> list[int]:
 
 
 def _reordering(stamps: Sequence[int | None]) -> int:
-    """How many chunks ahead of a picture its decoder must read: by how many places pictures were coded late, at most.
+    """How many chunks ahead of a frame its decoder must read: by how many places frames were coded late, at most.
 
     >>> _reordering([0, 2, 3, 1, 5, 6, 4])
     1
@@ -263,10 +263,10 @@ def _reordering(stamps: Sequence[int | None]) -> int:
 
 
 def _when_due(stamps: list[int], reordering: int, usual: int) -> tuple[list[int], int]:
-    """Times of pictures from sorted positions of chunks: picture ``j`` is shown with chunk ``j + reordering``.
+    """Times of frames from sorted positions of chunks: frame ``j`` is shown with chunk ``j + reordering``.
 
-    Encoders write so: a pause in what they were given lies ``reordering`` chunks later in what they wrote. Of the last
-    pictures nothing is known; each follows the one before.
+    Encoders work like that: a pause in their input appears ``reordering`` chunks later in their output. The last frames
+    are unknown; each follows the one before.
 
     Returns:
         The times, and by how much a pause among the first chunks had made the stream longer.

@@ -1,4 +1,4 @@
-"""The only forms in which pictures and audio travel through emo-bench."""
+"""The only forms in which frames and audio travel through emo-bench."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class VideoSpec:
 
 @dataclass(frozen=True, eq=False)
 class Video:
-    """A video that is read piece by piece, any number of times; it never lies in memory as a whole.
+    """A video that is read piece by piece, any number of times; it is never held in memory as a whole.
 
     Attributes:
         spec: What the pieces add up to.
         open: Starts reading from the first frame: yields ``uint8 RGB [t, H, W, 3]`` with ``1 <= t <= PIECE_LENGTH``,
             ``spec.n_frames`` frames in total. Raises a ``ClipError`` when the source turns out to be broken.
-        recipe: Says where the same frames can be read again; None when nothing but this process knows them.
+        recipe: Where the same frames can be read again; None when they exist in this process only.
         sha256: Digest of the frames as the clip store counts it; empty when it is not known.
     """
 

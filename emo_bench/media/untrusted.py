@@ -1,6 +1,6 @@
 """Decoding of untrusted containers with checks at every step; runs in the child process only.
 
-Imports PyAV only inside functions and nothing else of weight, so that the child starts fast.
+Imports PyAV only inside functions and nothing else heavy, so that the child starts fast.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class TooMuchError(Exception):
 
 
 def open_container(stream: BinaryIO) -> Any:
-    """The file behind ``stream`` as a PyAV container, allowed kinds only; names and protocols play no part."""
+    """The file behind ``stream`` as a PyAV container, allowed kinds only; names and protocols are ignored."""
     import av
 
     options = {
@@ -58,8 +58,8 @@ def describe(error: BaseException) -> str:
 
 
 @dataclass
-class PictureFacts:
-    """Of the decoded pictures: time stamps and durations in the stream's units, and what the first one says."""
+class VideoFacts:
+    """Of the decoded frames: time stamps and durations in the stream's units, and the first frame's properties."""
 
     stamps: list[int | None] = field(default_factory=list)
     durations: list[int] = field(default_factory=list)
@@ -70,8 +70,8 @@ class PictureFacts:
 
 
 @dataclass
-class SoundFacts:
-    """Of the decoded audio: see ``timeline.DecodedSound``."""
+class AudioFacts:
+    """Of the decoded audio: see ``timeline.DecodedAudio``."""
 
     start: Fraction | None = None
     rate: int = 0
@@ -86,27 +86,27 @@ class Decoder:
     Args:
         container: From ``open_container``.
         limits: ``Limits.as_json()``.
-        with_video: Whether pictures are wanted.
-        with_audio: Whether audio is wanted.
+        with_video: Whether to decode frames.
+        with_audio: Whether to decode audio.
     """
 
     def __init__(self, container: Any, limits: dict[str, Any], *, with_video: bool, with_audio: bool) -> None:
         self.container = container
         self.limits = limits
-        # A picture attached to a song is not a video.
+        # Cover art attached to a song is not a video.
         videos = [s for s in container.streams.video if not (s.disposition & s.disposition.__class__.attached_pic)]
         self.n_video, self.n_audio = len(videos), len(container.streams.audio)
         self.video: Any = videos[0] if videos and with_video else None
         self.audio: Any = container.streams.audio[0] if self.n_audio and with_audio else None
-        self.pictures = PictureFacts()
-        self.sound = SoundFacts()
+        self.video_facts = VideoFacts()
+        self.audio_facts = AudioFacts()
         self.tolerated: list[tuple[str, str]] = []
         self._counts_chunks = container.format.name == "avi"
         self._broken: dict[str, str] = {}
         for stream in (self.video, self.audio):
             if stream is not None:
                 stream.thread_count = 1
-                # Damaged data shall be an error, not a picture made up of its surroundings; checksums are looked at.
+                # Damaged data must be an error, not a concealed frame; checksums are verified.
                 stream.codec_context.options = {"err_detect": "crccheck+explode"}
         if self.video is not None:
             self.video.codec_context.options |= {"max_pixels": str(int(limits["max_pixels"]))}
@@ -169,7 +169,7 @@ class Decoder:
         self._check_end()
 
     def _check_messages(self, messages: list[tuple[int, str, str]]) -> None:
-        # FFV1's decoder finds every flipped bit by its checksums, but says so in the log only.
+        # FFV1's decoder finds every flipped bit by its checksums, but only logs it.
         for _, source, text in messages:
             if source == "ffv1" and "CRC" in text:
                 raise RefusedError(f"{self._where()} the video data are damaged (a checksum is wrong)")
@@ -186,7 +186,7 @@ class Decoder:
             packet.pts = packet.dts
         # A demuxer also marks the last samples of a WAV of unstated size; ``ending`` judges those by the size.
         if packet.is_corrupt and packet.size and (kind == "video" or self.container.format.name == "mpegts"):
-            self._note_broken(kind, "the container marks them so", whole=False)
+            self._note_broken(kind, "so marked by the container", whole=False)
         try:
             frames = packet.decode()
         except (av.error.FFmpegError, ValueError) as error:
@@ -196,14 +196,14 @@ class Decoder:
             return
         for frame in frames:
             if kind == "video":
-                if not self._take_picture(frame):
+                if not self._take_frame(frame):
                     continue
             else:
-                self._take_sound(frame)
+                self._take_audio(frame)
             yield frame
 
     def _note_broken(self, kind: str, reason: str, *, whole: bool) -> None:
-        started = self.pictures.stamps if kind == "video" else self.sound.n_samples
+        started = self.video_facts.stamps if kind == "video" else self.audio_facts.n_samples
         if not started and kind == "video" and whole:
             raise RefusedError(f"{self._where()} the video data are damaged ({reason})")
         if not started:
@@ -215,8 +215,8 @@ class Decoder:
             # Only the last packet of a stream may be damaged: the next one raises.
             self._broken.setdefault(kind, reason)
 
-    def _take_picture(self, frame: Any) -> bool:
-        facts = self.pictures
+    def _take_frame(self, frame: Any) -> bool:
+        facts = self.video_facts
         if frame.is_corrupt:
             self._note_broken("video", "the decoder marks a frame as damaged", whole=bool(frame.key_frame))
             if not facts.stamps:
@@ -237,8 +237,8 @@ class Decoder:
         facts.interlaced += bool(frame.interlaced_frame)
         return True
 
-    def _take_sound(self, frame: Any) -> None:
-        facts = self.sound
+    def _take_audio(self, frame: Any) -> None:
+        facts = self.audio_facts
         if facts.start is None:
             facts.rate = frame.sample_rate
             facts.start = frame.pts * frame.time_base if frame.pts is not None else Fraction(0)
@@ -248,7 +248,7 @@ class Decoder:
             offset = frame.pts * frame.time_base - facts.start - Fraction(facts.n_samples, facts.rate)
             if abs(offset - facts.offset) > NOTICEABLE_SECONDS:
                 if len(facts.offsets) >= MAX_OFFSETS:
-                    raise RefusedError("the time stamps of the audio change without end")
+                    raise RefusedError("the time stamps of the audio keep changing")
                 facts.offsets.append([facts.n_samples, offset.numerator, offset.denominator])
                 facts.offset = offset
         facts.n_samples += frame.samples
@@ -271,28 +271,28 @@ class Decoder:
     def _check_end(self) -> None:
         for kind, reason in self._broken.items():
             self.tolerated.append(("damaged_end", f"the last packet of {kind} is damaged ({reason})"))
-        if self.video is not None and not self.pictures.stamps:
+        if self.video is not None and not self.video_facts.stamps:
             promised = f"; the header promises {self.video.frames}" if self.video.frames else ""
             raise RefusedError(f"after 0 frames the video ends or cannot be decoded{promised}")
 
     def _where(self) -> str:
         if self.video is not None:
-            return f"after {len(self.pictures.stamps)} frames"
-        return f"after {self.sound.n_samples / max(1, self.sound.rate):.2f} s"
+            return f"after {len(self.video_facts.stamps)} frames"
+        return f"after {self.audio_facts.n_samples / max(1, self.audio_facts.rate):.2f} s"
 
     def outcome(self) -> dict[str, Any]:
         """What was decoded, as plain values; call it after ``run``."""
         return {
-            "stamps": self.pictures.stamps,
-            "durations": self.pictures.durations,
-            "size": self.pictures.size,
-            "matrix": self.pictures.matrix,
-            "colour": self.pictures.colour,
-            "interlaced": self.pictures.interlaced,
-            "audio_start": _pair(self.sound.start),
-            "audio_samples": self.sound.n_samples,
-            "audio_rate": self.sound.rate,
-            "audio_offsets": self.sound.offsets,
+            "stamps": self.video_facts.stamps,
+            "durations": self.video_facts.durations,
+            "size": self.video_facts.size,
+            "matrix": self.video_facts.matrix,
+            "colour": self.video_facts.colour,
+            "interlaced": self.video_facts.interlaced,
+            "audio_start": _pair(self.audio_facts.start),
+            "audio_samples": self.audio_facts.n_samples,
+            "audio_rate": self.audio_facts.rate,
+            "audio_offsets": self.audio_facts.offsets,
             "tolerated": self.tolerated,
         }
 
@@ -304,7 +304,7 @@ def _declared_end(stream: Any) -> list[int] | None:
 
 
 def _colour(frame: Any) -> dict[str, int]:
-    """What a picture says of its colours, as FFmpeg's numbers."""
+    """A frame's colour properties, as FFmpeg's codes."""
     return {
         "matrix": int(frame.colorspace),
         "range": int(frame.color_range),

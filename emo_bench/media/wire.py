@@ -18,7 +18,7 @@ class Kind(IntEnum):
     INFO = 1
     """JSON: what the container declares."""
     FRAME = 2
-    """One picture, ``height * width * 3`` bytes of RGB, before rotation."""
+    """One frame, ``height * width * 3`` bytes of RGB, before rotation."""
     AUDIO = 3
     """A line of JSON (format, channels, rate, samples), a line feed, then the planes one after another."""
     DONE = 4

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from emo_models.emo.pipeline import EMOPipeline
 
 Progress = Callable[[int, int], None]
-DISCLOSURE = "AI-generated video: a still portrait animated from sound by EMO (emo-bench)"
+DISCLOSURE = "AI-generated video: a still portrait animated from audio by EMO (emo-bench)"
 LONGEST_S = 600.0
 SMALLEST_SIDE = 64
 LARGEST_SIDE = 512
@@ -84,26 +84,28 @@ def animate(
     Raises:
         ClipError: when image or audio cannot be used.
         WeightsError: when the model's weights are missing or wrong.
-        CredentialsError: when the video cannot be signed; it lies at ``target`` unsigned then.
+        CredentialsError: when the video cannot be signed; it is left at ``target`` unsigned.
     """
     from emo_bench.media.credentials import add_credentials
     from emo_bench.media.decode import read_audio
-    from emo_bench.media.image import read_picture
+    from emo_bench.media.image import read_still_image
     from emo_bench.media.preview import write_preview
     from emo_models.emo.pipeline import EMOPipeline
 
-    picture = read_picture(portrait)
-    image = picture.pixels
+    still = read_still_image(portrait)
+    image = still.pixels
     if min(image.shape[:2]) < SMALLEST_SIDE:
         raise GenerationError(
             f"{portrait.name} is too small",
             expected=f"at least {SMALLEST_SIDE} pixels a side",
             found=f"{image.shape[1]}x{image.shape[0]}",
         )
-    sound = read_audio(audio)
-    if sound.seconds > LONGEST_S:
-        raise LimitError(f"{audio.name} is too long", expected=f"at most {LONGEST_S:g} s", found=f"{sound.seconds:g} s")
-    if len(sound.samples) == 0:
+    speech = read_audio(audio)
+    if speech.seconds > LONGEST_S:
+        raise LimitError(
+            f"{audio.name} is too long", expected=f"at most {LONGEST_S:g} s", found=f"{speech.seconds:g} s"
+        )
+    if len(speech.samples) == 0:
         raise NoAudioError(f"{audio.name} has no audio", expected="at least one sample", found="none")
     folder = weights_folder(options.weights, Path())
     try:
@@ -112,10 +114,10 @@ def animate(
         raise WeightsError(f"the EMO weights in {folder} cannot be loaded", found=str(error)) from None
     framing = Framing(**pipeline.facts.get("framing", {}))
     square, found = find_square(image, framing, face_box=face_box)
-    notes = [*picture.notes, *found]
+    notes = [*still.notes, *found]
     side = _full_size(square, size, pipeline)
     fps = Fraction(pipeline.fps).limit_denominator(1001)
-    n_frames = frames_for_samples(len(sound.samples), rate=sound.rate, fps=fps)
+    n_frames = frames_for_samples(len(speech.samples), rate=speech.rate, fps=fps)
     whole = _even(image) if paste_back else None
     height, width = (side, side) if whole is None else whole.shape[:2]
     spec = VideoSpec(width=width, height=height, fps=fps, n_frames=n_frames)
@@ -123,8 +125,8 @@ def animate(
     def pieces() -> Iterator[FrameArray]:
         frames = pipeline.animate(
             square.cut(image),
-            sound.samples,
-            sound.rate,
+            speech.samples,
+            speech.rate,
             seed=seed,
             options=sampling_options(options, pipeline.facts),
             face_region=region,
@@ -133,17 +135,17 @@ def animate(
         )
         yield from frames if whole is None else square.paste(whole, frames)
 
-    if not np.any(np.abs(sound.samples) > 1e-4):
+    if not np.any(np.abs(speech.samples) > 1e-4):
         notes.append("the audio is silent; expect a closed mouth")
     notes += _about_weights(options.weights, str(pipeline.facts.get("trained_on", "")))
-    # A folder of weights by its name alone: where it lies is nobody's business.
+    # Only the name of a weights folder is published, never its path.
     facts = {"seed": seed, "weights": Path(options.weights).name, "notice": DISCLOSURE}
     tags = {"title": DISCLOSURE, "comment": json.dumps(facts, sort_keys=True)}
-    write_preview(target, Video(spec, pieces), sound, metadata=tags)
+    write_preview(target, Video(spec, pieces), speech, metadata=tags)
     if signer is not None:
         origin: Source = "composite" if paste_back else "generated"
         add_credentials(target, target, signer=signer, origin=origin, title=target.name, facts=facts)
-    return Animated(path=target, n_frames=n_frames, seconds=sound.seconds, notes=tuple(notes))
+    return Animated(path=target, n_frames=n_frames, seconds=speech.seconds, notes=tuple(notes))
 
 
 def _about_weights(name: str, trained_on: str) -> list[str]:
@@ -156,7 +158,7 @@ def _about_weights(name: str, trained_on: str) -> list[str]:
 
 
 def _full_size(square: Square, size: int | None, pipeline: EMOPipeline) -> int:
-    """Side of the frames to make: as asked, or as much as the portrait has and the weights can give."""
+    """Side of the frames: as requested, or as large as portrait and weights allow."""
     if pipeline.refiner is None:
         return pipeline.size
     wanted = min(square.side, LARGEST_SIDE) if size is None else size

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from emo_bench.media.decode import read_audio
-from emo_bench.media.image import read_picture
+from emo_bench.media.image import read_still_image
 from emo_bench.media.notes import Note
 from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec, frames_for_samples
 from emo_bench.systems.conform import resize_video
@@ -29,7 +29,7 @@ class StillClip:
 
     Attributes:
         video: The portrait, repeated.
-        audio: The driving audio.
+        audio: The speech audio.
         source_size: Width and height of the portrait in its file, in pixels.
         notes: What was done to either.
     """
@@ -59,29 +59,31 @@ def load_still_clip(
         NoAudioError: when the audio file has no audio.
         TooShortError: when the audio has no samples.
     """
-    picture = read_picture(portrait)
-    sound = read_audio(audio, rate=rate)
-    height, width = picture.pixels.shape[:2]
+    still = read_still_image(portrait)
+    speech = read_audio(audio, rate=rate)
+    height, width = still.pixels.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
         raise LimitError(
             f"{portrait.name} is too small", expected=f"at least {SMALLEST_SIDE} pixels a side",
             found=f"{width}x{height}",
         )  # fmt: skip
-    if len(sound.samples) == 0:
+    if len(speech.samples) == 0:
         raise TooShortError(f"{audio.name} has no samples", expected="at least one", found="none")
-    if sound.seconds > LONGEST_S:
-        raise LimitError(f"{audio.name} is too long", expected=f"at most {LONGEST_S:g} s", found=f"{sound.seconds:g} s")
-    notes = [Note("portrait", text) for text in picture.notes]
+    if speech.seconds > LONGEST_S:
+        raise LimitError(
+            f"{audio.name} is too long", expected=f"at most {LONGEST_S:g} s", found=f"{speech.seconds:g} s"
+        )
+    notes = [Note("portrait", text) for text in still.notes]
     target = size or reduced_size(width, height)
     if size is None and target != (width, height):
         numbers = {"width": width, "height": height}
         notes.append(Note("portrait_reduced", f"portrait {width}x{height} reduced to {target[0]}x{target[1]}", numbers))
-    n_frames = frames_for_samples(len(sound.samples), rate=rate, fps=fps)
-    one = Video(VideoSpec(width=width, height=height, fps=fps, n_frames=1), lambda: iter([picture.pixels[None]]))
+    n_frames = frames_for_samples(len(speech.samples), rate=rate, fps=fps)
+    one = Video(VideoSpec(width=width, height=height, fps=fps, n_frames=1), lambda: iter([still.pixels[None]]))
     image = resize_video(one, width=target[0], height=target[1], crop=True).read_all()[0]
     return StillClip(
         video=repeated(image, fps=fps, n_frames=n_frames),
-        audio=sound,
+        audio=speech,
         source_size=(width, height),
         notes=tuple(notes),
     )

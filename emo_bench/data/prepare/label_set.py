@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from emo_bench.data.labels import Labels, write_labels
-from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest, write_manifest
+from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest, video_of, write_manifest
 from emo_bench.data.prepare.face_crop import FaceFilter
 from emo_bench.data.prepare.labels import Measures, clip_labels
 from emo_bench.data.prepare.report import Problem, problem_of
@@ -103,7 +103,7 @@ def measure_clip(manifest: Manifest, entry: ManifestEntry, measures: Measures, *
         ClipError: it cannot be decoded, has no audio, or shows no face on most frames.
     """
     audio = manifest.path(entry.audio) if entry.audio else None
-    pair = load_pair(manifest.path(entry.video), audio, fps=Fraction(fps))
+    pair = load_pair(manifest.path(video_of(entry)), audio, fps=Fraction(fps))
     sink = ClipSink(measures.face, entry.id)
     for frames in pair.video.open():
         sink.add(frames, inputs=clip_inputs(pair, entry.id, frames[0]))

@@ -50,17 +50,17 @@ class FaceDetector(ConfiguredModule):
         last = self.head[-1]
         nn.init.constant_(last.bias[:1], -4.0)  # type: ignore[index]  # faces are rare among cells
 
-    def forward(self, picture: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor:
         """Looks for faces.
 
         Args:
-            picture: ``[b, 3, H, W]`` in [-1, 1]; H and W multiples of 32.
+            image: ``[b, 3, H, W]`` in [-1, 1]; H and W multiples of 32.
 
         Returns:
             ``[b, 5, H / 8, W / 8]``: logit of a face's centre; x and y of the centre from the cell's middle, in cells;
             logarithms of width and height in cells.
         """
-        eighth = self.eighth(self.stem(picture))
+        eighth = self.eighth(self.stem(image))
         sixteenth = self.sixteenth(eighth)
         deep = self.up_32(self.thirtysecond(sixteenth))
         middle = sixteenth + F.interpolate(deep, size=sixteenth.shape[2:], mode="nearest")

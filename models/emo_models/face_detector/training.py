@@ -17,7 +17,7 @@ from emo_models.face_detector.network import STRIDE, FaceDetector
 from emo_models.training.loop import Loop, LoopConfig, Report
 from emo_models.training.network import NetworkTrainee
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 SMALLEST, LARGEST = 0.1, 0.85
 """Height of a face as a share of the image's side, from and to."""
 
@@ -26,7 +26,7 @@ SMALLEST, LARGEST = 0.1, 0.85
 class Portrait:
     """An image with one face: ``uint8 RGB [H, W, 3]``, and its box (left, top, right, bottom) in pixels."""
 
-    picture: Picture
+    image: Image
     box: tuple[float, float, float, float]
 
 
@@ -49,7 +49,7 @@ class DetectorTraining:
     checkpoint_every: int = 500
 
 
-def scene(portraits: Sequence[Portrait], rng: np.random.Generator, *, side: int) -> tuple[Picture, NDArray[np.float32]]:
+def scene(portraits: Sequence[Portrait], rng: np.random.Generator, *, side: int) -> tuple[Image, NDArray[np.float32]]:
     """One training image, ``uint8 [side, side, 3]``, and the boxes of its faces, ``float32 [n, 4]``; n may be 0."""
     kind = rng.choice(4, p=[0.5, 0.2, 0.12, 0.18])
     if kind == 0:
@@ -67,7 +67,7 @@ def scene(portraits: Sequence[Portrait], rng: np.random.Generator, *, side: int)
 
 def _one_portrait(
     portraits: Sequence[Portrait], rng: np.random.Generator, side: int
-) -> tuple[Picture, NDArray[np.float32]]:
+) -> tuple[Image, NDArray[np.float32]]:
     """A portrait turned, scaled and moved, its surroundings filled in one of four ways."""
     portrait = portraits[int(rng.integers(len(portraits)))]
     left, top, right, bottom = portrait.box
@@ -80,12 +80,12 @@ def _one_portrait(
     matrix[:, 2] += target - centre
     border = [cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT][int(rng.integers(3))]
     canvas = cv2.warpAffine(
-        portrait.picture, matrix, (side, side), flags=cv2.INTER_AREA, borderMode=border,
+        portrait.image, matrix, (side, side), flags=cv2.INTER_AREA, borderMode=border,
         borderValue=tuple(map(float, rng.integers(0, 256, 3))),
     )  # fmt: skip
     if border == cv2.BORDER_REFLECT_101:
         # A mirrored face would be one without a box.
-        inside = cv2.warpAffine(np.full(portrait.picture.shape[:2], 255, np.uint8), matrix, (side, side))
+        inside = cv2.warpAffine(np.full(portrait.image.shape[:2], 255, np.uint8), matrix, (side, side))
         blurred = cv2.GaussianBlur(canvas, (0, 0), side / 8)
         canvas = np.where(inside[..., None] > 127, canvas, blurred).astype(np.uint8)
     corners = np.array([[left, top, 1], [right, top, 1], [left, bottom, 1], [right, bottom, 1]]) @ matrix.T
@@ -96,7 +96,7 @@ def _one_portrait(
     return np.asarray(canvas, np.uint8), box[None]
 
 
-def _no_face(portraits: Sequence[Portrait], rng: np.random.Generator, side: int) -> Picture:
+def _no_face(portraits: Sequence[Portrait], rng: np.random.Generator, side: int) -> Image:
     """Backgrounds, clothes and hair: a part of a portrait that its face does not reach, or a plain gradient."""
     if rng.random() < 0.15:
         low, high = rng.uniform(0, 255, (2, 3))
@@ -105,19 +105,19 @@ def _no_face(portraits: Sequence[Portrait], rng: np.random.Generator, side: int)
         return np.asarray(np.clip(low + (high - low) * ramp + noise, 0, 255), np.uint8)
     for _ in range(20):
         portrait = portraits[int(rng.integers(len(portraits)))]
-        height, width = portrait.picture.shape[:2]
+        height, width = portrait.image.shape[:2]
         size = int(rng.integers(24, max(25, min(height, width) // 2)))
         x, y = int(rng.integers(0, width - size + 1)), int(rng.integers(0, height - size + 1))
         left, top, right, bottom = portrait.box
         if x + size < left or x > right or y + size < top or y > bottom:
-            part = portrait.picture[y : y + size, x : x + size]
+            part = portrait.image[y : y + size, x : x + size]
             return np.asarray(cv2.resize(part, (side, side), interpolation=cv2.INTER_CUBIC))
     return np.full((side, side, 3), int(rng.integers(0, 256)), np.uint8)
 
 
 def _several(
     portraits: Sequence[Portrait], rng: np.random.Generator, side: int, *, count: int
-) -> tuple[Picture, NDArray[np.float32]]:
+) -> tuple[Image, NDArray[np.float32]]:
     """Heads put into a background that shows no face, none over another."""
     canvas = _no_face(portraits, rng, side).astype(np.float32)
     boxes: list[NDArray[np.float32]] = []
@@ -133,10 +133,10 @@ def _several(
             continue
         matrix = np.array([[scale, 0, 0], [0, scale, 0]], np.float64)
         matrix[:, 2] = centre - scale * np.array([(left + right) / 2, (top + bottom) / 2])
-        head = cv2.warpAffine(portrait.picture, matrix, (side, side), flags=cv2.INTER_AREA)
+        head = cv2.warpAffine(portrait.image, matrix, (side, side), flags=cv2.INTER_AREA)
         y, x = np.mgrid[:side, :side].astype(np.float32)
         away = np.hypot((x - centre[0]) / (1.35 * half[0]), (y - centre[1] + 0.1 * half[1]) / (1.4 * half[1]))
-        known = cv2.warpAffine(np.ones(portrait.picture.shape[:2], np.float32), matrix, (side, side))
+        known = cv2.warpAffine(np.ones(portrait.image.shape[:2], np.float32), matrix, (side, side))
         share = (np.clip((1.15 - away) / 0.3, 0, 1) * known)[..., None]
         canvas = canvas * (1 - share) + head * share
         boxes.append(box)
@@ -149,7 +149,7 @@ def _near(a: NDArray[np.float32], b: NDArray[np.float32]) -> bool:
     return bool(((np.maximum(a[:2], b[:2]) - grown) < np.minimum(a[2:], b[2:])).all())
 
 
-def _degraded(canvas: Picture, rng: np.random.Generator) -> Picture:
+def _degraded(canvas: Image, rng: np.random.Generator) -> Image:
     """Light, colour, blur, noise and compression as images have them; some become grey or sepia."""
     values = canvas.astype(np.float32)
     if rng.random() < 0.25:

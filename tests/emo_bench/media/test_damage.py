@@ -9,9 +9,9 @@ import av
 import numpy as np
 import pytest
 
+from emo_bench.media.audio_samples import sample_notes
 from emo_bench.media.decode import open_video
 from emo_bench.media.probe import probe, scan
-from emo_bench.media.sound import sound_notes
 from emo_core.errors import DecodeError
 
 SHARED = Path(__file__).resolve().parents[3] / ".." / "shared"
@@ -82,10 +82,10 @@ def test_samples_that_are_no_numbers_are_told_and_stay_where_they_are(media: Any
     wave = media.Sound(channels=broken[None], rate=48000, codec="pcm_f32le")
     path = media.make(tmp_path / "a.wav", media.Recipe(codec=None, sound=wave))
     found = scan(path, video=False, rate=48000)
-    assert found.sound is not None
+    assert found.sample_facts is not None
     assert found.audio is not None
-    assert found.sound.no_numbers == 101
-    assert "no_numbers" in {note.code for note in sound_notes(found.sound)}
+    assert found.sample_facts.no_numbers == 101
+    assert "no_numbers" in {note.code for note in sample_notes(found.sample_facts)}
     expected = np.where(np.isfinite(broken), broken, 0)
     assert np.abs(found.audio.samples - expected).max() < 1e-6
 

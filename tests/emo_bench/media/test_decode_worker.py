@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emo_bench.media.audio_samples import channel_samples
 from emo_bench.media.decode_worker import Sender, serve
 from emo_bench.media.limits import DEFAULT_LIMITS
-from emo_bench.media.sound import channel_samples
 from emo_bench.media.wire import HEADER, Kind
 
 

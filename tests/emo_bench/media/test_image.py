@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from emo_bench.media.image import read_image, read_picture
+from emo_bench.media.image import read_image, read_still_image
 from emo_core.errors import DecodeError, LimitError
 
 
@@ -76,7 +76,7 @@ def test_a_tiff_that_counts_from_white_to_black_is_turned(tmp_path: Path, pixels
 
 def test_12_bits_stored_in_16_are_told(tmp_path: Path) -> None:
     Image.fromarray(RAMP.astype(np.uint16) * 16).save(tmp_path / "a.png")
-    assert "dark" in " ".join(read_picture(tmp_path / "a.png").notes)
+    assert "dark" in " ".join(read_still_image(tmp_path / "a.png").notes)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_colour_profile_is_converted(tmp_path: Path, mode: str) -> None:
     profile = rgb_profile(red=(0.515, 0.241), gamma=2.2)
     image = Image.new("RGB", (8, 8), (180, 120, 90)).convert(mode)
     image.save(tmp_path / "a.png", icc_profile=profile)
-    picture = read_picture(tmp_path / "a.png")
+    picture = read_still_image(tmp_path / "a.png")
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     wanted: Any = ImageCms.profileToProfile(image.convert("RGB"), source, ImageCms.createProfile("sRGB"))
     assert picture.pixels[3, 3].tolist() == list(wanted.getpixel((3, 3)))
@@ -139,7 +139,7 @@ def test_a_colour_profile_is_converted(tmp_path: Path, mode: str) -> None:
 
 def test_a_damaged_profile_is_told(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8), (180, 120, 90)).save(tmp_path / "a.png", icc_profile=b"no profile" * 20)
-    picture = read_picture(tmp_path / "a.png")
+    picture = read_still_image(tmp_path / "a.png")
     assert picture.pixels[0, 0].tolist() == [180, 120, 90]
     assert any("damaged" in note for note in picture.notes)
 
@@ -161,7 +161,7 @@ def test_every_exif_orientation_is_applied_and_told(tmp_path: Path, orientation:
     exif = image.getexif()
     exif[0x0112] = orientation
     image.save(tmp_path / "a.png", exif=exif)
-    picture = read_picture(tmp_path / "a.png")
+    picture = read_still_image(tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as stored:
         assert np.array_equal(picture.pixels, np.asarray(ImageOps.exif_transpose(stored)))
     assert any("upright" in note for note in picture.notes)
@@ -185,7 +185,7 @@ GRAYS = np.repeat(RAMP[..., None], 3, axis=2)
 
 def test_the_gamma_of_a_png_is_applied(tmp_path: Path) -> None:
     linear = (b"gAMA", struct.pack(">I", 100000))
-    picture = read_picture(png_with(tmp_path / "a.png", GRAYS, linear))
+    picture = read_still_image(png_with(tmp_path / "a.png", GRAYS, linear))
     expected = RAMP / 255
     expected = np.where(expected <= 0.0031308, 12.92 * expected, 1.055 * expected ** (1 / 2.4) - 0.055)
     assert np.abs(picture.pixels[..., 0] - 255 * expected).max() <= 0.51
@@ -203,7 +203,7 @@ def test_the_gamma_of_a_png_is_applied(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_png_states_of_srgb_changes_nothing(tmp_path: Path, chunks: list[tuple[bytes, bytes]]) -> None:
-    picture = read_picture(png_with(tmp_path / "a.png", GRAYS, *chunks))
+    picture = read_still_image(png_with(tmp_path / "a.png", GRAYS, *chunks))
     assert np.array_equal(picture.pixels, GRAYS)
     assert picture.notes == ()
 
@@ -211,7 +211,7 @@ def test_what_a_png_states_of_srgb_changes_nothing(tmp_path: Path, chunks: list[
 def test_other_primaries_of_a_png_are_converted_as_a_profile_would(tmp_path: Path) -> None:
     red = np.full((4, 4, 3), (200, 40, 40), np.uint8)
     adobe = (b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000))
-    picture = read_picture(png_with(tmp_path / "a.png", red, (b"gAMA", struct.pack(">I", 45470)), adobe))
+    picture = read_still_image(png_with(tmp_path / "a.png", red, (b"gAMA", struct.pack(">I", 45470)), adobe))
     assert picture.pixels[0, 0, 0] > 220  # a wider space: the same numbers are a stronger red
     assert abs(int(picture.pixels[0, 0, 1]) - 40) < 8
     assert "primaries" in picture.notes[0]
@@ -222,12 +222,12 @@ def test_adobe_rgb_by_exif_is_converted(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0xA001] = 2
     red.save(tmp_path / "a.jpg", exif=exif, quality=100, subsampling=0)
-    picture = read_picture(tmp_path / "a.jpg")
+    picture = read_still_image(tmp_path / "a.jpg")
     assert picture.pixels[8, 8, 0] > 220
     assert "Adobe RGB" in picture.notes[0]
 
 
 def test_code_points_for_colours_are_told(tmp_path: Path) -> None:
-    told = read_picture(png_with(tmp_path / "a.png", GRAYS, (b"cICP", bytes((9, 16, 0, 1)))))
+    told = read_still_image(png_with(tmp_path / "a.png", GRAYS, (b"cICP", bytes((9, 16, 0, 1)))))
     assert "cICP" in told.notes[0]
-    assert read_picture(png_with(tmp_path / "b.png", GRAYS, (b"cICP", bytes((1, 13, 0, 1))))).notes == ()
+    assert read_still_image(png_with(tmp_path / "b.png", GRAYS, (b"cICP", bytes((1, 13, 0, 1))))).notes == ()

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emo_bench.media.audio_timeline import AudioTimeline
 from emo_bench.media.child import DecodeChild
 from emo_bench.media.limits import Limits
 from emo_bench.media.notes import Note
-from emo_bench.media.sound_timeline import SoundTimeline
 from emo_bench.media.types import Audio
 from emo_core.errors import DecodeError, LimitError
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     import soxr
 
 CANCELLING = 0.5
-"""Where the mean of the channels has less than this share of the energy it would have if they were unlike each other
-(a quarter of what equal channels give, for two), they cancel."""
+"""Channels cancel where their mean has less than this share of the energy of uncorrelated channels (a quarter of what
+equal channels give, for two)."""
 
 CANCELLED_SHARE = 0.5
-"""From this share of cancelled energy on, the first channel stands for the audio instead of the mean."""
+"""From this share of cancelled energy on, the first channel is used instead of the mean."""
 
 CANCELLED_NOTED = 0.1
 """From this share on, cancelled energy is reported."""
 
 BLOCK_SECONDS = 0.25
-"""Cancelling is judged in blocks of this length, so that it is found where it is a part of the audio only."""
+"""Cancellation is judged in blocks of this length, so that it is found when it affects part of the audio only."""
 
 SILENCE = 1e-4
 """Samples below this are silence (three steps of 16 bits)."""
@@ -58,16 +58,16 @@ _FORMATS: dict[str, tuple[str, float, float]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoundFacts:
-    """What the samples themselves are like.
+class SampleFacts:
+    """Properties of the samples.
 
     Attributes:
         peak: Largest absolute sample before clipping, over all channels; full scale is 1.
-        clipped_share: Share of the samples that lie in flat runs at full scale.
+        clipped_share: Share of the samples in flat runs at full scale.
         silent_share: Share of the samples that are (nearly) zero in all channels.
-        cancelled_share: Share of the energy that lies where the channels cancel in their mean.
+        cancelled_share: Share of the energy in blocks where the channels cancel in their mean.
         first_channel: Whether the first channel was taken instead of the mean.
-        no_numbers: Samples that are no finite numbers in some channel.
+        no_numbers: Samples that are not finite in some channel.
     """
 
     peak: float
@@ -78,8 +78,8 @@ class SoundFacts:
     no_numbers: int = 0
 
 
-class SoundBuilder:
-    """Collects decoded audio: one channel out of many, resampled by soxr at quality HQ, put where it is heard.
+class AudioBuilder:
+    """Collects decoded audio: mixed down to mono, resampled by soxr at quality HQ, placed on the timeline.
 
     The mean of the channels is taken, unless they cancel in it: then the first channel.
 
@@ -137,7 +137,7 @@ class SoundBuilder:
         if self._first is not None:
             self._first.push(table[0].copy())
 
-    def finish(self, timeline: SoundTimeline) -> tuple[Audio, SoundFacts]:
+    def finish(self, timeline: AudioTimeline) -> tuple[Audio, SampleFacts]:
         """The whole audio as ``timeline`` places it; values outside [-1, 1] are clipped."""
         self._close_block()
         assert self._mean is not None  # noqa: S101 - callers checked that there was audio
@@ -194,7 +194,7 @@ class _Meter:
         self._energy = self._cancelled = 0.0
 
     def finite(self, table: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The samples with silence for those that are no numbers, which would spread over their surroundings."""
+        """The samples with silence for those that are not finite, which would spread when resampled."""
         fine = np.isfinite(table)
         if fine.all():
             return table
@@ -213,13 +213,13 @@ class _Meter:
             return
         energy = float(np.square(size).sum())
         self._energy += energy
-        # The mean of n channels has 1/n of their energy when they are equal, 1/n^2 when they are unlike each other.
+        # The mean of n channels has 1/n of their energy when they are equal, 1/n^2 when they are uncorrelated.
         if float(np.square(mean).sum()) * len(table) ** 2 < CANCELLING * energy:
             self._cancelled += energy
 
-    def facts(self) -> SoundFacts:
+    def facts(self) -> SampleFacts:
         cancelled = self._cancelled / self._energy if self._energy else 0.0
-        return SoundFacts(
+        return SampleFacts(
             peak=self._peak,
             clipped_share=self._clipped / max(1, self._count),
             silent_share=self._silent / max(1, self._count),
@@ -239,8 +239,8 @@ def _flat(size: NDArray[np.float32]) -> int:
     return int(run.sum())
 
 
-def sound_notes(facts: SoundFacts) -> tuple[Note, ...]:
-    """What the samples say that a reader of the numbers must know."""
+def sample_notes(facts: SampleFacts) -> tuple[Note, ...]:
+    """Notes on the samples that matter to a reader of the numbers."""
     notes = []
     if facts.first_channel:
         text = f"the channels cancel each other ({facts.cancelled_share:.0%} of the audio): the first one is used"
@@ -249,7 +249,7 @@ def sound_notes(facts: SoundFacts) -> tuple[Note, ...]:
         text = f"the channels cancel each other in {facts.cancelled_share:.0%} of the audio; their mean is used"
         notes.append(Note("channels_cancel", text, {"share": round(facts.cancelled_share, 4)}))
     if facts.no_numbers:
-        text = f"{facts.no_numbers} samples are no finite numbers: silence in their place"
+        text = f"{facts.no_numbers} samples are not finite: replaced by silence"
         notes.append(Note("no_numbers", text, {"samples": facts.no_numbers}))
     if facts.peak < SILENCE:
         notes.append(Note("silent", "the audio is silent from beginning to end"))

@@ -1,7 +1,7 @@
-"""Where each sample is heard, decided here and nowhere else, for references and generated clips alike.
+"""When each audio sample is played, decided here and nowhere else, for references and generated clips alike.
 
-The decoding process reports raw facts (time stamps beside the count of samples); pure arithmetic makes of them where
-each sample is heard. Every correction is a ``Note``. ``timeline`` does the same for pictures.
+The decoding process reports raw facts (time stamps beside the count of samples); pure arithmetic turns them into
+the time of each sample. Every correction is a ``Note``. ``timeline`` does the same for frames.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from emo_bench.media.notes import Note
 from emo_core.errors import LimitError
 
 JITTER_SECONDS = Fraction(15, 1000)
-"""Time stamps of audio may deviate that much from the count of its samples before it is moved."""
+"""Largest deviation of a time stamp from the sample count that is ignored."""
 
 LASTING_SECONDS = Fraction(1, 5)
-"""A deviation must last for most of this time; what is shorter is a stamp written late, not audio that is missing."""
+"""A deviation must last for most of this time; a shorter one is a late stamp, not missing audio."""
 
 CLOCK_RESET_SECONDS = 1
 """Stamps that jump back further are a new clock (joined recordings), not audio that overlaps."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecodedSound:
+class DecodedAudio:
     """Raw facts about the audio of a stream.
 
     Attributes:
@@ -42,8 +42,8 @@ class DecodedSound:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoundTimeline:
-    """Where decoded samples are heard.
+class AudioTimeline:
+    """Where decoded samples are placed in time.
 
     Attributes:
         start: Time of the first sample on the container's timeline, in seconds.
@@ -68,8 +68,8 @@ class SoundTimeline:
         return Fraction(self.n_samples, self.rate)
 
 
-def sound_timeline(audio: DecodedSound, *, max_gap: float) -> tuple[SoundTimeline, tuple[Note, ...]]:
-    """Where each sample is heard: at its time stamp, give or take ``JITTER_SECONDS``.
+def audio_timeline(audio: DecodedAudio, *, max_gap: float) -> tuple[AudioTimeline, tuple[Note, ...]]:
+    """When each sample is played: at its time stamp, give or take ``JITTER_SECONDS``.
 
     Stamps that are ahead of the samples for good are a gap, filled with silence; stamps that are behind for good are an
     overlap, of which the later samples are left out. A jump backwards by more than ``CLOCK_RESET_SECONDS`` is another
@@ -102,11 +102,11 @@ def sound_timeline(audio: DecodedSound, *, max_gap: float) -> tuple[SoundTimelin
         applied += change
         (gaps if change > 0 else overlaps).append(abs(change))
     segments.append((begin, audio.n_samples, position))
-    timeline = SoundTimeline(start=audio.start, rate=audio.rate, segments=tuple(segments))
-    return timeline, _sound_notes(audio, gaps, overlaps, resets)
+    timeline = AudioTimeline(start=audio.start, rate=audio.rate, segments=tuple(segments))
+    return timeline, _correction_notes(audio, gaps, overlaps, resets)
 
 
-def _lasts(audio: DecodedSound, index: int) -> bool:
+def _lasts(audio: DecodedAudio, index: int) -> bool:
     """Whether time stamps stay where the one with this index has moved them, for most of ``LASTING_SECONDS``."""
     points = audio.offsets
     at, moved = points[index]
@@ -121,7 +121,7 @@ def _lasts(audio: DecodedSound, index: int) -> bool:
     return 2 * near >= horizon - at
 
 
-def _sound_notes(audio: DecodedSound, gaps: list[int], overlaps: list[int], resets: int) -> tuple[Note, ...]:
+def _correction_notes(audio: DecodedAudio, gaps: list[int], overlaps: list[int], resets: int) -> tuple[Note, ...]:
     notes = []
     if gaps:
         total, places = sum(gaps) / audio.rate, _places(len(gaps))
