@@ -42,7 +42,7 @@ def sync_chance_note(spec: ProtocolSpec, rows: Sequence[ClipRow]) -> NoteEntry |
     return NoteEntry(
         system=GROUND_TRUTH,
         code="sync_at_chance",
-        text=f"{spec.name} finds no common offset in the ground truth itself: {int(near.sum())} of {len(near)} clips lie "
-        "within a frame of the median; they are out of step with each other, or it detects no sync in them",
+        text=f"{spec.name} finds no common offset in the ground truth itself: {int(near.sum())} of {len(near)} clips "
+        "lie within a frame of the median; they are out of step with each other, or it detects no sync in them",
         clips=tuple(sorted({row.clip for row in truth})),
     )
