@@ -257,7 +257,9 @@ class TestTakingAFile:
 
     @pytest.mark.parametrize("name", ["tiny-1.0.tar.gz", "tiny-1.0-py3-none-any.whl"])
     @pytest.mark.parametrize(
-        "data", [b"", b"no archive", _tar({"a": b"x"}), _zip({"a": b"x"}), _tar({MEMBER: b"n"})[:60]]
+        "data",
+        [b"", b"no archive", _tar({"a": b"x"}), _zip({"a": b"x"}), _tar({MEMBER: b"n"})[:60]],
+        ids=["empty", "text", "other-tar", "other-zip", "cut-tar"],  # their bytes hold the time
     )
     def test_damaged_or_without_the_file(self, tmp_path: Path, name: str, data: bytes) -> None:
         with pytest.raises(WeightsError, match="does not give"):
