@@ -1,4 +1,4 @@
-"""The heat map of an audit: protocols down, distortions across, a verdict and the smallest told level in each cell."""
+"""The heat map of an audit: protocols down, distortions across, verdict and smallest detected level in each cell."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ PASS_SHADES = ("#005a41", "#1f7d61", "#4f9f85", "#83bfa9", "#b5dccd")
 """Told already at the first severity level: dark; only at a later one: light."""
 COLOURS: dict[Verdict, str] = {"fail": "#c2410c", "tie": "#f1d9a0", "cannot": "#ececea", "no_value": "#ffffff"}
 MEANING: dict[Verdict, str] = {
-    "pass": "orders the levels; the smallest level that is told from nothing (dark: the first)",
-    "tie": "even the worst level is not told from nothing",
+    "pass": "orders the levels; the smallest level that is detected (dark: the first)",
+    "tie": "even the worst level is not detected",
     "fail": "wrong order",
     "cannot": "declared blind (!: reacts all the same)",
     "no_value": "no value",
 }
-NAMES: dict[Verdict, str] = {"pass": "", "tie": "not told", "fail": "wrong", "cannot": "blind", "no_value": "no value"}
+NAMES: dict[Verdict, str] = {
+    "pass": "",
+    "tie": "not detected",
+    "fail": "wrong",
+    "cannot": "blind",
+    "no_value": "no value",
+}
 INK, SOFT = "#3a3d45", "#7a7d86"
 
 

@@ -37,7 +37,7 @@ class Evidence:
     Attributes:
         spec: The protocol.
         value: Which of its values.
-        nothing: What stands for an undistorted clip.
+        nothing: The undistorted reference.
         shown: From a system's name to its value, as a table would show it, and the number of clips behind it.
         worse_by: From (a, b) and a level of confidence to how much worse b is than a, with an interval.
             Raises ``Unscored`` when that is undefined.
@@ -56,7 +56,7 @@ def baseline_of(spec: ProtocolSpec, value: ValueSpec) -> Baseline:
     """What an undistorted clip is.
 
     The ground truth; but for what compares with the ground truth, or asks to be close to it, that would be perfect
-    without measuring, and anything at all would be told from it. There it is the ground truth through ordinary
+    without measuring, and any change at all would be detected. There it is the ground truth through ordinary
     compression, which no system's output does without.
     """
     from emo_metrics.contract import Direction, Need
@@ -163,7 +163,7 @@ def _reversals(evidence: Evidence, corruption: Corruption, statistics: Statistic
 
 
 def smallest_told(steps: Sequence[Step]) -> float | None:
-    """The mildest level from which on every level is told from nothing."""
+    """The mildest level from which on every level is detected."""
     found = None
     for step in reversed(steps):
         if not step.told:
@@ -192,9 +192,9 @@ def _verdict(
         one = reversals[0]
         return "fail", f"puts level {one.stronger:g} before level {one.milder:g}; {_span(one.interval)}"
     if not worst.told:
-        return "tie", f"the worst level ({worst.level:g} {unit}) is not told from nothing; {_span(worst.interval)}"
+        return "tie", f"the worst level ({worst.level:g} {unit}) is not detected; {_span(worst.interval)}"
     start = smallest_told(steps)
-    return "pass", f"told from nothing from {start:g} on ({unit}), no level out of order"
+    return "pass", f"detected from {start:g} on ({unit}), no level out of order"
 
 
 def _span(interval: IntervalEntry | None) -> str:

@@ -46,7 +46,7 @@ class Step(RecordModel):
     n: int = Field(description="Clips that the comparison rests on")
     worse_by: float | None = Field(description="How much worse than nothing; below 0 when it came out better")
     interval: IntervalEntry | None = Field(default=None, description="Of worse_by")
-    told: bool = Field(description="Whether the whole interval lies on the side of worse")
+    told: bool = Field(description="Whether the entire interval is on the worse side")
 
 
 class Reversal(RecordModel):
@@ -68,9 +68,9 @@ class Finding(RecordModel):
     verdict: Verdict
     reason: str
     smallest_told: float | None = Field(
-        default=None, description="The mildest level from which on every level is told from nothing"
+        default=None, description="The mildest level from which on every level is detected"
     )
-    reacts: bool = Field(default=False, description="Whether any level is told from nothing, declared blind or not")
+    reacts: bool = Field(default=False, description="Whether any level is detected, declared blind or not")
     order: float | None = Field(default=None, description="Spearman's rank correlation of level and cost")
     nothing: Baseline = Field(description="What 'nothing' is for this protocol")
     steps: tuple[Step, ...] = ()
@@ -145,7 +145,7 @@ def as_csv(record: AuditRecord) -> str:
 
 
 def as_markdown(record: AuditRecord) -> str:
-    """The main table: primary values down, corruptions across; the number is the smallest level told from nothing."""
+    """The main table: primary values down, corruptions across; the number is the smallest level detected."""
     names = [entry.name for entry in record.distortions]
     cells = {(item.protocol, item.key, item.distortion): item for item in record.findings}
     rows = list(dict.fromkeys((item.protocol, item.key, item.label) for item in record.findings if item.primary))
@@ -154,8 +154,8 @@ def as_markdown(record: AuditRecord) -> str:
         f"Audit of {record.name} on {record.dataset_name} "
         f"({what}{record.n_clips} clips, {record.n_identities} people).",
         "",
-        "✓ orders the levels · ✗ does not · ~ cannot tell its worst level from nothing · – declared blind "
-        "(! but reacts) · ? no value. The number is the smallest level told from nothing.",
+        "✓ orders the levels · ✗ does not · ~ does not detect the worst level · – declared blind "
+        "(! but reacts) · ? no value. The number is the smallest level detected.",
         "",
         "| protocol | value | " + " | ".join(names) + " |",
         "| --- | --- |" + " --- |" * len(names),
@@ -190,5 +190,5 @@ def cell_text(finding: Finding | None) -> str:
 
 
 def shows_level(finding: Finding) -> bool:
-    """Whether the smallest told level means something beside the verdict: not where the order is wrong."""
+    """Whether the smallest detected level is informative beside the verdict: not where the order is wrong."""
     return finding.verdict in ("pass", "cannot")

@@ -1,1 +1,1 @@
-"""The command line: one file per verb; stdout is data, stderr is talk."""
+"""The command line: one file per command; data go to stdout, messages to stderr."""

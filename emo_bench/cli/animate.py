@@ -17,23 +17,23 @@ def animate(
     preset: Annotated[
         str, typer.Option("--preset", help="Weights: 'emo-portrait', 'emo-synth', or a folder of a saved pipeline.")
     ] = "emo-portrait",
-    seed: Annotated[int, typer.Option("--seed", help="Decides all noise.", min=0)] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of all noise.", min=0)] = 0,
     steps: Annotated[
-        int | None, typer.Option("--steps", help="Denoising steps; by default as the weights say.", min=1, max=1000)
+        int | None, typer.Option("--steps", help="Denoising steps; by default those of the weights.", min=1, max=1000)
     ] = None,
     sampler: Annotated[
-        str | None, typer.Option("--sampler", help="ddim, dpmsolver++ or unipc; by default as the weights say.")
+        str | None, typer.Option("--sampler", help="ddim, dpmsolver++ or unipc; by default that of the weights.")
     ] = None,
     speed: Annotated[float | None, typer.Option("--speed", help="Head rotation, degrees per frame.", min=0)] = None,
     face_region: Annotated[
         str | None, typer.Option("--face-region", help="left,top,right,bottom as fractions: where the face may be.")
     ] = None,
     audio_guidance: Annotated[
-        float | None, typer.Option("--audio-guidance", min=0, help="1 is none; by default as the weights say.")
+        float | None, typer.Option("--audio-guidance", min=0, help="1 is off; by default that of the weights.")
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option("--size", help="Pixels a side; by default what the portrait has, at most 512.", min=64, max=1024),
+        typer.Option("--size", help="Side in pixels; by default that of the portrait, at most 512.", min=64, max=1024),
     ] = None,
     face_box: Annotated[
         str | None, typer.Option("--face-box", help="left,top,right,bottom in pixels: the face, brow to chin.")
@@ -44,7 +44,7 @@ def animate(
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     certificate: Annotated[
         Path | None,
-        typer.Option("--certificate", help="Sign with this certificate (PEM, those above it behind it)."),
+        typer.Option("--certificate", help="Sign with this certificate (PEM, followed by those above it)."),
     ] = None,
     key: Annotated[Path | None, typer.Option("--key", help="Its private key (PEM).")] = None,
     sign: Annotated[
@@ -54,8 +54,8 @@ def animate(
 ) -> int:
     """Animate a portrait with an audio file: a video exactly as long, with that audio, marked as AI-generated.
 
-    The mark is a text in the file and, with the extra 'credentials', a signed C2PA manifest: by --certificate and
-    --key, else by a certificate that is made on this machine at the first use.
+    The mark is text in the file and, with the extra 'credentials', a signed C2PA manifest: signed with --certificate
+    and --key, else with a certificate that is created on this machine at first use.
     """
     from emo_bench.config.load import Source, validate
     from emo_bench.media.certificate import EXTRA

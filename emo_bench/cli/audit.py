@@ -33,7 +33,7 @@ def audit(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Damage the ground truth in known steps and see which protocols put the steps in order.
+    """Degrade the ground truth in known steps and check which protocols rank the steps correctly.
 
     A metric that fails is a finding, not an error: exit code 0. 3 when a clip or a protocol could not be audited.
 
@@ -86,8 +86,8 @@ def _print(record: AuditRecord, folder: Path) -> None:
         table.add_row(Text(protocol), Text(label), *map(Text, shown))
     console.print(table)
     console.print(
-        "✓ orders the levels, ✗ does not, ~ worst level not told from nothing, – declared blind (! but reacts); "
-        "the number is the smallest level told from nothing",
+        "✓ orders the levels, ✗ does not, ~ worst level not detected, – declared blind (! but reacts); "
+        "the number is the smallest level detected",
         markup=False,
     )
     counts = Counter(item.verdict for item in record.findings if item.primary)

@@ -1,4 +1,4 @@
-"""``emo-bench credentials``: who made this video, and is it as it was made?"""
+"""``emo-bench credentials``: who made this video, and was it changed since?"""
 
 from __future__ import annotations
 
@@ -10,25 +10,23 @@ import typer
 from emo_bench.cli.options import JsonOption, say
 
 STATES = {
-    "trusted": "as it was signed, by a signer that is known here",
-    "intact": "as it was signed; nobody here vouches for the signer",
+    "trusted": "as it was signed, by a trusted signer",
+    "intact": "as it was signed; the signer is not trusted here",
     "altered": "NOT as it was signed",
 }
 
 
 def credentials(
-    file: Annotated[Path, typer.Argument(help="Video or picture.", metavar="FILE")],
+    file: Annotated[Path, typer.Argument(help="Video or image.", metavar="FILE")],
     trust: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--trust", help="PEM file of a root certificate that is known; repeat for several.", metavar="PEM"
-        ),
+        typer.Option("--trust", help="PEM file of a trusted root certificate; repeat for several.", metavar="PEM"),
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Verify and print the content credentials (C2PA) of a file. Exit 0: as it was signed; 1: altered; 2: none.
 
-    Nothing is sent or fetched. Files that were signed with this machine's own certificate are known here.
+    Nothing is sent or fetched. Files that were signed with this machine's own certificate are trusted.
     """
     import dataclasses
 

@@ -39,20 +39,20 @@ def import_folder(
     ] = None,
     audio: Annotated[Path | None, typer.Option("--audio", help="Folder of the audio files for --portraits.")] = None,
     pairs: Annotated[
-        Pairs, typer.Option("--pairs", help="'name': each portrait the audio of its name; 'all': every pair.")
+        Pairs, typer.Option("--pairs", help="'name': each portrait with the audio of the same name; 'all': every pair.")
     ] = Pairs.NAME,
     clips: Annotated[
-        int | None, typer.Option("--clips", help="With --pairs all: so many pairs, spread evenly.", min=1)
+        int | None, typer.Option("--clips", help="With --pairs all: number of pairs, spread evenly.", min=1)
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="With --clips: decides which pairs.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="With --clips: seed of the choice.")] = 0,
     crop: Annotated[
         bool, typer.Option("--crop", help="Copies of portraits, cut to the square around the face.")
     ] = False,
     face: Annotated[
-        Face, typer.Option("--face", help="'require' refuses portraits without a face; 'any' takes them as they are.")
+        Face, typer.Option("--face", help="'require' refuses portraits without a face; 'any' accepts them.")
     ] = Face.REQUIRE,
     identity: Annotated[
-        str, typer.Option("--identity", help="'stem' (each file its own), 'folder' (the file's folder), or a regex.")
+        str, typer.Option("--identity", help="'stem' (one per file), 'folder' (the file's folder), or a regex.")
     ] = "stem",
     split: Annotated[str, typer.Option("--split", help="Split of all clips.")] = "test",
     output: Annotated[
@@ -112,7 +112,7 @@ def import_folder(
 def identify_clips(
     manifest: Annotated[Path, typer.Argument(help="Manifest (JSONL).")],
     threshold: Annotated[
-        float, typer.Option("--threshold", help="Cosine similarity of faces from which clips are one person's.")
+        float, typer.Option("--threshold", help="Cosine similarity of faces above which clips show the same person.")
     ] = 0.5,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="New manifest in the same folder; the manifest when absent.")
@@ -176,7 +176,7 @@ def verify(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
-    """Check every file of a manifest: present, the same bytes, decodable, with audio."""
+    """Check every file of a manifest: present, unchanged, decodable, with audio."""
     from emo_bench.cli.options import print_json
     from emo_bench.data.verify import verify_manifest
     from emo_core.errors import ExitCode
@@ -199,7 +199,7 @@ def label(
     weights: Annotated[list[Path] | None, typer.Option("--weights", help="Folder of weight files.")] = None,
     quiet: QuietOption = False,
 ) -> int:
-    """Measure the labels that training needs on every clip of a set; resumes, names clips without a face."""
+    """Measure the labels that training needs on every clip of a set; resumable, reports clips without a face."""
     from emo_bench.data.prepare.label_set import label_set
     from emo_core.errors import ExitCode
     from emo_core.progress import display
@@ -221,11 +221,11 @@ def croissant(
     name: Annotated[str | None, typer.Option("--name", help="Of the set; its folder's name when absent.")] = None,
     description: Annotated[str, typer.Option("--description", help="In a sentence or two.")] = "",
     licence: Annotated[str, typer.Option("--licence", help="SPDX name or address of the licence.")] = "",
-    url: Annotated[str, typer.Option("--url", help="Where the set is found.")] = "",
+    url: Annotated[str, typer.Option("--url", help="Where the set can be found.")] = "",
     cite_as: Annotated[str, typer.Option("--cite-as", help="How to cite it.")] = "",
     version: Annotated[str, typer.Option("--set-version", help="Of the set, for example 1.0.0.")] = "",
 ) -> int:
-    """Write a set's metadata in the Croissant format; what is not given is left out."""
+    """Write a set's metadata in the Croissant format; fields that are not given are left out."""
     from emo_bench.data.manifest import read_manifest
     from emo_bench.publish.croissant import croissant as metadata
     from emo_core.atomic import write_json
@@ -263,7 +263,7 @@ def make_hdtf_synth(
     workers: Annotated[int, typer.Option("--workers", help="Processes.", min=1, max=64)] = 2,
     quiet: QuietOption = False,
 ) -> int:
-    """Make HDTF-Synth, the synthetic talking-portrait set; resumes, the same bytes everywhere."""
+    """Make HDTF-Synth, the synthetic talking-portrait set; resumable, byte-identical everywhere."""
     from emo_bench.data.sets.hdtf_synth import make_hdtf_synth as make
     from emo_core.progress import display
 
@@ -298,23 +298,26 @@ def make_reenacted(
     clips: Annotated[int, typer.Option("--clips", help="How many clips.", min=1)] = 100,
     seconds: Annotated[float, typer.Option("--seconds", help="Length of a clip.", min=0.4, max=60.0)] = 3.0,
     size: Annotated[int, typer.Option("--size", help="Width and height in pixels.", min=64, max=1024)] = 128,
-    seed: Annotated[int, typer.Option("--seed", help="Another seed, other clips.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the set.")] = 0,
     split: Annotated[str, typer.Option("--split", help="Split of all clips.")] = "train",
     leave_out: Annotated[
         Path | None, typer.Option("--leave-out", help="Text file: ids of portraits, clips or speakers, one a line.")
     ] = None,
     blinks: Annotated[
-        float, typer.Option("--blinks", help="Blinks a minute to add to the speakers' own.", min=0, max=60)
+        float, typer.Option("--blinks", help="Blinks per minute to add to the speakers' own.", min=0, max=60)
     ] = 0.0,
     widest_mouth: Annotated[
-        float, typer.Option("--widest-mouth", help="Leave out stills with lips further apart, over the face's height.")
+        float,
+        typer.Option(
+            "--widest-mouth", help="Leave out stills with lips further apart than this share of the face's height."
+        ),
     ] = 0.04,
     lossless: Annotated[bool, typer.Option("--lossless", help="Keep every pixel; about three times the size.")] = False,
     workers: Annotated[int, typer.Option("--workers", help="Processes.", min=1, max=64)] = 2,
     weights: Annotated[list[Path] | None, typer.Option("--weights", "-w", help="Folder of weight files.")] = None,
     quiet: QuietOption = False,
 ) -> int:
-    """Make re-enacted portraits: stills that move like the speakers of talking clips, with labels; resumes."""
+    """Make re-enacted portraits: stills that move like the speakers of talking clips, with labels; resumable."""
     from emo_bench.data.reenacted.clip import ReenactOptions
     from emo_bench.data.reenacted.make import make_reenacted as make
     from emo_bench.data.reenacted.portraits import PortraitRules
@@ -347,7 +350,7 @@ def make_reenacted(
     return ExitCode.OK if len(report.entries) == clips else ExitCode.INCOMPLETE
 
 
-prepare_app = typer.Typer(help="Prepare videos that you have: HDTF, or any folder.", no_args_is_help=True)
+prepare_app = typer.Typer(help="Prepare your own videos: HDTF, or any folder.", no_args_is_help=True)
 app.add_typer(prepare_app, name="prepare")
 
 
@@ -369,7 +372,7 @@ def prepare_hdtf(
         float | None, typer.Option("--clip-seconds", help="Divide intervals into clips of this length.")
     ] = None,
     clips_per_video: Annotated[
-        int | None, typer.Option("--clips-per-video", help="The first so many clips of each video.")
+        int | None, typer.Option("--clips-per-video", help="At most this many clips of each video.")
     ] = None,
     lossless: Annotated[bool, typer.Option("--lossless", help="Keep every pixel; about three times the size.")] = False,
     test_identities: Annotated[
@@ -379,7 +382,7 @@ def prepare_hdtf(
     weights: Annotated[list[Path] | None, typer.Option("--weights", help="Folder of weight files, for labels.")] = None,
     quiet: QuietOption = False,
 ) -> int:
-    """Cut, crop and resize HDTF out of videos that you have; never downloads, resumes, reports what is missing."""
+    """Cut, crop and resize HDTF from videos that you have; never downloads, resumable, reports what is missing."""
     from emo_bench.data.hdtf.prepare import prepare_hdtf as prepare
     from emo_core.errors import ConfigError
     from emo_core.progress import display
@@ -416,12 +419,12 @@ def prepare_folder(
     longest: Annotated[float, typer.Option("--longest", help="Seconds of the longest clip.")] = 12.0,
     expansion: Annotated[float, typer.Option("--expansion", help="Side of the crop relative to the face.")] = 2.0,
     min_face: Annotated[float, typer.Option("--min-face", help="Smallest width of a face, source pixels.")] = 80.0,
-    threshold: Annotated[float, typer.Option("--cut-threshold", help="Change of colours that is a scene cut.")] = 0.22,
+    threshold: Annotated[float, typer.Option("--cut-threshold", help="Colour change that is a scene cut.")] = 0.22,
     lossless: Annotated[bool, typer.Option("--lossless", help="Keep every pixel; about three times the size.")] = False,
     weights: Annotated[list[Path] | None, typer.Option("--weights", help="Folder of weight files.")] = None,
     quiet: QuietOption = False,
 ) -> int:
-    """Cut videos of talking people into face-centred clips with per-frame labels; resumes, counts what is refused."""
+    """Cut videos of talking people into face-centred clips with per-frame labels; resumable, counts rejected clips."""
     from emo_bench.data.prepare.face_crop import FaceFilter
     from emo_bench.data.prepare.folder import FolderOptions
     from emo_bench.data.prepare.folder import prepare_folder as prepare

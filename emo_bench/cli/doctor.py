@@ -1,4 +1,4 @@
-"""``emo-bench doctor``: what is wrong, or will be, with a video."""
+"""``emo-bench doctor``: problems of a video, before it is scored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def doctor(
     faces: Annotated[bool, typer.Option("--faces/--no-faces", help="Look for faces as well.")] = True,
     as_json: JsonOption = False,
 ) -> int:
-    """Examine videos: frame rate, audio, durations, face size and tracks, and what that does to which metric."""
+    """Examine videos: frame rate, audio, durations, face size and tracks, and the effect on each metric."""
     from emo_bench.cli.options import print_json
     from emo_bench.data.doctor import examine
     from emo_core.errors import ExitCode

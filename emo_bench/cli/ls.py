@@ -1,4 +1,4 @@
-"""``emo-bench ls``: what there is."""
+"""``emo-bench ls``: lists metrics, systems, suites, runs and weights."""
 
 from __future__ import annotations
 

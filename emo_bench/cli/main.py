@@ -1,4 +1,4 @@
-"""Entry point: collects the verbs, turns errors into messages and exit codes."""
+"""Entry point: collects the commands, turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _show_version(value: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     del version
@@ -104,18 +104,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _interrupted()
     except BrokenPipeError:
-        return ExitCode.OK  # whoever read our output has gone; that is no error of ours
+        return ExitCode.OK  # the reader of our output has gone; that is not an error
     except OSError as error:
         _complain(f"the file system refused: {error}; everything finished until now is kept")
         return ExitCode.USAGE
     except Exception as error:
         return _from_library(error)
-    # The library turns a KeyboardInterrupt into this code without a word.
+    # The library silently turns a KeyboardInterrupt into this code.
     return _interrupted() if code == ExitCode.INTERRUPTED else int(code or 0)
 
 
 def _from_library(error: Exception) -> int:
-    """What an error of the command-line library, or a bug, says and returns: never the code of a verdict."""
+    """Message and exit code of an error of the command-line library, or of a bug: never the code of a verdict."""
     show = getattr(error, "show", None)
     if type(error).__name__ == "Abort":
         return _interrupted()  # how the library passes a KeyboardInterrupt on
@@ -141,7 +141,7 @@ def _complain(text: str) -> None:
 
 
 def script() -> None:
-    """What the installed ``emo-bench`` program calls."""
+    """Entry point of the installed ``emo-bench`` program."""
     make_streams_sturdy()
     sys.exit(flushed(main(), ExitCode.USAGE))
 

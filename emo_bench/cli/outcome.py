@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from emo_bench.record.schema import RunRecord, ValueDescription, ValueEntry
 
 SHOWN_NOTES = 4
-"""Kinds of notes about clips that a terminal gets; the report and the record have all."""
+"""Kinds of clip notes shown in a terminal; the report and the record have all."""
 
 ARROWS = {"higher": "↑", "lower": "↓", "closer_to_gt": "→GT"}
 
@@ -27,7 +27,7 @@ def print_outcome(record: RunRecord, folder: Path) -> None:
     """Prints the outcome of a run on stdout."""
     from rich.console import Console
 
-    # A pipe gets the whole table; a terminal gets what fits.
+    # A pipe gets the full table; a terminal gets what fits.
     width = shutil.get_terminal_size((160, 40)).columns if sys.stdout.isatty() else 220
     console = Console(width=width, highlight=False)
     if record.synthetic:
@@ -113,7 +113,7 @@ def _print_notes(console: Console, record: RunRecord) -> None:
 
 
 def _print_clip_notes(console: Console, record: RunRecord) -> None:
-    """How many clips were corrected or are unusual, and the most telling kinds of it."""
+    """How many clips were corrected or are unusual, and the most informative kinds of notes."""
     from rich.markup import escape
 
     from emo_bench.engine.unit import GROUND_TRUTH

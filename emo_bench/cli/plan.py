@@ -10,7 +10,7 @@ from emo_bench.cli.options import AllowOption, ConfigOption, JsonOption, SetOpti
 def plan(
     config: ConfigOption, overrides: SetOption = None, allow_system: AllowOption = None, as_json: JsonOption = False
 ) -> int:
-    """Show units of work, what is done already, rough time and disk space, and what cannot be computed here."""
+    """Show units of work, what is already done, estimated time and disk space, and what cannot be computed here."""
     from emo_bench.cli.options import print_json
     from emo_bench.data.sets.kind import open_dataset
     from emo_bench.engine.context import RunContext

@@ -1,4 +1,4 @@
-"""``emo-bench reproduce``: does a record come out the same when it is made again?"""
+"""``emo-bench reproduce``: does repeating a run give the same record?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def reproduce(
         Path | None, typer.Option("--base", help="Folder of the suite file, which relative paths in it start from.")
     ] = None,
     tolerance: Annotated[
-        float, typer.Option("--tolerance", help="Relative difference that counts as equal; 0: to the bit.", min=0.0)
+        float, typer.Option("--tolerance", help="Relative difference that counts as equal; 0: bit for bit.", min=0.0)
     ] = 1e-3,
     workers: Annotated[
         int | None, typer.Option("--workers", help="Worker processes; as recorded when absent.", min=1, max=256)
@@ -29,7 +29,7 @@ def reproduce(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Make a record again from its provenance and compare value by value. Exit 0: equal; 1: different; 2: cannot.
+    """Repeat a run from its record and compare value by value. Exit 0: equal; 1: different; 2: not possible.
 
     Config, seeds, data and weights must be those of the record; nothing is taken from a store of earlier runs.
     """

@@ -1,4 +1,4 @@
-"""``emo-bench score``: videos that exist already."""
+"""``emo-bench score``: scores finished videos."""
 
 from __future__ import annotations
 

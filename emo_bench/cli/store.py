@@ -1,4 +1,4 @@
-"""``emo-bench store``: what lies in the store of clips and features, whether it is sound, what can go."""
+"""``emo-bench store``: contents of the store of clips and features, integrity checks, clean-up."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from emo_bench.cli.options import JsonOption, print_json, say
 if TYPE_CHECKING:
     from emo_bench.systems.clip_store import ClipStore
 
-app = typer.Typer(help="Look at, verify and prune the store of clips and features.", no_args_is_help=True)
+app = typer.Typer(help="Inspect, verify and prune the store of clips and features.", no_args_is_help=True)
 StoreArgument = Annotated[Path, typer.Argument(help="Folder of the store.", metavar="FOLDER")]
 DEFAULT = Path("runs/.store")
 
 
 @app.command()
 def show(folder: StoreArgument = DEFAULT, as_json: JsonOption = False) -> int:
-    """Show what the clips of each system take, and what else lies there."""
+    """Show the space used by the clips of each system, and everything else stored."""
     from dataclasses import asdict
 
     from emo_bench.systems.store_care import contents, folder_bytes
@@ -42,13 +42,13 @@ def show(folder: StoreArgument = DEFAULT, as_json: JsonOption = False) -> int:
     for name, size in other.items():
         say(f"  {name:<24} {'':>12} {size / 1e6:>10.1f} MB")
     if found.odd:
-        say(f"{len(found.odd)} files are no whole clips of the present layout")
+        say(f"{len(found.odd)} files are not complete clips of the current layout")
     return ExitCode.OK
 
 
 @app.command()
 def verify(folder: StoreArgument = DEFAULT) -> int:
-    """Hash every file that a clip needs, the user's own ones included. Changes nothing."""
+    """Hash every file that a clip needs, the user's own files included. Changes nothing."""
     from emo_bench.systems.store_care import contents, problems
     from emo_core.errors import ExitCode
 
@@ -69,7 +69,7 @@ def prune(
         list[Path] | None,
         typer.Option("--keep", help="Suite whose clips stay, others go; repeat for several.", metavar="SUITE"),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be deleted.")] = False,
 ) -> int:
     """Delete files that no clip names; with --keep also the clips that the given suites do not need."""
     from emo_bench.systems.store_care import contents, unneeded

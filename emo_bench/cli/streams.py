@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 
 class _Unread(io.RawIOBase):
-    """Passes bytes on until nobody reads them any more; then they go nowhere, which is no error of ours."""
+    """Passes bytes on until the reader is gone; then they are discarded, which is not an error."""
 
     def __init__(self, target: Any, owner: TextIO) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class _Unread(io.RawIOBase):
 
 
 def sturdy(stream: TextIO | None) -> TextIO:
-    """A text stream like the given one that writes escapes for what its encoding lacks, and outlives its reader."""
+    """A text stream like the given one that escapes characters its encoding lacks, and outlives its reader."""
     if stream is None:  # closed before the program started
         return Path(os.devnull).open("w", encoding="utf-8")
     buffer = getattr(stream, "buffer", None)

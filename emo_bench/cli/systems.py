@@ -1,4 +1,4 @@
-"""``emo-bench systems``: external systems and what they lack on this machine."""
+"""``emo-bench systems``: external systems and what is missing for them on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ app = typer.Typer(help="List and check external systems.", no_args_is_help=True)
 
 @app.command("ls")
 def list_systems(as_json: JsonOption = False) -> int:
-    """List the external systems that have cards, and whether a checkout of each is there."""
+    """List the external systems that have cards, and whether a checkout of each exists."""
     from emo_bench.cli.options import print_json
     from emo_bench.systems.external.card import card_names, find_card, load_card
     from emo_bench.systems.external.doctor import default_repository
@@ -72,12 +72,12 @@ def doctor(
         str, typer.Option("--container-engine", help="Program that runs containers.", metavar="PROGRAM")
     ] = "docker",
     allow_other_commit: Annotated[
-        bool, typer.Option("--allow-other-commit", help="Accept another commit than the card's.")
+        bool, typer.Option("--allow-other-commit", help="Accept a commit other than the card's.")
     ] = False,
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Hash the weights.")] = True,
     as_json: JsonOption = False,
 ) -> int:
-    """Say what an external system lacks on this machine and how to get it.
+    """Report what is missing for an external system on this machine and how to get it.
 
     The options are those of a system of kind 'external' in a suite. Exit status 3: something is missing.
     """

@@ -26,7 +26,7 @@ def train(
     track: TrackOption = None,
     quiet: QuietOption = False,
 ) -> int:
-    """Train what a file describes; the same command resumes where it stopped, and Ctrl-C saves the last step.
+    """Train from a training file; the same command resumes where it stopped, and Ctrl-C saves the last step.
 
     Examples: configs/train/emo_synth.yaml, configs/train/wav2lip_synth.yaml, configs/train/extractors.yaml
     """

@@ -1,4 +1,4 @@
-"""``emo-bench validate``: is a configuration file right?"""
+"""``emo-bench validate``: checks configuration files."""
 
 from __future__ import annotations
 

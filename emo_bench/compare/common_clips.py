@@ -109,7 +109,7 @@ def _clip_metric(columns: Sequence[Column]) -> ClipMetric | None:
 
 def _why_not(columns: Sequence[Column]) -> str:
     if columns[0].protocol.granularity == "set":
-        return "a value of a whole set cannot be taken anew from a record"
+        return "a value of a whole set cannot be recomputed from a record"
     return "the protocol as it was is not installed here"
 
 

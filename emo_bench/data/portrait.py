@@ -214,7 +214,7 @@ def _inside_picture(box: Box, image: FrameArray) -> Box:
     left, top, right, bottom = box
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise GenerationError(
-            "the face box is not one inside the picture",
+            "the face box is not inside the image",
             expected=f"left,top,right,bottom with 0 <= left < right <= {width} and 0 <= top < bottom <= {height}",
             found=",".join(f"{value:g}" for value in box),
         )

@@ -81,7 +81,7 @@ def _eight_bit(image: Any, notes: list[str], *, negative: bool) -> Any:
         values = np.asarray(image)
         low, high = float(values.min(initial=0)), float(values.max(initial=0))
         if not (np.isfinite(values).all() and low >= 0 and high <= 1):
-            raise ValueError(f"float pixels from {low:g} to {high:g}; only 0 to 1 has a stated white")
+            raise ValueError(f"float pixels from {low:g} to {high:g}; only values from 0 to 1 are supported")
         values = 1 - values if negative else values
         scaled = Image.fromarray(np.round(values * 255).astype(np.uint8), "L")
     elif image.mode == "I":

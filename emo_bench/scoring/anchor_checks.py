@@ -1,4 +1,4 @@
-"""Does each metric put the anchors in the order in which they must stand on this data? If not, the table says so."""
+"""Does each metric rank the anchors correctly on this data? If not, the table warns."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pairs_to_check(systems: Sequence[str]) -> list[tuple[str, str]]:
 def why_blind(spec: ProtocolSpec, worse: str) -> str:
     """Why a metric cannot see what is wrong with an anchor; empty when it should."""
     if worse in AUDIO_ANCHORS and not spec.reads_audio_video_sync:
-        return "does not compare picture and sound"
+        return "does not compare video and audio"
     if worse == "other-identity" and spec.granularity == "set":
         return "the anchor plays the same videos in another order, which is the same set"
     unseen = "frozen" if worse == FROZEN_REENCODED else worse  # blind to a still face is blind to a compressed one

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from emo_bench.data.manifest import read_manifest, video_of
 from emo_bench.data.naming import clip_id
 from emo_bench.data.reenacted.faces import FaceReader, Tracks, held
 from emo_bench.data.reenacted.motion import DriverMotion, driver_motion
+from emo_bench.data.reenacted.tables import path_below, table_rows
 from emo_bench.media.types import FrameArray
 from emo_core.errors import ClipError, DataError, NoFaceError
 from emo_core.hashing import sha256_file
@@ -104,35 +104,21 @@ def read_drivers(motion: Path) -> tuple[DriverClip, ...]:
 
 
 def _row_clips(table: Path) -> list[DriverClip]:
-    if not table.is_file():
-        raise DataError(f"no table {table}", expected="a manifest (.jsonl) or a table of clips (.csv)")
-    root = table.parent.resolve()
     clips = []
-    with table.open(encoding="utf-8-sig", newline="") as stream:
-        rows = csv.DictReader(stream)
-        if "file" not in (rows.fieldnames or ()):
-            raise DataError(f"{table} has no column 'file'", found=", ".join(rows.fieldnames or ()))
-        for row in rows:
-            late = _LATE_PICTURES.search(row.get("note") or "")
-            clips.append(
-                DriverClip(
-                    id=clip_id(Path(row["file"])),
-                    video=_inside(root, row["file"]),
-                    audio=_inside(root, row["audio"]) if row.get("audio") else None,
-                    tracks=_inside(root, row["tracks"]) if row.get("tracks") else None,
-                    person=row.get("speaker") or Path(row["file"]).stem,
-                    licence=row.get("licence") or "",
-                    late=int(late.group(1)) if late else 0,
-                )
+    for row in table_rows(table, of="a manifest (.jsonl) or a table of clips (.csv)"):
+        late = _LATE_PICTURES.search(row.get("note") or "")
+        clips.append(
+            DriverClip(
+                id=clip_id(Path(row["file"])),
+                video=path_below(table, row["file"]),
+                audio=path_below(table, row["audio"]) if row.get("audio") else None,
+                tracks=path_below(table, row["tracks"]) if row.get("tracks") else None,
+                person=row.get("speaker") or Path(row["file"]).stem,
+                licence=row.get("licence") or "",
+                late=int(late.group(1)) if late else 0,
             )
+        )
     return clips
-
-
-def _inside(root: Path, text: str) -> Path:
-    path = (root / text).resolve()
-    if not path.is_relative_to(root):
-        raise DataError(f"the path {text!r} leaves the folder of the table", expected=f"a file below {root}")
-    return path
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from emo_bench.data.naming import clip_id
 from emo_bench.data.reenacted.faces import FaceReader
 from emo_bench.data.reenacted.motion import Points, lip_gap
+from emo_bench.data.reenacted.tables import path_below, table_rows
 from emo_core.errors import ClipError, DataError, NoFaceError
 from emo_core.hashing import sha256_file
 
@@ -104,7 +104,7 @@ def read_stills(source: Path) -> dict[str, Still]:
         DataError: when there is nothing, or two images have one id.
     """
     if source.suffix.lower() == ".csv":
-        listed = _table_rows(source)
+        listed = _listed_stills(source)
     elif source.is_dir():
         paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in EXTENSIONS)
         inside = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(source).parts)]
@@ -123,22 +123,16 @@ def read_stills(source: Path) -> dict[str, Still]:
     return found
 
 
-def _table_rows(table: Path) -> list[Still]:
-    if not table.is_file():
-        raise DataError(f"no table {table}", expected="a table of portraits (.csv)")
-    root = table.parent.resolve()
-    stills = []
-    with table.open(encoding="utf-8-sig", newline="") as stream:
-        rows = csv.DictReader(stream)
-        if "file" not in (rows.fieldnames or ()):
-            raise DataError(f"{table} has no column 'file'", found=", ".join(rows.fieldnames or ()))
-        for row in rows:
-            path = (root / row["file"]).resolve()
-            if not path.is_relative_to(root):
-                raise DataError(f"the path {row['file']!r} leaves the folder of the table", expected=f"below {root}")
-            name = clip_id(Path(row["file"]))
-            stills.append(Still(id=name, path=path, style=row.get("medium") or "", licence=row.get("licence") or ""))
-    return stills
+def _listed_stills(table: Path) -> list[Still]:
+    return [
+        Still(
+            id=clip_id(Path(row["file"])),
+            path=path_below(table, row["file"]),
+            style=row.get("medium") or "",
+            licence=row.get("licence") or "",
+        )
+        for row in table_rows(table, of="a table of portraits (.csv)")
+    ]
 
 
 def open_portrait(name: str, path: Path, faces: FaceReader, rules: PortraitRules) -> Portrait:

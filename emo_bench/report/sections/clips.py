@@ -23,7 +23,7 @@ def clips(material: Material) -> Sequence[Section]:
         return ()
     more = f" {left_out} clips are left out to keep the file small." if left_out else ""
     note = Text(
-        "One seek bar drives all players. The sound comes from the player whose speaker is on. Keys: space plays, ← "
+        "One seek bar drives all players. The audio comes from the player whose speaker is on. Keys: space plays, ← "
         f"and → step one frame.{more} These are compressed copies for viewing; all numbers were measured on lossless "
         "frames."
     )

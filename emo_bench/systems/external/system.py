@@ -238,7 +238,7 @@ def _keeping(video: Video, folder: TemporaryFolder) -> Video:
 
 def _last_words(log: Path) -> str:
     tail = log_tail(log)
-    return f"its last words: {tail}" if tail else "it said nothing"
+    return f"its last words: {tail}" if tail else "no output"
 
 
 def _missing(card: SystemCard, wrong: list[Finding]) -> ConfigError:

@@ -6,26 +6,16 @@ from MediaPipe's landmarker, not from insightface's SCRFD, so values differ slig
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_metrics.contract import (
-    Accumulator,
-    Arrays,
-    ClipInputs,
-    Extractor,
-    FrameArray,
-    Need,
-    Piece,
-)
+from emo_metrics.contract import FrameArray
+from emo_metrics.extractors.identity import IdentityExtractor
 from emo_metrics.faces.alignment import aligned_face
-from emo_metrics.faces.finder import FACE_FILES, make_finder
-from emo_metrics.faces.gaps import FACE
-from emo_metrics.faces.landmark_sets import five_points
+from emo_metrics.faces.finder import FACE_FILES
 
 EMBEDDING: Final = 512
 
@@ -68,44 +58,12 @@ class ArcFaceNetwork:
         return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
 
 
-class _ArcFace(Extractor):
-    """Identity on every frame with a face, and in the reference image.
+class _ArcFace(IdentityExtractor):
+    dimension: ClassVar[int] = EMBEDDING
 
-    Arrays: ``embedding`` float32 [n, 512], unit rows, NaN where no face was found; ``reference_embedding`` float32
-    [1, 512], NaN when the reference image has no face.
-    """
-
-    requires: ClassVar[tuple[str, ...]] = (FACE,)
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.REFERENCE_IMAGE})
-
-    def __init__(self, weights: Mapping[str, Path], *, device: str = "cpu") -> None:
-        super().__init__(weights, device=device)
-        self._network = ArcFaceNetwork(weights[self.weights[0]])
-        self._finder = make_finder(weights)
-
-    def begin(self, clip: ClipInputs) -> Accumulator:
-        """Starts a clip."""
-        face = self._finder.find(clip.reference_image).face
-        row = np.full((1, EMBEDDING), np.nan, dtype=np.float32)
-        if face is not None:
-            row[0] = self._network.embed(clip.reference_image, five_points(face.landmarks))
-        return _Identities(self._network, row)
-
-
-class _Identities(Accumulator):
-    def __init__(self, network: ArcFaceNetwork, reference: NDArray[np.float32]) -> None:
-        self._network = network
-        self._reference = reference
-
-    def update(self, piece: Piece) -> Arrays:
-        faces = piece.upstream[FACE]
-        rows = np.full((len(piece.frames), EMBEDDING), np.nan, dtype=np.float32)
-        for index in np.flatnonzero(faces["found"]):
-            rows[index] = self._network.embed(piece.frames[index], faces["five"][index].astype(np.float64))
-        return {"embedding": rows}
-
-    def finish(self) -> Arrays:
-        return {"reference_embedding": self._reference}
+    def load(self, model: Path) -> ArcFaceNetwork:
+        """The network."""
+        return ArcFaceNetwork(model)
 
 
 class ArcFaceR50(_ArcFace):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_metrics.contract import Accumulator, Arrays, ClipInputs, Extractor, FrameArray, Need, Piece
+from emo_metrics.contract import FrameArray
+from emo_metrics.extractors.identity import IdentityExtractor
 from emo_metrics.faces.alignment import aligned_face
-from emo_metrics.faces.finder import FACE_FILES, FaceFinder, make_finder
-from emo_metrics.faces.gaps import FACE
-from emo_metrics.faces.landmark_sets import five_points
+from emo_metrics.faces.finder import FACE_FILES
 
 NETWORK_FILE: Final = "mobilefacenet_foamliu.onnx"
 DIMENSION: Final = 128
@@ -48,44 +46,13 @@ class IdentityNetwork:
         return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
 
 
-class MobileFaceNet(Extractor):
-    """Identity of the clip's face on every frame and in the reference image.
-
-    Arrays: ``embedding`` float32 [n, 128], unit rows, NaN where no face was found; ``reference_embedding`` float32
-    [1, 128], NaN when the reference image has no face.
-    """
+class MobileFaceNet(IdentityExtractor):
+    """Identity on MobileFaceNet: 128 numbers."""
 
     name: ClassVar[str] = "identity/mobilefacenet@1"
     weights: ClassVar[tuple[str, ...]] = (NETWORK_FILE, *FACE_FILES)
-    requires: ClassVar[tuple[str, ...]] = (FACE,)
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.REFERENCE_IMAGE})
+    dimension: ClassVar[int] = DIMENSION
 
-    def __init__(self, weights: Mapping[str, Path], *, device: str = "cpu") -> None:
-        super().__init__(weights, device=device)
-        self._network = IdentityNetwork(weights[NETWORK_FILE])
-        self._finder = make_finder(weights)
-
-    def begin(self, clip: ClipInputs) -> Accumulator:
-        """Starts a clip."""
-        return _Identity(self._network, self._finder, clip.reference_image)
-
-
-class _Identity(Accumulator):
-    def __init__(self, network: IdentityNetwork, finder: FaceFinder, reference: FrameArray) -> None:
-        self._network = network
-        self._finder = finder
-        self._reference = reference
-
-    def update(self, piece: Piece) -> Arrays:
-        faces = piece.upstream[FACE]
-        rows = np.full((len(piece.frames), DIMENSION), np.nan, dtype=np.float32)
-        for index in np.flatnonzero(faces["found"]):
-            rows[index] = self._network.embed(piece.frames[index], faces["five"][index].astype(np.float32))
-        return {"embedding": rows}
-
-    def finish(self) -> Arrays:
-        row = np.full((1, DIMENSION), np.nan, dtype=np.float32)
-        face = self._finder.find(self._reference).face
-        if face is not None:
-            row[0] = self._network.embed(self._reference, five_points(face.landmarks))
-        return {"reference_embedding": row}
+    def load(self, model: Path) -> IdentityNetwork:
+        """The network."""
+        return IdentityNetwork(model)

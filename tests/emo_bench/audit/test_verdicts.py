@@ -85,7 +85,7 @@ def test_declared_blindness_is_no_failure_and_a_reaction_is_told() -> None:
     shift = Corruption(distortion=distortions.get("audio-late"), levels=(1, 5))
     still = judged({"ground-truth": 0, "audio-late@1": 0, "audio-late@5": 0}, corruption=shift, noise=0.0)
     assert (still.verdict, still.reacts) == ("cannot", False)
-    assert "does not compare picture and sound" in still.reason
+    assert "does not compare video and audio" in still.reason
     moved = judged({"ground-truth": 0, "audio-late@1": 1, "audio-late@5": 2}, corruption=shift)
     assert (moved.verdict, moved.reacts, moved.smallest_told) == ("cannot", True, 1)
     assert "yet it reacts" in moved.reason

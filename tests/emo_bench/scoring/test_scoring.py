@@ -279,7 +279,7 @@ class TestAnchorChecks:
     def test_what_a_metric_cannot_see_is_said(self) -> None:
         pair = ("ground-truth", "shifted-audio")
         visual = self.found("b_better", spec=spec_of(), pair=pair, numbers=(5.0, 5.0))
-        assert (visual.verdict, visual.reason) == ("cannot", "does not compare picture and sound")
+        assert (visual.verdict, visual.reason) == ("cannot", "does not compare video and audio")
         audiovisual = self.found("b_better", spec=spec_of(reads_audio_video_sync=True), pair=pair, numbers=(5.0, 6.0))
         assert audiovisual.verdict == "fail"
         blind = spec_of(blind_to=frozenset({"other_identity"}))

@@ -291,4 +291,4 @@ def test_the_video_carries_signed_credentials_and_says_so(
 def test_certificate_and_key_belong_together(portrait: Path, weights: Path, tmp_path: Path) -> None:
     more = ("--credentials", "--certificate", str(tmp_path / "c.pem"))
     error = refusal(run(portrait, sound(tmp_path / "a.wav"), tmp_path / "x.mp4", weights, *more), tmp_path / "x.mp4")
-    assert "belong together" in str(error)
+    assert "given together" in str(error)
