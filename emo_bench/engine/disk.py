@@ -115,8 +115,11 @@ def _specs(context: RunContext) -> dict[str, VideoSpec]:
     from emo_bench.media.decode import open_video
 
     for clip in sorted(context.entries)[:: max(1, len(context.entries) // PROBED)][:PROBED]:
+        video = context.entries[clip].video
+        if video is None:  # a portrait and an audio file: nothing to measure
+            continue
         try:
-            path = context.manifest.path(context.entries[clip].video)
+            path = context.manifest.path(video)
             spec = open_video(path, fps=context.config.media.rate).spec
         except (ClipError, OSError):
             continue
