@@ -44,8 +44,8 @@ class Proof(RecordModel):
     seal: str = Field(default="", description="SHA-256 over all other fields")
 
     def own_digest(self) -> str:
-        """What ``seal`` must be."""
-        return plain_digest(self.model_dump(mode="json", exclude={"seal"}))
+        """What ``seal`` must be, over the fields that the file holds."""
+        return plain_digest(self.model_dump(mode="json", exclude={"seal"}, exclude_unset=True))
 
 
 def write_proof(folder: Path, record: Path, again: Path, *, exact: bool, tolerance: float) -> Path:
@@ -64,7 +64,7 @@ def write_proof(folder: Path, record: Path, again: Path, *, exact: bool, toleran
         record=_proved(record),
         again=_proved(again),
         emo_bench=__version__,
-    )
+    ).spelled_out()
     write_json(folder / PROOF_FILE, {**proof.model_dump(mode="json"), "seal": proof.own_digest()})
     return folder / PROOF_FILE
 

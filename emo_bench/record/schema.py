@@ -6,7 +6,7 @@ rest of two records of the same suite on the same data is equal byte for byte.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +20,10 @@ class RecordModel(BaseModel):
     """Base: immutable, no unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def spelled_out(self) -> Self:
+        """The same with every default given explicitly, as it is read back from a file that was written in full."""
+        return type(self).model_validate(self.model_dump())
 
 
 class IntervalEntry(RecordModel):

@@ -2,12 +2,13 @@
 
 The seal finds damage, mixed-up files and hand-made changes. It is not a signature: anyone who recomputes it can forge
 it. What depends on the inputs only is sealed apart from times, host and places, so that equal runs have equal seals.
+The digests are over the fields that a file holds, so that a record stays valid when later versions add optional ones.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -40,6 +41,7 @@ def config_digest(config: Mapping[str, Any]) -> str:
 
 def sealed(record: RunRecord, folder: Path) -> RunRecord:
     """The record with the digests of all files of its run that lie in ``folder`` now, and of itself."""
+    record = record.spelled_out()
     journal = folder / JOURNAL_FILE
     timings = record.timings.model_copy(update={"journal": _entry(journal) if journal.is_file() else None})
     files = {name: _entry(folder / name) for name in _names(folder)}
@@ -56,16 +58,15 @@ def damage(record: RunRecord, folder: Path) -> Iterator[str]:
     if record.seal is None:
         return
     try:
-        whole = _agrees(_record_digest, record, record.seal.record), _agrees(_times_digest, record, record.timings.seal)
-        config = config_digest(record.config)
+        digests = _record_digest(record), _times_digest(record), config_digest(record.config)
     except (ValueError, RecursionError):
         yield "The record holds numbers that are none, so it was changed after it was written."
         return
-    if not whole[0]:
+    if digests[0] != record.seal.record:
         yield "The record does not have the digest that it names, so it was changed after it was written."
-    if not whole[1]:
+    if digests[1] != record.timings.seal:
         yield "The times, the host or the given suite of the record were changed after it was written."
-    if config != record.digests.config:
+    if digests[2] != record.digests.config:
         yield "The config of the record does not have the digest that it names, so one of them was changed."
     for name, entry in sorted(record.seal.files.items()):
         if problem := _file_problem(folder, name, entry):
@@ -76,14 +77,6 @@ def damage(record: RunRecord, folder: Path) -> Iterator[str]:
     for name in (*_names(folder), JOURNAL_FILE):
         if name not in known and (folder / name).is_file():
             yield f"{name} is not a file of this run: the record does not list it."
-
-
-def _agrees(digest: Callable[..., str], record: RunRecord, named: str) -> bool:
-    """Whether a digest is the one that a record names.
-
-    A record of an earlier version lacks later fields; it was sealed over those that its file has.
-    """
-    return any(digest(record, present=present) == named for present in (False, True))
 
 
 def _file_problem(folder: Path, name: str, entry: FileEntry) -> str:
@@ -108,13 +101,8 @@ def _entry(path: Path) -> FileEntry:
     return FileEntry(sha256=sha256_file(path), bytes=path.stat().st_size)
 
 
-def _record_digest(record: RunRecord, *, present: bool = False) -> str:
-    """Over all that equal runs have in common: neither when, where nor by how many processes the work was done.
-
-    Args:
-        record: The record.
-        present: Only over the fields that its file has, without the defaults of those that it lacks.
-    """
+def _record_digest(record: RunRecord) -> str:
+    """Over all that equal runs have in common: neither when, where nor by how many processes the work was done."""
     left_out: dict[str, Any] = {
         "timings": True,
         "provenance": {"host"},
@@ -122,8 +110,8 @@ def _record_digest(record: RunRecord, *, present: bool = False) -> str:
         "config_given": True,
         "overrides": True,
     }
-    excluded = {**left_out, "config": set(CIRCUMSTANCES)}
-    return plain_digest(record.model_dump(mode="json", exclude=excluded, exclude_unset=present))
+    left_out["config"] = set(CIRCUMSTANCES)
+    return plain_digest(record.model_dump(mode="json", exclude=left_out, exclude_unset=True))
 
 
 def plain_digest(values: Any) -> str:
@@ -132,8 +120,8 @@ def plain_digest(values: Any) -> str:
     return sha256_bytes(text.encode())
 
 
-def _times_digest(record: RunRecord, *, present: bool = False) -> str:
+def _times_digest(record: RunRecord) -> str:
     """Over the rest."""
     circumstances = {key: record.config.get(key) for key in CIRCUMSTANCES}
-    timings = record.timings.model_dump(mode="json", exclude={"seal"}, exclude_unset=present)
+    timings = record.timings.model_dump(mode="json", exclude={"seal"}, exclude_unset=True)
     return digest_of([timings, record.provenance.host, record.config_given, record.overrides, circumstances])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -53,7 +54,7 @@ def read_record(path: Path) -> RunRecord:
     except UnicodeDecodeError as error:
         raise RecordError(f"{path} is damaged", expected="JSON in UTF-8", found=str(error)) from None
     try:
-        version = json.loads(text).get("schema_version", "none")
+        version = json.loads(text, object_pairs_hook=_without_repeats).get("schema_version", "none")
     except (ValueError, AttributeError, RecursionError) as error:
         found = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise RecordError(f"{path} is damaged or no run record", expected="a JSON object", found=found) from None
@@ -64,7 +65,7 @@ def read_record(path: Path) -> RunRecord:
             f"{path} has another version of the record", expected=str(SCHEMA_VERSION), found=str(version), fix=fix
         )
     try:
-        return RunRecord.model_validate_json(text)
+        return RunRecord.model_validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -74,3 +75,11 @@ def read_record(path: Path) -> RunRecord:
             found=f"{place}: {first['msg']}",
             fix="run the same suite again; what is finished is reused",
         ) from None
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; of two values under one name, readers take now one, now the other."""
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a name appears twice in one object")
+    return values

@@ -249,6 +249,7 @@ def test_a_system_that_breaks_its_promise_is_found_out_and_nothing_is_kept(tiny,
     assert {path.suffix for path in (tmp_path / "store").rglob("*") if path.is_file()} <= {
         ".mkv",
         ".json",
+        ".npy",
         ".safetensors",
     }
     assert not [path for path in (tmp_path / "store").rglob(".*") if path.is_file()]
