@@ -127,7 +127,7 @@ class Report(Frozen):
     """What is written at the end of a run."""
 
     title: str | None = Field(default=None, max_length=200, description="Headline; the suite's name when absent")
-    previews: bool = Field(default=True, description="Put watchable copies of the clips into the HTML page")
+    previews: bool = Field(default=True, description="Embed watchable copies of the clips in the HTML page")
     max_preview_clips: int = Field(default=12, ge=0, le=200, description="Clips shown with all systems in the page")
 
 
@@ -144,16 +144,16 @@ class RunConfig(Frozen):
     """A suite: which clips, which systems, which protocols."""
 
     version: Literal[1] = Field(default=1, description="Version of this file format")
-    name: Name = Field(description="Name of the suite; the run's folder is called so")
+    name: Name = Field(description="Name of the suite and of the run's folder")
     description: str = Field(default="", description="Free text, shown in the report")
     dataset: Dataset = Field(description="The clips: 'kind' and the keys of that kind")
     reference_set: Dataset | None = Field(
         default=None,
-        description="Real clips that protocols of whole sets (FID, FVD) compare with; the clips' own ground truth when "
-        "absent. For wild sets, which have none",
+        description="Real clips that set-level protocols (FID, FVD) compare with; the clips' own ground truth when "
+        "absent. For wild sets, which have no ground truth",
     )
     media: Media = Media()
-    systems: tuple[System, ...] = Field(default=(), description="What is evaluated, beside the anchors")
+    systems: tuple[System, ...] = Field(default=(), description="What is evaluated, in addition to the anchors")
     anchors: tuple[AnchorKind, ...] = Field(
         default=DEFAULT_ANCHORS,
         description="Systems whose place in the table is known in advance; the ground truth is always there",

@@ -47,11 +47,11 @@ class ValueEntry(RecordModel):
     reason: str = Field(default="", description="Why there is no value, or a caveat such as 'few samples'")
     interval: IntervalEntry | None = None
     gap_to_ground_truth: float | None = Field(default=None, description="|value - ground truth's value|")
-    n_planned: int = Field(description="Clips (times seeds) that the suite asked for")
-    n_scored: int = Field(description="Clips that the value rests on")
+    n_planned: int = Field(description="Clips (times seeds) requested by the suite")
+    n_scored: int = Field(description="Clips that the value is based on")
     n_identities: int = 0
     frame_coverage: float | None = Field(
-        default=None, description="Mean share of frames that the value rests on, over its clips; None when unknown"
+        default=None, description="Mean share of frames that the value is based on, over its clips; None when unknown"
     )
     watermark: str = Field(default="", description="Set when N is too small to quote the value without saying so")
 
@@ -74,14 +74,14 @@ class ComparisonEntry(RecordModel):
 
 
 class AnchorCheck(RecordModel):
-    """Whether a metric puts two anchors in the order in which they must stand on this data set."""
+    """Whether a metric ranks two anchors in the required order on this data set."""
 
     protocol: str
     key: str
-    better: str = Field(description="The anchor that must come out better")
+    better: str = Field(description="The anchor that must score better")
     worse: str
     verdict: Literal["pass", "fail", "tie", "cannot", "no_value"]
-    reason: str = Field(description="The two values, or why the metric cannot tell these anchors apart")
+    reason: str = Field(description="The two values, or why the metric cannot distinguish these anchors")
 
 
 class ValueDescription(RecordModel):

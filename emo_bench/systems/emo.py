@@ -48,16 +48,16 @@ class EmoOptions(Frozen):
         default=None, description="What the weights recommend when absent, else ddim; the other two for few steps"
     )
     audio_guidance: float | None = Field(
-        default=None, ge=0, le=20, description="1 is none; what the weights recommend when absent, else 1"
+        default=None, ge=0, le=20, description="1 is off; when absent, what the weights recommend, else 1"
     )
     reference_guidance: float | None = Field(
-        default=None, ge=0, le=20, description="1 is none; what the weights recommend when absent, else 1"
+        default=None, ge=0, le=20, description="1 is off; when absent, what the weights recommend, else 1"
     )
     speed_guidance: float | None = Field(
         default=None,
         ge=0,
         le=20,
-        description="How strongly a given speed is followed; 1 is none; what the weights recommend when absent, else 1",
+        description="How strongly a given speed is followed; 1 is off; when absent, what the weights recommend, else 1",
     )
     guidance_interval: tuple[Share, Share] | None = Field(
         default=None,

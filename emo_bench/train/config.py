@@ -45,7 +45,7 @@ class TrainingFile(Frozen):
     size: int | None = Field(
         default=None, ge=32, le=2048, multiple_of=2, description="Side in pixels that clips are brought to"
     )
-    max_clips: int | None = Field(default=None, ge=1, description="Use only the first so many clips of each set")
+    max_clips: int | None = Field(default=None, ge=1, description="Use at most this many clips of each set")
     cache: str = Field(default="runs/.train/clips", description="Folder of decoded clips, shared between trainings")
     output: str | None = Field(default=None, description="Folder of what is made; runs/train/NAME when absent")
 

@@ -270,7 +270,7 @@ def check_extractors(data: Path, cache: Path, *, max_clips: int | None = None) -
     people = len({clip.identity for clip in clips})
     parts = [
         f"{len(clips)} clips ({min(len(clips), DAMAGED)} of them for sync and damage) of {people} people of the test "
-        "split, none of whom the networks have seen or heard.\n",
+        "split, none of them in the training data.\n",
         face_table(clips, features),
         "Lip sync:\n",
         sync_table(clips[:DAMAGED], features[:DAMAGED], late, tools),

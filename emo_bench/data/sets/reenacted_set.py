@@ -18,7 +18,7 @@ class ReenactedOptions(Frozen):
 
     folder: str = Field(description="Folder of the set, relative to the suite file")
     split: str | None = Field(default=None, description="Use only clips of this split; all when absent")
-    max_clips: int | None = Field(default=None, ge=1, description="Use only the first so many clips in order of id")
+    max_clips: int | None = Field(default=None, ge=1, description="Use at most this many clips, in order of id")
 
 
 class ReenactedSet(DatasetKind):

@@ -1,4 +1,4 @@
-"""HDTF-Synth as a data set of suites; made on first use, the same bytes everywhere."""
+"""HDTF-Synth as a data set of suites; made on first use, byte-identical everywhere."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from emo_bench.data.sets.kind import DatasetKind, OpenedDataset, Progress
 
 
 class SynthOptions(Frozen):
-    """HDTF-Synth, the embedded synthetic test set; made on first use, the same bytes everywhere."""
+    """HDTF-Synth, the embedded synthetic test set; made on first use, byte-identical everywhere."""
 
     slice: Literal["mini", "test", "validation", "train", "offsets"] = Field(default="mini", description="Which part")
     folder: str = Field(default="data/hdtf-synth", description="Where it is made, relative to the working folder")
     size: int = Field(default=128, ge=64, le=1024, description="Width and height in pixels")
-    max_clips: int | None = Field(default=None, ge=1, description="Use only the first so many clips in order of id")
+    max_clips: int | None = Field(default=None, ge=1, description="Use at most this many clips, in order of id")
 
 
 class SynthSet(DatasetKind):

@@ -103,7 +103,7 @@ class ImageInput(Frozen):
     """How the portrait is handed over."""
 
     file: str = Field(default="portrait.png", pattern=r"^[A-Za-z0-9._-]+\.(png|jpg)$", description="Name of the file")
-    folder: str | None = Field(default=None, description="Folder under the working copy; a folder of its own if absent")
+    folder: str | None = Field(default=None, description="Folder under the working copy; a separate folder if absent")
     size: tuple[int, int] | None = Field(default=None, description="Width and height; the portrait's own when absent")
 
     @field_validator("folder")
@@ -116,7 +116,7 @@ class AudioInput(Frozen):
     """How the audio is handed over: WAV, mono, 16 bits."""
 
     file: str = Field(default="speech.wav", pattern=r"^[A-Za-z0-9._-]+\.wav$", description="Name of the file")
-    folder: str | None = Field(default=None, description="Folder under the working copy; a folder of its own if absent")
+    folder: str | None = Field(default=None, description="Folder under the working copy; a separate folder if absent")
     rate: int = Field(default=16000, ge=8000, le=48000, description="Samples per second")
 
     @field_validator("folder")

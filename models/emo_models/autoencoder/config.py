@@ -20,7 +20,7 @@ class AutoencoderTraining(Frozen):
     )
     face_share: float = Field(default=0.65, ge=0, le=1, description="Share of crops placed on eyes or mouth")
     lr: float = Field(
-        default=2e-3, gt=0, description="Highest learning rate; rises over 'warmup' steps, then falls linearly to zero"
+        default=2e-3, gt=0, description="Peak learning rate; rises over 'warmup' steps, then falls linearly to zero"
     )
     warmup: int = Field(default=50, ge=0, description="Steps")
     edge_weight: float = Field(default=1.0, ge=0, description="Weight of the L1 of differences between neighbours")
@@ -39,5 +39,5 @@ class AutoencoderTraining(Frozen):
     )
     ema: float = Field(default=0.995, ge=0, lt=1, description="Decay of the averaged weights")
     bf16: bool = Field(default=True, description="Compute in bfloat16 where the processor has instructions for it")
-    seed: int = Field(default=0, ge=0, description="Decides everything random")
+    seed: int = Field(default=0, ge=0, description="Seed of all randomness")
     checkpoint_every: int = Field(default=200, ge=1, description="Steps between checkpoints")

@@ -108,12 +108,12 @@ class ImageTraining(Protocol):
 
     @property
     def lr(self) -> float:
-        """Highest learning rate; falls to zero after ``warmup`` steps of rise."""
+        """Peak learning rate; falls to zero after ``warmup`` steps of rise."""
         ...
 
     @property
     def warmup(self) -> int:
-        """Steps of linear rise."""
+        """Steps of linear warmup."""
         ...
 
     @property

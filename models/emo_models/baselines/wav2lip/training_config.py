@@ -14,10 +14,13 @@ class TrainOptions(Frozen):
     """How a network is trained; defaults are the paper's where it names a value."""
 
     steps: int = Field(ge=1, description="Optimizer steps")
-    batch_size: int = Field(default=16, ge=1, description="Windows a step")
+    batch_size: int = Field(default=16, ge=1, description="Windows per step")
     learning_rate: float = Field(default=1e-4, gt=0, description="Of Adam")
     final_rate: float = Field(
-        default=1.0, ge=0, le=1, description="The learning rate falls linearly to this part of itself; 1 is published"
+        default=1.0,
+        ge=0,
+        le=1,
+        description="The learning rate falls linearly to this fraction; 1 is published",
     )
     window_frames: int = Field(
         default=SYNC_FRAMES,
@@ -25,7 +28,7 @@ class TrainOptions(Frozen):
         description="Frames of a window; 5 is published and needed by the losses of expert and discriminator",
     )
     sync_weight: float = Field(default=0.0, ge=0, le=1, description="Weight of the expert's loss; published 0.03")
-    sync_from: int = Field(default=0, ge=0, description="Step from which the expert's loss counts")
+    sync_from: int = Field(default=0, ge=0, description="Step from which the expert's loss is used")
     quality_weight: float = Field(
         default=0.0, ge=0, le=1, description="Weight of the discriminator's loss; published 0.07, or 0 without it"
     )
@@ -36,7 +39,7 @@ class TrainOptions(Frozen):
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="bfloat16 where the processor has instructions for it"
     )
-    seed: int = Field(default=0, ge=0, description="Of initial weights and examples")
+    seed: int = Field(default=0, ge=0, description="Seed of initial weights and examples")
 
     @model_validator(mode="after")
     def _can_be_trained(self) -> TrainOptions:

@@ -29,8 +29,8 @@ class StageConfig(Frozen):
         ge=0,
         description="Frames per clip, independent of each other in image and audio; 0 means the model's f",
     )
-    lr: float = Field(default=1e-5, gt=0, description="Highest learning rate; paper 1e-5 from Stable Diffusion 1.5")
-    warmup: int = Field(default=100, ge=0, description="Steps of linear rise")
+    lr: float = Field(default=1e-5, gt=0, description="Peak learning rate; paper 1e-5 from Stable Diffusion 1.5")
+    warmup: int = Field(default=100, ge=0, description="Steps of linear warmup")
     final_lr: Share = Field(default=1.0, description="Share of lr that remains after a linear fall; 1 is constant")
     backbone_lr_scale: Weight = Field(
         default=1.0,
@@ -38,12 +38,14 @@ class StageConfig(Frozen):
         "does not say",
     )
     drop_reference: Share = Field(default=0.05, description="Probability of training without the reference; literal 0")
-    drop_audio: Share = Field(default=0.1, description="Probability of training unconditional on audio; literal 0")
+    drop_audio: Share = Field(default=0.1, description="Probability of dropping the audio (unconditional); literal 0")
     drop_motion: Share = Field(
-        default=0.2, description="With zero maps instead of motion frames, as in a first segment; literal 0"
+        default=0.2, description="Probability of zero maps instead of motion frames, as in a first segment; literal 0"
     )
-    drop_speed: Share = Field(default=0.1, description="Without speed; literal 0")
-    white_region: Share = Field(default=0.1, description="With a white region mask, which means no guidance; literal 0")
+    drop_speed: Share = Field(default=0.1, description="Probability of dropping the speed; literal 0")
+    white_region: Share = Field(
+        default=0.1, description="Probability of a white region mask (no face region); literal 0"
+    )
     mouth_weight: Weight = Field(default=0.0, description="Added weight of the mean loss over the mouth box; literal 0")
     eye_weight: Weight = Field(default=0.0, description="The same for the eyes; literal 0")
     min_snr_gamma: float | None = Field(
@@ -51,7 +53,7 @@ class StageConfig(Frozen):
     )
     timesteps: Literal["uniform", "logit_normal"] = Field(default="uniform", description="uniform is literal")
     logit_mean: float = Field(default=0.0, description="Mean of the logit-normal time; 0 is the schedule's middle")
-    logit_std: float = Field(default=1.0, gt=0, description="Its standard deviation")
+    logit_std: float = Field(default=1.0, gt=0, description="Standard deviation of the logit-normal time")
     reference_margin: int = Field(
         default=30, ge=0, description="Least distance in frames from the reference to the target; literal 0"
     )
@@ -100,10 +102,12 @@ class SpeechNetTraining(Frozen):
     """How the small speech encoder is trained."""
 
     steps: int = Field(default=1000, ge=0, description="Optimizer steps")
-    clips: int = Field(default=16, ge=1, description="Clips per step, in one voice")
-    frames: int = Field(default=60, ge=0, description="Of each clip, in a row; 0 is as many as the shortest has")
-    lr: float = Field(default=2e-3, gt=0, description="Highest learning rate; falls linearly to zero")
-    weight_decay: float = Field(default=0.05, ge=0, description="Of AdamW")
+    clips: int = Field(default=16, ge=1, description="Clips per step, sharing one vtlp factor")
+    frames: int = Field(
+        default=60, ge=0, description="Consecutive frames of each clip; 0 is as many as the shortest has"
+    )
+    lr: float = Field(default=2e-3, gt=0, description="Peak learning rate; falls linearly to zero")
+    weight_decay: float = Field(default=0.05, ge=0, description="Weight decay of AdamW")
     ema: float = Field(default=0.995, ge=0, lt=1, description="Decay of the averaged weights, which are the result")
     vtlp_factors: tuple[float, ...] = Field(
         default=(0.88, 0.92, 0.96, 1.04, 1.08, 1.12),
@@ -116,7 +120,7 @@ class SpeechNetTraining(Frozen):
         default=0.15, description="Standard deviation of a shift of all log-mel values of a clip (one unit is 40 dB)"
     )
     noise: Weight = Field(default=0.1, description="Standard deviation of noise on single values")
-    seed: int = Field(default=0, ge=0, description="Decides everything random")
+    seed: int = Field(default=0, ge=0, description="Seed of all randomness")
     checkpoint_every: int = Field(default=500, ge=1, description="Steps between checkpoints")
 
 
@@ -125,7 +129,7 @@ class RefinerTraining(Frozen):
 
     steps: int = Field(default=0, ge=0, description="Optimizer steps; 0 trains none, and the pipeline does without")
     batch: int = Field(default=12, ge=1, description="Frames per step")
-    lr: float = Field(default=2e-3, gt=0, description="Highest learning rate; rises over 'warmup', then falls to zero")
+    lr: float = Field(default=2e-3, gt=0, description="Peak learning rate; rises over 'warmup', then falls to zero")
     warmup: int = Field(default=50, ge=0, description="Steps")
     clips: int = Field(default=80, ge=1, description="Clips that EMO generates again, spread evenly over the data")
     rounds: int = Field(default=3, ge=1, description="Segments of f frames generated one after the other")
@@ -134,16 +138,18 @@ class RefinerTraining(Frozen):
     trusted: Share = Field(
         default=0.75,
         description="Share up to which eyes and mouth are still the real ones. Frames generated from more noise blink "
-        "and speak when they like, so their eyes and mouths are left out of the loss: held to the real ones, they "
-        "would teach the refiner to open closed eyes",
+        "and speak independently of the real ones, so their eyes and mouths are left out of the loss: compared with "
+        "the real ones, they would teach the refiner to open closed eyes",
     )
     sampling_steps: int = Field(default=3, ge=1, description="Denoising steps of each segment")
-    audio_guidance: float = Field(default=2.0, ge=0, description="Scale in half of the clips; none in the others")
-    untouched: Share = Field(default=0.15, description="Share of frames that only went through the autoencoder")
+    audio_guidance: float = Field(
+        default=2.0, ge=0, description="Guidance scale in half of the clips; the others use none"
+    )
+    untouched: Share = Field(default=0.15, description="Share of frames that only pass through the autoencoder")
     edge_weight: Weight = Field(default=1.0, description="Weight of the L1 of differences between neighbours")
     part_weight: Weight = Field(default=3.0, description="Extra weight of pixels in eye and mouth boxes")
     ema: float = Field(default=0.995, ge=0, lt=1, description="Decay of the averaged weights")
-    seed: int = Field(default=0, ge=0, description="Decides everything random")
+    seed: int = Field(default=0, ge=0, description="Seed of all randomness")
     checkpoint_every: int = Field(default=100, ge=1, description="Steps between checkpoints")
 
 
@@ -152,18 +158,18 @@ class TransferTraining(Frozen):
 
     steps: int = Field(default=0, ge=0, description="Optimizer steps; 0 trains none")
     batch: int = Field(default=10, ge=1, description="Frames per step")
-    lr: float = Field(default=1e-3, gt=0, description="Highest learning rate of the refiner")
-    decoder_lr: float = Field(default=4e-4, ge=0, description="Of the decoder; 0 leaves it as it is")
+    lr: float = Field(default=1e-3, gt=0, description="Peak learning rate of the refiner")
+    decoder_lr: float = Field(default=4e-4, ge=0, description="Learning rate of the decoder; 0 keeps it fixed")
     warmup: int = Field(default=20, ge=0, description="Steps")
     noise: Weight = Field(default=0.45, description="Largest standard deviation of the noise on the latents")
     part_weight: Weight = Field(default=3.0, description="Extra weight of pixels in eye and mouth boxes")
     edge_weight: Weight = Field(default=0.5, description="Weight of the L1 of differences between neighbours")
     decoded_weight: Weight = Field(default=0.4, description="Weight of the decoded frames' error")
-    warped_weight: Weight = Field(default=0.5, description="Of the moved portrait's")
-    flow_weight: Weight = Field(default=0.15, description="Of the flow's, in cells of 4 pixels")
-    matched_weight: Weight = Field(default=0.05, description="Of the flow that matching alone finds")
+    warped_weight: Weight = Field(default=0.5, description="Weight of the warped portrait's error")
+    flow_weight: Weight = Field(default=0.15, description="Weight of the flow's error, in cells of 4 pixels")
+    matched_weight: Weight = Field(default=0.05, description="Weight of the error of the flow from matching alone")
     ema: float = Field(default=0.99, ge=0, lt=1, description="Decay of the averaged weights")
-    seed: int = Field(default=0, ge=0, description="Decides everything random")
+    seed: int = Field(default=0, ge=0, description="Seed of all randomness")
     checkpoint_every: int = Field(default=40, ge=1, description="Steps between checkpoints")
 
 
@@ -172,13 +178,13 @@ class DetailTraining(Frozen):
 
     steps: int = Field(default=0, ge=0, description="Optimizer steps; 0 trains none, and the pipeline does without")
     batch: int = Field(default=4, ge=1, description="Frames per step")
-    lr: float = Field(default=2e-3, gt=0, description="Highest learning rate; rises over 'warmup', then falls to zero")
+    lr: float = Field(default=2e-3, gt=0, description="Peak learning rate; rises over 'warmup', then falls to zero")
     warmup: int = Field(default=20, ge=0, description="Steps")
     noise: Weight = Field(default=0.3, description="Largest standard deviation of the noise on the latents")
     part_weight: Weight = Field(default=6.0, description="Extra weight of pixels in eye and mouth boxes")
     edge_weight: Weight = Field(default=1.0, description="Weight of the L1 of differences between neighbours")
     ema: float = Field(default=0.99, ge=0, lt=1, description="Decay of the averaged weights")
-    seed: int = Field(default=0, ge=0, description="Decides everything random")
+    seed: int = Field(default=0, ge=0, description="Seed of all randomness")
     checkpoint_every: int = Field(default=50, ge=1, description="Steps between checkpoints")
 
 
@@ -190,18 +196,18 @@ class TrainConfig(Frozen):
     model_changes: dict[str, Any] = Field(
         default_factory=dict, description="Arguments of EMOModel that differ from the preset"
     )
-    seed: int = Field(default=0, ge=0, description="Decides everything random")
+    seed: int = Field(default=0, ge=0, description="Seed of all randomness")
     optimizer: Literal["adamw", "muon"] = Field(
         default="adamw", description="muon: for matrices and convolutions, with AdamW for the rest"
     )
-    weight_decay: float = Field(default=0.01, ge=0, description="Decoupled from the gradient")
+    weight_decay: float = Field(default=0.01, ge=0, description="Decoupled weight decay, as in AdamW")
     grad_clip: float = Field(default=1.0, gt=0, description="Largest gradient norm")
     ema: float = Field(default=0.9995, ge=0, lt=1, description="Decay of the averaged weights")
     mixed_precision: Literal["no", "auto", "bf16", "fp16"] = Field(
         default="no", description="auto: bf16 where the device has instructions for it, else no"
     )
-    gradient_checkpointing: bool = Field(default=False, description="Trade time for memory")
-    log_every: int = Field(default=50, ge=1, description="Steps between lines of the log")
+    gradient_checkpointing: bool = Field(default=False, description="Recompute activations to save memory")
+    log_every: int = Field(default=50, ge=1, description="Steps between log lines")
     checkpoint_every: int = Field(default=200, ge=1, description="Steps between checkpoints")
     diagnostics_every: int = Field(default=0, ge=0, description="Steps; 0 is at the end of each stage only")
     diagnostics_steps: int = Field(default=16, ge=1, description="Denoising steps of the samples shown")
