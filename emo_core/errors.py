@@ -101,7 +101,7 @@ class LimitError(ClipError):
 
 
 class NoAudioError(ClipError):
-    """There is no audio inside the video and none beside it."""
+    """There is no audio, neither inside the video nor beside it."""
 
     code = "no_audio"
 
@@ -119,6 +119,6 @@ class TooShortError(ClipError):
 
 
 class GenerationError(ClipError):
-    """A system did not produce the video that it was asked for."""
+    """A system did not produce the requested video."""
 
     code = "system_error"

@@ -1,4 +1,4 @@
-"""Audio that comes too late or too early by whole frames."""
+"""Audio that is late or early by an integer number of frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damage that only a look at the face reveals: a mouth that moves wrongly, and the wrong person.
+"""Damage to the face: wrong mouth motion, and the wrong person.
 
 Expression noise comes in two forms that need no truth, only a face box: ``mouth-warp`` opens, shuts, widens and narrows
 the mouth at random; ``mouth-jitter`` shows the mouth of a nearby moment on the right face, so that every single image

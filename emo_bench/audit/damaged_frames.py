@@ -1,4 +1,4 @@
-"""Damage to every frame by itself: blur, noise and compression."""
+"""Damage to each frame independently: blur, noise and compression."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damage to the order of the frames: frames that stand still, and frames that jump to and fro."""
+"""Damage to the order of the frames: frozen frames, and frames that jump back and forth."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Runs held against each other: what changed, and several runs joined into one table."""
+"""Comparison of runs: what changed, and several runs joined into one table."""

@@ -1,4 +1,4 @@
-"""On which terms two records were made: data, media rules, image sizes, protocols, seeds."""
+"""The conditions under which two records are comparable: data, media rules, image sizes, protocols, seeds."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a user may ask for: frozen, strict models, YAML 1.2 loading with exact error places, digests."""
+"""Configuration: frozen, strict models, YAML 1.2 loading with exact error locations, digests."""

@@ -169,7 +169,7 @@ def validate(model: type[M], source: Source, *, at: KeyPath = (), values: Any = 
 
 
 def _is_echo(item: Any) -> bool:
-    """Whether a list only seems too short because its items were refused, which is told already."""
+    """Whether a list only seems too short because its items were refused, which is already reported."""
     return bool(item["type"] == "too_short" and len(item["input"]) > item["ctx"]["actual_length"])
 
 

@@ -1,4 +1,4 @@
-"""Labels: what a prepared set knows of every frame, under one schema whoever made the set.
+"""Labels: per-frame annotations of a prepared set, under one schema for all kinds of sets.
 
 HDTF-Synth writes them beside each clip as its truth, `data prepare` as what it measured. Training reads both here.
 """

@@ -1,4 +1,4 @@
-"""A manifest lists the clips of a test set, one JSON object a line; its folder is the whole world of its paths."""
+"""A manifest lists the clips of a test set, one JSON object a line; its paths stay inside its folder."""
 
 from __future__ import annotations
 

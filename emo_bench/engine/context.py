@@ -1,4 +1,4 @@
-"""What a process needs to work on a run: what to load, under which keys, and where everything lies."""
+"""What a process needs to work on a run: what to load, under which keys, and where everything is stored."""
 
 from __future__ import annotations
 

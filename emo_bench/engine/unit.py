@@ -1,4 +1,4 @@
-"""What a run is made of: units of work, and what became of them; plain values that travel between processes."""
+"""What a run is made of: units of work, and their outcomes; plain values that travel between processes."""
 
 from __future__ import annotations
 

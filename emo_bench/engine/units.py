@@ -94,7 +94,7 @@ def _concerns_all(context: RunContext, error: BaseException) -> bool:
 
 def _ensure_clip(context: RunContext, unit: Unit) -> tuple[StoredClip, bool]:
     if unit.system == GROUND_TRUTH:
-        # Before the store is asked: it would hide that the source is another one by now.
+        # Checked before the store is consulted, which would hide that the source has changed.
         _sources(context, unit.clip)
     known = context.stored_clip(unit)
     if known is not None:
@@ -232,7 +232,7 @@ def frame_at(video: Video, index: int) -> FrameArray:
         if index < seen + len(piece):
             return np.array(piece[index - seen])
         seen += len(piece)
-    raise ClipError("the reference frame lies behind the end of the clip", expected=f"< {seen}", found=f"{index}")
+    raise ClipError("the reference frame is beyond the end of the clip", expected=f"< {seen}", found=f"{index}")
 
 
 def portrait(context: RunContext, clip: str, truth: Sidecar, video: Video) -> FrameArray:

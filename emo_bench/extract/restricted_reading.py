@@ -1,4 +1,4 @@
-"""Reading arrays out of pickles and TorchScript archives without running anything that stands in them.
+"""Reading arrays out of pickles and TorchScript archives without running any code in them.
 
 A pickle is a program that may call any function by name. The readers here know a handful of names, each of which stands
 for a harmless class of this module; every other name ends the reading. Numpy and torch themselves are never called with

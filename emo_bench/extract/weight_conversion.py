@@ -1,4 +1,4 @@
-"""Networks as others packed them, turned into safetensors files under the official names of their tensors."""
+"""Repackaged networks, converted to safetensors files with the official tensor names."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ def fetch(
     timeout_s: float = 60.0,
     total_s: float = LONGEST_DOWNLOAD_S,
 ) -> Path:
-    """Gets one file into the cache; only ever called because the user asked.
+    """Downloads one file into the cache; only ever called at the user's request.
 
     Args:
         name: Registry name.

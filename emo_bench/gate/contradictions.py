@@ -1,4 +1,4 @@
-"""What cannot be true of a record that a run wrote: repeated or foreign rows, values that do not follow from rows.
+"""Contradictions that no run writes into a record: repeated or foreign rows, values that do not follow from rows.
 
 The gate decides on rows; a value beside them must follow from them, or nothing is decided.
 """

@@ -1,4 +1,4 @@
-"""Judges a candidate run against a baseline run; whatever cannot be judged is refused, never let through."""
+"""Judges a candidate run against a baseline run; whatever cannot be judged is refused, never passed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values of whole sets, computed anew from the samples that lie beside a record.
+"""Values of whole sets, recomputed from the samples stored beside a record.
 
 Such a value and its interval follow from no rows; a gate that decides on them recomputes both.
 """

@@ -1,4 +1,4 @@
-"""How much of the clips and frames the numbers of a record rest on, and where systems differ in that."""
+"""The share of clips and frames that the numbers of a record are based on, and where systems differ in it."""
 
 from __future__ import annotations
 

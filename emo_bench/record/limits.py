@@ -1,4 +1,4 @@
-"""How much is read of the files of a run, which may come from anyone."""
+"""Limits for reading the files of a run, which are untrusted."""
 
 from __future__ import annotations
 

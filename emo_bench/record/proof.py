@@ -1,4 +1,4 @@
-"""The proof that a record was made again: it names both records by their digests, and lies beside the second run.
+"""The proof that a run was repeated: it names both records by their digests, and is stored beside the second run.
 
 A proof alone shows nothing, since anyone can write one: `emo_bench.reproduce.confirm` goes through the numbers of both
 runs again. The digests say which two runs those are.

@@ -1,4 +1,4 @@
-"""Writes the files of a report; each format is made by its own module, imported only when it is asked for."""
+"""Writes the files of a report; each format is made by its own module, imported only when requested."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ class _Report:
             if tables:
                 paths += self._text(name, section_csv(tables[0]))
             elif kind.data:
-                # What an earlier report said of this run holds no longer.
+                # Files of an earlier report of this run are outdated.
                 (self._folder / name).unlink(missing_ok=True)
         return paths
 

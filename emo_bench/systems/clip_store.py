@@ -49,7 +49,7 @@ class DamagedClipError(DecodeError):
 
 
 class FramesDeletedError(DamagedClipError):
-    """The frames of a clip were let go on purpose; they can be made again."""
+    """The frames of a clip were deleted on purpose; they can be regenerated."""
 
 
 class ClipNote(Frozen):
@@ -132,7 +132,7 @@ class Sidecar(Frozen):
 
 @dataclass(frozen=True, eq=False)
 class StoredClip:
-    """A clip that lies in the store.
+    """A clip in the store.
 
     Attributes:
         path: Its record.
@@ -196,7 +196,7 @@ class ClipStore:
         return there and self.objects.path(sidecar.audio).is_file()
 
     def place(self, leaf: Leaf) -> Path:
-        """Where the file of a recipe lies."""
+        """The path of a recipe's file."""
         if isinstance(leaf, NoFrames):
             raise FramesDeletedError("the frames of this clip were deleted")
         return self.objects.path(leaf.name) if leaf.name else Path(getattr(leaf, "path", ""))
@@ -255,7 +255,7 @@ class ClipStore:
         return self.write(sidecar)
 
     def write(self, sidecar: Sidecar) -> StoredClip:
-        """Writes a record, whose objects lie there already."""
+        """Writes a record, whose objects are already stored."""
         signed = sidecar.signed()
         path = self.path(signed.key)
         write_text(path, signed.model_dump_json(indent=2) + "\n")

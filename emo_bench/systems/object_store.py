@@ -1,4 +1,4 @@
-"""Files named by the SHA-256 of their bytes: equal content lies there once, and a name is enough to check a file."""
+"""Files named by the SHA-256 of their bytes: equal content is stored once, and a name is enough to check a file."""
 
 from __future__ import annotations
 

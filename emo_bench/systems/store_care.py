@@ -1,4 +1,4 @@
-"""What lies in a store, whether it is sound, and what nobody needs any more."""
+"""Contents of a store, integrity checks, and removal of unused files."""
 
 from __future__ import annotations
 

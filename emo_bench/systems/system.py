@@ -162,7 +162,7 @@ class SystemKind(ABC):
         return None
 
     def notices(self, context: SystemContext) -> tuple[str, ...]:
-        """What the user should be told before any work, in sentences."""
+        """Notices to the user before any work, in sentences."""
         del context
         return ()
 

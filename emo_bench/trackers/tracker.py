@@ -48,7 +48,7 @@ trackers.add("trackio", "emo_bench.trackers.trackio:Trackio")
 
 
 class Guarded:
-    """A tracker whose failures are told once and then end it; the work goes on.
+    """A tracker whose first failure is reported and disables it; the work continues.
 
     Args:
         name: Of the tracker, for messages.

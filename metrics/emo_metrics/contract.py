@@ -196,7 +196,7 @@ class Piece:
     Attributes:
         frames: ``uint8 RGB [t, H, W, 3]``.
         start: Index of the first of them in the clip.
-        ground_truth: The ground-truth frames of the same indices and size, when the extractor asked for them.
+        ground_truth: The ground-truth frames of the same indices and size, when the extractor needs them.
         upstream: For every extractor named in ``requires``, its rows for exactly these frames.
     """
 

@@ -1,1 +1,1 @@
-"""Test and training sets from videos as they come: what every preparation shares, and ``data prepare folder``."""
+"""Test and training sets from arbitrary videos: what every preparation shares, and ``data prepare folder``."""

@@ -1,4 +1,4 @@
-"""Whether there is room for what is about to be written, asked before the work and not after half of it."""
+"""Checks that there is enough disk space before the work starts."""
 
 from __future__ import annotations
 

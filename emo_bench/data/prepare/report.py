@@ -1,4 +1,4 @@
-"""What a preparation made and what it could not make, each with a code that is counted and a reason in words."""
+"""What a preparation made and what it could not make, each with a code that is counted and a reason."""
 
 from __future__ import annotations
 

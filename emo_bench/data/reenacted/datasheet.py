@@ -1,4 +1,4 @@
-"""What a re-enacted set says of itself: datasheet, statistics beside its real drivers, contact sheet."""
+"""Documentation of a re-enacted set: datasheet, statistics beside its real drivers, contact sheet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a driver's face points to a portrait's: head pose and expression are told apart and put onto the other face."""
+"""Transfers a driver's face motion to a portrait: head pose and expression are separated and put on the other face."""
 
 from __future__ import annotations
 

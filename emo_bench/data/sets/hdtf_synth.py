@@ -1,4 +1,4 @@
-"""Makes HDTF-Synth: clips, truth and manifest, the same bytes on every machine.
+"""Makes HDTF-Synth: clips, labels and manifest, byte-identical on every machine.
 
 A clip ``ID`` is two files below the target folder. ``clips/ID.avi`` holds 25 frames a second (lossless) and its audio
 (16 kHz, mono, PCM). ``truth/ID.safetensors`` holds for each of its T frames:

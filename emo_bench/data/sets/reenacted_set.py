@@ -1,4 +1,4 @@
-"""Re-enacted portraits as a data set of suites; reports call them so."""
+"""Re-enacted portraits as a data set of suites; reports label them as re-enacted."""
 
 from __future__ import annotations
 

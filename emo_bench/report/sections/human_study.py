@@ -1,4 +1,4 @@
-"""What people said of the run's clips, where a study of them was scored."""
+"""Raters' votes on the run's clips, where a study of them was scored."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ class Inputs(Frozen):
 
 
 class FileTemplate(Frozen):
-    """A file that the program wants; placeholders are inserted as quoted JSON strings or numbers unless told not to."""
+    """A file that the program wants; placeholders are inserted as quoted JSON unless ``quoted`` is false."""
 
     path: str = Field(description="Where it is written, relative to the working copy")
     text: str = Field(description="Its content")

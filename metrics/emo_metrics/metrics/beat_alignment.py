@@ -129,7 +129,7 @@ class BeatAlignment(ClipMetric):
         )
         motion, audio = motion_beats(generated), audio_beats(generated)
         if len(motion) == 0 or len(audio) == 0:
-            which = "the head never comes to rest between two movements" if len(motion) == 0 else "no onset was heard"
+            which = "the head never comes to rest between two movements" if len(motion) == 0 else "no audio onset"
             raise Unscored("undefined", f"clip {generated.clip_id!r} has no beats to align: {which}")
         return {
             "beat-alignment": alignment(motion, audio, sigma=SIGMA_SECONDS),

@@ -1,4 +1,4 @@
-"""The network behind FID of the synth family: sees whole frames, and was trained to see what is wrong with them."""
+"""The network behind FID of the synth family: processes whole frames, and was trained to recognise damage."""
 
 from __future__ import annotations
 

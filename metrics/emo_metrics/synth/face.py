@@ -1,4 +1,4 @@
-"""Locator and reader together: what the synth networks say of the face on a frame."""
+"""Locator and reader together: the synth networks' analysis of the face in a frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of the frame that lip sync looks at."""
+"""The part of the frame used for lip sync."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saved pipelines of earlier versions: their configs in today's form. Weights keep their names and values."""
+"""Saved pipelines of earlier versions: converts configs to the current form. Weights keep their names and values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faces of one image, whatever its size: looked at whole, and again in overlapping parts when nothing shows."""
+"""Faces of one image, whatever its size: searched as a whole, and again in overlapping tiles when no face is found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training of the face detector: scenes composed of portraits whose face box is known, and of what is no face."""
+"""Training of the face detector: scenes composed of portraits whose face box is known, and of images without faces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training checkpoints that a kill at any moment cannot spoil: written aside, synced, then renamed into place."""
+"""Training checkpoints that survive a kill at any moment: written aside, synced, then renamed into place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training asks of data; whoever holds the data hands it in as this."""
+"""The data protocol of training: what a source of clips has to provide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training loop of every network here: resumes to the bit, saves atomically, logs, and can be asked to stop."""
+"""The training loop of every network here: resumes bit-identically, saves atomically, logs, and stops on request."""
 
 from __future__ import annotations
 

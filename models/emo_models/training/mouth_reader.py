@@ -1,4 +1,4 @@
-"""A very small network that reads the opening of the mouth from an image, to see whether a model speaks.
+"""A very small network that estimates the mouth opening from an image, to check whether a model follows speech.
 
 It is trained on real renders with known truth and is a diagnostic of training, not a metric: its own error on unseen
 identities is always reported beside what it says.

@@ -1,4 +1,4 @@
-"""Draws what the portrait does not show - the inside of the mouth, closed lids - at the frames' full size.
+"""Generates what the portrait does not show - the inside of the mouth, closed lids - at the frames' full size.
 
 An extension, after the portrait refiner. Frames larger than the model's own get hair, skin and cloth from the portrait
 itself; what moves into view comes from the small frame and is blurred by enlarging it. This network looks at the

@@ -1,4 +1,4 @@
-"""Attention that prefers near places. An extension, for networks that start without a prior; the paper has none."""
+"""Attention that prefers near positions. An extension, for networks that start without a prior; the paper has none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Diffusion of what differs from the portrait instead of the latents themselves. An extension.
+"""Diffusion of the residual against the portrait instead of the latents themselves. An extension.
 
 What does not move then costs nothing to learn. The residual is in units of its standard deviation per channel, measured
 on the training clips, so that noise schedules fit.

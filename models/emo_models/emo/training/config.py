@@ -1,4 +1,4 @@
-"""Settings of EMO's training. The paper-literal value of every choice that it leaves open is named."""
+"""Settings of EMO's training. The paper-literal value of every choice that the paper leaves open is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole training: autoencoder, latents, stages, curves, samples, saved pipeline."""
+"""The complete training: autoencoder, latents, stages, curves, samples, saved pipeline."""
 
 from __future__ import annotations
 

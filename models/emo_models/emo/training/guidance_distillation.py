@@ -1,4 +1,4 @@
-"""Guidance distillation: audio guidance as part of the weights, so that one pass gives what needs two otherwise.
+"""Guidance distillation: audio guidance as part of the weights, so that one pass replaces two.
 
 Guidance of scale w predicts ``u + w * (c - u)``, with c the prediction with audio and u the unconditional one. A
 network learns to give that at once if its target, the true velocity v with the mean c, gets ``(w - 1) * (c - u)``

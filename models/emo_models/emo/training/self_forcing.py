@@ -1,4 +1,4 @@
-"""Self-forcing: motion frames that the network generated itself, so that it learns to put right what it gets wrong.
+"""Self-forcing: motion frames that the network generated itself, so that it learns to correct its own errors.
 
 In training, motion frames are real; from a video's second clip on they are the network's own, and its faults add up
 from clip to clip. To see such frames in training, real frames are covered with noise, not so much that the pose is

@@ -1,4 +1,4 @@
-"""A new speech encoder for weights that listen to another one: a linear map between the two goes into the audio layers.
+"""A new speech encoder for weights trained with another: a linear map between the two is folded into the audio layers.
 
 Encoders of other voices hear the same things in other features. The map that takes the new features closest to the old
 ones, by least squares over the training clips, is folded into the first linear layer that reads them, so that training
