@@ -13,7 +13,10 @@ import argparse
 import contextlib
 import io
 import json
+import os
+import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -153,6 +156,31 @@ def cli(*arguments: str) -> tuple[int, str]:
     return int(code), talk.getvalue()
 
 
+def gate_kinds(folder: Path) -> Iterator[tuple[str, str, Case]]:
+    """A gate that passes, printed in encodings that lack its signs and into a pipe that nobody reads."""
+    accepted = ROOT / "reports" / "accepted" / "checkpoint"
+
+    def case(encoding: str, pipe: str) -> Case:
+        def run() -> Outcome:
+            rules = folder / "rules.yaml"
+            rules.write_text("version: 1\nrules:\n  - {protocol: psnr/*}\n", encoding="utf-8")
+            gate = [sys.executable, "-m", "emo_bench.cli.main", "gate", "-b", accepted, "-c", accepted, "-r", rules]
+            line = f"set -o pipefail; {shlex.join(map(str, gate))} {pipe}"
+            environment = {**os.environ, "PYTHONIOENCODING": encoding}
+            done = subprocess.run(
+                ["/bin/bash", "-c", line], env=environment, capture_output=True, check=False, cwd=ROOT
+            )
+            last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no error"]
+            fine = done.returncode == 0 and b"Traceback" not in done.stderr
+            return ("right" if fine else "wrong"), f"exit {done.returncode}; {last[0][:200]}"
+
+        return run
+
+    for encoding in ("utf-8", "latin-1", "cp1252", "ascii"):
+        yield "gate that passes, other outputs", f"12 {encoding}", case(encoding, "")
+    yield "gate that passes, other outputs", "12 closed pipe", case("utf-8", "| true")
+
+
 def said(text: str, *words: str) -> str:
     """The first lines that hold one of the words, in one line."""
     lines = [" ".join(line.split()) for line in text.splitlines() if any(word in line for word in words)]
@@ -279,12 +307,14 @@ def rebuilt(cases: Path, folder: Path) -> Iterator[tuple[str, str, Case]]:
         words = ("repeats",) if "drop" in name else ("coding order",)
         path = cases / "13-avi-false-cut-off" / name
         yield "whole AVI that were called cut off", f"13 {name}", command("doctor", str(path), code=0, words=words)
-    yield "assumed matrix", "15 untag", scored("15-hd-untagged", "untag", "psnr/rgb@1", "BT.709")
+    yield "assumed matrix", "15 untag", scored("15-hd-untagged", "untag", "psnr/rgb@1", "BT.709 assumed")
+    untagged = next((cases / "15-hd-untagged" / "untag").glob("*.*"))
+    yield "assumed matrix", "15 doctor", command("doctor", str(untagged), code=0, words=("BT.709 assumed",))
     yield "assumed matrix", "15 tag", scored("15-hd-untagged", "tag", "psnr/rgb@1")
     eighteen = cases / "18-import-rules"
     yield "import", "18 identity", command(
         "data", "import", str(eighteen / "a"), "--identity", r"^(zz\d+)-", "-o", str(folder / "18" / "m.jsonl"), code=2,
-        words=("fits no video",), good="refused",
+        words=("fits no file",), good="refused",
     )  # fmt: skip
     yield (
         "import",
@@ -328,7 +358,7 @@ def main() -> int:
     counts: dict[str, Counter[str]] = {}
     with tempfile.TemporaryDirectory(prefix="reliability-") as name:
         folder = Path(name)
-        sources = [recorded_kinds(folder), cut_kinds(folder), image_kinds(folder)]
+        sources = [recorded_kinds(folder), cut_kinds(folder), image_kinds(folder), gate_kinds(folder)]
         if arguments.cases.is_dir():
             sources.append(rebuilt(arguments.cases.resolve(), folder))
         else:

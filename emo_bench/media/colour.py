@@ -32,9 +32,11 @@ def colour_notes(*, pixel_format: str | None, matrix: int, transfer: int, size: 
     notes = []
     if matrix not in STATED_MATRICES and pixel_format and not pixel_format.startswith(_WITHOUT_MATRIX):
         side = min(size)
-        name, kind = ("BT.709", "HD") if side >= HD_SHORTER_SIDE else ("BT.601", "SD")
+        hd = side >= HD_SHORTER_SIDE
+        name, kind = ("BT.709", "HD") if hd else ("BT.601", "SD")
         text = f"the video does not state its colour matrix: {name} assumed (shorter side {side}, {kind})"
-        notes.append(Note("matrix_assumed", text, {"shorter_side": side}))
+        # Two codes, so that lists of notes by code never give one assumption for the other.
+        notes.append(Note("hd_matrix_assumed" if hd else "matrix_assumed", text, {"shorter_side": side}))
     if transfer in _HDR:
         text = f"HDR ({_HDR[transfer]}): not converted to standard range, so colours look flat"
         notes.append(Note("hdr", text))

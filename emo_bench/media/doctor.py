@@ -31,7 +31,9 @@ HUGE_PIXELS = 1920 * 1080
 """More pixels than this make everything slow without helping any metric."""
 
 
-ORDINARY_NOTES = frozenset({"matrix_assumed", "no_stamps", "coding_order", "encoder_delay", "missing_stamps"})
+ORDINARY_NOTES = frozenset(
+    {"matrix_assumed", "hd_matrix_assumed", "no_stamps", "coding_order", "encoder_delay", "missing_stamps"}
+)
 """Notes about things that are handled without harm to the numbers; other notes are warnings."""
 
 SILENT_SECONDS = 0.5

@@ -63,18 +63,23 @@ def most_telling(notes: Iterable[tuple[str, str, str]], *, at_most: int) -> tupl
         at_most: Largest number of lines.
 
     Returns:
-        A line for each kind of note, with the number of its clips, and how many kinds are left out.
+        A line for each kind of note, with its first sentence and the number of its clips, and how many kinds are left
+        out. Where the sentences differ, the line says so.
 
     >>> most_telling([("resized", "resized", "a"), ("silent", "silent", "a"), ("resized", "resized", "b")], at_most=1)
     (['silent (1 clip: a)'], 1)
+    >>> most_telling([("resized", "8 -> 4", "a"), ("resized", "6 -> 4", "b")], at_most=1)
+    (['for example: 8 -> 4 (2 clips: a, b)'], 0)
     """
-    kinds: dict[str, tuple[str, dict[str, None]]] = {}
+    kinds: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
     for code, text, clip in notes:
-        kinds.setdefault(code, (text, {}))[1][clip] = None
+        texts, clips = kinds.setdefault(code, ({}, {}))
+        texts[text] = clips[clip] = None
     order = sorted(kinds, key=lambda code: (code in ROUTINE, -len(kinds[code][1]), code))
     return [_line(*kinds[code]) for code in order[:at_most]], max(0, len(order) - at_most)
 
 
-def _line(text: str, clips: Mapping[str, None]) -> str:
+def _line(texts: Mapping[str, None], clips: Mapping[str, None]) -> str:
     count = "1 clip" if len(clips) == 1 else f"{len(clips)} clips"
+    text = next(iter(texts)) if len(texts) == 1 else f"for example: {next(iter(texts))}"
     return f"{text} ({count}: {', '.join(list(clips)[:2])}{', ...' if len(clips) > 2 else ''})"
