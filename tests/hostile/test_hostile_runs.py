@@ -243,7 +243,7 @@ def test_a_system_that_breaks_its_promise_is_found_out_and_nothing_is_kept(tiny,
     assert "expected: 10 frames; found:    9 frames" in reasons["clip-00"]
     assert "float64" in reasons["clip-01"]
     assert "NaN" in reasons["clip-02"]
-    # Three ground truths and three good clips, each with a sidecar; nothing half-written beside them.
+    # Three ground truths and three good clips, each with a record and its audio; nothing half-written beside them.
     sidecars = list((tmp_path / "store" / "clips").rglob("*.json"))
     assert len(sidecars) == 6
     assert {path.suffix for path in (tmp_path / "store").rglob("*") if path.is_file()} <= {

@@ -21,7 +21,7 @@ ABOUT = (
 )
 
 
-@section("slices", place=40)
+@section("slices", place=18)
 def slice_sections(material: Material) -> Sequence[Section]:
     """A section for each key that was asked for; nothing when none was."""
     return tuple(

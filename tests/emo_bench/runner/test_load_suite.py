@@ -301,7 +301,7 @@ def test_python_values_may_hold_paths_and_take_overrides(tmp_path: Path) -> None
     ("changes", "words"),
     [
         ({"systems": [{"name": "a", "kind": "frozen"}] * 2}, "two systems are called 'a'"),
-        ({"systems": [{"name": "frozen", "kind": "frozen"}]}, "name of an anchor"),
+        ({"systems": [{"name": "frozen", "kind": "frozen"}]}, "'frozen' is a reserved name"),
         ({"metrics": ["psnr/rgb@1"] * 2}, "metrics: expected no repeated entries"),
         ({"seeds": [1, 1]}, "seeds: expected no repeated entries"),
         ({"seeds": [2**63]}, "seeds: expected integers of at most 64 bits"),

@@ -25,6 +25,9 @@ class Counted:
     def truth_unit(self, clip: str) -> Unit:
         return Unit(GROUND_TRUTH, clip, 0)
 
+    def lacks_truth(self, clip: str) -> bool:
+        return self.truth_unit(clip) not in self.outcomes
+
     def results(self, unit: Unit, extractors: Sequence[str]) -> dict[str, FeatureResult]:
         counts = self.faces[unit.system, unit.clip]
         arrays = {} if counts is None else {"n_faces": np.array(counts, np.int16)}

@@ -190,12 +190,12 @@ def test_mouth_audio_reads_the_synth_landmarks(clips: list, extract: Extract, fa
     assert np.mean([value["mouth-audio"] for value in values]) > 0.2
 
 
-def test_changed_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_weights_are_refused() -> None:
     import emo_metrics.synth.shipped as shipped
     from emo_metrics.synth.video_network import VideoNetwork
 
-    monkeypatch.setattr(shipped, "PINS", {"video.safetensors": "0" * 64})
+    other = {"video.safetensors": "0" * 64}
     with pytest.raises(ValueError, match="expected SHA-256"):
-        shipped.load_shipped(VideoNetwork(), "video.safetensors", part="video.")
+        shipped.load_shipped(VideoNetwork(), "video.safetensors", part="video.", pins=other)
     with pytest.raises(ValueError, match="missing"):
         shipped.load_shipped(VideoNetwork(), "other.safetensors")
