@@ -11,9 +11,6 @@ import zlib
 from dataclasses import asdict, dataclass, replace
 from typing import BinaryIO
 
-TAIL = 1 << 17
-"""An Ogg page is at most 65,307 bytes long."""
-
 
 @dataclass(frozen=True)
 class FileEnd:
@@ -71,6 +68,10 @@ def _by_kind(stream: BinaryIO, head: bytes, total: int) -> FileEnd:
         return _matroska(stream, total)
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
         return _boxes(stream, total)
+    if head[:1] == b"G" and _is_transport_stream(stream):
+        return FileEnd(broken=total % TS_PACKET != 0)
+    if head[:4] == _PACK:
+        return _program_stream(stream, total)
     start = _after_id3(head)
     stream.seek(start)
     first = stream.read(4)
@@ -125,17 +126,61 @@ def _chunks(stream: BinaryIO, total: int, *, start: int, head: str, unknown: tup
 
 
 def _ogg(stream: BinaryIO, total: int) -> FileEnd:
-    start = max(0, total - TAIL)
-    stream.seek(start)
-    tail = stream.read(TAIL)
-    at = tail.rfind(b"OggS")
-    if at < 0:
-        return FileEnd(broken=True)
-    page = tail[at:]
-    if len(page) < 27 or len(page) < 27 + page[26]:
-        return FileEnd(broken=True)
-    length = 27 + page[26] + sum(page[27 : 27 + page[26]])
-    return FileEnd(broken=len(page) < length, open=not page[5] & 4)
+    """Walks all pages: FFmpeg's demuxer drops one whose checksum is wrong and says so only in its log."""
+    at, ended = 0, False
+    while at < total:
+        stream.seek(at)
+        head = stream.read(27)
+        if head[:4] != b"OggS"[: len(head)]:
+            return FileEnd(trailing=total - at) if ended else FileEnd(damaged=at)
+        sizes = stream.read(head[26]) if len(head) == 27 else b""
+        body = stream.read(sum(sizes))
+        if len(head) < 27 or len(sizes) < head[26] or len(body) < sum(sizes):
+            return FileEnd(broken=True)
+        if _ogg_crc(head[:22] + bytes(4) + head[26:] + sizes + body) != struct.unpack("<I", head[22:26])[0]:
+            return FileEnd(damaged=at)
+        ended = bool(head[5] & 4)
+        at += len(head) + len(sizes) + len(body)
+    return FileEnd(open=not ended)
+
+
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def _ogg_crc(page: bytes) -> int:
+    """CRC-32 with zlib's polynomial, but with the bits of bytes and result the other way round and no inversion."""
+    return int(f"{zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF:032b}"[::-1], 2)
+
+
+TS_PACKET = 188
+"""Bytes of a packet of an MPEG transport stream; each begins with 'G'."""
+
+
+def _is_transport_stream(stream: BinaryIO) -> bool:
+    for packet in range(1, 4):
+        stream.seek(packet * TS_PACKET)
+        if stream.read(1) != b"G":
+            return False
+    return True
+
+
+_PACK = b"\x00\x00\x01\xba"
+
+
+def _program_stream(stream: BinaryIO, total: int) -> FileEnd:
+    """Walks the packets of an MPEG program stream; only a last one that is incomplete can be detected."""
+    at = 0
+    while at + 4 <= total:
+        stream.seek(at)
+        head = stream.read(14)
+        if head[:3] != _PACK[:3] or head[3] <= 0xB9:  # 0xB9 ends a stream
+            return FileEnd()
+        if head[3] == 0xBA:
+            of_mpeg2 = len(head) > 4 and head[4] >> 6 == 1
+            at += 14 + (head[13] & 7 if len(head) == 14 else 0) if of_mpeg2 else 12
+        else:
+            at += 6 + struct.unpack(">H", head[4:6])[0]
+    return FileEnd(broken=at != total)
 
 
 def _matroska(stream: BinaryIO, total: int) -> FileEnd:

@@ -197,3 +197,36 @@ def test_no_good_file_is_suspected(every: int) -> None:
     for path in dict.fromkeys([*assets, *files[::every]]):
         found = {note.code for note in probe(path).notes}
         assert not found & (SUSPICIONS | {"audio_gap", "audio_overlap", "audio_clock", "coding_order"}), path
+
+
+@pytest.mark.parametrize(("ending", "codec"), [("ogg", "libopus"), ("flac", "flac")])
+def test_no_wrong_bit_of_a_file_with_checksums_goes_unnoticed(
+    media: Any, tmp_path: Path, ending: str, codec: str
+) -> None:
+    path = sound(tmp_path / f"a.{ending}", media, codec)
+    whole = path.read_bytes()
+    good = scan(path, video=False, rate=48000)
+    assert (good.audio is not None, good.info.notes) == (True, ())
+    rng = np.random.default_rng(0)
+    for place, bit in zip(rng.integers(len(whole), size=12), rng.integers(8, size=12), strict=True):
+        data = bytearray(whole)
+        data[place] ^= 1 << int(bit)
+        path.write_bytes(data)
+        try:
+            found = scan(path, video=False, rate=48000)
+        except DecodeError:
+            continue
+        assert ending == "flac", f"byte {place}: every page has a checksum"
+        assert found.info.notes or np.array_equal(found.audio.samples, good.audio.samples), place
+
+
+@pytest.mark.parametrize(("ending", "codec"), [("ts", "libx264"), ("mpg", "mpeg2video")])
+def test_a_stream_that_ends_within_a_packet_is_told(media: Any, tmp_path: Path, ending: str, codec: str) -> None:
+    path = media.make(tmp_path / f"a.{ending}", media.Recipe(codec=codec, options={}, n_frames=30, size=(256, 256)))
+    assert not SUSPICIONS & {note.code for note in probe(path).notes}
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 3 // 4 + 11])
+    try:
+        assert "cut_frame" in {note.code for note in probe(path).notes}
+    except DecodeError as error:
+        assert "damaged" in error.message  # noqa: PT017 - either way it is told
