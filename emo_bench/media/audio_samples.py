@@ -29,6 +29,9 @@ CANCELLED_SHARE = 0.5
 CANCELLED_NOTED = 0.1
 """From this share on, cancelled energy is reported."""
 
+ONE_CHANNEL = 0.8
+"""From this share of the energy in one of more than two channels on, it is reported that the mean weakens it."""
+
 BLOCK_SECONDS = 0.25
 """Cancellation is judged in blocks of this length, so that it is found when it affects part of the audio only."""
 
@@ -68,6 +71,7 @@ class SampleFacts:
         cancelled_share: Share of the energy in blocks where the channels cancel in their mean.
         first_channel: Whether the first channel was taken instead of the mean.
         no_numbers: Samples that are not finite in some channel.
+        loudest: Number of the channel with the most energy, from 1, and its share; of more than two channels only.
     """
 
     peak: float
@@ -76,6 +80,7 @@ class SampleFacts:
     cancelled_share: float
     first_channel: bool
     no_numbers: int = 0
+    loudest: tuple[int, float] | None = None
 
 
 class AudioBuilder:
@@ -192,6 +197,7 @@ class _Meter:
         self._peak = 0.0
         self._count = self._clipped = self._silent = self._no_numbers = 0
         self._energy = self._cancelled = 0.0
+        self._by_channel: NDArray[np.float64] = np.zeros(0)
 
     def finite(self, table: NDArray[np.float32]) -> NDArray[np.float32]:
         """The samples with silence for those that are not finite, which would spread when resampled."""
@@ -211,7 +217,9 @@ class _Meter:
             self._clipped += _flat(size)
         if len(table) == 1:
             return
-        energy = float(np.square(size).sum())
+        by_channel = np.square(size).sum(axis=1, dtype=np.float64)
+        self._by_channel = by_channel + (self._by_channel if self._by_channel.size else 0.0)
+        energy = float(by_channel.sum())
         self._energy += energy
         # The mean of n channels has 1/n of their energy when they are equal, 1/n^2 when they are uncorrelated.
         if float(np.square(mean).sum()) * len(table) ** 2 < CANCELLING * energy:
@@ -219,6 +227,7 @@ class _Meter:
 
     def facts(self) -> SampleFacts:
         cancelled = self._cancelled / self._energy if self._energy else 0.0
+        shares = self._by_channel / self._energy if self._energy else self._by_channel
         return SampleFacts(
             peak=self._peak,
             clipped_share=self._clipped / max(1, self._count),
@@ -226,6 +235,7 @@ class _Meter:
             cancelled_share=cancelled,
             first_channel=cancelled > CANCELLED_SHARE,
             no_numbers=self._no_numbers,
+            loudest=(int(shares.argmax()) + 1, float(shares.max())) if len(shares) > 2 else None,
         )
 
 
@@ -248,6 +258,10 @@ def sample_notes(facts: SampleFacts) -> tuple[Note, ...]:
     elif facts.cancelled_share > CANCELLED_NOTED:
         text = f"the channels cancel each other in {facts.cancelled_share:.0%} of the audio; their mean is used"
         notes.append(Note("channels_cancel", text, {"share": round(facts.cancelled_share, 4)}))
+    if facts.loudest is not None and facts.loudest[1] > ONE_CHANNEL:
+        number, share = facts.loudest
+        text = f"channel {number} holds {share:.0%} of the energy and is weakened in the mean of all channels"
+        notes.append(Note("one_channel", text, {"channel": number, "share": round(share, 4)}))
     if facts.no_numbers:
         text = f"{facts.no_numbers} samples are not finite: replaced by silence"
         notes.append(Note("no_numbers", text, {"samples": facts.no_numbers}))

@@ -72,7 +72,7 @@ def make(path: Path, recipe: Recipe) -> Path:
             if recipe.states_matrix:
                 video.codec_context.colorspace = 5
         if recipe.sound:
-            layout = "mono" if len(recipe.sound.channels) == 1 else "stereo"
+            layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(recipe.sound.channels)]
             sound = out.add_stream(recipe.sound.codec, rate=recipe.sound.rate, layout=layout)
         if recipe.sound and sound:
             write_sound(out, sound, recipe.sound)
@@ -88,7 +88,7 @@ def make(path: Path, recipe: Recipe) -> Path:
 
 
 def write_sound(out: av.container.OutputContainer, stream: av.audio.AudioStream, sound: Sound) -> None:
-    rate, layout = sound.rate, "mono" if len(sound.channels) == 1 else "stereo"
+    rate, layout = sound.rate, {1: "mono", 2: "stereo", 6: "5.1"}[len(sound.channels)]
     resampler = av.AudioResampler(
         format=stream.codec_context.format or "fltp", layout=layout, rate=rate, frame_size=stream.frame_size or 1024
     )

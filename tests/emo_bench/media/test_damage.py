@@ -230,3 +230,14 @@ def test_a_stream_that_ends_within_a_packet_is_told(media: Any, tmp_path: Path, 
         assert "cut_frame" in {note.code for note in probe(path).notes}
     except DecodeError as error:
         assert "damaged" in error.message  # noqa: PT017 - either way it is told
+
+
+@pytest.mark.parametrize(("quiet", "told"), [(0.0, {"one_channel"}), (0.9, set())])
+def test_a_voice_in_one_of_six_channels_is_told(media: Any, tmp_path: Path, quiet: float, told: set[str]) -> None:
+    tone = 0.3 * media.tone(1.0, 48000)
+    channels = np.stack([quiet * tone] * 6)
+    channels[2] = tone
+    wave = media.Sound(channels=channels, rate=48000, codec="pcm_s16le")
+    found = scan(media.make(tmp_path / "a.wav", media.Recipe(codec=None, sound=wave)), video=False, rate=48000)
+    assert found.sample_facts is not None
+    assert {note.code for note in sample_notes(found.sample_facts)} == told
