@@ -72,12 +72,12 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be deleted.")] = False,
 ) -> int:
     """Delete files that no clip names; with --keep also the clips that the given suites do not need."""
-    from emo_bench.systems.store_care import contents, unneeded
+    from emo_bench.systems.store_care import contents, file_bytes, unneeded
     from emo_core.errors import ExitCode
 
     store = _opened(folder)
     paths = unneeded(store, contents(store), keep=_keys(keep) if keep else None)
-    size = sum(path.stat().st_size for path in paths)
+    size = sum(file_bytes(path) for path in paths)
     if not dry_run:
         for path in paths:
             path.unlink(missing_ok=True)
@@ -86,9 +86,11 @@ def prune(
 
 
 def _keys(suites: list[Path]) -> set[str]:
+    from emo_bench.data.manifest import Manifest
     from emo_bench.data.sets.kind import open_dataset
     from emo_bench.engine.context import RunContext
     from emo_bench.engine.plan import other_units, truth_units
+    from emo_bench.runner.reference_set import open_reference, reference_context
     from emo_bench.runner.run import spec_of
     from emo_bench.runner.suite import load_suite
 
@@ -97,6 +99,14 @@ def _keys(suites: list[Path]) -> set[str]:
         suite = load_suite(path)
         context = RunContext(spec_of(suite, open_dataset(suite.config, suite.base).manifest))
         keys |= {context.keys.clip(unit) for unit in (*truth_units(context), *other_units(context))}
+        # Where a clip could not be prepared, others took its place as partners.
+        good = [entry for entry in context.manifest.entries if context.stored_truth(entry.id) is not None]
+        prepared = Manifest(context.manifest.root, good)
+        keys |= {context.keys.clip(unit) for unit in other_units(context, prepared)}
+        named = open_reference(suite)
+        if named is not None:
+            reference = reference_context(suite, named, context)
+            keys |= {reference.keys.clip(unit) for unit in truth_units(reference)}
     return keys
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 CROPPED = "cropped"
 """Folder beside the manifest for the squares around faces."""
+COPIED = ("portraits", "audio")
+"""Folders beside the manifest for copies of files from elsewhere."""
 
 Pairing = Literal["name", "all"]
 Box = tuple[float, float, float, float]
@@ -97,7 +99,7 @@ def import_wild(
     target = manifest or (portraits / "manifest.jsonl" if portraits.resolve() == audio.resolve() else None)
     if target is None:
         raise ConfigError("no place for the manifest", expected="-o FOLDER/manifest.jsonl", found="two folders")
-    images, sounds = _files(portraits, audio, leave_out=target.parent / CROPPED)
+    images, sounds = _files(portraits, audio, root=target.parent)
     people, unnamed = identities_of(images, portraits, options.identity)
     work = _Import(target, options)
     display.stage("import", len(images) + len(sounds))
@@ -120,17 +122,26 @@ def import_wild(
     return ImportReport(target, tuple(entries), tuple(work.refused), tuple(notices))
 
 
-def _files(portraits: Path, audio: Path, *, leave_out: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+def _files(portraits: Path, audio: Path, *, root: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     for folder, what in ((portraits, "portraits"), (audio, "audio files")):
         if not folder.is_dir():
             raise DataError(f"no folder {folder}", expected=f"a folder of {what}")
-    images = tuple(path for path in images_below(portraits) if not path.is_relative_to(leave_out))
-    sounds = files_below(audio).audio
+    images = _without_copies(images_below(portraits), portraits, root)
+    sounds = _without_copies(files_below(audio).audio, audio, root)
     if not images:
         raise DataError(f"no images below {portraits}", expected=f"files ending in {', '.join(IMAGE_EXTENSIONS)}")
     if not sounds:
         raise DataError(f"no audio files below {audio}", expected=f"files ending in {', '.join(AUDIO_EXTENSIONS)}")
     return images, sounds
+
+
+def _without_copies(files: Sequence[Path], folder: Path, root: Path) -> tuple[Path, ...]:
+    """The files of a folder that no earlier import wrote beside a manifest in it."""
+    place, written = root.resolve(), [CROPPED]
+    if place != folder.resolve() and place.is_relative_to(folder.resolve()):
+        written += COPIED  # beside a manifest in the folder itself they are the user's own, since nothing is copied
+    outputs = [place / name for name in written]
+    return tuple(path for path in files if not any(path.absolute().is_relative_to(output) for output in outputs))
 
 
 def _pairs(
@@ -222,6 +233,7 @@ class _Import:
         try:
             picture = read_still_image(path)
             box = self._face(picture.pixels, relative)
+            _require_plain(relative)
             name = self._own_id("portrait", relative)
             if self._options.crop and box is not None:
                 text, box = self._cropped(picture.pixels, box, name)
@@ -239,6 +251,7 @@ class _Import:
         try:
             if len(read_audio(path).samples) == 0:
                 raise ClipError(f"{path.name} has no samples", expected="at least one", found="none")
+            _require_plain(relative)
             name = self._own_id("audio", relative)
             self._usable[path] = _File(id=name, path=self._place(path, folder, "audio"))
         except ClipError as error:
@@ -324,3 +337,10 @@ class _Import:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)
         return text
+
+
+def _require_plain(relative: Path) -> None:
+    """A manifest cannot hold every name that a file system can."""
+    text = str(relative)
+    if ":" in text or "\\" in text or text != text.encode("utf-8", "replace").decode("utf-8"):
+        raise ClipError("a manifest cannot hold this name", expected="no ':' or '\\', and Unicode", fix="rename it")

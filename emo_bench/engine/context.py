@@ -107,8 +107,23 @@ class RunContext:
         if self.loader.suite_systems[unit.system].store != "features-only":
             return
         truths = [self.stored_truth(name) for name in (unit.clip, unit.partner) if name]
-        shared = {object_of(truth.sidecar.frames) for truth in truths if truth}
+        kept = [self.clips.get(self.keys.clip(other)) for other in self._kept_beside(unit)]
+        shared = {object_of(stored.sidecar.frames) for stored in (*truths, *kept) if stored}
         self.clips.let_go(StoredClip(self.clips.path(clip.key), clip), shared=shared)
+
+    def _kept_beside(self, unit: Unit) -> list[Unit]:
+        """Units of the same clip whose frames stay; they may be equal, as those of two seeds often are."""
+        units = [
+            Unit(system, unit.clip, seed)
+            for system, named in self.loader.systems.items()
+            if named.partner == "none" and self.applies(system, unit.clip)
+            for seed in self.loader.seeds_of(system)
+        ]
+        return [
+            other
+            for other in units
+            if self.loader.suite_systems[other.system].store != "features-only" or self.is_shown(other)
+        ]
 
     def reference_index(self, clip: str, truth: Sidecar) -> int:
         """Position of the portrait among the frames of the prepared clip."""

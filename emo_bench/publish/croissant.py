@@ -14,6 +14,7 @@ MANIFEST_ID = "manifest"
 TYPES = {
     "id": ("sc:Text", "Name of the clip, unique in the set"),
     "video": ("sc:Text", "Path of the video relative to the manifest"),
+    "portrait": ("sc:Text", "Path of the image of a clip without a video"),
     "audio": ("sc:Text", "Path of the audio, where it lies beside the video"),
     "truth": ("sc:Text", "Path of the truth for every frame"),
     "identity": ("sc:Text", "Who is seen"),
@@ -23,7 +24,8 @@ TYPES = {
 MEDIA = {
     ".mp4": "video/mp4", ".mkv": "video/x-matroska", ".avi": "video/x-msvideo", ".mov": "video/quicktime",
     ".webm": "video/webm", ".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg", ".npz": "application/zip",
-    ".json": "application/json",
+    ".json": "application/json", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg",
+    ".webp": "image/webp", ".bmp": "image/bmp", ".tif": "image/tiff", ".tiff": "image/tiff", ".gif": "image/gif",
 }  # fmt: skip
 CONTEXT: dict[str, Any] = {
     "@language": "en",
@@ -143,7 +145,7 @@ def _file_sets(manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def _paths(entry: ManifestEntry) -> list[str]:
-    return [place for place in (entry.video, entry.audio, entry.truth) if place is not None]
+    return list(entry.files.values())
 
 
 def _clips(manifest: Manifest) -> dict[str, Any]:

@@ -173,6 +173,11 @@ class ClipStore:
 
     def get(self, key: str) -> StoredClip | None:
         """The clip of that key; None when it is not there as a whole, or its record is that of another clip."""
+        clip = self.record(key)
+        return clip if clip is not None and self.is_whole(clip) else None
+
+    def record(self, key: str) -> StoredClip | None:
+        """As ``get``, whether or not the files that the record names are there."""
         path = self.path(key)
         try:
             data = path.read_bytes()
@@ -188,12 +193,13 @@ class ClipStore:
         if sidecar.key != key or sidecar.digest != sidecar.own_digest():
             self.damaged.append(path.name)
             return None
-        return StoredClip(path, sidecar) if self._has_files(sidecar) else None
+        return StoredClip(path, sidecar)
 
-    def _has_files(self, sidecar: Sidecar) -> bool:
-        leaf = leaf_of(sidecar.frames)
+    def is_whole(self, clip: StoredClip) -> bool:
+        """Whether the files that a record names are there; frames that were deleted on purpose are not missed."""
+        leaf = leaf_of(clip.sidecar.frames)
         there = isinstance(leaf, NoFrames) or self.place(leaf).is_file()
-        return there and self.objects.path(sidecar.audio).is_file()
+        return there and self.objects.path(clip.sidecar.audio).is_file()
 
     def place(self, leaf: Leaf) -> Path:
         """The path of a recipe's file."""
@@ -351,7 +357,7 @@ class ClipStore:
         # By the place where it was found, never by what its record says.
         if clip.path == self.path(clip.path.stem):
             self.remove(clip.path.stem)
-        own = file.is_relative_to(self.objects.folder)
+        own = file.name in (object_of(clip.sidecar.frames), clip.sidecar.audio) and file == self.objects.path(file.name)
         if own:
             file.unlink(missing_ok=True)
         self.damaged.append(file.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
@@ -52,7 +53,7 @@ class ObjectStore:
     def copy(self, path: Path, *, suffix: str) -> str:
         """Copies a file into the store and returns its name."""
         name = sha256_file(path) + suffix
-        if not self.path(name).is_file():
+        if not self._renewed(name):
             with atomic_path(self.path(name)) as temporary:
                 shutil.copyfile(path, temporary)
         return name
@@ -60,9 +61,17 @@ class ObjectStore:
     def add(self, data: bytes, *, suffix: str) -> str:
         """Writes bytes and returns their name."""
         name = sha256_bytes(data) + suffix
-        if not self.path(name).is_file():
+        if not self._renewed(name):
             write_bytes(self.path(name), data)
         return name
+
+    def _renewed(self, name: str) -> bool:
+        """Whether a file is there; it counts as new then, so that no prune takes it before its record is written."""
+        try:
+            os.utime(self.path(name))
+        except FileNotFoundError:
+            return False
+        return True
 
     def is_sound(self, name: str) -> bool:
         """Whether a file is there and is what its name says."""

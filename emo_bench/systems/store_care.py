@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,12 +40,14 @@ class Contents:
     Attributes:
         records: By key.
         objects: Bytes of each stored file by name.
-        odd: Files in the folder of records that are none of the present layout.
+        odd: Files in the folder of records that are no whole clips of the present layout.
+        partial: Those of them whose record is sound, but a file that it names is not there, by key.
     """
 
     records: dict[str, StoredClip] = field(default_factory=dict)
     objects: dict[str, int] = field(default_factory=dict)
     odd: list[Path] = field(default_factory=list)
+    partial: dict[str, StoredClip] = field(default_factory=dict)
 
     def named(self) -> set[str]:
         """Names of the stored files that some record needs."""
@@ -74,19 +77,32 @@ def contents(store: ClipStore) -> Contents:
     """Reads all records and sizes; no frames."""
     found = Contents()
     for path in sorted(store.folder.glob("??/*")):
-        clip = store.get(path.stem) if path.suffix == ".json" else None
+        if path.name.startswith("."):
+            continue  # another process is writing it, or was stopped meanwhile
+        clip = _record_at(store, path)
         if clip is None:
             found.odd.append(path)
+        elif not store.is_whole(clip):
+            found.odd.append(path)
+            found.partial[path.stem] = clip
         else:
             found.records[path.stem] = clip
     for name in store.objects.names():
-        found.objects[name] = store.objects.path(name).stat().st_size
+        with suppress(FileNotFoundError):  # other processes work in the store
+            found.objects[name] = store.objects.path(name).stat().st_size
     return found
+
+
+def _record_at(store: ClipStore, path: Path) -> StoredClip | None:
+    try:
+        return store.record(path.stem) if path.suffix == ".json" else None
+    except ValueError:
+        return None  # named like no record
 
 
 def folder_bytes(folder: Path) -> int:
     """Bytes of all files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return sum(file_bytes(path) for path in folder.rglob("*") if path.is_file())
 
 
 def problems(store: ClipStore, found: Contents) -> Iterator[str]:
@@ -125,10 +141,27 @@ def unneeded(store: ClipStore, found: Contents, *, keep: Collection[str] | None)
     """
     kept = {key: clip for key, clip in found.records.items() if keep is None or key in keep}
     records = [clip.path for key, clip in found.records.items() if key not in kept]
-    names = Contents(kept).named()
+    # The missing file may come back, a drive with the user's videos for example.
+    waiting = {key: clip for key, clip in found.partial.items() if keep is None or key in keep}
+    names = Contents(kept | waiting).named()
     before = time.time() - YOUNG_SECONDS
     rest = [store.objects.path(name) for name in found.objects if name not in names]
     rest += [path for path in (store.objects.folder / "incoming").glob("*") if path.is_file()]
     if keep is not None:
         rest += [path for path in found.odd if path.stem not in keep]
-    return records + [path for path in rest if path.stat().st_mtime < before]
+    return records + [path for path in rest if _is_older(path, before)]
+
+
+def _is_older(path: Path, moment: float) -> bool:
+    try:
+        return path.stat().st_mtime < moment
+    except FileNotFoundError:
+        return False
+
+
+def file_bytes(path: Path) -> int:
+    """Size of a file; 0 when another process removed it meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

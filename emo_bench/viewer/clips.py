@@ -46,7 +46,7 @@ def clip_keys(folder: Path) -> dict[tuple[str, str, int], str]:
         try:
             entry = json.loads(line)
             place = (str(entry["system"]), str(entry["clip"]), int(entry["seed"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
         if isinstance(entry.get("clip_key"), str):
             found[place] = entry["clip_key"]

@@ -108,7 +108,7 @@ class FoundRun:
             try:
                 entry = json.loads(line)
                 failed, last = entry["code"] != "ok", f"{entry['system']} {entry['clip']}"[:200]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue
             count.done, count.failed, count.last = count.done + 1, count.failed + failed, last
         return count
@@ -117,13 +117,15 @@ class FoundRun:
 def _plan(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes()[:MAX_PIECE])
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return (
-        found
-        if isinstance(found, dict) and all(isinstance(found.get(k, 0), int) for k in ("total", "journal_from"))
-        else {}
+        found if isinstance(found, dict) and all(_is_count(found.get(k, 0)) for k in ("total", "journal_from")) else {}
     )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value < 1 << 53
 
 
 def _age(path: Path) -> float | None:

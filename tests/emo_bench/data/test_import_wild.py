@@ -108,3 +108,18 @@ def test_lines_that_are_wrong(changes: dict[str, object], said: str) -> None:
     good = {"id": "a", "identity": "a", "portrait": "a.png", "audio": "a.wav", "sha256": digests}
     with pytest.raises(ValidationError, match=said):
         ManifestEntry.model_validate({**good, **changes})
+
+
+def test_an_import_into_the_folder_itself_does_not_take_its_copies(folder: Path) -> None:
+    target = folder / "out" / "manifest.jsonl"
+    every = WildOptions(face="any", pairs="all")
+    first = import_wild(folder, folder, options=every, manifest=target)
+    assert import_wild(folder, folder, options=every, manifest=target).entries == first.entries
+
+
+def test_a_name_that_no_manifest_holds_refuses_that_file_alone(folder: Path) -> None:
+    for ending in (".png", ".wav"):
+        (folder / f"wild-10{ending}").rename(folder / f"wild:10{ending}")
+    report = import_wild(folder, folder, options=ANY)
+    assert [entry.id for entry in report.entries] == ["wild-11", "wild-12"]
+    assert {item.file for item in report.refused} == {"wild:10.png", "wild:10.wav"}

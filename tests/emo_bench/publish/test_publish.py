@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import record_factory
+from conftest import write_wild_lines
 from ruamel.yaml import YAML
 
-from emo_bench.data.manifest import read_manifest
+from emo_bench.data.manifest import read_manifest, write_manifest
 from emo_bench.publish.checklist import NOT_RECORDED, checklist, checklist_markdown
 from emo_bench.publish.croissant import croissant
 from emo_bench.publish.model_index import chosen_system, model_card, model_index, model_index_yaml
@@ -177,3 +178,11 @@ def test_exported_previews_are_signed_but_for_anchors(run_folder: Path, tmp_path
     assert load_run(run_folder).damage == ()
     with pytest.raises(ConfigError, match="not empty"):
         export_previews(run, tmp_path / "out", signer=local_signer(tmp_path / "certificate"))
+
+
+def test_croissant_names_portraits(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.jsonl"
+    write_manifest(path, write_wild_lines(tmp_path, n_clips=2))
+    found = croissant(path, read_manifest(path))
+    assert "**/*.png" in {item.get("includes") for item in found["distribution"]}
+    assert "portrait" in {field["source"]["extract"]["column"] for field in found["recordSet"][0]["field"]}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emo_bench.media.recipe import leaf_of
+from emo_bench.media.recipe import FileFrames, leaf_of
 from emo_bench.media.types import Audio, VideoSpec, video_from_array
 from emo_bench.systems.clip_store import ClipStore, DamagedClipError, StoredClip
 from emo_core.hashing import digest_of
@@ -80,3 +80,18 @@ def test_a_sidecar_about_other_frames_is_told_when_the_clip_is_opened(store: Cli
     longer = clip.sidecar.model_copy(update={"n_frames": 6})
     with pytest.raises(DamagedClipError, match="removed"):
         store.open(StoredClip(clip.path, longer))
+
+
+def test_a_forged_path_through_the_store_deletes_no_file_of_the_user(store: ClipStore, tmp_path: Path) -> None:
+    clip = put(store, A, 7)
+    precious = tmp_path / "precious.mp4"
+    precious.write_bytes(b"mine")
+    way = str(store.objects.folder / ".." / ".." / precious.name)
+    frames = FileFrames(
+        path=way, sha256="0" * 64, runs=((0, 5),), width=16, height=16, turns=0, mirror=False, fps="25",
+        source_pixels=256,
+    )  # fmt: skip
+    forged = store.write(clip.sidecar.model_copy(update={"key": B, "frames": frames}))
+    with pytest.raises(DamagedClipError, match="changed, moved or removed"):
+        store.open(forged)
+    assert precious.read_bytes() == b"mine"

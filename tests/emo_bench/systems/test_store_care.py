@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import write_tiny_set
 
+from emo_bench.cli.store import _keys
 from emo_bench.data.manifest import read_manifest
 from emo_bench.engine.context import RunContext
 from emo_bench.engine.plan import forecast, other_units, truth_units
 from emo_bench.engine.units import is_done, work
-from emo_bench.media.recipe import NoFrames, object_of
+from emo_bench.media.recipe import FileFrames, NoFrames, object_of
+from emo_bench.runner.reference_set import open_reference, reference_context
 from emo_bench.runner.run import run_suite, spec_of
 from emo_bench.runner.suite import load_suite
-from emo_bench.systems.clip_store import ClipStore, FramesDeletedError
+from emo_bench.systems.clip_store import ClipStore, FramesDeletedError, Sidecar
 from emo_bench.systems.store_care import contents, folder_bytes, problems, unneeded
 
 METRICS = ["psnr/rgb@1", "flicker/luma@1"]
@@ -159,3 +163,78 @@ def test_let_go_keeps_record_and_features(tiny, tmp_path: Path) -> None:
     with pytest.raises(FramesDeletedError):
         store.open(left)
     assert store.get("ab" * 32) is None
+
+
+def test_what_other_processes_are_writing_is_passed_over(scored: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "store"
+    shutil.copytree(scored / "store", copy)
+    record = next((copy / "clips").glob("??/*.json"))
+    (record.parent / f".{record.stem}.abcdef.1-00.tmp.json").write_text("{", encoding="utf-8")
+    (record.parent / "a name with spaces.json").write_text("{}", encoding="utf-8")
+    store = ClipStore(copy)
+    found = contents(store)
+    assert len(found.records) == 15
+    assert [path.name for path in found.odd] == ["a name with spaces.json"]
+    age(copy)
+    assert unneeded(store, found, keep=None) == []
+
+
+def test_an_object_that_is_used_again_is_young(tmp_path: Path) -> None:
+    store = ClipStore(tmp_path)
+    store.objects.add(b"equal", suffix=".npy")
+    age(tmp_path)
+    seen = contents(store)
+    assert unneeded(store, seen, keep=None) != []
+    store.objects.add(b"equal", suffix=".npy")  # of a clip whose record is not written yet
+    assert unneeded(store, seen, keep=None) == []
+
+
+def test_prune_keeps_the_audio_of_a_clip_whose_video_is_away(tmp_path: Path) -> None:
+    store = ClipStore(tmp_path / "store")
+    frames = FileFrames(
+        path=str(tmp_path / "unplugged" / "a.mp4"), sha256="0" * 64, runs=((0, 5),), width=16, height=16, turns=0,
+        mirror=False, fps="25", source_pixels=256,
+    )  # fmt: skip
+    audio = store.objects.add(b"samples", suffix=".npy")
+    store.write(
+        Sidecar(
+            key="kk", frames=frames, audio=audio, audio_rate=16000, video_sha256="0" * 64, audio_sha256="0" * 64,
+            width=16, height=16, fps="25", n_frames=5, notes=(), seconds=0.0,
+        )
+    )  # fmt: skip
+    age(tmp_path / "store")
+    found = contents(store)
+    assert list(found.partial) == ["kk"]
+    assert unneeded(store, found, keep=None) == []
+    assert unneeded(store, found, keep=["kk"]) == []
+    assert len(unneeded(store, found, keep=["other"])) == 2
+
+
+def test_equal_frames_of_a_clip_that_stays_are_not_let_go(tiny, tiny_set: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for person in range(3):
+        tiny.clip(folder / f"clip-0{person}.mkv", person=person + 5)
+    kept = {"name": "kept", "kind": "videos", "folder": str(folder)}
+    let_go = {**kept, "name": "passing", "store": "features-only"}
+    suite = load_suite(tiny.suite(tiny_set, tmp_path, anchors=[], systems=[kept, let_go], metrics=["psnr/rgb@1"]))
+    run_suite(suite)
+    context = RunContext(spec_of(suite, read_manifest(tiny_set)))
+    units = [unit for unit in other_units(context) if unit.system == "kept"]
+    assert len(units) == 3
+    for unit in units:
+        clip = context.stored_clip(unit)
+        assert clip is not None
+        context.clips.open(clip)
+
+
+def test_prune_keeps_the_reference_set_of_a_suite(tiny, tiny_set: Path, tmp_path: Path) -> None:
+    suite = tiny.suite(
+        tiny_set, tmp_path, anchors=["frozen"], metrics=["fid/synth@1"],
+        reference_set={"kind": "manifest", "manifest": str(write_tiny_set(tmp_path / "real", n_clips=2))},
+    )  # fmt: skip
+    loaded = load_suite(suite)
+    named = open_reference(loaded)
+    assert named is not None
+    own = reference_context(loaded, named, RunContext(spec_of(loaded, read_manifest(tiny_set))))
+    assert {own.keys.clip(unit) for unit in truth_units(own)} <= _keys([suite])

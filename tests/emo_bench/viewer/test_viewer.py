@@ -171,16 +171,27 @@ def test_a_running_suite_is_followed_by_what_is_new(tmp_path: Path) -> None:
     assert run.progress()["state"] == "quiet"
 
 
+HOSTILE_PLANS = {
+    "a": "{",
+    "b": '{"stage": 1, "total": "x"}',
+    "c": "[]",
+    "d": '{"journal_from": -1}',
+    "e": '{"journal_from": 1e30}',
+    "f": f'{{"journal_from": {10**30}}}',
+    "g": "[" * 100_000,
+}
+
+
 def test_hostile_files_in_the_folder_are_named_or_ignored(tmp_path: Path) -> None:
-    for name, text in (("a", "{"), ("b", '{"stage": 1, "total": "x"}'), ("c", "[]")):
+    for name, text in HOSTILE_PLANS.items():
         (tmp_path / name).mkdir()
-        (tmp_path / name / "journal.jsonl").write_text("nonsense\n[1]\n", encoding="utf-8")
+        (tmp_path / name / "journal.jsonl").write_text(f"nonsense\n[1]\n{'[' * 100_000}\n", encoding="utf-8")
         (tmp_path / name / "progress.json").write_text(text, encoding="utf-8")
-    (tmp_path / "d").mkdir()
-    (tmp_path / "d" / "record.json").write_text("null", encoding="utf-8")
+    (tmp_path / "y").mkdir()
+    (tmp_path / "y" / "record.json").write_text("null", encoding="utf-8")
     (tmp_path / "link").symlink_to("/", target_is_directory=True)
     runs = RunFolder(tmp_path).runs()
-    assert sorted(run.place for run in runs) == ["a", "b", "c", "d"]
+    assert sorted(run.place for run in runs) == [*HOSTILE_PLANS, "y"]
     assert {run.progress()["done"] for run in runs} == {0}
 
 
