@@ -127,7 +127,7 @@ def _question(votes: Votes, question: str, interval: Interval) -> QuestionEntry:
         value=None, status="not_applicable", reason="the votes do not tell single raters or their number"
     )
     if pairs:
-        agree = agreement_of_raters(_for(pairs, "for_a"), _for(pairs, "for_b"))
+        agree = agreement_of_raters(_for(pairs, "for_a"), _for(pairs, "for_b"), _for(pairs, "ties"))
         ceiling = _mean_interval(f"{question}/raters", agree, [votes.unit(pair.clip) for pair in pairs], interval)
     elif any(len(item.raters) > 1 for item in scores):
         kept = [item for item in scores if len(item.raters) > 1]

@@ -24,6 +24,7 @@ class PairVotes:
         b: Second system.
         for_a: Votes for the first, ties counted half.
         for_b: Votes for the second, ties counted half.
+        ties: Raters without a preference, half of whom are in either count.
         raters: Rater -> ``a``, ``b`` or ``tie``, where single raters are known.
     """
 
@@ -33,6 +34,7 @@ class PairVotes:
     b: str
     for_a: float
     for_b: float
+    ties: float = 0.0
     raters: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -152,16 +154,16 @@ def _ordered(first: str, second: str, choice: str) -> tuple[str, str, str]:
 
 def pair_of_raters(question: str, clip: str, a: str, b: str, *, raters: Mapping[str, str]) -> PairVotes:
     """Counts the choices of single raters."""
-    ties = sum(choice == "tie" for choice in raters.values()) / 2
-    for_a, for_b = (sum(choice == name for choice in raters.values()) + ties for name in ("a", "b"))
-    return PairVotes(question=question, clip=clip, a=a, b=b, for_a=for_a, for_b=for_b, raters=dict(raters))
+    ties = sum(choice == "tie" for choice in raters.values())
+    for_a, for_b = (sum(choice == name for choice in raters.values()) + ties / 2 for name in ("a", "b"))
+    return PairVotes(question=question, clip=clip, a=a, b=b, for_a=for_a, for_b=for_b, ties=ties, raters=dict(raters))
 
 
 def _counted_votes(path: Path, rows: Sequence[Mapping[str, str]]) -> tuple[PairVotes, ...]:
     made, seen = [], set()
     for line, row in enumerate(rows, start=2):
         votes_a, votes_b = (_number(path, line, name, row[name], least=0.0) for name in ("votes_a", "votes_b"))
-        ties = _number(path, line, "ties", row.get("ties") or "0", least=0.0) / 2
+        ties = _number(path, line, "ties", row.get("ties") or "0", least=0.0)
         key = (row.get("question", ""), row["clip"], *sorted((row["system_a"], row["system_b"])))
         if key in seen:
             raise ConfigError(f"{path}, line {line}: a pair that stands there already", expected="one line for each")
@@ -172,8 +174,9 @@ def _counted_votes(path: Path, rows: Sequence[Mapping[str, str]]) -> tuple[PairV
                 clip=row["clip"],
                 a=row["system_a"],
                 b=row["system_b"],
-                for_a=votes_a + ties,
-                for_b=votes_b + ties,
+                for_a=votes_a + ties / 2,
+                for_b=votes_b + ties / 2,
+                ties=ties,
             )
         )
     return tuple(made)

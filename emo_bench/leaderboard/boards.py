@@ -215,7 +215,9 @@ def _gap_ends(value: float, gap: float, low: float, high: float) -> tuple[float,
 
 def _places(board: Board, column: Column) -> tuple[Place, ...]:
     entries = [line.values.get((column.protocol.name, column.value.key)) for line in board.lines]
-    shares = [entry.frame_coverage for entry in entries if entry is not None and entry.frame_coverage is not None]
+    # A value that is not ranked for another reason sets no measure for those that are.
+    alone = [entry for entry in entries if not _not_ranked(column, entry, None)]
+    shares = [entry.frame_coverage for entry in alone if entry is not None and entry.frame_coverage is not None]
     widest = max(shares, default=None)
     reasons = [_not_ranked(column, entry, widest) for entry in entries]
     chosen = [index for index, reason in enumerate(reasons) if not reason]

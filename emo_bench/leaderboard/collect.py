@@ -13,7 +13,7 @@ from emo_bench.record.run_data import load_run
 from emo_bench.record.schema import RunRecord
 from emo_bench.record.seal import damage
 from emo_bench.record.store import RECORD_FILE, read_record
-from emo_bench.reproduce.confirm import doubt
+from emo_bench.reproduce.confirm import Confirmation, confirmation_of
 from emo_core.errors import ConfigError, RecordError
 from emo_core.hashing import sha256_file
 
@@ -162,21 +162,20 @@ def _confirmed(path: Path, folder: Path, entries: Mapping[str, Entry]) -> Entry 
         entry = entries.get(proof.record.file)
         if entry is None:
             return Exclusion(place, "proof", "the record that it is about is not among those that count")
-        problem = _problem(proof, entry, folder / entry.place, again)
+        found = _compared(proof, folder / entry.place, again)
     except (RecordError, OSError) as error:
         return Exclusion(place, "proof", error.message if isinstance(error, RecordError) else str(error))
-    return Exclusion(place, "proof", problem) if problem else _with_badge(entry, proof)
+    return Exclusion(place, "proof", found.doubt) if found.doubt else _with_badge(entry, exact=found.exact)
 
 
-def _problem(proof: Proof, entry: Entry, original: Path, again: Path) -> str:
+def _compared(proof: Proof, original: Path, again: Path) -> Confirmation:
     if not (again / RECORD_FILE).is_file():
-        return f"the run that it names is missing from its folder ({AGAIN_FOLDER}/)"
-    return doubt(proof, load_run(original), load_run(again), after_file=sha256_file(again / RECORD_FILE))
+        return Confirmation(doubt=f"the run that it names is missing from its folder ({AGAIN_FOLDER}/)")
+    return confirmation_of(proof, load_run(original), load_run(again), after_file=sha256_file(again / RECORD_FILE))
 
 
-def _with_badge(entry: Entry, proof: Proof) -> Entry:
-    exact = "exact" in (entry.reproduced, proof.outcome)
-    return replace(entry, reproduced="exact" if exact else "equal")
+def _with_badge(entry: Entry, *, exact: bool) -> Entry:
+    return replace(entry, reproduced="exact" if exact or entry.reproduced == "exact" else "equal")
 
 
 def counts_by_kind(exclusions: tuple[Exclusion, ...]) -> Iterator[tuple[Why, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emo_bench.reproduce.agreement import Agreement, Difference, compare_records
-from emo_bench.reproduce.confirm import doubt
+from emo_bench.reproduce.confirm import confirmation_of
 from emo_bench.reproduce.original import Original, open_original
 from emo_bench.reproduce.outcome import Reproduction, reproduction_markdown, write_reproduction
 from emo_bench.reproduce.rerun import reproduce
@@ -14,7 +14,7 @@ __all__ = [
     "Original",
     "Reproduction",
     "compare_records",
-    "doubt",
+    "confirmation_of",
     "open_original",
     "reproduce",
     "reproduction_markdown",

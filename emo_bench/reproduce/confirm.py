@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from emo_bench.record.proof import Proof
@@ -14,8 +15,21 @@ NO_NUMBERS = (*NEUTRAL, "report")
 """Keys of a suite that a reproduction may set otherwise."""
 
 
-def doubt(proof: Proof, before: RunData, after: RunData, *, after_file: str) -> str:
-    """Why a proof shows nothing, in a sentence; empty when it holds.
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """What is left of a proof after both runs were compared.
+
+    Attributes:
+        doubt: Why it shows nothing, in a sentence; empty when it holds.
+        exact: Whether all numbers of both runs are equal to the bit.
+    """
+
+    doubt: str = ""
+    exact: bool = False
+
+
+def confirmation_of(proof: Proof, before: RunData, after: RunData, *, after_file: str) -> Confirmation:
+    """Whether a proof holds, and how far both runs agree.
 
     Nothing that the proof says of its outcome counts: every number of both runs is compared here.
 
@@ -25,6 +39,17 @@ def doubt(proof: Proof, before: RunData, after: RunData, *, after_file: str) -> 
         after: The run beside the proof.
         after_file: SHA-256 of the record of ``after``.
     """
+    if problem := _unfit(proof, before, after, after_file):
+        return Confirmation(doubt=problem)
+    agreement = compare_records(before, after, tolerance=DEFAULT_TOLERANCE)
+    if not agreement.equal:
+        different = sum(count["different"] for count in agreement.counts.values())
+        return Confirmation(doubt=f"{different} numbers of the run beside the proof differ from the record")
+    return Confirmation(exact=agreement.exact)
+
+
+def _unfit(proof: Proof, before: RunData, after: RunData, after_file: str) -> str:
+    """Why both runs need not even be compared; empty when they must."""
     if after_file != proof.again.file:
         return "the run beside the proof is not the one that it names"
     if after.damage or after.unsealed or after.record.seal is None or before.record.seal is None:
@@ -37,10 +62,6 @@ def doubt(proof: Proof, before: RunData, after: RunData, *, after_file: str) -> 
         return f"the run beside the proof has {other}"
     if not before.rows or not after.rows:
         return "clips.parquet of one of both runs is missing, so the values per clip cannot be compared"
-    agreement = compare_records(before, after, tolerance=DEFAULT_TOLERANCE)
-    if not agreement.equal:
-        different = sum(count["different"] for count in agreement.counts.values())
-        return f"{different} numbers of the run beside the proof differ from the record"
     return ""
 
 
@@ -59,10 +80,9 @@ def _made_with(record: RunRecord) -> Any:
 
 
 def _settings(record: RunRecord) -> dict[str, Any]:
-    dataset = record.config.get("dataset")
-    kept = {key: value for key, value in record.config.items() if key not in (*NO_NUMBERS, "dataset")}
-    # Where a set lies is no part of what it is; its digest was compared.
-    return {
-        **kept,
-        "dataset": {k: v for k, v in dataset.items() if k != "folder"} if isinstance(dataset, dict) else dataset,
-    }
+    kept = {key: value for key, value in record.config.items() if key not in NO_NUMBERS}
+    for name in ("dataset", "reference_set"):
+        if isinstance(named := kept.get(name), dict):
+            # Where a set lies is no part of what it is; its digest was compared.
+            kept[name] = {key: value for key, value in named.items() if key != "folder"}
+    return kept

@@ -70,10 +70,11 @@ def open_original(record: RunRecord, *, bases: Sequence[Path], allow_systems: Co
 def _values(record: RunRecord) -> dict[str, Any]:
     """The config of the record without places that belong to the run that made it."""
     values = {key: value for key, value in record.config.items() if key not in ("output", "store")}
-    dataset = values.get("dataset")
-    if isinstance(dataset, dict) and "folder" in dataset and not _is_made(dataset):
-        # A set that has to be made is made in this version's place, not wherever the record says.
-        values["dataset"] = {key: value for key, value in dataset.items() if key != "folder"}
+    for name in ("dataset", "reference_set"):
+        named = values.get(name)
+        if isinstance(named, dict) and "folder" in named and not _is_made(named):
+            # A set that has to be made is made in this version's place, not wherever the record says.
+            values[name] = {key: value for key, value in named.items() if key != "folder"}
     return values
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,8 @@ from emo_core.errors import ConfigError, RecordError
 FORMAT = "emo-bench-votes"
 MAX_FILE_BYTES = 8 << 20
 MAX_FILES = 5000
+RATER = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+"""Codes that the page lets raters have, so that a code is text wherever it is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +113,7 @@ def _sheet(path: Path, key: StudyKey, tally: Tally) -> Sheet | None:
     name = path.name
     try:
         data = json.loads(read_bytes(path, MAX_FILE_BYTES))
-    except (ValueError, RecordError) as error:
+    except (ValueError, RecursionError, RecordError) as error:
         tally.add("unreadable", 0, name, f"cut off or no JSON ({type(error).__name__}); ask for the file again")
         return None
     if not isinstance(data, dict) or data.get("format") != FORMAT or not isinstance(data.get("votes"), list):
@@ -126,9 +130,9 @@ def _sheet(path: Path, key: StudyKey, tally: Tally) -> Sheet | None:
     if not isinstance(form, int) or isinstance(form, bool) or not 0 <= form < len(key.forms):
         tally.add("unknown_form", len(answers), name, f"the study has no form {form!r}")
         return None
-    rater = str(data.get("rater") or "")[:64]
-    if not rater:
-        tally.add("no_rater", len(answers), name, "the file names no rater")
+    rater = data.get("rater")
+    if not isinstance(rater, str) or not RATER.fullmatch(rater):
+        tally.add("no_rater", len(answers), name, "the file names no rater by a code that the page gives")
         return None
     votes = _fitting(answers, rater, key, form, name, tally)
     return Sheet(rater=rater, form=form, complete=data.get("complete") is True, votes=votes, file=name)
@@ -151,13 +155,12 @@ def _fitting(answers: Sequence[Any], rater: str, key: StudyKey, form: int, name:
         elif (trial.id, answer["question"]) in kept:
             lost["doubled"] += 1
         else:
-            seconds = answer.get("seconds")
             kept[trial.id, answer["question"]] = Vote(
                 rater=rater,
                 trial=trial,
                 question=answer["question"],
                 choice=answer["choice"],
-                seconds=float(seconds) if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) else 0.0,
+                seconds=_seconds(answer.get("seconds")),
             )
     reasons = {
         "unknown_clip": "for screens or clips that the rater's form does not have",
@@ -168,6 +171,15 @@ def _fitting(answers: Sequence[Any], rater: str, key: StudyKey, form: int, name:
     for kind, count in lost.items():
         tally.add(kind, count, name, reasons[kind])
     return tuple(kept.values())
+
+
+def _seconds(given: Any) -> float:
+    """Time for an answer; 0 when the file has none."""
+    try:
+        seconds = float(given) if type(given) in (int, float) else 0.0
+    except OverflowError:
+        return 0.0
+    return seconds if math.isfinite(seconds) else 0.0
 
 
 def _one_for_each_rater(sheets: Iterable[Sheet], tally: Tally) -> tuple[Sheet, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import scipy.stats
 from numpy.typing import NDArray
 
 from emo_bench.humans.study.answers import Sheet, Tally, Vote, read_sheets
@@ -234,7 +235,11 @@ def _alpha(votes: Sequence[Vote], key: StudyKey) -> float | None:
 
 
 def _pairs(ballot: Ballot, *, level: float, resamples: int, generator: np.random.Generator) -> tuple[PairEntry, ...]:
-    """Shares of votes with intervals that hold for all pairs at once (Bonferroni); raters and people are resampled."""
+    """Shares of votes with intervals that hold for all pairs at once (Bonferroni); raters and people are resampled.
+
+    An interval is never narrower than the exact one of as many independent votes: few votes that all agree are equal
+    in every resample, and would pass for certain.
+    """
     pairs = list(combinations(range(len(ballot.systems)), 2))
     counts = [_share(ballot, ballot.weight, a, b) for a, b in pairs]
     n_raters, n_people = int(ballot.rater.max()) + 1, int(ballot.clip.max()) + 1
@@ -254,6 +259,9 @@ def _pairs(ballot: Ballot, *, level: float, resamples: int, generator: np.random
         low, high = (
             (float(end) for end in np.quantile(known, [tail, 1 - tail])) if len(known) > resamples / 2 else (None, None)
         )
+        if low is not None and high is not None:
+            exact = _exact_interval(share * total, total, tail=tail)
+            low, high = min(low, exact[0]), max(high, exact[1])
         verdict = _verdict(low, high)
         made.append(
             PairEntry(
@@ -267,6 +275,13 @@ def _pairs(ballot: Ballot, *, level: float, resamples: int, generator: np.random
             )
         )
     return tuple(made)
+
+
+def _exact_interval(won: float, total: float, *, tail: float) -> tuple[float, float]:
+    """Clopper and Pearson's interval of a share; ties may make the counts halves."""
+    low = float(scipy.stats.beta.ppf(tail, won, total - won + 1)) if won > 0 else 0.0
+    high = float(scipy.stats.beta.ppf(1 - tail, won + 1, total - won)) if won < total else 1.0
+    return low, high
 
 
 def _verdict(low: float | None, high: float | None) -> Literal["a_better", "b_better", "tie", "undefined"]:

@@ -39,15 +39,18 @@ def agreement_with_majority(
     return np.where((meant == 0) | ~np.isfinite(difference), np.nan, (1 + said * meant) / 2)
 
 
-def agreement_of_raters(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+def agreement_of_raters(
+    first: NDArray[np.float64], second: NDArray[np.float64], ties: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """For each pair the mean over its raters of whether one agrees with the majority of the *others*.
 
     This is what a metric can be held to: no number knows more of the majority than a rater who was not asked. A tie
-    among the others counts half.
+    among the others counts half, and so does a rater's own tie.
 
     Args:
         first: Votes for the first clip, ``[pairs]``.
         second: Votes for the second clip, ``[pairs]``.
+        ties: How many raters had no preference, ``[pairs]``; half of them are among either side's votes.
 
     Returns:
         ``float64 [pairs]``; NaN for pairs with fewer than two votes.
@@ -56,10 +59,12 @@ def agreement_of_raters(first: NDArray[np.float64], second: NDArray[np.float64])
     array([0.933, 0.333,   nan])
     """
     total = first + second
+    undecided = np.zeros_like(total) if ties is None else ties
+    first, second = first - undecided / 2, second - undecided / 2
     with np.errstate(invalid="ignore", divide="ignore"):
         for_first = first * (1 + np.sign(first - 1 - second)) / 2
         for_second = second * (1 + np.sign(second - 1 - first)) / 2
-        return np.where(total >= 2, (for_first + for_second) / total, np.nan)
+        return np.where(total >= 2, (for_first + for_second + undecided / 2) / total, np.nan)
 
 
 def rank_correlation(a: ArrayLike, b: ArrayLike) -> float:

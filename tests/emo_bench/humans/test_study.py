@@ -20,6 +20,7 @@ from emo_bench.humans.study.design import balanced_forms, items_of
 from emo_bench.humans.study.key import Question, StudyKey, Trial, read_key
 from emo_bench.humans.study.make import StudyPlan, make_study
 from emo_bench.humans.study.power import power_of, votes_needed
+from emo_bench.humans.study.raters import Rules
 from emo_bench.humans.study.score import score_study, votes_csv, write_scored
 from emo_bench.humans.study.text import study_markdown
 from emo_bench.humans.votes import read_votes
@@ -314,3 +315,53 @@ def test_the_commands_say_what_is_wrong(run_folder: Path, tmp_path: Path) -> Non
     made = ask("make", str(run_folder), "-o", str(tmp_path / "b"), "--per-form", "2", "--checks", "0")
     assert made.exit_code == 0, made.output
     assert "never hand it out" in made.output
+
+
+def test_few_votes_that_all_agree_are_no_verdict(study: Path, tmp_path: Path) -> None:
+    """All resamples of two equal votes are equal, and two votes agree by chance half of the time."""
+    key = read_key(study)
+
+    def best(trial: Trial, question: str) -> str:
+        if trial.check:
+            return "right" if key.media[trial.left].damaged else "left"
+        left, right = (STRENGTH[key.media[name].system] for name in (trial.left, trial.right))
+        return "left" if left > right else "right"
+
+    def verdicts(name: str, n_raters: int) -> set[str]:
+        for number in range(n_raters):
+            write(tmp_path / name, f"r{number}", sheet(key, f"r{number}", number % 6, best))
+        scored = score_study(key, [tmp_path / name], resamples=100, rules=Rules(one_sided=1.1))
+        pairs = [pair for question in scored.result.questions for pair in question.pairs]
+        assert all(pair.share_a in (0.0, 1.0) for pair in pairs)
+        return {pair.verdict for pair in pairs}
+
+    assert verdicts("few", 2) <= {"tie", "undefined"}
+    assert verdicts("many", 18) == {"a_better"}
+
+
+@pytest.mark.parametrize("rater", ["\ud800", "=cmd()", "<b>x</b>", ["ann"], "", 7])
+def test_a_code_that_the_page_gives_nobody_is_no_rater(study: Path, tmp_path: Path, rater: Any) -> None:
+    key = read_key(study)
+    write(tmp_path / "votes", "ann", sheet(key, "ann", 0, rater_who(key, 0)))
+    write(tmp_path / "votes", "odd", {**sheet(key, "ann", 1, rater_who(key, 0)), "rater": rater})
+    scored = score_study(key, [tmp_path / "votes"], resamples=100)
+    assert [entry.kind for entry in scored.result.exclusions] == ["no_rater"]
+    write_scored(scored, tmp_path / "scored")
+
+
+@pytest.mark.parametrize("seconds", [10**400, float("nan"), float("inf"), None, "6"])
+def test_times_that_are_none_count_as_no_time(study: Path, tmp_path: Path, seconds: Any) -> None:
+    key = read_key(study)
+    hasty = sheet(key, "eve", 1, rater_who(key, 0))
+    write(tmp_path / "votes", "ann", sheet(key, "ann", 0, rater_who(key, 0)))
+    write(tmp_path / "votes", "eve", {**hasty, "votes": [{**vote, "seconds": seconds} for vote in hasty["votes"]]})
+    result = score_study(key, [tmp_path / "votes"], resamples=100).result
+    assert "answered within 0.0 s" in {rater.rater: rater.excluded for rater in result.raters}["eve"]
+
+
+def test_a_file_nested_without_end_is_unreadable(study: Path, tmp_path: Path) -> None:
+    key = read_key(study)
+    write(tmp_path / "votes", "ann", sheet(key, "ann", 0, rater_who(key, 0)))
+    (tmp_path / "votes" / "deep.json").write_text("[" * 200_000)
+    result = score_study(key, [tmp_path / "votes"], resamples=100).result
+    assert [entry.kind for entry in result.exclusions] == ["unreadable"]

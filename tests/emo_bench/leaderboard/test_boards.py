@@ -94,6 +94,22 @@ def test_a_value_on_fewer_clips_is_shown_and_not_ranked() -> None:
     assert "11 of 12 clips" in places["wav2lip-like"].reason
 
 
+def test_a_value_that_is_not_ranked_keeps_no_other_from_its_rank() -> None:
+    """Scored on all frames of 11 of 12 clips: the others rest on fewer frames of all clips, and are ranked."""
+
+    def edit(record: Any) -> dict[str, Any]:
+        few = {"frame_coverage": 1.0, "n_scored": 11}
+        values = (v.model_copy(update=few if v.system == "few" else {"frame_coverage": 0.9}) for v in record.values)
+        return {"values": tuple(values)}
+
+    board = make_board([changed(entry(run(systems=("few", "s", "t"))), edit)])
+    column = next(column for column in board.columns if column.value.key == "psnr")
+    places = dict(zip([line.system.name for line in board.lines], board.places[column.id], strict=True))
+    assert "11 of 12 clips" in places["few"].reason
+    assert places["s"].rank is not None, places["s"].reason
+    assert places["t"].rank is not None, places["t"].reason
+
+
 def test_a_lone_system_has_no_rank() -> None:
     board = make_board([entry(run(systems=("s",)))])
     assert {place.rank for places in board.places.values() for place in places} == {None}

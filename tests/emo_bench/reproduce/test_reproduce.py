@@ -314,6 +314,16 @@ def test_other_numbers_under_a_good_word_are_found(shelf: Path) -> None:
     assert (how, "1 numbers" in why) == ("", True)
 
 
+def test_runs_that_agree_within_the_tolerance_are_not_called_exact(shelf: Path) -> None:
+    def edit(values: dict[str, Any]) -> None:
+        number(values, "frozen", "psnr")["value"] *= 1 + 1e-5
+
+    change(shelf / "again" / "run", edit)
+    again = shelf / "again" / "run" / "record.json"
+    change_proof(shelf, again={"file": sha256_file(again), "seal": ""}, outcome="exact")
+    assert badge(shelf) == ("equal", "")
+
+
 def test_other_systems_or_settings_are_no_second_run(shelf: Path) -> None:
     def other_weights(values: dict[str, Any]) -> None:
         values["systems"][-1]["digest"] = "f" * 64

@@ -150,3 +150,10 @@ def test_one_rater_and_one_clip_give_no_interval() -> None:
     found = bradley_terry(ballot, generator=np.random.default_rng(8))
     assert all(item.low is None and item.high is None for item in found)
     assert wins_of(ballot).sum() == 1
+
+
+def test_raters_who_see_no_difference_agree_by_half() -> None:
+    """Two ties are no two votes against each other: every rater's others are tied, which counts half."""
+    both, one = agreement_of_raters(np.array([1.0, 1.5]), np.array([1.0, 0.5]), np.array([2.0, 1.0]))
+    assert both == 0.5
+    assert one == 0.5
