@@ -21,6 +21,7 @@ from emo_bench.scoring.values import (
     complete_rows,
     row_id,
     summary_of,
+    values_on,
     with_gaps,
 )
 from emo_core.errors import ConfigError
@@ -136,7 +137,13 @@ def slices(
         by_place.setdefault((row.protocol, row.system), []).append(row)
     values: dict[str, list[ValueEntry]] = {name: [] for name in shown}
     gaps: list[Gap] = []
+    real = frozenset(clip.id for clip in clips if clip.ground_truth)
+    on_truth: dict[str, dict[tuple[str, str, str], float]] = {name: {} for name in shown}
     for metric in (one for one in built if isinstance(one, ClipMetric)):
+        if len(real) < len(clips):  # the distance from the ground truth is one on the same clips
+            scored = [row for row in rows if row.protocol == metric.spec.name]
+            for group, members in shown.items():
+                on_truth[group] |= values_on(metric, scored, members & real)
         for system in systems:
             own = [row for row in by_place.get((metric.spec.name, system), []) if row.status != "not_applicable"]
             for group, members in shown.items():
@@ -148,7 +155,7 @@ def slices(
         by=by,
         clips={name: groups[name] for name in shown},
         left_out=tuple(groups)[MOST_GROUPS:],
-        values={name: tuple(with_gaps(found)) for name, found in values.items()},
+        values={name: tuple(with_gaps(found, on_truth[name])) for name, found in values.items()},
         gaps=tuple(gaps),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,20 @@ def test_groups_and_gaps() -> None:
     assert anime.interval.low > 1.5
     assert truth.interval.low < 0 < truth.interval.high
     assert "at least 3 identities" in gaps[UNNAMED, "mine"].reason
+
+
+def test_a_distance_from_the_ground_truth_is_one_on_the_same_clips() -> None:
+    """The last clip is a portrait with audio: it counts in the system's value, and no real video differs from it."""
+    entries = clips(31)
+    entries[-3] = entries[-3].model_copy(update={"ground_truth": False})
+    assert entries[-3].meta["style"] == "anime"
+    wild = entries[-3].id
+    mine = [replace(row, value=100.0) if row.clip == wild else row for row in rows(entries, extra=2.0)]
+    truth = [row for row in rows(entries, extra=0.0, system="ground-truth") if row.clip != wild]
+    found = slices(entries, [*mine, *truth], ["ground-truth", "mine"], "meta.style", Statistics(resamples=100))
+    value = next(v for v in found.values["anime"] if (v.system, v.key) == ("mine", "flicker"))
+    assert value.n_scored == 10
+    assert value.gap_to_ground_truth == pytest.approx(2.0)
 
 
 def test_keys_that_no_clip_has() -> None:
