@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from emo_bench.data.manifest import Manifest, ManifestEntry, file_hashes, write_manifest
+from emo_bench.data.manifest import Manifest, ManifestEntry, file_hashes, read_manifest, write_manifest
 from emo_bench.data.naming import AudioFiles, FolderFiles, clip_id, files_below, listed
 from emo_bench.media.containers import VIDEO_EXTENSIONS
 from emo_bench.media.notes import ROUTINE, most_telling
+from emo_core.atomic import atomic_path
 from emo_core.errors import ClipError, ConfigError, DataError
 from emo_core.hashing import sha256_file
 from emo_core.progress import Display, Silent
@@ -119,6 +120,7 @@ class _Import:
         self.used: set[Path] = set()
         self.notes: list[tuple[str, str, str]] = []
         self._folder, self._root, self._audio = folder, target.parent, audio
+        self._listed = paths_listed(target)
         self._copies = not folder.resolve().is_relative_to(self._root.resolve())
 
     def add(self, path: Path, *, identity: str, split: str) -> None:
@@ -165,10 +167,39 @@ class _Import:
             return file.relative_to(self._root).as_posix()
         text = file.relative_to(self._folder).as_posix()
         copy = self._root / text
-        if not (copy.is_file() and sha256_file(copy) == sha256_file(file)):
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, copy)
+        copy_beside(file, copy, is_own=text in self._listed)
         return text
+
+
+def paths_listed(target: Path) -> frozenset[str]:
+    """Paths in the manifest that an import is about to replace: an earlier import may have written those files."""
+    try:
+        return frozenset(path for entry in read_manifest(target).entries for path in entry.files.values())
+    except DataError:
+        return frozenset()
+
+
+def copy_beside(file: Path, copy: Path, *, is_own: bool) -> None:
+    """Copies a file beside a manifest, unless it lies there already.
+
+    Args:
+        file: What to copy.
+        copy: Where to.
+        is_own: Whether a different file there is an earlier import's and may be replaced.
+
+    Raises:
+        ClipError: when another file lies there.
+    """
+    if copy.exists():
+        if copy.is_file() and sha256_file(copy) == sha256_file(file):
+            return
+        if not is_own:
+            raise ClipError(
+                f"another file lies where the copy would go: {copy}", expected="no file, or the same one",
+                fix="write the manifest to another folder, or move that file",
+            )  # fmt: skip
+    with atomic_path(copy) as temporary:
+        shutil.copyfile(file, temporary)
 
 
 def identities_of(videos: Iterable[Path], folder: Path, rule: str) -> tuple[dict[Path, str], list[Path]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from emo_bench.data.import_folder import ImportReport, Refused, identities_of
+from emo_bench.data.import_folder import ImportReport, Refused, copy_beside, identities_of, paths_listed
 from emo_bench.data.manifest import ManifestEntry, file_hashes, write_manifest
 from emo_bench.data.naming import (
     IMAGE_EXTENSIONS,
@@ -22,7 +21,6 @@ from emo_bench.data.naming import (
 )
 from emo_bench.media.containers import AUDIO_EXTENSIONS
 from emo_core.errors import ClipError, ConfigError, DataError, EmoBenchError, NoFaceError
-from emo_core.hashing import sha256_file
 from emo_core.progress import Display, Silent
 from emo_core.rng import numpy_generator
 
@@ -218,6 +216,7 @@ class _Import:
         self.refused: list[Refused] = []
         self.notices: list[str] = []
         self._root, self._options = target.parent, options
+        self._listed = paths_listed(target)
         self._usable: dict[Path, _File] = {}
         self._ids: Counter[tuple[str, str]] = Counter()
 
@@ -333,9 +332,7 @@ class _Import:
             return file.resolve().relative_to(root).as_posix()
         text = f"{name}/{file.relative_to(folder).as_posix()}"
         copy = self._root / text
-        if not (copy.is_file() and sha256_file(copy) == sha256_file(file)):
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, copy)
+        copy_beside(file, copy, is_own=text in self._listed)
         return text
 
 

@@ -147,13 +147,20 @@ def local_signer(folder: Path | None = None) -> Signer:
         CredentialsError: when the files cannot be used.
         OSError: as the file system reports it.
     """
+    from filelock import FileLock
+
     place = folder or credentials_folder()
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with FileLock(place / ".lock", timeout=60):  # two first uses at once would leave one's key beside the other's chain
+        return _local_signer(place)
+
+
+def _local_signer(place: Path) -> Signer:
     if (place / CHAIN_FILE).is_file() and (place / KEY_FILE).is_file():
         signer = user_signer(place / CHAIN_FILE, place / KEY_FILE)
         if _is_valid_now(signer):
             return signer
     root, chain, key = _made()
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
     _write_private(place / KEY_FILE, key)
     write_text(place / ROOT_FILE, root)
     write_text(place / CHAIN_FILE, chain)

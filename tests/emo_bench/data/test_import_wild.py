@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -123,3 +124,17 @@ def test_a_name_that_no_manifest_holds_refuses_that_file_alone(folder: Path) -> 
     report = import_wild(folder, folder, options=ANY)
     assert [entry.id for entry in report.entries] == ["wild-11", "wild-12"]
     assert {item.file for item in report.refused} == {"wild:10.png", "wild:10.wav"}
+
+
+def test_copies_replace_their_like_and_no_other_file(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out" / "manifest.jsonl"
+    other = target.parent / "portraits" / "wild-10.png"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"other work")
+    report = import_wild(folder, folder, options=ANY, manifest=target)
+    assert [item.file for item in report.refused] == ["wild-10.png"]
+    assert "another file lies where the copy would go" in report.refused[0].reason
+    assert other.read_bytes() == b"other work"
+    shutil.copyfile(folder / "wild-10.png", folder / "wild-11.png")  # a source that changed since
+    assert import_wild(folder, folder, options=ANY, manifest=target).entries[0].id == "wild-11"
+    assert (other.parent / "wild-11.png").read_bytes() == (folder / "wild-10.png").read_bytes()

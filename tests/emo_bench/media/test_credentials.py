@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -184,3 +185,10 @@ def test_a_certificate_that_is_its_own_issuer_is_refused_when_signing(
     with pytest.raises(CredentialsError, match="could not be signed"):
         add_credentials(plain, tmp_path / "a.mp4", signer=own, origin="generated", title="a", facts={})
     assert not (tmp_path / "a.mp4").exists()
+
+
+def test_first_uses_at_once_share_one_certificate(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: local_signer(tmp_path / "shared"), range(4)))
+    assert len({signer.chain for signer in made}) == 1
+    assert local_signer(tmp_path / "shared") == made[0]
