@@ -24,7 +24,7 @@ VALUES: Final = (
     ValueSpec(key="lse-c", label="LSE-C", direction=Direction.HIGHER),
     ValueSpec(key="lse-d", label="LSE-D", direction=Direction.LOWER),
     # The clip's LSE-C once more, ranked by its distance from the ground truth's: speech need not beat real speech.
-    ValueSpec(key="delta-sync", label="ΔSync", direction=Direction.CLOSER_TO_GT),
+    ValueSpec(key="delta-sync", label="ΔSync", direction=Direction.CLOSER_TO_GT, primary=False),
     ValueSpec(
         key="offset", label="AV offset", direction=Direction.CLOSER_TO_GT, unit="frames", decimals=2, primary=False
     ),
