@@ -103,7 +103,7 @@ def test_a_joint_page_with_speed_and_other_runs_works(browser: Browser, tmp_path
     assert browser.run(
         "return document.querySelector('#section-others-2').textContent.includes('another list of clips')"
     )
-    assert browser.run("return document.querySelectorAll('#speed-table tbody tr').length") == 2
+    assert browser.run("return document.querySelectorAll('#section-speed tbody tr').length") == 2
     browser.run("const s = document.getElementById('speed'); s.value = '0.5'; s.dispatchEvent(new Event('input'))")
     assert browser.run("return [...document.querySelectorAll('#stage video')].every(v => v.playbackRate === 0.5)")
     assert browser.complaints() == []
