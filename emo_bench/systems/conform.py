@@ -13,7 +13,7 @@ from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoS
 from emo_core.errors import GenerationError
 
 ASPECT_TOLERANCE = 0.02
-BACKWARD_BYTES = 64 << 20
+BACKWARD_BYTES = 32 << 20
 """Images that are held at a time while a video is played backwards."""
 
 
