@@ -82,9 +82,9 @@ def test_12_bits_stored_in_16_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pixels", "words"),
     [
-        (RAMP.astype(np.float32), "only 0 to 1"),
-        (RAMP.astype(np.float32) / 255 - 0.5, "only 0 to 1"),
-        (np.where(RAMP > 9, np.nan, 0).astype(np.float32), "only 0 to 1"),
+        (RAMP.astype(np.float32), "only values from 0 to 1"),
+        (RAMP.astype(np.float32) / 255 - 0.5, "only values from 0 to 1"),
+        (np.where(RAMP > 9, np.nan, 0).astype(np.float32), "only values from 0 to 1"),
         (RAMP.astype(np.int32) * 1000, "no stated white"),
         (RAMP.astype(np.uint16), "not scaled to 16 bits"),
     ],
