@@ -10,11 +10,13 @@ from torch import nn
 
 from emo_metrics.sync_open.audio import BANDS, PER_FRAME
 from emo_metrics.sync_open.mouths import OUTLINE
-from emo_metrics.synth.layers import conv
+from emo_metrics.synth.layers import conv, over_time
 
 CONTEXT: Final = 6
 """Frames before and after the one that a window belongs to: a window has 13 frames, 0.52 s at 25 fps."""
 EMBEDDING: Final = 96
+WIDTHS: Final = (160, 160, 128)
+"""Channels of the layers over time."""
 
 
 class OpenSyncNetwork(nn.Module):
@@ -32,7 +34,7 @@ class OpenSyncNetwork(nn.Module):
             nn.ReLU(),
         )
         self.outline = nn.Sequential(nn.BatchNorm1d(OUTLINE), nn.Linear(OUTLINE, 96), nn.ReLU())
-        self.mouth_time = _over_time(192)
+        self.mouth_time = over_time(192, widths=WIDTHS, outputs=EMBEDDING)
         self.bands = nn.Sequential(
             nn.BatchNorm1d(BANDS),
             nn.Conv1d(BANDS, 96, 5, padding=2),
@@ -40,7 +42,7 @@ class OpenSyncNetwork(nn.Module):
             nn.Conv1d(96, 128, PER_FRAME, PER_FRAME),
             nn.ReLU(),
         )
-        self.sound_time = _over_time(128)
+        self.sound_time = over_time(128, widths=WIDTHS, outputs=EMBEDDING)
         self.sharpness = nn.Parameter(torch.tensor(2.3))
 
     def mouth(
@@ -77,18 +79,3 @@ class OpenSyncNetwork(nn.Module):
             ``[clips, frames - 12, 96]``, unit rows.
         """
         return F.normalize(self.sound_time(self.bands(bands)).float(), dim=1).transpose(1, 2)
-
-
-def _over_time(inputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv1d(inputs, 160, 5, bias=False),
-        nn.BatchNorm1d(160),
-        nn.ReLU(),
-        nn.Conv1d(160, 160, 5, bias=False),
-        nn.BatchNorm1d(160),
-        nn.ReLU(),
-        nn.Conv1d(160, 128, 5, bias=False),
-        nn.BatchNorm1d(128),
-        nn.ReLU(),
-        nn.Conv1d(128, EMBEDDING, 1),
-    )

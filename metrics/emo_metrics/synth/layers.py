@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -15,6 +17,21 @@ def conv(inputs: int, outputs: int, *, stride: int = 1, kernel: int = 3) -> nn.S
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
     )
+
+
+def over_time(inputs: int, *, widths: Sequence[int], outputs: int) -> nn.Sequential:
+    """Convolutions over time without padding, so that each layer of width 5 takes two frames off both ends.
+
+    Args:
+        inputs: Channels in.
+        widths: Channels of each layer.
+        outputs: Channels out.
+    """
+    layers: list[nn.Module] = []
+    for width in widths:
+        layers += [nn.Conv1d(inputs, width, 5, bias=False), nn.BatchNorm1d(width), nn.ReLU()]
+        inputs = width
+    return nn.Sequential(*layers, nn.Conv1d(inputs, outputs, 1))
 
 
 def to_square(frames: FrameArray, side: int, device: str = "cpu") -> torch.Tensor:

@@ -8,13 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from emo_metrics.synth.layers import conv
+from emo_metrics.synth.layers import conv, over_time
 
 HEIGHT: Final = 32
 WIDTH: Final = 48
 CONTEXT: Final = 4
 """Frames before and after the one that a window belongs to: a window has 9 frames, 0.36 s at 25 fps."""
 EMBEDDING: Final = 96
+WIDTHS: Final = (128, 128)
+"""Channels of the layers over time."""
 CEPSTRA: Final = 13
 PER_FRAME: Final = 4
 """Cepstral frames a video frame."""
@@ -33,7 +35,7 @@ class SyncNetwork(nn.Module):
             nn.Linear(64 * 24, 96),
             nn.ReLU(),
         )
-        self.mouth_time = _over_time(96)
+        self.mouth_time = over_time(96, widths=WIDTHS, outputs=EMBEDDING)
         self.cepstra = nn.Sequential(
             nn.BatchNorm1d(CEPSTRA),
             nn.Conv1d(CEPSTRA, 64, 3, padding=1),
@@ -41,7 +43,7 @@ class SyncNetwork(nn.Module):
             nn.Conv1d(64, 96, PER_FRAME, PER_FRAME),
             nn.ReLU(),
         )
-        self.sound_time = _over_time(96)
+        self.sound_time = over_time(96, widths=WIDTHS, outputs=EMBEDDING)
         self.sharpness = nn.Parameter(torch.tensor(2.3))
 
     def mouth(self, crops: torch.Tensor) -> torch.Tensor:
@@ -67,15 +69,3 @@ class SyncNetwork(nn.Module):
             ``[clips, frames - 8, 96]``, unit rows.
         """
         return F.normalize(self.sound_time(self.cepstra(cepstra)).float(), dim=1).transpose(1, 2)
-
-
-def _over_time(inputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv1d(inputs, 128, 5, bias=False),
-        nn.BatchNorm1d(128),
-        nn.ReLU(),
-        nn.Conv1d(128, 128, 5, bias=False),
-        nn.BatchNorm1d(128),
-        nn.ReLU(),
-        nn.Conv1d(128, EMBEDDING, 1),
-    )
