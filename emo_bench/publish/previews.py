@@ -9,6 +9,7 @@ from pathlib import Path
 
 from emo_bench.media.certificate import Signer
 from emo_bench.media.credentials import add_credentials
+from emo_bench.media.disclosure import disclosure_tags, write_tagged
 from emo_bench.record.run_data import Preview, RunData
 from emo_core.atomic import atomic_path, write_json
 from emo_core.errors import ConfigError
@@ -16,6 +17,7 @@ from emo_core.hashing import digest_of
 from emo_core.text import file_name
 
 INDEX_FILE = "index.json"
+DISCLOSURE = "AI-generated video: a talking portrait made by a model, evaluated with emo-bench"
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class ExportedPreviews:
 def export_previews(
     run: RunData, target: Path, *, signer: Signer, step: Callable[[str], None] = lambda text: None
 ) -> ExportedPreviews:
-    """Copies the previews of a run; those of systems under test say that a model made them.
+    """Copies the previews of a run; those of systems under test say that a model made them, as text and signed.
 
     Credentials hold the time and a signature, so they are no part of the run's own previews, whose bytes are sealed.
 
@@ -63,8 +65,10 @@ def export_previews(
                 shutil.copyfile(preview.path, temporary)
         else:
             place.parent.mkdir(parents=True, exist_ok=True)
-            facts = {"system": preview.system, "evaluated_in": run.record.name}
-            add_credentials(preview.path, place, signer=signer, origin="generated", title=place.name, facts=facts)
+            facts = {"system": preview.system, "evaluated_in": run.record.name, "notice": DISCLOSURE}
+            with atomic_path(place) as temporary:
+                write_tagged(preview.path, temporary, disclosure_tags(DISCLOSURE, facts))
+                add_credentials(temporary, temporary, signer=signer, origin="generated", title=place.name, facts=facts)
         index.append(
             {
                 "file": place.name,

@@ -1,9 +1,10 @@
-"""Per-frame traces for plots: how the mouth, the head and the voice went, taken from features that exist anyway."""
+"""Per-frame traces: mouth, head, voice, identity and sync over time, taken from features that exist anyway."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,23 @@ from emo_bench.scoring.rows import FeatureReader
 from emo_core.atomic import atomic_path
 
 SERIES_FILE = "series.parquet"
+SYNC_FPS = 25.0
 Place = tuple[str, str, int | None]
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+class FrameCurve(NamedTuple):
+    """A curve that is computed from the stored arrays of an extractor.
+
+    Attributes:
+        extractor: Its name.
+        fps: Values per second.
+        compute: Gives the values.
+    """
+
+    extractor: str
+    fps: float
+    compute: Callable[[Arrays], NDArray[np.float64]]
 
 
 def known_series(context: RunContext) -> dict[str, Place]:
@@ -34,6 +51,61 @@ def known_lag_curves(context: RunContext) -> dict[str, tuple[str, str]]:
     from emo_metrics.registered import LAG_CURVES
 
     return {key: place for key, place in LAG_CURVES.items() if place[0] in context.loader.extractor_kinds}
+
+
+def known_frame_curves(context: RunContext) -> dict[str, FrameCurve]:
+    """Curves computed from features whose extractor takes part in this run: ``identity`` and ``sync_distance``."""
+    from emo_metrics.registered import IDENTITY_SERIES, SYNC_SERIES
+
+    kinds = context.loader.extractor_kinds
+    rate = float(context.config.media.rate)
+    found = {}
+    who = next((name for name in IDENTITY_SERIES if name in kinds), None)
+    if who is not None:
+        found["identity"] = FrameCurve(who, rate, identity_over_time)
+    sync = next(((name, before) for name, before in SYNC_SERIES if name in kinds), None)
+    if sync is not None:
+        name, before = sync
+        found["sync_distance"] = FrameCurve(name, SYNC_FPS, lambda arrays: sync_over_time(arrays, before=before))
+    return found
+
+
+def identity_over_time(arrays: Arrays) -> NDArray[np.float64]:
+    """What F-SIM averages: cosine of each frame's identity with the reference image's, times 100.
+
+    Args:
+        arrays: ``embedding [n, d]`` and ``reference_embedding [1, d]``, unit rows, NaN without a face.
+
+    Returns:
+        ``float64 [n]``, NaN where either face is missing.
+    """
+    rows = np.asarray(arrays["embedding"], dtype=np.float64)
+    return np.asarray(100.0 * rows @ np.asarray(arrays["reference_embedding"], dtype=np.float64)[0])
+
+
+def sync_over_time(arrays: Arrays, *, before: int) -> NDArray[np.float64]:
+    """Distance between mouth and audio without a shift, at the middle of each window; less is better.
+
+    Args:
+        arrays: ``distances [windows, lags]`` with lag 0 in the middle; with several tracks also ``track [windows]`` and
+            ``track_frames [tracks, 2]``. Where tracks overlap, the first counts.
+        before: Frames of a window before its middle.
+
+    Returns:
+        ``float64 [n]`` at 25 fps up to the last window, NaN where there is no window.
+
+    >>> sync_over_time({"distances": np.array([[9.0, 1.0, 9.0], [9.0, 2.0, 9.0]])}, before=2).tolist()
+    [nan, nan, 1.0, 2.0]
+    """
+    distances = np.asarray(arrays["distances"], dtype=np.float64)
+    at = np.arange(len(distances)) + before
+    if "track" in arrays:
+        track = np.asarray(arrays["track"], dtype=np.int64)
+        first = np.searchsorted(track, track)  # windows of a track are neighbours, and tracks are in order
+        at = at - first + np.asarray(arrays["track_frames"], dtype=np.int64)[track, 0]
+    curve = np.full(int(at.max(initial=-1)) + 1, np.nan)
+    curve[at[::-1]] = distances[::-1, distances.shape[1] // 2]
+    return curve
 
 
 def agreement_over_offsets(distances: NDArray[np.generic]) -> NDArray[np.float64]:
@@ -63,12 +135,12 @@ def write_series(context: RunContext, outcomes: Sequence[Outcome], folder: Path)
 
     Columns: system, clip, seed, name, fps, values (list of float, NaN where unknown).
     """
-    places, curves = known_series(context), known_lag_curves(context)
-    if not places and not curves:
+    places, lags, curves = known_series(context), known_lag_curves(context), known_frame_curves(context)
+    if not places and not lags and not curves:
         return None
     import pandas as pd
 
-    rows = list(_rows(context, outcomes, places, curves))
+    rows = list(_rows(context, outcomes, places, lags, curves))
     path = folder / SERIES_FILE
     with atomic_path(path) as temporary:
         pd.DataFrame(rows, columns=["system", "clip", "seed", "name", "fps", "values"]).to_parquet(
@@ -81,10 +153,11 @@ def _rows(
     context: RunContext,
     outcomes: Sequence[Outcome],
     places: Mapping[str, Place],
-    curves: Mapping[str, tuple[str, str]],
+    lags: Mapping[str, tuple[str, str]],
+    curves: Mapping[str, FrameCurve],
 ) -> Iterator[dict[str, object]]:
     reader = FeatureReader(context, outcomes)
-    needed = sorted({place[0] for place in places.values()} | {place[0] for place in curves.values()})
+    needed = sorted({place[0] for found in (places, lags, curves) for place in found.values()})
     shown = set(sorted(context.entries)[: context.config.report.max_preview_clips])
     for outcome in outcomes:
         unit = outcome.unit
@@ -97,7 +170,11 @@ def _rows(
             if values is not None:
                 numbers = np.asarray(values if column is None else values[:, column], dtype=np.float64)
                 yield {**common, "name": name, "values": numbers.tolist()}
-        for name, (extractor, array) in curves.items():
+        for name, curve in curves.items():
+            result = results[curve.extractor]
+            if result.status == "ok":
+                yield {**common, "name": name, "fps": curve.fps, "values": curve.compute(result.arrays).tolist()}
+        for name, (extractor, array) in lags.items():
             distances = _array(results[extractor], array)
             if distances is not None and distances.ndim == 2 and len(distances):
                 yield {**common, "name": name, "values": agreement_over_offsets(distances).tolist()}

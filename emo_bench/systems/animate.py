@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -88,6 +87,7 @@ def animate(
     """
     from emo_bench.media.credentials import add_credentials
     from emo_bench.media.decode import read_audio
+    from emo_bench.media.disclosure import disclosure_tags
     from emo_bench.media.image import read_still_image
     from emo_bench.media.preview import write_preview
     from emo_models.emo.pipeline import EMOPipeline
@@ -140,8 +140,7 @@ def animate(
     notes += _about_weights(options.weights, str(pipeline.facts.get("trained_on", "")))
     # Only the name of a weights folder is published, never its path.
     facts = {"seed": seed, "weights": Path(options.weights).name, "notice": DISCLOSURE}
-    tags = {"title": DISCLOSURE, "comment": json.dumps(facts, sort_keys=True)}
-    write_preview(target, Video(spec, pieces), speech, metadata=tags)
+    write_preview(target, Video(spec, pieces), speech, metadata=disclosure_tags(DISCLOSURE, facts))
     if signer is not None:
         origin: Source = "composite" if paste_back else "generated"
         add_credentials(target, target, signer=signer, origin=origin, title=target.name, facts=facts)

@@ -116,6 +116,24 @@ SERIES: Final[tuple[tuple[str, tuple[str, str, int | None]], ...]] = (
 )
 """Trace for plots, and its extractor, array and column (None for arrays of one column); the first available counts."""
 
+IDENTITY_SERIES: Final[tuple[str, ...]] = (
+    "identity/arcface-glint-r100@1",
+    "identity/arcface-w600k-r50@1",
+    "identity/mobilefacenet@1",
+    "identity/synth@1",
+)
+"""Extractors of ``embedding`` and ``reference_embedding``; the first available gives the trace ``identity``."""
+
+SYNC_SERIES: Final[tuple[tuple[str, int], ...]] = (
+    ("syncnet/joonson@1", 2),
+    ("syncnet/short@1", 2),
+    ("syncnet/mocha@1", 2),
+    ("sync/open@1", 6),
+    ("sync/synth@1", 4),
+)
+"""Extractors of ``distances`` at 25 fps, and how many frames lie before the middle of a window; the first available
+gives the trace ``sync_distance``."""
+
 LAG_CURVES: Final[Mapping[str, tuple[str, str]]] = {
     "lag:sync/synth@1": ("sync/synth@1", "distances"),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from emo_metrics.contract import ClipMetric, Direction, Extractor, Family, Granularity, SetMetric
-from emo_metrics.registered import EXTRACTORS, LAG_CURVES, METRICS, SERIES
+from emo_metrics.registered import EXTRACTORS, IDENTITY_SERIES, LAG_CURVES, METRICS, SERIES, SYNC_SERIES
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "protocols"
 
@@ -78,6 +78,7 @@ def test_every_extractor_is_read_by_a_protocol_or_an_extractor() -> None:
 
 def test_traces_name_known_extractors() -> None:
     places = [place[0] for _, place in SERIES] + [place[0] for place in LAG_CURVES.values()]
+    places += [*IDENTITY_SERIES, *(name for name, _ in SYNC_SERIES)]
     assert set(places) <= set(EXTRACTORS)
 
 

@@ -8,6 +8,10 @@
     made.append(...children);
     return made;
   };
+  const TITLES = {
+    identity: "identity: likeness to the reference image (cosine × 100)",
+    sync_distance: "sync distance of mouth and sound without a shift; less is better",
+  };
   const data = await (await fetch("data.json")).json();
   const fps = data.fps;
   let order = [], chosen = -1, videos = [], audible = null, playing = false, frame = 0, charts = [], loading = 0;
@@ -119,7 +123,7 @@
       flush();
     });
     const numbers = node("p", { class: "numbers" });
-    const title = overTime ? curve.name.replaceAll("_", " ") : `${curve.name.replace("lag:", "")}: agreement of mouth and sound over their offset`;
+    const title = overTime ? TITLES[curve.name] || curve.name.replaceAll("_", " ") : `${curve.name.replace("lag:", "")}: agreement of mouth and sound over their offset`;
     const box = node("figure", { class: "curve", "data-curve": curve.name }, node("figcaption", {}, title), picture, numbers);
     if (overTime) {
       const cursor = node("line", { class: "cursor", y1: "0", y2: "100" });

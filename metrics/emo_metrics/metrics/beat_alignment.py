@@ -93,13 +93,11 @@ class BeatAlignment(ClipMetric):
         family=Family.OPEN,
         granularity=Granularity.CLIP,
         values=(
-            ValueSpec(key="beat-alignment", label="Beat align", direction=Direction.CLOSER_TO_GT),
             ValueSpec(
-                key="beat-alignment-audio",
-                label="Beat align (audio to motion)",
-                direction=Direction.CLOSER_TO_GT,
-                primary=False,
+                key="beat-alignment-audio", label="Beat align (audio to motion)", direction=Direction.CLOSER_TO_GT
             ),
+            # People agree with the other direction more (docs/validity.md).
+            ValueSpec(key="beat-alignment", label="Beat align", direction=Direction.CLOSER_TO_GT, primary=False),
         ),
         extractors=(FACE, AUDIO),
         needs=frozenset({Need.AUDIO}),
@@ -108,6 +106,7 @@ class BeatAlignment(ClipMetric):
         reads_audio_video_sync=False,
         source="Beat alignment score of AIST++ (arXiv 2101.08779) and Bailando (arXiv 2203.13055), on head rotation",
         page="beat-alignment-mediapipe",
+        order=66,
     )
 
     def score_clip(self, generated: ClipFeatures, truth: ClipFeatures | None) -> Mapping[str, float]:

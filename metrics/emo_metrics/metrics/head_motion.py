@@ -101,6 +101,7 @@ class HeadVelocity(ClipMetric):
         extractors=(FACE,),
         source="arXiv 2402.17485, Table 2",
         page="head-velocity-mediapipe",
+        order=62,
         group=HEAD_MOTION,
     )
 

@@ -85,7 +85,7 @@ def _spec(variant: str, unit: str, decimals: int, title: str) -> ProtocolSpec:
         needs=frozenset({Need.GROUND_TRUTH}),
         source="LMDMeter of RAD-NeRF (arXiv 2211.12368), on MediaPipe's points",
         page=f"lmd-{variant}",
-        order=90,
+        order=60,
     )
 
 

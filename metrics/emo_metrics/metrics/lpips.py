@@ -41,7 +41,7 @@ def _spec(trunk: str, network: str) -> ProtocolSpec:
         needs=frozenset({Need.GROUND_TRUTH}),
         source="arXiv 1801.03924; github.com/richzhang/PerceptualSimilarity, version 0.1",
         page="lpips",
-        order=60,
+        order=70,
     )
 
 

@@ -76,6 +76,7 @@ class MouthAudio(ClipMetric):
         reads_audio_video_sync=True,
         source="docs/protocols/mouth-audio-mediapipe.md",
         page="mouth-audio-mediapipe",
+        order=64,
     )
 
     def score_clip(self, generated: ClipFeatures, truth: ClipFeatures | None) -> Mapping[str, float]:

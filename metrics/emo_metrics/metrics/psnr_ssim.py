@@ -60,7 +60,7 @@ class Psnr(_MeanOfFrames):
         needs=frozenset({Need.GROUND_TRUTH}),
         source="10 log10(255^2 / MSE) over RGB, per frame",
         page="psnr-rgb",
-        order=70,
+        order=80,
     )
 
 
@@ -78,5 +78,5 @@ class Ssim(_MeanOfFrames):
         needs=frozenset({Need.GROUND_TRUTH}),
         source="Wang et al. 2004; Gaussian 11 x 11, sigma 1.5, per RGB channel, as torchmetrics",
         page="ssim-gauss11",
-        order=80,
+        order=90,
     )

@@ -162,6 +162,15 @@ def test_the_command_line_writes_each(tiny: Any, run_folder: Path, tiny_set: Pat
     assert (done.code, json.loads((tmp_path / "c.json").read_text())["@type"]) == (ExitCode.OK, "sc:Dataset"), done.err
 
 
+def contents(path: Path) -> tuple[str, str, list[tuple[int, int | None, int | None, bytes]]]:
+    """Title, comment and packets of a video."""
+    import av
+
+    with av.open(str(path)) as container:
+        found = [(p.stream.index, p.pts, p.dts, bytes(p)) for p in container.demux() if p.size]
+        return container.metadata.get("title", ""), container.metadata.get("comment", ""), found
+
+
 def test_exported_previews_are_signed_but_for_anchors(run_folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("c2pa")
     from emo_bench.media.certificate import local_signer
@@ -175,6 +184,14 @@ def test_exported_previews_are_signed_but_for_anchors(run_folder: Path, tmp_path
         found = read_credentials(tmp_path / "out" / entry["file"])
         assert (found is not None) == entry["signed"] == (entry["system"] in ("emo-synth", "wav2lip-like"))
         assert found is None or (found.state, found.facts["system"]) == ("intact", entry["system"])
+        source = next(p.path for p in run.previews if (p.clip, p.system) == (entry["clip"], entry["system"]))
+        title, comment, packets = contents(tmp_path / "out" / entry["file"])
+        assert packets == contents(source)[2]
+        if entry["signed"]:
+            assert title.startswith("AI-generated video")
+            assert json.loads(comment)["system"] == entry["system"]
+        else:
+            assert (title, comment) == ("", "")
     assert load_run(run_folder).damage == ()
     with pytest.raises(ConfigError, match="not empty"):
         export_previews(run, tmp_path / "out", signer=local_signer(tmp_path / "certificate"))
