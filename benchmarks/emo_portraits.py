@@ -41,7 +41,7 @@ from emo_metrics.extractors.mobilefacenet import NETWORK_FILE, IdentityNetwork
 from emo_metrics.faces.landmark_sets import five_points, ibug_68
 from emo_metrics.faces.rotation import angle_between
 from emo_metrics.statistics.bootstrap import cluster_bootstrap
-from emo_models.emo.pipeline import EMOPipeline
+from emo_models.emo.pipeline import EMOPipeline, recommended_sampling
 
 Frames = NDArray[np.uint8]
 LAGS = range(-5, 6)
@@ -223,21 +223,28 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--size", type=int, help="frames of this size instead of the model's own")
+    parser.add_argument("--steps", type=int, help="denoising steps instead of those that the weights recommend")
+    parser.add_argument("--shift", type=float, help="shift of their times instead of the recommended one")
     parser.add_argument("--against", action="store_true", help="judge a frozen portrait, other audio and Wav2Lip too")
     parser.add_argument("--sheet", type=Path, help="PNG of generated above true frames")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     reader = Reader(WeightsFinder(folders=tuple(arguments.weights)))
     pipeline = EMOPipeline.from_pretrained(weights_folder(arguments.pipeline, Path()))
+    changes = {name: given for name in ("steps", "shift") if (given := getattr(arguments, name)) is not None}
+    options = recommended_sampling(pipeline.facts).changed(**changes)
     manifest = read_manifest(arguments.manifest)
+    entries = manifest.entries[: arguments.clips]
     rows, made_mouths, true_mouths, wav2lip_mouths, sheet = [], [], [], [], []
     wav2lip = Wav2LipSynth() if arguments.against else None
     spent, seconds = 0.0, 0.0
-    for number, entry in enumerate(manifest.entries[: arguments.clips]):
+    for number, entry in enumerate(entries):
         truth, audio, portrait = clip_of(manifest, entry)
         n = min(len(truth), round(25 * arguments.seconds))
         begun = time.process_time()
-        pieces = pipeline.animate(portrait, audio[: n * 640], 16_000, seed=number, full_size=arguments.size)
+        pieces = pipeline.animate(
+            portrait, audio[: n * 640], 16_000, seed=number, options=options, full_size=arguments.size
+        )
         made = np.concatenate(list(pieces))[:n]
         spent, seconds = spent + time.process_time() - begun, seconds + n / 25
         seen, real = reader.read(made, portrait), reader.read(truth[:n], portrait)
@@ -253,11 +260,12 @@ def main() -> None:
     }
     wrong = [
         correlation(a, b) for i, a in enumerate(made_mouths) for j, b in enumerate(true_mouths)
-        if manifest.entries[i].meta["driver"] != manifest.entries[j].meta["driver"]
+        if entries[i].meta["driver"] != entries[j].meta["driver"]
     ]  # fmt: skip
     styles = sorted({row.style for row in rows})
     result: dict[str, Any] = {
         "pipeline": str(arguments.pipeline),
+        "sampling": {"steps": options.steps, "shift": options.shift, "sampler": options.sampler},
         "all": summary(rows),
         "styles": {style: summary([row for row in rows if row.style == style]) for style in styles},
         "mouth_r_at_lag": {str(lag): round(value, 3) for lag, value in lags.items()},
@@ -266,7 +274,6 @@ def main() -> None:
         "clips": [asdict(row) for row in rows],
     }
     if arguments.against:
-        entries = manifest.entries[: len(rows)]
         people = [entry.identity for entry in entries]
         other = of_another_clip([str(entry.meta["driver"]) for entry in entries])
         result["against"] = [

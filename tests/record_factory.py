@@ -116,6 +116,7 @@ def make_run(
     failing: int = 1,
     name: str = "quickstart",
     noise_seed: int = 0,
+    truth_seed: int = 0,
     worse_by: float = 0.0,
 ) -> RunData:
     """A finished run.
@@ -128,7 +129,8 @@ def make_run(
         synthetic: Whether the clips are called synthetic.
         failing: How many clips of the second system have no face.
         name: Name of the run.
-        noise_seed: Seed of all numbers.
+        noise_seed: Seed of all numbers but those of the ground truth.
+        truth_seed: Seed of what the ground truth gives; runs on the same clips have the same.
         worse_by: In spreads, how much the first system is worse than usual.
     """
     rng = np.random.default_rng(noise_seed)
@@ -146,7 +148,7 @@ def make_run(
         SystemEntry(name=system, kind="emo", anchor=False, digest="1" * 64, options={"steps": 40, "note": system})
         for system in systems
     )
-    rows = _rows(clips, entries, systems, seeds, failing, rng, worse_by)
+    rows = _rows(clips, entries, systems, seeds, failing, rng, worse_by, truth_seed)
     values = _values(entries, systems, rows, len(clips) * len(seeds), rng)
     failures = tuple(
         FailureEntry(stage="extract", system=row.system, clip=row.clip, seed=row.seed, part="face/mediapipe@1",
@@ -178,10 +180,13 @@ def _role(system: SystemEntry, systems: Sequence[str]) -> str:
     return system.kind if system.anchor else ("good" if system.name == systems[0] else "bad")
 
 
-def _rows(clips, entries, systems, seeds, failing, rng, worse_by) -> tuple[ClipRow, ...]:  # type: ignore[no-untyped-def]
+def _rows(clips, entries, systems, seeds, failing, rng, worse_by, truth_seed) -> tuple[ClipRow, ...]:  # type: ignore[no-untyped-def]
     rows = []
     people = sorted({clip.identity for clip in clips})
     shared = {(person, key): rng.normal() for person in people for key in SPREAD}
+    # The ground truth is the same whatever the systems did.
+    truth = np.random.default_rng(truth_seed)
+    true_people = {place: truth.normal() for place in shared}
     for system in entries:
         role = _role(system, systems)
         for index, clip in enumerate(clips):
@@ -199,7 +204,10 @@ def _rows(clips, entries, systems, seeds, failing, rng, worse_by) -> tuple[ClipR
                             status, reason = "undefined", "the frames are identical to the ground truth"
                         else:
                             scale = SPREAD[value.key] * (0.02 if mean in (0.0, 1.0, 99.0) else 1.0)
-                            number = mean + scale * (0.5 * shared[clip.identity, value.key] + 0.5 * rng.normal())
+                            person, own = shared[clip.identity, value.key], rng.normal()
+                            if role == "ground_truth":
+                                person, own = true_people[clip.identity, value.key], truth.normal()
+                            number = mean + scale * (0.5 * person + 0.5 * own)
                             if role == "good":
                                 worse = 1.0 if value.direction == "lower" else -1.0
                                 number += worse * worse_by * SPREAD[value.key]

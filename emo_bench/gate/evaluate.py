@@ -11,6 +11,7 @@ from typing import Literal
 from emo_bench.compare.runs import Change, match_systems, measure_change, seeds_of
 from emo_bench.compare.terms import other_media, other_protocol
 from emo_bench.gate.contradictions import contradicted_value, contradictions, frame_share
+from emo_bench.gate.ground_truth import differing_ground_truth
 from emo_bench.gate.rules import GateRules, Rule
 from emo_bench.gate.set_values import UNVERIFIED, contradicted_set_value
 from emo_bench.gate.verdict import RuleOutcome, Verdict
@@ -45,6 +46,7 @@ def evaluate_gate(baseline: RunData, candidate: RunData, rules: GateRules) -> Ve
     problems += _unequal(baseline.record, candidate.record, rules)
     judged, more = _judged_columns(baseline.record, candidate.record, rules)
     problems += more
+    problems += differing_ground_truth(baseline, candidate, [column for column, _ in judged])
     if not pairs:
         problems.append("No system of the candidate corresponds to one of the baseline.")
     if not judged:

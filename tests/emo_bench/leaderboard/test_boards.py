@@ -132,7 +132,7 @@ def test_paired_comparisons_of_a_record_decide_between_its_systems() -> None:
 
 
 def test_real_clips_that_score_differently_are_told() -> None:
-    board = make_board([entry(run(), "first"), entry(run(name="b", noise_seed=9), "second")])
+    board = make_board([entry(run(), "first"), entry(run(name="b", truth_seed=9), "second")])
     assert any("real clips themselves score differently" in note for note in board.notes)
 
 

@@ -188,6 +188,13 @@ class DetailTraining(Frozen):
     checkpoint_every: int = Field(default=50, ge=1, description="Steps between checkpoints")
 
 
+class LoraTraining(Frozen):
+    """Low-rank adapters in place of training the Backbone's own weights."""
+
+    rank: int = Field(default=64, ge=1, description="Rank of the change of each layer")
+    alpha: int = Field(default=64, ge=1, description="The change is scaled by alpha / rank")
+
+
 class TrainConfig(Frozen):
     """A whole run."""
 
@@ -255,12 +262,23 @@ class TrainConfig(Frozen):
     autoencoder_folder: str = Field(
         default="", description="A trained autoencoder; empty takes the small one beside start_from, or trains one"
     )
+    lora: LoraTraining | None = Field(
+        default=None,
+        description="Train the Backbone's spatial layers by low-rank adapters (needs peft: emo-bench[lora]) and keep "
+        "its own weights; audio, temporal and speed layers, ReferenceNet and Face Locator train in full. Literal null",
+    )
     weights_dtype: Literal["float32", "float16"] = Field(
         default="float32", description="Of the saved pipeline; training keeps float32"
     )
     start_from: str = Field(
         default="", description="Folder of a saved pipeline to start from; empty starts from the seed"
     )
+
+    @model_validator(mode="after")
+    def _adapts_something(self) -> TrainConfig:
+        if self.lora is not None and not self.start_from:
+            raise ValueError("expected start_from with lora: adapters keep weights that come from elsewhere")
+        return self
 
     @model_validator(mode="after")
     def _distilled_last(self) -> TrainConfig:

@@ -41,6 +41,7 @@ from emo_models.emo.training.diagnostics import (
     spread_clips,
 )
 from emo_models.emo.training.figures import curve_figure, sample_grid
+from emo_models.emo.training.lora import add_lora, merge_lora
 from emo_models.emo.training.refiner_frames import generate_clips
 from emo_models.emo.training.refiner_training import before_and_after, train_refiner
 from emo_models.emo.training.speech_handover import feature_map, fold_into
@@ -81,6 +82,8 @@ def run_training(
     vae.to(accelerator.device)
     model = _model(config, preset, data, vae)
     _hand_over(config, model, encoder, data, report)
+    if config.lora is not None:
+        add_lora(model.backbone, config.lora, seed=config.seed)
     schedule = NoiseSchedule(preset.schedule)
     report(f"preparing latents and speech features of {len(data)} clips")
     latents = _prepared(config, data, vae, encoder, model, out, accelerator)
@@ -101,15 +104,18 @@ def run_training(
         tracker.write(trainer.history, trainer.values)
         stages = [(stage.name, stage.steps) for stage in config.stages]
         curve_figure(trainer.history, trainer.values, out / "loss.png", stages=stages)
-    with trainer.average.applied(model):
-        pipeline.model.eval()
-        pipeline.refiner = _refiner(config, pipeline, latents, schedule, out, report, workers)
-        _train_transfer(config, pipeline, data, out, report, workers)
-        pipeline.detail = _detail(config, pipeline, large, out, report, workers)
-        if workers.first:
-            pipeline.facts.update(_guidance_facts(config, preset, trainer.values))
-            pipeline.facts["steps"] = int(before.get("steps", 0)) + len(trainer.history)
-            pipeline.save_pretrained(out / "pipeline", dtype=getattr(torch, config.weights_dtype))
+    # The averaged weights are the result.
+    model.load_state_dict(trainer.average.tensors)
+    if config.lora is not None:
+        merge_lora(model)
+    pipeline.model.eval()
+    pipeline.refiner = _refiner(config, pipeline, latents, schedule, out, report, workers)
+    _train_transfer(config, pipeline, data, out, report, workers)
+    pipeline.detail = _detail(config, pipeline, large, out, report, workers)
+    if workers.first:
+        pipeline.facts.update(_guidance_facts(config, preset, trainer.values))
+        pipeline.facts["steps"] = int(before.get("steps", 0)) + len(trainer.history)
+        pipeline.save_pretrained(out / "pipeline", dtype=getattr(torch, config.weights_dtype))
     workers.wait()
     return out / "pipeline"
 

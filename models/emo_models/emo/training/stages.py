@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 from torch import nn
 
+from emo_models.emo.training.lora import has_lora, kept_by_lora
+
 Part = Literal["image", "audio", "temporal", "speed"]
 
 
@@ -75,24 +77,32 @@ def trainable_parts(stage: str, *, backbone_lr_scale: float) -> dict[Part, float
 
 def parameter_groups(model: nn.Module, stage: str, *, backbone_lr_scale: float) -> list[dict[str, Any]]:
     """Marks what is trained (``requires_grad``) and returns the optimizer's groups, each with its ``lr_scale``."""
-    parts = trainable_parts(stage, backbone_lr_scale=backbone_lr_scale)
     groups: dict[float, list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        part = part_of(name)
-        parameter.requires_grad_(part in parts)
-        if part in parts:
-            groups.setdefault(parts[part], []).append(parameter)
+    for _, parameter, scale in _scaled(model, stage, backbone_lr_scale):
+        parameter.requires_grad_(scale is not None)
+        if scale is not None:
+            groups.setdefault(scale, []).append(parameter)
     return [{"params": params, "lr_scale": scale} for scale, params in sorted(groups.items())]
 
 
 def describe(model: nn.Module, stage: str, *, backbone_lr_scale: float) -> str:
-    """One line per part: how many parameters, trained or frozen."""
-    parts = trainable_parts(stage, backbone_lr_scale=backbone_lr_scale)
-    counts: dict[Part, int] = {}
-    for name, parameter in model.named_parameters():
-        counts[part_of(name)] = counts.get(part_of(name), 0) + parameter.numel()
+    """One line per part: how many parameters, trained or frozen; of adapted parts both."""
+    counts: dict[tuple[Part, float], int] = {}
+    for name, parameter, scale in _scaled(model, stage, backbone_lr_scale):
+        place = (part_of(name), scale or 0.0)
+        counts[place] = counts.get(place, 0) + parameter.numel()
     lines: Iterable[str] = (
-        f"  {part:9} {count / 1e6:8.3f} M  " + (f"trained at {parts[part]:g} x lr" if part in parts else "frozen")
-        for part, count in sorted(counts.items())
+        f"  {part:9} {count / 1e6:8.3f} M  " + (f"trained at {scale:g} x lr" if scale else "frozen")
+        for (part, scale), count in sorted(counts.items())
     )
     return "\n".join([f"stage {stage}:", *lines])
+
+
+def _scaled(model: nn.Module, stage: str, backbone_lr_scale: float) -> Iterable[tuple[str, nn.Parameter, float | None]]:
+    """Each parameter with its share of the learning rate, None where it is not trained."""
+    parts = trainable_parts(stage, backbone_lr_scale=backbone_lr_scale)
+    adapted = has_lora(model)
+    for name, parameter in model.named_parameters():
+        part = part_of(name)
+        kept = adapted and part == "image" and kept_by_lora(name)
+        yield name, parameter, None if kept else parts.get(part)

@@ -1,0 +1,86 @@
+"""The ground truth of two runs on the same clips must have given the same numbers, or they are not compared.
+
+Values of whole sets and values close to the ground truth depend on what was measured on real clips. Both runs measured
+that on the same files, so that whoever moved it in one of them moved the comparison.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from emo_bench.config.schema import REFERENCE_SET
+from emo_bench.record.columns import Column
+from emo_bench.record.run_data import RunData
+from emo_bench.record.set_samples import ClipSamples
+
+CLOSE = 1e-3
+"""Relative: the same network gives slightly different features on another processor, far below this."""
+
+
+def differing_ground_truth(baseline: RunData, candidate: RunData, columns: Sequence[Column]) -> Iterator[str]:
+    """Sentences on protocols whose numbers of the ground truth, or of the reference set, differ between two runs.
+
+    Clips that only one of the runs has are left to whoever compares their data sets, and so are values that only one of
+    them kept.
+
+    Args:
+        baseline: A run that was read from its folder.
+        candidate: Another one on the same clips.
+        columns: The values that are to be compared.
+    """
+    if baseline.record.digests.dataset == candidate.record.digests.dataset:
+        yield from _differing(baseline, candidate, columns)
+    digests = [run.record.reference_set and run.record.reference_set.digest for run in (baseline, candidate)]
+    if digests[0] is not None and digests[0] == digests[1]:
+        for protocol in dict.fromkeys(column.protocol.name for column in columns):
+            yield from _other_samples(protocol, "reference set", *(
+                run.samples.get((protocol, REFERENCE_SET), {}) for run in (baseline, candidate)
+            ))  # fmt: skip
+
+
+def _differing(baseline: RunData, candidate: RunData, columns: Sequence[Column]) -> Iterator[str]:
+    names = (baseline.ground_truth, candidate.ground_truth)
+    if names[0] is None or names[1] is None:
+        return
+    for protocol in dict.fromkeys(column.protocol.name for column in columns):
+        yield from _other_samples(
+            protocol,
+            "ground truth",
+            baseline.samples.get((protocol, names[0]), {}),
+            candidate.samples.get((protocol, names[1]), {}),
+        )
+    for column in columns:
+        protocol, key = column.protocol.name, column.value.key
+        found = baseline.clip_means(names[0], protocol, key), candidate.clip_means(names[1], protocol, key)
+        both = sorted(found[0].keys() & found[1].keys())
+        a, b = (np.array([side[clip] for clip in both], dtype=np.float64) for side in found)
+        if len(both) and not _close(a, b):
+            clip = both[int(np.abs(a - b).argmax())]
+            yield (
+                f"The ground truth of both runs is the same, and its values of {protocol} ({key}) differ: clip "
+                f"{clip!r} has {found[0][clip]:.6g} in the baseline and {found[1][clip]:.6g} in the candidate."
+            )
+
+
+def _other_samples(
+    protocol: str, whose: str, theirs: Mapping[str, ClipSamples], ours: Mapping[str, ClipSamples]
+) -> Iterator[str]:
+    pairs = {name: (theirs[name].samples, ours[name].samples) for name in sorted(theirs.keys() & ours.keys())}
+    other = [name for name, (a, b) in pairs.items() if a.shape != b.shape or not _close(a, b)]
+    if other:
+        yield (
+            f"The {whose} of both runs is the same, and its samples of {protocol} differ in {len(other)} of "
+            f"{len(pairs)} clips, for example {other[0].rpartition('#')[0]!r}."
+        )
+
+
+def _close(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two arrays of one shape are equal but for rounding; the distance is relative to the size of both."""
+    finite = np.isfinite(a) & np.isfinite(b)
+    if not np.array_equal(np.isfinite(a), np.isfinite(b)):
+        return False
+    scale = max(float(np.linalg.norm(a[finite])), float(np.linalg.norm(b[finite])))
+    return float(np.linalg.norm(a[finite] - b[finite])) <= CLOSE * scale or math.isclose(scale, 0.0, abs_tol=1e-9)
