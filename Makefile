@@ -49,4 +49,4 @@ check: lint type docs test-all
 lock:
 	test -x $(BIN)/uv || ($(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet uv)
 	$(BIN)/uv pip compile --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
-	  --extra dvc --extra speech --extra ray --extra credentials --extra tensorboard --extra lora --group dev --group docs --group reference pyproject.toml -o requirements.lock
+	  --extra dvc --extra speech --extra ray --extra openvino --extra credentials --extra tensorboard --extra lora --group dev --group docs --group reference pyproject.toml -o requirements.lock

@@ -18,12 +18,16 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.inference import inference
+from benchmarks.many_clips import many_clips
 from benchmarks.parts import Row, emo, machine, ray, scoring, startup, store
 
 PARTS: dict[str, Callable[[Path], list[Row]]] = {
     "start-up": startup,
     "store": store,
     "scoring": scoring,
+    "inference": inference,
+    "clips": many_clips,
     "emo": emo,
     "ray": ray,
 }

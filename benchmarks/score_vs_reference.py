@@ -26,6 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,8 @@ def _sources(clips: Path | None) -> list[tuple[Path, Path | None]]:
     return [(path, None) for path in sorted(videos_below(folder))]
 
 
-def make_weights(folder: Path, *, inception: Path | None) -> None:
-    """Weight files in the official formats."""
+def make_weights(folder: Path, *, inception: Path | None, official: Path | None) -> None:
+    """Weight files in the official formats, from random values, a trained Inception or the official tensors."""
     import torch
     from torchvision.models import alexnet
 
@@ -107,6 +108,9 @@ def make_weights(folder: Path, *, inception: Path | None) -> None:
     from emo_metrics.networks.inception_fid import InceptionFid
 
     folder.mkdir(parents=True, exist_ok=True)
+    if official is not None:
+        _official_weights(official, folder)
+        return
     network = InceptionFid()
     _randomise(network, 0)
     state = network.state_dict()
@@ -122,6 +126,19 @@ def make_weights(folder: Path, *, inception: Path | None) -> None:
     trunk = alexnet(weights=None).features
     _randomise(trunk, 2)
     torch.save({f"features.{name}": value for name, value in trunk.state_dict().items()}, folder / ALEX)
+
+
+def _official_weights(fetched: Path, folder: Path) -> None:
+    """The tensors of ``emo-bench weights fetch --family reference``, under the names that the tools expect."""
+    import torch
+    from safetensors.torch import load_file
+
+    from emo_metrics.networks.inception_fid import InceptionFid
+
+    state = InceptionFid().state_dict()  # with the classifier, which the tools load and nobody reads
+    torch.save({**state, **load_file(fetched / "fid-inception-2015-12-05.safetensors")}, folder / INCEPTION)
+    torch.save(load_file(fetched / "i3d-kinetics-400.safetensors"), folder / I3D)
+    torch.save(load_file(fetched / "lpips-alexnet-trunk.safetensors"), folder / ALEX)
 
 
 def _randomise(network: Any, seed: int) -> None:
@@ -297,8 +314,9 @@ def cd_fvd(folder: Path) -> Numbers:
 # ---------------------------------------------------------------------------------------------------------------- ours
 
 
-def emo_bench(folder: Path) -> Numbers:
+def emo_bench(folder: Path, *, inference: str = "torch") -> Numbers:
     """``emo-bench score`` with one protocol per number, without the anchors, which the reference tools do not have."""
+    started = time.process_time()
     from emo_bench.api import score
     from emo_bench.extract import single_pass, weights
     from emo_core.hashing import sha256_file
@@ -312,44 +330,51 @@ def emo_bench(folder: Path) -> Numbers:
     }
     weights.weights_table = lambda: table  # type: ignore[assignment]
     spent = _timed_extractors(single_pass)
-    started = time.perf_counter()
     result = score(
         folder / "generated",
         folder / "truth" / "manifest.jsonl",
         metrics=list(dict.fromkeys(protocol for protocol, _ in OURS.values())),
         options={
             "anchors": [],
-            "execution": {"workers": 1},
+            "execution": {"workers": 1, "inference": inference},
             "weights": {"folders": [str(folder / "weights")]},
             "report": {"previews": False},
-            "output": str(folder / "run"),
-            "store": str(folder / "store"),
+            "output": str(folder / f"run-{inference}"),
+            "store": str(folder / f"store-{inference}"),
         },
         quiet=True,
     )
-    total = time.perf_counter() - started
     assert result.record.status == "complete", result.record.failures
-    stages = result.record.timings.by_stage
     parts = {f"extract: {name}": seconds for name, seconds in sorted(spent.items())}
-    parts["decode, store, read again, keep features"] = sum(stages.values()) - sum(spent.values())
-    parts["numbers, intervals, report"] = total - sum(stages.values())
-    (folder / "where.json").write_text(json.dumps(parts), encoding="utf-8")
+    networks = sum(seconds for name, seconds in spent.items() if not name.startswith("pixels/"))
+    whole = time.process_time()
+    parts["start of the program"] = started
+    parts["everything else: loading, decoding, digests, numbers, intervals, report"] = (
+        whole - started - sum(spent.values())
+    )
+    parts["share of the networks' extractors"] = networks / whole
+    (folder / f"where-{inference}.json").write_text(json.dumps(parts), encoding="utf-8")
     found = {(entry.protocol, entry.key): entry.value for entry in result.record.values if entry.system == "generated"}
     return {name: float(found[value] or float("nan")) for name, value in OURS.items()}
 
 
+def emo_bench_openvino(folder: Path) -> Numbers:
+    """The same with the networks computed by OpenVINO."""
+    return emo_bench(folder, inference="openvino")
+
+
 def _timed_extractors(module: Any) -> Counter[str]:
-    """Seconds inside each extractor, counted from now on."""
+    """Processor seconds inside each extractor, counted from now on."""
     spent: Counter[str] = Counter()
     running = module._Running
 
     def timed(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(self: Any, *arguments: Any) -> Any:
-            start = time.perf_counter()
+            start = time.process_time()
             try:
                 return function(self, *arguments)
             finally:
-                spent[self.extractor.name] += time.perf_counter() - start
+                spent[self.extractor.name] += time.process_time() - start
 
         return call
 
@@ -366,7 +391,9 @@ PARTS: dict[str, Callable[[Path], Numbers]] = {
     "torchmetrics": torchmetrics,
     "cd-fvd": cd_fvd,
     "emo-bench score": emo_bench,
+    "emo-bench score, openvino": emo_bench_openvino,
 }
+OURS_PARTS = {"emo-bench score": "torch", "emo-bench score, openvino": "openvino"}
 
 
 # ------------------------------------------------------------------------------------------------------- the comparison
@@ -396,31 +423,36 @@ def compare(folder: Path, threads: int) -> None:
     """Runs all parts and prints what came out."""
     usage = {}
     for part in PARTS:
+        if part.endswith("openvino") and find_spec("openvino") is None:
+            continue
         usage[part] = measured(part, folder, threads)
         cost = usage[part]
-        print(f"{part:18s} {cost['wall']:8.1f} s wall {cost['processor']:8.1f} s processor {cost['memory']:7.0f} MB")
+        print(f"{part:25s} {cost['wall']:8.1f} s wall {cost['processor']:8.1f} s processor {cost['memory']:7.0f} MB")
         sys.stdout.flush()
-    reference = [cost for part, cost in usage.items() if part != "emo-bench score"]
-    ours = usage["emo-bench score"]
-    print()
-    for name, unit in (("wall", "s"), ("processor", "s")):
-        theirs = sum(cost[name] for cost in reference)
-        print(
-            f"{name:10s} reference {theirs:8.1f} {unit}, emo-bench {ours[name]:8.1f} {unit}: "
-            f"{theirs / ours[name]:.2f} x"
-        )
-    peak = max(cost["memory"] for cost in reference)
-    print(f"memory     reference {peak:8.0f} MB, emo-bench {ours['memory']:8.0f} MB")
-    own = _numbers(folder, "emo-bench score")
-    tools = [part for part in PARTS if part != "emo-bench score"]
+    tools = [part for part in usage if part not in OURS_PARTS]
     numbers = {name: value for part in tools for name, value in _numbers(folder, part).items()}
+    for part in [part for part in usage if part in OURS_PARTS]:
+        _show(folder, part, [usage[tool] for tool in tools], usage[part], numbers)
+
+
+def _show(
+    folder: Path, part: str, tools: list[dict[str, float]], ours: dict[str, float], numbers: dict[str, float]
+) -> None:
+    """Ratios, differences and shares of one of our parts."""
+    print(f"\n{part}")
+    for name in ("wall", "processor"):
+        theirs = sum(cost[name] for cost in tools)
+        print(f"{name:10s} reference {theirs:8.1f} s, emo-bench {ours[name]:8.1f} s: {theirs / ours[name]:.2f} x")
+    peak = max(cost["memory"] for cost in tools)
+    print(f"memory     reference {peak:8.0f} MB, emo-bench {ours['memory']:8.0f} MB")
+    own = _numbers(folder, part)
     print("\n| number | reference | emo-bench | difference |\n| --- | --- | --- | --- |")
     for name, (protocol, _) in OURS.items():
         theirs, mine = numbers[name], own[name]
         print(f"| {name}, `{protocol}` | {theirs:.8g} | {mine:.8g} | {abs(mine - theirs) / abs(theirs):.1e} relative |")
-    print("\nwhere emo-bench's time goes (wall):")
-    for name, seconds in json.loads((folder / "where.json").read_text(encoding="utf-8")).items():
-        print(f"  {seconds:7.1f} s  {name}")
+    print("\nwhere emo-bench's time goes (processor seconds):")
+    for name, seconds in json.loads((folder / f"where-{OURS_PARTS[part]}.json").read_text(encoding="utf-8")).items():
+        print(f"  {seconds:7.2f}  {name}")
 
 
 def _numbers(folder: Path, part: str) -> Numbers:
@@ -438,6 +470,7 @@ def main() -> None:
     parser.add_argument(
         "--inception", type=Path, help="inceptionv3_nsfwjs_uint8_tvnames.safetensors, instead of random"
     )
+    parser.add_argument("--weights", type=Path, help="folder of `weights fetch --family reference`, instead of random")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, help="folder for everything; temporary when absent")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
@@ -452,7 +485,7 @@ def main() -> None:
             folder, clips=options.clips, n_clips=options.n_clips, seconds=options.seconds, size=options.size,
             crf=options.crf,
         )  # fmt: skip
-        make_weights(folder / "weights", inception=options.inception)
+        make_weights(folder / "weights", inception=options.inception, official=options.weights)
         compare(folder, options.threads)
     finally:
         if options.work is None:

@@ -104,11 +104,15 @@ class Statistics(Frozen):
 
 
 class Execution(Frozen):
-    """Where and how units of work run; never changes a number."""
+    """Where and how units of work run; changes no number, but for the rounding of another device or engine."""
 
     engine: Literal["local", "ray"] = Field(default="local", description="'ray' needs the extra of that name")
     workers: int = Field(default=2, ge=1, le=256, description="Worker processes")
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="Device of the networks")
+    inference: Literal["torch", "openvino"] = Field(
+        default="torch",
+        description="What computes Inception, I3D and LPIPS; 'openvino' needs the extra of that name and device cpu",
+    )
     unit_timeout_s: float = Field(default=3600.0, gt=0, description="A unit of work that takes longer is stopped")
 
 

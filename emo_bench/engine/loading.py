@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from emo_bench.config.schema import System
+from emo_bench.config.schema import Execution, System
 from emo_bench.engine.spec import RunSpec
 from emo_bench.extract.catalogue import extractor_digest, extractors, load_catalogues, metrics, needed_extractors
 from emo_bench.extract.single_pass import in_order
@@ -100,7 +101,8 @@ class Loader:
     @cached_property
     def extractor_digests(self) -> Mapping[str, str]:
         """Identity of each extractor."""
-        return {name: extractor_digest(kind, self.finder) for name, kind in self.extractor_kinds.items()}
+        engine = self.config.execution.inference
+        return {name: extractor_digest(kind, self.finder, engine=engine) for name, kind in self.extractor_kinds.items()}
 
     @cached_property
     def _extractors(self) -> dict[str, Extractor]:
@@ -111,7 +113,10 @@ class Loader:
         if name not in self._extractors:
             kind = extractors.get(name)
             paths = {file: self.finder.require(file) for file in kind.weights}
-            self._extractors[name] = kind(paths, device=self.config.execution.device)
+            execution = self.config.execution
+            chosen = execution.inference != "torch" and execution.inference in kind.engines
+            options = {"engine": execution.inference} if chosen else {}
+            self._extractors[name] = kind(paths, device=execution.device, **options)
         return self._extractors[name]
 
 
@@ -122,9 +127,9 @@ def check_before_work(loader: Loader) -> list[Availability]:
         The protocols that cannot be computed here, with reasons.
 
     Raises:
-        EmoBenchError: when a system lacks something it needs.
+        EmoBenchError: when a system or the engine of the networks lacks something it needs.
     """
-    problems = []
+    problems = _engine_problems(loader.config.execution)
     for name, system in loader.suite_systems.items():
         if loader.only_wild and loader.systems[name].needs_driving and not loader.systems[name].anchor:
             problems.append(f"system {name!r} works on the ground truth's video, and no clip of the suite has one")
@@ -136,3 +141,16 @@ def check_before_work(loader: Loader) -> list[Availability]:
     if problems:
         raise EmoBenchError("\n".join(problems))
     return [entry for entry in loader.availability.values() if not entry.ok]
+
+
+def _engine_problems(execution: Execution) -> list[str]:
+    if execution.inference == "torch":
+        return []
+    if execution.device != "cpu":
+        return [f"execution.inference {execution.inference!r} runs on the device cpu, not on {execution.device!r}"]
+    if find_spec(execution.inference) is None:
+        return [
+            f"execution.inference {execution.inference!r} is not installed: pip install "
+            f"'emo-bench[{execution.inference}]', or use torch"
+        ]
+    return []

@@ -68,13 +68,17 @@ def needs_truth(metric: type[Metric]) -> bool:
     return own or any(reads_truth(extractors.get(name)) for name in metric.spec.extractors)
 
 
-def extractor_digest(kind: type[Extractor], finder: WeightsFinder) -> str:
-    """Identity of an extractor: versioned names and pinned weights of itself and of all that it requires."""
+def extractor_digest(kind: type[Extractor], finder: WeightsFinder, *, engine: str = "torch") -> str:
+    """Identity of an extractor: versioned names and pinned weights of itself and of all that it requires.
+
+    An engine other than PyTorch goes in where the extractor uses it, so that its features never mix with PyTorch's.
+    """
     load_catalogues()
-    parts = [extractor_digest(extractors.get(name), finder) for name in sorted(kind.requires)]
+    parts = [extractor_digest(extractors.get(name), finder, engine=engine) for name in sorted(kind.requires)]
     weights = {name: finder.serving(name).sha256 for name in kind.weights}
     shipped = dict(getattr(kind, "shipped", {}))  # networks inside the package: name -> pinned digest
-    return digest_of({"name": kind.name, "weights": weights, "shipped": shipped, "requires": parts})
+    identity: dict[str, object] = {"name": kind.name, "weights": weights, "shipped": shipped, "requires": parts}
+    return digest_of(identity | ({"engine": engine} if engine != "torch" and engine in kind.engines else {}))
 
 
 def feature_key(

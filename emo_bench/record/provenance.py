@@ -19,6 +19,7 @@ PACKAGES = (
     "numpy",
     "onnxruntime",
     "opencv-contrib-python",
+    "openvino",
     "pandas",
     "pillow",
     "pyarrow",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from emo_bench.config.schema import Execution
 from emo_bench.engine.context import RunContext
 from emo_bench.engine.unit import GROUND_TRUTH, Outcome, Unit
 from emo_bench.extract.catalogue import needed_extractors
@@ -75,7 +76,7 @@ def build_record(
         failures=tuple(failures),
         notes=(*_notes(by_unit), *evaluation.notes),
         counts=Counts(planned=len(planned), done=done, failed=len(planned) - done),
-        provenance=provenance(device=config.execution.device, folder=_existing(context.spec.base)),
+        provenance=provenance(device=_device(config.execution), folder=_existing(context.spec.base)),
         timings=timings,
     )
 
@@ -183,6 +184,11 @@ def _losses(context: RunContext, known: Sequence[FailureEntry], losses: Sequence
         if not follows and entry.clip not in failed_clips:
             kept.append(entry)
     return kept
+
+
+def _device(execution: Execution) -> str:
+    """Where networks ran, and by what when not by PyTorch."""
+    return execution.device if execution.inference == "torch" else f"{execution.device} ({execution.inference})"
 
 
 def _notes(by_unit: Mapping[Unit, Outcome]) -> list[NoteEntry]:

@@ -231,6 +231,7 @@ class Extractor(ABC):
         name: ``kind/variant@version``; the version changes whenever a number could change.
         weights: File names in the weights registry; the constructor receives their verified paths.
         requires: Names of extractors whose rows it reads (they see each piece first).
+        engines: What its networks can be computed by; one with ``openvino`` takes ``engine="openvino"`` as an option.
         needs: ``GROUND_TRUTH`` makes each piece carry the ground-truth frames; ``AUDIO`` and ``REFERENCE_IMAGE``
             say what of ``ClipInputs`` it reads (they are part of the key under which features are stored).
     """
@@ -239,6 +240,7 @@ class Extractor(ABC):
     weights: ClassVar[tuple[str, ...]] = ()
     requires: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[frozenset[Need]] = frozenset()
+    engines: ClassVar[frozenset[str]] = frozenset({"torch"})
 
     def __init__(self, weights: Mapping[str, Path], *, device: str = "cpu") -> None:
         self.weight_paths = dict(weights)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from emo_metrics.contract import Accumulator, Arrays, ClipInputs, Extractor, FrameArray, Piece
+from emo_metrics.networks.engines import ENGINES, TORCH, Engine
 from emo_metrics.networks.fixed_batches import FixedBatches, evenly_spaced
 from emo_metrics.networks.image_resize import prepare_clean, prepare_pytorch_fid, prepare_torch_fidelity
 from emo_metrics.networks.inception_fid import load_inception
@@ -54,10 +55,11 @@ class _Inception(Extractor):
     """Pooled features of up to 32 evenly spaced whole frames of each clip."""
 
     weights: ClassVar[tuple[str, ...]] = (WEIGHTS,)
+    engines: ClassVar[frozenset[str]] = ENGINES
 
-    def __init__(self, weights: Mapping[str, Path], *, device: str = "cpu") -> None:
+    def __init__(self, weights: Mapping[str, Path], *, device: str = "cpu", engine: Engine = TORCH) -> None:
         super().__init__(weights, device=device)
-        self._network = load_inception(weights[WEIGHTS], device)
+        self._network = load_inception(weights[WEIGHTS], device, engine=engine)
 
     @abstractmethod
     def prepare(self, frames: FrameArray) -> torch.Tensor:

@@ -20,6 +20,7 @@ from emo_metrics.contract import (
     Piece,
     Unscored,
 )
+from emo_metrics.networks.engines import ENGINES, TORCH, Engine
 from emo_metrics.networks.fixed_batches import evenly_spaced
 from emo_metrics.networks.inference import exact_inference
 from emo_metrics.networks.lpips_trunks import Trunk, load_lpips
@@ -31,12 +32,13 @@ class _LpipsFrames(Extractor):
     """Distances of up to 32 evenly spaced pairs of frames: arrays ``distance`` float64 [k] and ``frame`` int64 [k]."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.GROUND_TRUTH})
+    engines: ClassVar[frozenset[str]] = ENGINES
     trunk: ClassVar[Trunk]
 
-    def __init__(self, weights: Mapping[str, Path], *, device: str = "cpu") -> None:
+    def __init__(self, weights: Mapping[str, Path], *, device: str = "cpu", engine: Engine = TORCH) -> None:
         super().__init__(weights, device=device)
         (file,) = self.weights
-        self._network = load_lpips(self.trunk, weights[file], device)
+        self._network = load_lpips(self.trunk, weights[file], device, engine=engine)
 
     def distance(self, generated: FrameArray, truth: FrameArray) -> float:
         """Distance of one pair of frames ``uint8 RGB [H, W, 3]`` of equal size."""

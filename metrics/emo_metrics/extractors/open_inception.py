@@ -17,6 +17,7 @@ from torch import nn
 
 from emo_metrics.contract import Accumulator, ClipInputs, Extractor, FrameArray
 from emo_metrics.extractors.inception_frames import SampledFrames, compute_features
+from emo_metrics.networks.engines import ENGINES, TORCH, Engine, with_engine
 from emo_metrics.networks.image_resize import prepare_clean
 from emo_metrics.networks.weight_files import read_tensors
 
@@ -28,10 +29,11 @@ class InceptionOpen(Extractor):
 
     name: ClassVar[str] = "inception/open@1"
     weights: ClassVar[tuple[str, ...]] = (OPEN_WEIGHTS,)
+    engines: ClassVar[frozenset[str]] = ENGINES
 
-    def __init__(self, weights: Mapping[str, Path], *, device: str = "cpu") -> None:
+    def __init__(self, weights: Mapping[str, Path], *, device: str = "cpu", engine: Engine = TORCH) -> None:
         super().__init__(weights, device=device)
-        self._network = load_open_inception(weights[OPEN_WEIGHTS]).to(device)
+        self._network = with_engine(load_open_inception(weights[OPEN_WEIGHTS]).to(device), engine)
 
     def features(self, frames: FrameArray) -> NDArray[np.float32]:
         """``float32 [n, 2048]`` of frames ``uint8 RGB [n, H, W, 3]``."""

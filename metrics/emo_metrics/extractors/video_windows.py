@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from emo_metrics.contract import Accumulator, Arrays, ClipInputs, Extractor, FrameArray, Piece, Unscored
-from emo_metrics.networks.fixed_batches import window_starts
+from emo_metrics.networks.engines import ENGINES, TORCH, Engine
+from emo_metrics.networks.fixed_batches import once_while_equal, window_starts
 from emo_metrics.networks.i3d import CLASSES, SIDE, TENSORFLOW_EPSILON, load_i3d
 from emo_metrics.networks.inference import exact_inference
 from emo_metrics.networks.weight_files import require_sha256
@@ -45,7 +46,7 @@ class _WindowExtractor(Extractor):
 
 class _Windows(Accumulator):
     def __init__(self, extractor: _WindowExtractor, starts: list[int]) -> None:
-        self._extractor = extractor
+        self._compute = once_while_equal(extractor.window_features)
         self._starts = starts
         self._open: list[FrameArray] = []
         self._features: list[NDArray[np.float32]] = []
@@ -60,7 +61,7 @@ class _Windows(Accumulator):
             return
         self._open.append(frame.copy())
         if len(self._open) == WINDOW:
-            self._features.append(self._extractor.window_features(np.stack(self._open)))
+            self._features.append(self._compute(np.stack(self._open)))
             self._open = []
 
     def finish(self) -> Arrays:
@@ -86,10 +87,11 @@ class I3dCd(_WindowExtractor):
 
     name: ClassVar[str] = "i3d/cd@1"
     weights: ClassVar[tuple[str, ...]] = (STATE_DICT,)
+    engines: ClassVar[frozenset[str]] = ENGINES
 
-    def __init__(self, weights: Mapping[str, Path], *, device: str = "cpu") -> None:
+    def __init__(self, weights: Mapping[str, Path], *, device: str = "cpu", engine: Engine = TORCH) -> None:
         super().__init__(weights, device=device)
-        self._network = load_i3d(weights[STATE_DICT], device)
+        self._network = load_i3d(weights[STATE_DICT], device, engine=engine)
 
     def window_features(self, frames: FrameArray) -> NDArray[np.float32]:
         """Logits of one window."""
@@ -105,18 +107,28 @@ class I3dStyleganV(_WindowExtractor):
             network; any other is TorchScript with its own resize, opened only when its bytes are the pinned ones.
         device: Of the network.
         sha256: Digest that a TorchScript file must have.
+        engine: What computes our I3D; TorchScript computes itself.
     """
 
     name: ClassVar[str] = "i3d/styleganv@1"
     weights: ClassVar[tuple[str, ...]] = (TORCHSCRIPT,)
+    engines: ClassVar[frozenset[str]] = ENGINES
 
-    def __init__(self, weights: Mapping[str, Path], *, device: str = "cpu", sha256: str = TORCHSCRIPT_SHA256) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, Path],
+        *,
+        device: str = "cpu",
+        sha256: str = TORCHSCRIPT_SHA256,
+        engine: Engine = TORCH,
+    ) -> None:
         super().__init__(weights, device=device)
         path = weights[TORCHSCRIPT]
-        self._compute = self._with_tensors(path) if path.suffix == ".safetensors" else self._with_script(path, sha256)
+        tensors = path.suffix == ".safetensors"
+        self._compute = self._with_tensors(path, engine) if tensors else self._with_script(path, sha256)
 
-    def _with_tensors(self, path: Path) -> Callable[[FrameArray], torch.Tensor]:
-        network = load_i3d(path, self.device, epsilon=TENSORFLOW_EPSILON)
+    def _with_tensors(self, path: Path, engine: Engine) -> Callable[[FrameArray], torch.Tensor]:
+        network = load_i3d(path, self.device, epsilon=TENSORFLOW_EPSILON, engine=engine)
         return lambda frames: network(prepare_i3d(frames).to(self.device))
 
     def _with_script(self, path: Path, sha256: str) -> Callable[[FrameArray], torch.Tensor]:

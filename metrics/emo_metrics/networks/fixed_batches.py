@@ -37,8 +37,27 @@ def window_starts(frames: int, length: int, most: int) -> list[int]:
     return [i * (frames - length) // (count - 1) for i in range(count)]
 
 
+def once_while_equal(
+    compute: Callable[[FrameArray], NDArray[np.float32]],
+) -> Callable[[FrameArray], NDArray[np.float32]]:
+    """The same function; called with what the previous call had, it returns the previous result again.
+
+    Whole batches are compared, not rows: a row's last bit may depend on the size of its batch.
+    """
+    last: list[tuple[FrameArray, NDArray[np.float32]]] = []
+
+    def call(batch: FrameArray) -> NDArray[np.float32]:
+        if not last or not np.array_equal(last[0][0], batch):
+            last[:] = [(batch, compute(batch))]
+        return last[0][1]
+
+    return call
+
+
 class FixedBatches:
     """Collects rows and hands them on in batches of one size, so that the way they arrive cannot change a number.
+
+    A batch equal to the one before it, as in a clip that stands still, is computed once.
 
     Args:
         size: Rows in a batch; only the last may be smaller.
@@ -47,9 +66,9 @@ class FixedBatches:
 
     def __init__(self, size: int, compute: Callable[[FrameArray], NDArray[np.float32]]) -> None:
         self._size = size
-        self._compute = compute
         self._waiting: list[FrameArray] = []
         self._done: list[NDArray[np.float32]] = []
+        self._compute = once_while_equal(compute)
 
     def add(self, row: FrameArray) -> None:
         """Adds one row ``[...]``; it is copied, since the caller may use its memory again."""

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from emo_metrics.networks.engines import TORCH, Engine, with_engine
 from emo_metrics.networks.folding import fold_batch_norms
 from emo_metrics.networks.weight_files import load_weights, read_tensors
 
@@ -118,6 +119,7 @@ class I3d(nn.Module):
         Returns:
             ``float32 [n, 400]``.
         """
+        x = x.contiguous(memory_format=torch.channels_last_3d)
         x = self.MaxPool3d_2a_3x3(self.Conv3d_1a_7x7(x))
         x = self.MaxPool3d_3a_3x3(self.Conv3d_2c_3x3(self.Conv3d_2b_1x1(x)))
         for name in _MIXED:
@@ -133,13 +135,14 @@ TENSORFLOW_EPSILON: Final = 1e-3
 
 
 @lru_cache(maxsize=2)
-def load_i3d(path: Path, device: str, *, epsilon: float = 1e-5) -> I3d:
+def load_i3d(path: Path, device: str, *, epsilon: float = 1e-5, engine: Engine = TORCH) -> nn.Module:
     """The network with the weights of ``i3d_pretrained_400.pt``, in evaluation mode.
 
     Args:
         path: That file, or a safetensors file with its names.
         device: Of the network.
         epsilon: Of the batch norms that the file belongs to.
+        engine: What computes it.
 
     Raises:
         ValueError: when the file is not that network.
@@ -151,4 +154,4 @@ def load_i3d(path: Path, device: str, *, epsilon: float = 1e-5) -> I3d:
         if isinstance(module, nn.BatchNorm3d):
             module.eps = epsilon
     fold_batch_norms(network)
-    return network.to(device)
+    return with_engine(network.to(device).to(memory_format=torch.channels_last_3d), engine)

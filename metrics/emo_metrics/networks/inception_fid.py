@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from emo_metrics.networks.engines import TORCH, Engine, with_engine
 from emo_metrics.networks.folding import fold_batch_norms
 from emo_metrics.networks.weight_files import load_weights, read_tensors
 
@@ -229,12 +230,13 @@ class InceptionFid(nn.Module):
 
 
 @lru_cache(maxsize=2)
-def load_inception(path: Path, device: str) -> InceptionFid:
+def load_inception(path: Path, device: str, *, engine: Engine = TORCH) -> nn.Module:
     """The network with the weights of the official file, in evaluation mode; the protocols in a process share it.
 
     Args:
         path: The official file, or a safetensors file of its tensors; the classifier may be left out of the latter.
         device: Of the network.
+        engine: What computes it.
 
     Raises:
         ValueError: when the file is not that network.
@@ -244,4 +246,4 @@ def load_inception(path: Path, device: str) -> InceptionFid:
     load_weights(network, tensors, source=path.name)
     network = network.eval().requires_grad_(False)
     fold_batch_norms(network)
-    return network.to(device).to(memory_format=torch.channels_last)
+    return with_engine(network.to(device).to(memory_format=torch.channels_last), engine)

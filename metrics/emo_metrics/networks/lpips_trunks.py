@@ -12,6 +12,7 @@ from typing import Final, Literal
 import torch
 from torch import nn
 
+from emo_metrics.networks.engines import TORCH, Engine, with_engine
 from emo_metrics.networks.weight_files import load_weights, read_tensors, require_sha256
 
 Trunk = Literal["alex", "vgg"]
@@ -70,13 +71,16 @@ class Lpips(nn.Module):
         Returns:
             ``float32 [n]``.
         """
-        total = torch.zeros(len(a), device=a.device)
-        for head, x, y in zip(self.heads, self._read(a), self._read(b), strict=True):
-            total = total + head((_unit(x) - _unit(y)).square()).mean(dim=(1, 2, 3))
+        parts = [
+            head((_unit(x) - _unit(y)).square()).mean(dim=(1, 2, 3))
+            for head, x, y in zip(self.heads, self._read(a), self._read(b), strict=True)
+        ]
+        total: torch.Tensor = sum(parts[1:], start=parts[0])
         return total
 
     def _read(self, x: torch.Tensor) -> list[torch.Tensor]:
         x = (x - self.get_buffer("shift")) / self.get_buffer("scale")
+        x = x.contiguous(memory_format=torch.channels_last)
         outputs = []
         for place, layer in enumerate(self.features):
             x = layer(x)
@@ -103,13 +107,14 @@ def heads_file(trunk: Trunk) -> Path:
     return require_sha256(path, _HEADS_SHA256[trunk])
 
 
-def load_lpips(trunk: Trunk, trunk_file: Path, device: str) -> Lpips:
+def load_lpips(trunk: Trunk, trunk_file: Path, device: str, *, engine: Engine = TORCH) -> nn.Module:
     """LPIPS with the weights of torchvision's file, in evaluation mode.
 
     Args:
         trunk: Which network.
         trunk_file: ``alexnet-owt-7be5be79.pth`` or ``vgg16-397923af.pth``.
         device: Of the network.
+        engine: What computes it.
 
     Raises:
         ValueError: when a file is not the expected one.
@@ -119,4 +124,5 @@ def load_lpips(trunk: Trunk, trunk_file: Path, device: str) -> Lpips:
     heads = read_tensors(heads_file(trunk))
     wanted |= {f"heads.{i}.weight": heads[f"lin{i}.model.1.weight"] for i in range(len(network.heads))}
     load_weights(network, wanted, source=trunk_file.name)
-    return network.eval().requires_grad_(False).to(device)
+    network = network.eval().requires_grad_(False).to(device)
+    return with_engine(network.to(memory_format=torch.channels_last), engine)

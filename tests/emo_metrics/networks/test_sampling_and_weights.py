@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from emo_metrics.contract import ClipInputs, FrameArray, Piece, Unscored
 from emo_metrics.extractors.inception_frames import SampledFrames
 from emo_metrics.extractors.video_windows import _WindowExtractor
-from emo_metrics.networks.fixed_batches import evenly_spaced, window_starts
+from emo_metrics.networks.fixed_batches import evenly_spaced, once_while_equal, window_starts
 from emo_metrics.networks.folding import fold_batch_norms
 from emo_metrics.networks.weight_files import load_weights, read_tensors
 
@@ -66,6 +66,45 @@ class _First(_WindowExtractor):
 
     def window_features(self, frames: FrameArray) -> np.ndarray:
         return np.array([frames[0, 0, 0, 0], frames[-1, 0, 0, 0]], dtype=np.float32)
+
+
+def test_a_clip_that_stands_still_is_computed_once_and_gives_the_same_features() -> None:
+    generator = torch.Generator().manual_seed(0)
+    network = torch.nn.Conv2d(3, 4, 3)
+    torch.nn.init.normal_(network.weight, generator=generator)
+    calls: list[int] = []
+
+    def compute(rows: FrameArray) -> np.ndarray:
+        calls.append(len(rows))
+        with torch.inference_mode():
+            return network(torch.from_numpy(rows).permute(0, 3, 1, 2).float()).flatten(1).numpy()
+
+    still = np.repeat(np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3), dtype=np.uint8), 60, axis=0)
+    moving = np.random.default_rng(1).integers(0, 256, (60, 4, 4, 3), dtype=np.uint8)
+    half = np.concatenate([still[:30], moving[:30]])
+    for frames, expected in ((still, 1), (moving, 4), (half, 3)):
+        calls.clear()
+        accumulator = SampledFrames(_clip(60), compute)
+        accumulator.update(Piece(frames=frames, start=0))
+        found = accumulator.finish()
+        assert len(calls) == expected
+        batches = frames[found["frame"]].reshape(4, 8, 4, 4, 3)
+        assert found["features"].tobytes() == b"".join(compute(batch).tobytes() for batch in batches)
+
+
+def test_only_what_is_equal_to_the_call_before_is_not_computed_again() -> None:
+    calls: list[int] = []
+
+    def compute(rows: FrameArray) -> np.ndarray:
+        calls.append(len(rows))
+        return rows[:, 0, 0, :1].astype(np.float32)
+
+    call = once_while_equal(compute)
+    a, b = _frames(8), _frames(9)[1:]
+    results = [call(batch) for batch in (a, a.copy(), b, a, a[:7])]
+    assert calls == [8, 8, 8, 7]
+    assert [len(result) for result in results] == [8, 8, 8, 8, 7]
+    assert all(np.array_equal(r, x[:, 0, 0, :1]) for r, x in zip(results, (a, a, b, a, a[:7]), strict=True))
 
 
 def test_windows_hold_sixteen_consecutive_frames() -> None:

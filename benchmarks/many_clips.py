@@ -1,0 +1,149 @@
+"""A run of very many tiny clips: does memory stay flat, and does the report still open at once?
+
+    python -m benchmarks clips                      # 1,000 clips, some minutes of processor time
+
+The clips share a few files, so that what grows with their number is measured and not the decoding.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.parts import FPS, Row, moving_frames, processor_seconds, suite_of
+
+N_CLIPS, N_FILES = 1000, 10
+SIDE, N_FRAMES = 64, 8
+WARM_UP = 0.2
+"""Share of a stage after which caches and imports are there and memory should not grow any more."""
+
+
+class MemoryWatch:
+    """A display that shows nothing and notes the resident memory of this process at every step, in MB."""
+
+    def __init__(self) -> None:
+        self.resident: dict[str, list[float]] = {}
+        self.seconds: dict[str, float] = {}
+        self._stage = ""
+        self._began = processor_seconds()
+
+    def stage(self, name: str, total: int) -> None:
+        """Begins a stage."""
+        now = processor_seconds()
+        self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + now - self._began
+        self._stage, self._began = name, now
+        self.resident.setdefault(name, []).append(resident_mb())
+
+    def step(self, text: str = "") -> None:
+        """Notes the memory."""
+        self.resident[self._stage].append(resident_mb())
+
+    def say(self, text: str) -> None:
+        """Does nothing."""
+
+    def __enter__(self) -> MemoryWatch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stage("end", 0)
+
+    def growth(self, stage: str) -> float:
+        """MB gained in a stage after its warm-up: the median of its last tenth less that of the tenth after it."""
+        seen = self.resident[stage]
+        first, tenth = int(WARM_UP * len(seen)), max(1, len(seen) // 10)
+        return _median(seen[-tenth:]) - _median(seen[first : first + tenth])
+
+
+def _median(numbers: list[float]) -> float:
+    return sorted(numbers)[len(numbers) // 2]
+
+
+def resident_mb() -> float:
+    """Resident memory of this process."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+def write_tiny_clips(folder: Path, *, n_clips: int, n_files: int = N_FILES) -> None:
+    """A manifest of very many clips of a few small files."""
+    from emo_bench.data.manifest import ManifestEntry, file_hashes, write_manifest
+    from emo_bench.media.preview import write_preview
+    from emo_bench.media.types import video_from_array
+
+    hashes = []
+    for index in range(n_files):
+        frames = moving_frames(n_frames=N_FRAMES, side=SIDE, seed=index)
+        write_preview(folder / f"{index}.mp4", video_from_array(frames, fps=FPS), _tone(index), crf=18)
+        hashes.append(file_hashes(folder, video=f"{index}.mp4"))
+    entries = [
+        ManifestEntry(
+            id=f"clip-{n:05d}", video=f"{n % n_files}.mp4", identity=f"person-{n // 4}", sha256=hashes[n % n_files]
+        )
+        for n in range(n_clips)
+    ]
+    write_manifest(folder / "manifest.jsonl", entries)
+
+
+def _tone(index: int) -> Any:
+    import numpy as np
+
+    from emo_bench.media.types import Audio
+
+    time_axis = np.arange(round(N_FRAMES / FPS * 16000)) / 16000
+    return Audio((0.3 * np.sin(2 * np.pi * (150 + 10 * index) * time_axis)).astype(np.float32), 16000)
+
+
+def run_many(folder: Path, *, n_clips: int) -> tuple[MemoryWatch, Path]:
+    """Runs the suite of tiny clips; the run's folder comes back too."""
+    from emo_bench.runner.run import run_suite
+
+    write_tiny_clips(folder / "truth", n_clips=n_clips)
+    suite = suite_of(folder, metrics=["psnr/rgb@1", "ssim/gauss11@1", "flicker/luma@1"], report={"previews": True})
+    with MemoryWatch() as watch:
+        run_suite(suite, display=watch)
+    return watch, folder / "run"
+
+
+def page_seconds(page: Path, empty: Path) -> float | None:
+    """Seconds by the clock that a browser takes to load and lay out a page, less those for an empty one."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        return None
+    empty.write_text("<!doctype html><title>empty</title>", encoding="utf-8")
+
+    def best(path: Path) -> float:
+        times = []
+        for _ in range(3):
+            began = time.perf_counter()
+            subprocess.run(
+                [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", path.resolve().as_uri()],
+                check=True, capture_output=True, timeout=120,
+            )  # fmt: skip
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    return best(page) - best(empty)
+
+
+def many_clips(folder: Path, *, n_clips: int = N_CLIPS) -> list[Row]:
+    """Memory and processor time by stage, and the report."""
+    watch, run = run_many(folder, n_clips=n_clips)
+    page = run / "report" / "report.html"
+    rows = [
+        Row(
+            "clips",
+            "clips, units",
+            f"{n_clips}, {sum(len(s) - 1 for n, s in watch.resident.items() if n in ('prepare', 'generate'))}",
+        )
+    ]
+    rows += [Row("clips", f"{name}", value, "processor s") for name, value in watch.seconds.items() if name]
+    rows += [Row("clips", f"memory gained in {name}", watch.growth(name), "MB") for name in ("prepare", "generate")]
+    rows.append(Row("clips", "most resident memory", max(max(seen) for seen in watch.resident.values()), "MB"))
+    rows.append(Row("clips", "report.html", page.stat().st_size / 1e6, "MB"))
+    opening = page_seconds(page, folder / "empty.html")
+    if opening is not None:
+        rows.append(Row("clips", "report.html opens in", opening, "s by the clock, more than an empty page"))
+    return rows
