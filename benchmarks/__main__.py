@@ -37,6 +37,14 @@ LIMITS = {
     "store / one lossless copy a clip": 0.05,
     "reading by recipe / reading a copy": 1.6,
     "validate / start of Python": 45.0,
+    "memory gained in generate / most resident": 0.1,
+    "four times the clips in generate / once": 6.0,
+    "four times the clips in score / once": 6.0,
+    "four times the clips in report / once": 6.0,
+    "opening report.html / an empty page": 4.0,
+    "Inception, a frame: openvino / torch": 1.1,
+    "I3D, 16 frames: openvino / torch": 0.9,
+    "LPIPS alex, a pair of 256 x 256: openvino / torch": 1.1,
 }
 """The most that a ratio may be."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import LIMITS, complaint, main, table
+from benchmarks.many_clips import STAGES, MemoryWatch, run_many
 from benchmarks.parts import Row, moving_frames
 
 
@@ -41,3 +42,19 @@ def test_an_exceeded_limit_fails_the_check(monkeypatch: pytest.MonkeyPatch, caps
     assert main(["store"]) == 0
     assert main(["store", "--check"]) == 1
     assert "found 99" in capsys.readouterr().err
+
+
+def test_memory_growth_is_counted_after_the_warm_up() -> None:
+    watch = MemoryWatch()
+    watch.resident["generate"] = [100.0] * 10 + [200.0] * 90
+    assert watch.growth("generate") == 0.0
+    watch.resident["generate"] = [100.0 + n for n in range(100)]
+    assert 65.0 <= watch.growth("generate") <= 80.0
+
+
+@pytest.mark.slow
+def test_clips_that_share_files_are_run_to_a_report(tmp_path: Path) -> None:
+    watch, run = run_many(tmp_path, n_clips=12)
+    assert [len(watch.resident[stage]) - 1 for stage in STAGES] == [12, 60]
+    assert {"score", "report"} <= watch.seconds.keys()
+    assert (run / "report" / "report.html").stat().st_size > 10_000

@@ -16,7 +16,9 @@ from emo_core.errors import ClipError
 from emo_core.hashing import digest_of
 from emo_core.progress import Display
 
-PREVIEW_VERSION = 1
+PREVIEW_VERSION = 2
+PREVIEW_CRF = 23
+"""Half the bytes of 18, at 41 to 44 dB beside the frames of real talking heads at 512 px (docs/benchmarks.md)."""
 
 
 def write_previews(context: RunContext, outcomes: Sequence[Outcome], folder: Path, display: Display) -> Path:
@@ -57,7 +59,7 @@ def _preview(context: RunContext, outcome: Outcome) -> Path | None:
             video, audio = context.clips.open(StoredClip(context.clips.path(outcome.clip.key), outcome.clip))
         except (ClipError, FileNotFoundError):
             return None  # the numbers stand: they rest on features that were made before the damage
-        write_preview(path, video, audio)
+        write_preview(path, video, audio, crf=PREVIEW_CRF)
     return path
 
 

@@ -30,6 +30,8 @@ def faces_notes(reader: FeatureReader, extractors: Iterable[str]) -> list[NoteEn
     """
     crowded: dict[tuple[str, str], set[str]] = {}
     for name in extractors:
+        if not _counts_faces(reader, name):
+            continue
         shares = {unit: _share(reader, unit, name) for unit in reader.outcomes}
         for unit, share in shares.items():
             if share is None or share < OFTEN:
@@ -43,6 +45,15 @@ def faces_notes(reader: FeatureReader, extractors: Iterable[str]) -> list[NoteEn
         NoteEntry(system=system, code=code, text=TEXTS[code], clips=tuple(sorted(clips)))
         for (system, code), clips in sorted(crowded.items())
     ]
+
+
+def _counts_faces(reader: FeatureReader, extractor: str) -> bool:
+    """Whether an extractor counts faces: the first clip that it has features of tells, so that not all are read."""
+    for unit in reader.outcomes:
+        arrays = reader.results(unit, [extractor])[extractor].arrays
+        if arrays:
+            return "n_faces" in arrays
+    return False
 
 
 def _share(reader: FeatureReader, unit: Unit, extractor: str) -> float | None:
