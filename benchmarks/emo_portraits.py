@@ -34,7 +34,7 @@ from emo_bench.data.reenacted.faces import FaceReader
 from emo_bench.extract.weights import WeightsFinder
 from emo_bench.media.decode import load_pair
 from emo_bench.media.types import Audio
-from emo_bench.systems.emo import EMBEDDED, weights_folder
+from emo_bench.systems.emo import PORTRAIT, weights_folder
 from emo_bench.systems.system import GenerationRequest, SystemContext
 from emo_bench.systems.wav2lip import Wav2Lip, Wav2LipOptions
 from emo_metrics.extractors.mobilefacenet import NETWORK_FILE, IdentityNetwork
@@ -218,7 +218,7 @@ def main() -> None:
     """Prints one JSON object: settings, means, and a row for every clip."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifest", type=Path)
-    parser.add_argument("--pipeline", default=EMBEDDED, help="shipped weights by name, or a folder")
+    parser.add_argument("--pipeline", default=PORTRAIT, help="shipped weights by name, or a folder")
     parser.add_argument("--weights", type=Path, action="append", default=[])
     parser.add_argument("--clips", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=3.0)
