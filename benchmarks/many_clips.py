@@ -118,6 +118,7 @@ def page_seconds(page: Path) -> float | None:
 
 def many_clips(folder: Path, *, n_clips: int = N_CLIPS) -> list[Row]:
     """Memory, processor time by stage and the report, and what four times the clips cost."""
+    run_many(folder / "warm", n_clips=8)  # so that imports do not count in what follows
     few, _ = run_many(folder / "few", n_clips=n_clips // 4)
     watch, run = run_many(folder / "many", n_clips=n_clips)
     page, empty = run / "report" / "report.html", folder / "empty.html"

@@ -59,8 +59,8 @@ class _OpenVinoNetwork(nn.Module):
         """
         sizes = tuple(tuple(x.shape[1:]) for x in inputs)
         if sizes not in self._compiled:
-            compiled = compiled_network(self._network, inputs)
-            first = [x[:1] for x in inputs]
+            first = tuple(x[:1] for x in inputs)
+            compiled = compiled_network(self._network, first)
             require_parity(_run(compiled, first), self._network(*first), name=type(self._network).__name__)
             self._compiled = {sizes: compiled}  # one at a time: clips of a set mostly have one size
         return _run(self._compiled[sizes], inputs)
