@@ -122,14 +122,17 @@ for _name, _target in {
     "mouth-warp": "emo_bench.audit.damaged_faces:MOUTH_WARP",
     "mouth-jitter": "emo_bench.audit.damaged_faces:MOUTH_JITTER",
     "identity-swap": "emo_bench.audit.damaged_faces:IDENTITY_SWAP",
+    "creeping-blur": "emo_bench.audit.damaged_gradually:CREEPING_BLUR",
+    "creeping-colour": "emo_bench.audit.damaged_gradually:CREEPING_COLOUR",
+    "segment-colour": "emo_bench.audit.damaged_gradually:SEGMENT_COLOUR",
 }.items():
     distortions.add(_name, _target)
 
 STANDARD_ORDER = (
     "blur", "noise", "compression", "frozen", "jitter", "mouth-warp", "mouth-jitter", "identity-swap",
-    "audio-late", "audio-early",
+    "audio-late", "audio-early", "creeping-blur", "creeping-colour", "segment-colour",
 )  # fmt: skip
-"""Columns of the table: images, time, face, audio; those of other packages come after them."""
+"""Columns of the table: images, time, face, audio, drift; those of other packages come after them."""
 
 
 def chosen_corruptions(names: Sequence[str] = (), levels: Sequence[str] = ()) -> tuple[Corruption, ...]:

@@ -47,6 +47,7 @@ def evaluate_gate(baseline: RunData, candidate: RunData, rules: GateRules) -> Ve
     judged, more = _judged_columns(baseline.record, candidate.record, rules)
     problems += more
     problems += differing_ground_truth(baseline, candidate, [column for column, _ in judged])
+    problems += _other_reference_set(baseline.record, candidate.record, judged)
     if not pairs:
         problems.append("No system of the candidate corresponds to one of the baseline.")
     if not judged:
@@ -117,6 +118,18 @@ def _unequal(baseline: RunRecord, candidate: RunRecord, rules: GateRules) -> lis
             if record.status != "complete":
                 problems.append(f"The {label} is {record.status}.")
     return problems
+
+
+def _other_reference_set(
+    baseline: RunRecord, candidate: RunRecord, judged: Sequence[tuple[Column, Rule]]
+) -> Iterator[str]:
+    """Distances from different sets of real clips are different quantities, whatever the rules allow to differ."""
+    if not any(column.protocol.granularity == "set" for column, _ in judged):
+        return
+    sets = [record.reference_set for record in (baseline, candidate)]
+    if [one and one.digest for one in sets] != [one and one.digest for one in sets[::-1]]:
+        names = [f"{one.name} ({one.digest[:12]})" if one else "none" for one in sets]
+        yield f"The reference sets differ: {names[0]} in the baseline, {names[1]} in the candidate."
 
 
 def _judged_columns(
@@ -223,11 +236,12 @@ def _outcome(
 ) -> RuleOutcome:
     threshold = rule.threshold(change.value_a)
     result = RuleOutcome(change=change, severity=rule.severity, threshold=threshold, outcome="pass", p=p, reason="")
-    if not rule.required and _needs_absent_truth(*runs, (change.system_a, change.system_b), column):
-        return replace(result, outcome="not_applicable", reason="no clip of the runs has a ground truth")
     lost = _lost(*runs, column, change, test.coverage_loss)
     if lost:
         return replace(result, outcome="lost", reason=lost)
+    # After the losses: a value without a rank is there all the same, and may not disappear.
+    if not rule.required and _needs_absent_truth(*runs, (change.system_a, change.system_b), column):
+        return replace(result, outcome="not_applicable", reason="no clip of the runs has a ground truth")
     contradicted = _contradicted(*runs, column, change, recomputed=test.recomputed)
     if contradicted:
         return replace(result, outcome="unjudged", reason=contradicted)

@@ -56,7 +56,7 @@ METRICS: Final[Mapping[str, str]] = {
     "beat-alignment/mediapipe@2": "emo_metrics.metrics.beat_alignment:BeatAlignment",
     "brisque/live@1": "emo_metrics.metrics.brisque:Brisque",
     "sharpness/face@1": "emo_metrics.metrics.face_sharpness:FaceSharpness",
-    "drift/open@1": "emo_metrics.metrics.drift:Drift",
+    "drift/open@2": "emo_metrics.metrics.drift:Drift",
     "drift-sync/open@1": "emo_metrics.metrics.sync_drift:SyncDrift",
     "emotion/mediapipe@1": "emo_metrics.metrics.emotion:Emotion",
     "pose-fd/mediapipe@1": "emo_metrics.metrics.motion_distance:PoseDistance",

@@ -48,7 +48,10 @@ def test_more_is_worse_and_the_same_twice(name: str, original: Original) -> None
             assert sound.shape == original.audio.samples.shape
             assert sound.dtype == np.float32
             damage.append(float((sound == 0).mean()))
-    assert damage[0] > 0 or name == "blur"  # its mildest level is less than rounding on so small a picture
+    assert damage[0] > 0 or name in (
+        "blur",
+        "creeping-blur",
+    )  # the mildest level is less than rounding on so small a picture
     assert damage == sorted(damage) or name in ("jitter", "mouth-jitter")  # this mouth is periodic
     assert damage[-1] > damage[0]
 
@@ -83,6 +86,25 @@ def test_frozen_and_swapped_shares(original: Original) -> None:
     swapped = distortions.get("identity-swap").change_video(original, 0.1).read_all()
     np.testing.assert_array_equal(swapped[:5], original.stranger.read_all()[:5])
     np.testing.assert_array_equal(swapped[5:], before[5:])
+
+
+def test_creeping_damage_begins_with_nothing(original: Original) -> None:
+    before = original.video.read_all().astype(float)
+    for name in ("creeping-blur", "creeping-colour"):
+        kind = distortions.get(name)
+        damage = np.abs(kind.change_video(original, kind.levels[-1]).read_all() - before).mean(axis=(1, 2, 3))
+        assert damage[0] == 0
+        assert damage[45:].mean() > 1.5 * damage[20:25].mean() > 0
+
+
+def test_every_second_second_has_another_colour(original: Original) -> None:
+    before = original.video.read_all()
+    after = distortions.get("segment-colour").change_video(original, 8).read_all()
+    np.testing.assert_array_equal(after[:25], before[:25])
+    change = after[25:].astype(int) - before[25:]
+    inside = (before[25:] >= 8) & (before[25:] <= 247)
+    for channel, by in ((0, 8), (1, 0), (2, -8)):
+        assert (change[..., channel][inside[..., channel]] == by).all()
 
 
 def test_other_times_are_those_asked_for(original: Original) -> None:

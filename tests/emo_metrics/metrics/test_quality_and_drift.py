@@ -82,15 +82,28 @@ def test_slope_is_per_ten_seconds_and_passes_over_gaps() -> None:
     assert np.isnan(slope(np.full(10, np.nan), fps=25.0))
 
 
-def test_a_seam_is_a_jump_and_steady_motion_is_none() -> None:
-    steady = noise((200, 8)) * 0.01
-    walk = np.cumsum(steady, axis=0)
-    seam = walk.copy()
-    seam[100:] += 1.0
-    assert largest_jump(walk) < 2.0
-    assert largest_jump(seam) > largest_jump(walk) + 3.0
+def test_a_segment_boundary_is_a_jump_and_steady_motion_is_none() -> None:
+    walk = np.cumsum(noise((200, 8)) * 0.01, axis=0)
+    cut = walk.copy()
+    cut[100:] += 1.0
+    assert largest_jump(walk, fps=25.0) < 2.0
+    assert largest_jump(cut, fps=25.0) > largest_jump(walk, fps=25.0) + 3.0
     with pytest.raises(ValueError, match="nothing changes"):
-        largest_jump(np.ones((50, 3)))
+        largest_jump(np.ones((50, 3)), fps=25.0)
+
+
+def test_repeated_frames_leave_the_jump_as_it_is() -> None:
+    walk = np.cumsum(noise((200, 8)) * 0.01, axis=0)
+    walk[100:] += 1.0
+    jump = largest_jump(walk, fps=25.0)
+    assert largest_jump(walk.repeat(2, axis=0), fps=50.0) == pytest.approx(jump, abs=0.05)
+    # 12.5 images a second, each shown twice at 25 fps: steps are those of 12.5 fps, a cut is still a cut.
+    halved = walk[::2].repeat(2, axis=0)
+    assert largest_jump(halved, fps=25.0) == pytest.approx(jump, abs=0.3)
+    # One repeated frame in 25, as after a conversion from 24 fps, changes nothing either.
+    assert largest_jump(np.insert(walk, np.arange(24, 200, 24), walk[23:199:24], axis=0), fps=25.0) == pytest.approx(
+        jump, abs=0.1
+    )
 
 
 def drifting(turn: float, *, count: int = 250) -> ClipFeatures:
