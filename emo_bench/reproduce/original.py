@@ -185,6 +185,7 @@ def _weight_problems(record: RunRecord, context: RunContext) -> Iterator[str]:
 def _pinned(context: RunContext, file: str) -> str:
     """The digest that this version asks of a file; empty when it does not know the file."""
     try:
-        return context.loader.finder.entry(file).sha256 or ""
+        finder = context.loader.finder
+        return (finder.serving(file) if finder.entry(file).own else finder.entry(file)).sha256 or ""
     except WeightsError:
         return ""

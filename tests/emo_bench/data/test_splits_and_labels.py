@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import write_tiny_set
 
+from emo_bench.data.label_tables import read_label_file
 from emo_bench.data.manifest import read_manifest, write_manifest
 from emo_bench.data.published_splits import published_splits, write_split
 from emo_bench.data.talkvid import labelled, read_labels
@@ -67,3 +68,61 @@ def test_labels_of_talkvid(tmp_path: Path) -> None:
         (tmp_path / "labels.json").write_text(text, encoding="utf-8")
         with pytest.raises(DataError, match=said):
             read_labels(tmp_path / "labels.json")
+
+
+def test_labels_of_a_table(tmp_path: Path) -> None:
+    entries = read_manifest(write_tiny_set(tmp_path, n_clips=3)).entries
+    table = tmp_path / "labels.csv"
+    table.write_text(
+        "File,Speaker,language,style\nsub/CLIP-00.mp4,anna,de,calm\nclip-01,,en,\nother.mp4,x,y,z\n", encoding="utf-8"
+    )
+    clips, without = labelled(entries, read_label_file(table))
+    assert [(clip.identity, clip.meta) for clip in clips] == [
+        ("anna", {"language": "de", "style": "calm"}),
+        ("person-1", {"language": "en"}),
+        ("person-2", {}),
+    ]
+    assert without == ["clip-02"]
+
+
+def test_the_list_of_emtd(tmp_path: Path) -> None:
+    """Segments of one video are one person; clips have the names that the published script gives them."""
+    table = tmp_path / "list.txt"
+    address = "https://www.youtube.com/watch?v="
+    table.write_text(
+        f"URL,Start Timecode,End Timecode\n{address}abcdefghij1,00:00:54.596,00:01:01.561\n"
+        f"{address}abcdefghij1,00:02:04.207,00:02:11.006\n{address}-_cdefghij2&t=3,00:00:01,00:00:09\n",
+        encoding="utf-8",
+    )
+    labels = read_label_file(table)
+    entries = [
+        entry.model_copy(update={"id": name})
+        for entry, name in zip(
+            read_manifest(write_tiny_set(tmp_path, n_clips=3)).entries,
+            ("000_abcdefghij1", "001_abcdefghij1", "002_-_cdefghij2"),
+            strict=True,
+        )
+    ]
+    clips, without = labelled(entries, labels)
+    assert without == []
+    assert [clip.identity for clip in clips] == ["emtd-abcdefghij1", "emtd-abcdefghij1", "emtd--_cdefghij2"]
+    assert clips[0].meta == {"source": "abcdefghij1", "start": "00:00:54.596", "end": "00:01:01.561"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty table"),
+        ("id,age\n", "empty table"),
+        ("name,age\na,1\n", "no column of ids"),
+        ("id,age\na,1\nA.mp4,2\n", "row 3 repeats an id"),
+        ("id,age\na\n", "row 2 has another number of columns"),
+        ("id,age\na,1,2\n", "row 2 has another number of columns"),
+        ("URL,Start Timecode,End Timecode\nhttps://example.org,1,2\n", "row 2 has no video"),
+    ],
+)
+def test_tables_of_another_form(tmp_path: Path, text: str, message: str) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        read_label_file(table)

@@ -45,9 +45,35 @@ def test_the_real_table_is_whole() -> None:
     for entry in entries:
         assert entry.sha256 is None or re.fullmatch("[0-9a-f]{64}", entry.sha256), entry.name
         assert entry.licence, entry.name
-        assert "/" not in entry.name
+        assert "/" not in entry.name or (entry.own and ".." not in entry.name and not entry.name.startswith("/"))
         assert not entry.name.startswith(".")
         assert all(url.startswith("https://") for url in entry.urls), entry.name
+
+
+def test_a_file_made_from_the_arrays_of_another(table: Callable[..., WeightsFile], tmp_path: Path) -> None:
+    import json
+    import pickle
+
+    import numpy as np
+
+    numbers = {"mean": np.arange(3, dtype=np.float32), "std": np.ones(2, dtype=np.float32)}
+    expected = json.dumps({"mean": [0.0, 1.0, 2.0], "std": [1.0, 1.0]}).encode()
+    mirror, folder = tmp_path / "mirror", tmp_path / "weights"
+    mirror.mkdir()
+    (mirror / "numbers.pkl").write_bytes(pickle.dumps(numbers, protocol=2))
+    digest = hashlib.sha256((mirror / "numbers.pkl").read_bytes()).hexdigest()
+    table("numbers.pkl", sha256=digest, bytes=None)
+    table("numbers.json", sha256=hashlib.sha256(expected).hexdigest(), bytes=len(expected), made_from="numbers.pkl")
+    assert fetch("numbers.json", target=folder, mirror=mirror).read_bytes() == expected
+    # Code in the pickle does not run, and other arrays are not taken.
+    for content, message in ((b"cos\nsystem\n(S'touch bad'\ntR.", "is not read"), (pickle.dumps({}), "pinned bytes")):
+        (mirror / "numbers.pkl").write_bytes(content)
+        table("numbers.pkl", sha256=hashlib.sha256(content).hexdigest(), bytes=None)
+        for name in ("numbers.pkl", "numbers.json"):
+            (folder / name).unlink(missing_ok=True)
+        with pytest.raises(WeightsError, match=message):
+            fetch("numbers.json", target=folder, mirror=mirror)
+        assert not (folder / "numbers.json").exists()
 
 
 def test_every_registered_extractor_names_known_weights() -> None:

@@ -1,0 +1,81 @@
+"""Labels of clips from a table: CSV with a column of ids, or the list of segments that EchoMimicV2 published (EMTD).
+
+EMTD's list (github.com/antgroup/echomimic_v2, folder EMTD_dataset) has the columns ``URL``, ``Start Timecode`` and
+``End Timecode``; its script ``slice_video.py`` names the clip of row k ``kkk_VIDEO.mp4``, where VIDEO is the id in the
+address and rows count from 0.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from emo_bench.data.manifest import MAX_BYTES
+from emo_bench.data.naming import name_key
+from emo_bench.data.talkvid import ClipLabels, read_labels
+from emo_core.errors import DataError
+
+EMTD_COLUMNS = ("URL", "Start Timecode", "End Timecode")
+ID_COLUMNS = ("id", "file", "clip", "video")
+IDENTITY_COLUMNS = ("identity", "person", "speaker")
+_ADDRESS = re.compile(r"[?&]v=([A-Za-z0-9_-]{11})(?![A-Za-z0-9_-])")
+
+
+def read_label_file(path: Path) -> dict[str, ClipLabels]:
+    """Labels by id, in the form in which ids are compared: of a table, or else of TalkVid's JSON.
+
+    Raises:
+        DataError: when the file has neither form, or an id twice.
+    """
+    if path.suffix.lower() not in (".csv", ".txt"):
+        return read_labels(path)
+    if not path.is_file() or path.stat().st_size > MAX_BYTES:
+        raise DataError(f"no labels in {path}", expected=f"a table of at most {MAX_BYTES} bytes")
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    rows = csv.DictReader(text.splitlines())
+    columns = [str(name).strip() for name in rows.fieldnames or ()]
+    rows.fieldnames = columns
+    found: dict[str, ClipLabels] = {}
+    for number, row in enumerate(rows):
+        if None in row or None in row.values():
+            raise DataError(
+                f"{path}: row {number + 2} has another number of columns than the first",
+                expected=f"{len(columns)}: {', '.join(columns)}",
+            )
+        cells = {key: value.strip() for key, value in row.items()}
+        of_emtd = set(EMTD_COLUMNS) <= set(columns)
+        name, labels = _segment(cells, number, path) if of_emtd else _row(cells, columns, path)
+        if name_key(name) in found:
+            raise DataError(f"{path}: row {number + 2} repeats an id", found=name)
+        found[name_key(name)] = labels
+    if not found:
+        raise DataError(f"{path} is an empty table", expected="a first line of column names, then a line a clip")
+    return found
+
+
+def _segment(cells: Mapping[str, str], number: int, path: Path) -> tuple[str, ClipLabels]:
+    """Name and labels of a row of EMTD's list; who speaks is not said, so the video stands for the person."""
+    video = _ADDRESS.search(cells["URL"])
+    if video is None:
+        raise DataError(f"{path}: row {number + 2} has no video", expected="https://…/watch?v=…", found=cells["URL"])
+    meta = {"source": video[1], "start": cells["Start Timecode"], "end": cells["End Timecode"]}
+    return f"{number:03d}_{video[1]}", ClipLabels(f"emtd-{video[1]}", meta)
+
+
+def _row(cells: Mapping[str, str], columns: list[str], path: Path) -> tuple[str, ClipLabels]:
+    """Name and labels of a row of any table: a column of ids or file names, perhaps one of people, the rest is meta."""
+    lower = {name.lower(): name for name in columns}
+    own = next((lower[name] for name in ID_COLUMNS if name in lower), None)
+    if own is None:
+        raise DataError(
+            f"{path} has no column of ids",
+            expected=f"one of {', '.join(ID_COLUMNS)}, or EMTD's {', '.join(EMTD_COLUMNS)}",
+            found=", ".join(columns) or "no first line",
+        )
+    person = next((lower[name] for name in IDENTITY_COLUMNS if name in lower), None)
+    meta = {key: value for key, value in cells.items() if key not in (own, person) and value}
+    name = cells[own].replace("\\", "/").rpartition("/")[2]
+    stem = name.rpartition(".")[0] if re.search(r"\.[A-Za-z0-9]{2,4}$", name) else name
+    return stem, ClipLabels(cells[person] if person else "", meta)
