@@ -60,7 +60,7 @@ def test_a_file_made_from_the_arrays_of_another(table: Callable[..., WeightsFile
     expected = json.dumps({"mean": [0.0, 1.0, 2.0], "std": [1.0, 1.0]}).encode()
     mirror, folder = tmp_path / "mirror", tmp_path / "weights"
     mirror.mkdir()
-    (mirror / "numbers.pkl").write_bytes(pickle.dumps(numbers, protocol=2))
+    (mirror / "numbers.pkl").write_bytes(pickle.dumps(numbers, protocol=4))
     digest = hashlib.sha256((mirror / "numbers.pkl").read_bytes()).hexdigest()
     table("numbers.pkl", sha256=digest, bytes=None)
     table("numbers.json", sha256=hashlib.sha256(expected).hexdigest(), bytes=len(expected), made_from="numbers.pkl")
