@@ -29,11 +29,13 @@ class WandB:
             save_code=False,
             x_disable_stats=True,
             x_disable_meta=True,
+            x_save_requirements=False,
         )
         folder.mkdir(parents=True, exist_ok=True)
         self._run = self._library.init(
             project=where or PROJECT, name=name, config=dict(settings), dir=str(folder), settings=quiet
         )
+        self._run.define_metric("*", step_metric="step")
 
     def scalars(self, values: Mapping[str, float], *, step: int) -> None:
         """Numbers with their own step: W&B's counts calls, and parts of a training start anew."""
