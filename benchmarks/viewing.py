@@ -1,7 +1,7 @@
 """What ``emo-bench view`` costs a running suite: ``python -m benchmarks.viewing [--rounds N] [--clips N]``.
 
 The same suite runs with a fresh store alternately alone and while a viewer follows it, asked for its list every two
-seconds as the page does. Processor seconds are taken from the system, so that other work on the machine counts little; the
+seconds as the page does. Processor seconds are taken from the system, so that other work counts little; the
 viewer's are held against the time by the clock, since it is asked by the clock, however slowly the suite gets on.
 """
 
