@@ -75,6 +75,8 @@ def ssim(first: FrameArray, second: FrameArray) -> float:
 
     if min(first.shape[:2]) < WINDOW:
         raise ValueError(f"SSIM needs frames of at least {WINDOW} x {WINDOW} pixels, found {first.shape[1::-1]}")
+    if np.array_equal(first, second):  # as in the ground truth's own row; what follows gives 1 too
+        return 1.0
     margin = WINDOW // 2
     x, y = (cv2.copyMakeBorder(image, margin, margin, 0, 0, cv2.BORDER_REFLECT_101) for image in (first, second))
     total = 0.0

@@ -7,7 +7,7 @@ import pytest
 
 from emo_metrics.contract import ClipFeatures, ClipInputs, Piece, Unscored
 from emo_metrics.extractors.flicker_pixels import FLICKER, FlickerPixels, small_luma
-from emo_metrics.extractors.paired_pixels import PAIRED, PairedPixels, psnr, ssim
+from emo_metrics.extractors.paired_pixels import PAIRED, PairedPixels, _similarity_sum, psnr, ssim
 from emo_metrics.faces.gaps import FACE
 from emo_metrics.metrics.flicker import Flicker
 from emo_metrics.metrics.lmd import LmdInterocular, LmdPixels
@@ -205,3 +205,11 @@ def test_lmd_needs_pairs(points):
 def test_names():
     assert PairedPixels.name == PAIRED
     assert FlickerPixels.name == FLICKER
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equal_frames_give_one_to_the_bit_with_and_without_the_shortcut(seed: int) -> None:
+    frame = np.random.default_rng(seed).integers(0, 256, (42, 37, 3), dtype=np.uint8)
+    assert ssim(frame, frame) == 1.0
+    inner = frame.size - 10 * 37 * 3
+    assert _similarity_sum(frame.astype(np.float64), frame.astype(np.float64)) == inner

@@ -88,3 +88,14 @@ def test_pairs_of_a_clip(trunk_files: dict[str, Path], frames: np.ndarray) -> No
         extractor.begin(clip).update(Piece(frames=frames[:3], start=0))
     with pytest.raises(Unscored, match="undefined"):
         extractor.begin(clip).update(Piece(frames=frames[:3], start=0, ground_truth=frames[:3, :100]))
+
+
+def test_equal_frames_have_no_distance_with_and_without_the_shortcut(
+    trunk_files: dict[str, Path], frames: np.ndarray
+) -> None:
+    extractor = LpipsAlexFrames({"alexnet-owt-7be5be79.pth": trunk_files["alex"]})
+    x = torch.from_numpy(frames[:1]).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+    with torch.inference_mode():
+        assert float(extractor._network(x, x.clone())[0]) == 0.0
+    assert extractor.distance(frames[0], frames[0].copy()) == 0.0
+    assert extractor.distance(frames[0], frames[1]) > 0.0
