@@ -85,9 +85,8 @@ class Loader:
     def _available(self, name: str, metric: type[Metric]) -> Availability:
         try:
             for kind in needed_extractors([metric]).values():
-                for file in kind.weights:
-                    self.finder.require(file)
-        except WeightsError as error:
+                kind.check({file: self.finder.require(file) for file in kind.weights})
+        except (WeightsError, ValueError) as error:
             return Availability(name, ok=False, reason=str(error))
         return Availability(name, ok=True)
 

@@ -246,6 +246,14 @@ class Extractor(ABC):
         self.weight_paths = dict(weights)
         self.device = device
 
+    @classmethod  # noqa: B027 - pinned files need no look
+    def check(cls, weights: Mapping[str, Path]) -> None:
+        """Checks files of the user's own before any work; nothing is loaded.
+
+        Raises:
+            ValueError: when they cannot be used, with the file.
+        """
+
     @abstractmethod
     def begin(self, clip: ClipInputs) -> Accumulator:
         """Starts a clip."""

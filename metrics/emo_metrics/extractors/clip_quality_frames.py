@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo_metrics.contract import Accumulator, Arrays, ClipInputs, Extractor, Piece
-from emo_metrics.networks.clip_quality import PARTS, ClipQuality
+from emo_metrics.networks.clip_quality import PARTS, ClipQuality, check_folder
 
 CLIP_QUALITY: Final = "clip-iqa/frames@1"
 FOLDER: Final = "clip-iqa"
@@ -33,6 +33,11 @@ class ClipQualityFrames(Extractor):
         if len(folders) != 1:
             raise ValueError(f"the files of {FOLDER} lie in {len(folders)} folders: {sorted(map(str, folders))}")
         self.model = ClipQuality(folders.pop(), device=device)
+
+    @classmethod
+    def check(cls, weights: Mapping[str, Path]) -> None:
+        """Looks at the configurations and at the head of the tensors."""
+        check_folder(next(iter(weights.values())).parent)
 
     def begin(self, clip: ClipInputs) -> Accumulator:
         """Starts a clip."""

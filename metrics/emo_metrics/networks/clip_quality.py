@@ -54,12 +54,30 @@ class ClipQuality:
         return unit
 
 
-def _network(folder: Path) -> Any:
-    from transformers import CLIPModel
+def check_folder(folder: Path) -> None:
+    """Looks at what can be seen without loading the network.
+
+    Raises:
+        ValueError: when a file is of another kind.
+    """
+    from safetensors import SafetensorError, safe_open
 
     kind = _read_json(folder / "config.json").get("model_type")
     if kind != "clip":
         raise ValueError(f"{folder / 'config.json'}: expected model_type 'clip', found {kind!r}")
+    for name in ("preprocessor_config.json", "tokenizer.json"):
+        _read_json(folder / name)
+    try:
+        with safe_open(folder / "model.safetensors", framework="pt"):
+            pass
+    except SafetensorError as error:
+        raise ValueError(f"{folder / 'model.safetensors'} is no safetensors file: {error}") from None
+
+
+def _network(folder: Path) -> Any:
+    from transformers import CLIPModel
+
+    check_folder(folder)
     try:
         loaded: Any = CLIPModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True, dtype=torch.float32

@@ -113,8 +113,8 @@ def test_a_clip_is_the_mean_of_spread_frames(folder: Path, frames: np.ndarray) -
     [
         ("config.json", b"{", "is not JSON"),
         ("config.json", b'{"model_type": "bert"}', "expected model_type 'clip'"),
-        ("model.safetensors", b"not tensors", "no CLIP that transformers can read"),
-        ("tokenizer.json", b"[]", "is no tokenizer"),
+        ("model.safetensors", b"not tensors", "is no safetensors file"),
+        ("tokenizer.json", b"{}", "is no tokenizer"),
         ("preprocessor_config.json", b"[]", "expected an object"),
     ],
 )
@@ -123,6 +123,9 @@ def test_what_is_no_clip_is_told(folder: Path, tmp_path: Path, part: str, conten
     (tmp_path / "bad" / part).write_bytes(content)
     with pytest.raises(ValueError, match=message):
         ClipQuality(tmp_path / "bad")
+    if content != b"{}":  # what only loading shows
+        with pytest.raises(ValueError, match=message):
+            ClipQualityFrames.check({f"{FOLDER}/{name}": tmp_path / "bad" / name for name in PARTS})
 
 
 def test_another_networks_tensors_are_told(folder: Path, tmp_path: Path) -> None:
