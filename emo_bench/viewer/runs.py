@@ -42,7 +42,7 @@ class FoundRun:
     Attributes:
         id: Short name in addresses.
         folder: Where it lies.
-        place: The same relative to the folder that is viewed.
+        place: The same relative to the folder that is viewed; that folder's name when it is the run itself.
     """
 
     id: str
@@ -152,7 +152,8 @@ class RunFolder:
                 if RECORD_FILE in files or JOURNAL_FILE in files:
                     place = Path(name).relative_to(self.folder).as_posix()
                     key = digest_of(place)[:12]
-                    found[key] = self._known.get(key) or FoundRun(key, Path(name), place)
+                    shown = place if place != "." else self.folder.name
+                    found[key] = self._known.get(key) or FoundRun(key, Path(name), shown)
                     if len(found) >= MAX_RUNS:
                         break
             self._known = found
