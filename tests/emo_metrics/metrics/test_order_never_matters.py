@@ -84,7 +84,7 @@ def arrays_of(extractor: str, generator: np.random.Generator) -> Arrays:
         lags = 21 if extractor == "sync/synth@1" else 31
         labels = {"track": np.repeat([0, 1], FRAMES // 2), "speech": np.ones(FRAMES, dtype=bool)}
         return {"distances": 8 + generator.normal(size=(FRAMES, lags)), **labels}
-    if kind == "brisque":
+    if kind in ("brisque", "clip-iqa"):
         return {"score": 30 + wave(generator)}
     if kind == "face-crop":
         return {"sharpness": 8 + wave(generator), "lab": 50 + wave(generator, 3)}
