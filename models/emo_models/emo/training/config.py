@@ -245,6 +245,11 @@ class TrainConfig(Frozen):
         description="With start_from: train the small speech encoder on these data, and fold the linear map from its "
         "features to the old encoder's into the audio layers; false keeps the encoder of start_from",
     )
+    check_alignment: bool = Field(
+        default=True,
+        description="With start_from, whose speech encoder knows mouths: refuse clips whose mouths fit their audio "
+        "clearly better two or more frames early or late",
+    )
     refiner: RefinerTraining = Field(
         default=RefinerTraining(),
         description="How the portrait refiner is trained after the stages, from that of start_from if it has one; no "

@@ -28,6 +28,7 @@ from emo_models.emo.pipeline import INDEX_NAME, EMOPipeline
 from emo_models.emo.presets import Preset
 from emo_models.emo.schedulers import NoiseSchedule, make_scheduler
 from emo_models.emo.speed_layers import bucket_layout
+from emo_models.emo.training.audio_alignment import require_aligned
 from emo_models.emo.training.batches import LatentClips
 from emo_models.emo.training.clip_store import ClipStore
 from emo_models.emo.training.config import StageConfig, TrainConfig
@@ -77,6 +78,7 @@ def run_training(
     if not accelerator.is_main_process:
         report = _silent
     workers = workers_of(accelerator)
+    _check_alignment(config, data, report)
     vae = _autoencoder(config, preset, data, out, report, workers)
     encoder = _audio_encoder(config, preset, data, out, report, workers)
     vae.to(accelerator.device)
@@ -162,6 +164,16 @@ def _check_guidance_stays(config: TrainConfig, before: Mapping[str, Any]) -> Non
             f"found {', '.join(stage.name for stage in config.stages)}; start from weights without it, or allow it: "
             "unlearn_guidance: true"
         )
+
+
+def _check_alignment(config: TrainConfig, data: TrainingClips, report: Report) -> None:
+    """Asks the speech encoder of the weights that training starts from, where it knows mouths."""
+    folder = Path(config.start_from) / "audio_encoder"
+    if not (config.check_alignment and config.start_from and folder.is_dir()):
+        return
+    encoder = load_audio_encoder(folder)
+    if isinstance(encoder, SpeechNetEncoder):
+        require_aligned(encoder, data, report=report)
 
 
 def _prepared(
