@@ -75,7 +75,7 @@ class MovingSquares:
         opening = rng.random(count).astype(np.float32)
         # One blink of two frames, early in the first clip and later in the others.
         closed = np.isin(np.arange(count), (4 * index + 4, 4 * index + 5))
-        frames = np.full((count, 64, 64, 3), 60 + 40 * index, np.uint8)
+        frames = np.full((count, 64, 64, 3), 60 + 40 * (index % 4), np.uint8)
         for t in range(count):
             frames[t, 10:56, 14:50] = 180
             if not closed[t]:

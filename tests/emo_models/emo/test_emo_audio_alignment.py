@@ -15,18 +15,18 @@ from emo_models.emo.extensions.speech_net import SpeechNetEncoder
 from emo_models.emo.pipeline import EMOPipeline
 from emo_models.emo.schedulers import make_scheduler
 from emo_models.emo.training import run
-from emo_models.emo.training.audio_alignment import REACH, audio_lags, require_aligned
+from emo_models.emo.training.audio_alignment import LEAST, REACH, audio_lags, require_aligned
 from emo_models.emo.training.config import StageConfig, TrainConfig
 from emo_models.emo.training.speech_net_training import SpeechNetTraining, train_speech_net
 from emo_models.training.clips import TrainingClip
 
-CLIPS = MovingSquares(clips=4, frames=60)
+CLIPS = MovingSquares(clips=8, frames=60)
 
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> SpeechNetEncoder:
     mel = LogMelEncoder(bands=8, steps=2)
-    settings = SpeechNetTraining(steps=60, clips=4, lr=1e-2)
+    settings = SpeechNetTraining(steps=60, clips=8, lr=1e-2)
     folder = tmp_path_factory.mktemp("speech")
     net = train_speech_net(mel, settings, CLIPS, folder, report=lambda line: None, width=16, blocks=1)
     return SpeechNetEncoder(net, mel)
@@ -60,6 +60,10 @@ def test_mouths_that_fit_nowhere_and_clips_without_audio_pass(encoder: SpeechNet
     assert audio_lags(encoder, silent) == {}
     require_aligned(encoder, silent, report=lambda line: None)
     assert set(audio_lags(encoder, CLIPS)) == set(range(-REACH, REACH + 1))
+
+
+def test_a_few_clips_decide_nothing(encoder: SpeechNetEncoder) -> None:
+    require_aligned(encoder, shifted(8)[: LEAST - 1], report=lambda line: None)
 
 
 def test_training_asks_before_it_begins(encoder: SpeechNetEncoder, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ A set whose audio is shifted trains without a sign: the loss falls, and the mout
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emo_models.emo.extensions.speech_net import SpeechNetEncoder
 from emo_models.training.clips import TrainingClips, every_clip, moving
@@ -13,31 +14,36 @@ from emo_models.training.loop import Report
 from emo_models.training.mouth_reader import lag_curve
 
 CLIPS = 48
+LEAST = 8
+"""Fewer clips agree by chance."""
 REACH = 12
 """Frames; shifts beyond that are not found."""
 NEAR = 1
 """A frame early or late is within the accuracy of trackers and encoders."""
 CLEAR = 0.15
 """How much better the mouths must fit elsewhere. Voices that the encoder does not know fit nowhere, and pass."""
+ERRORS = 4.0
+"""How many standard errors of its mean over clips that difference must be above 0; the best of many lags is taken."""
 
 
-def audio_lags(encoder: SpeechNetEncoder, clips: TrainingClips) -> dict[int, float]:
-    """Mean correlation of predicted and labelled mouth opening at each lag; positive lags mean late audio.
+def audio_lags(encoder: SpeechNetEncoder, clips: TrainingClips) -> dict[int, NDArray[np.float64]]:
+    """Correlation of predicted and labelled mouth opening at each lag; positive lags mean late audio.
 
     Args:
         encoder: Trained on aligned clips.
         clips: At most `CLIPS` of those with audio and labels are read, evenly spread.
 
     Returns:
-        A value for each lag from ``-REACH`` to ``REACH`` frames; empty without such clips.
+        ``float64 [clips read]`` for each lag from ``-REACH`` to ``REACH`` frames; empty with fewer than `LEAST` clips.
     """
     known = [clip for clip in every_clip(moving(clips, sound=True)) if clip.mouth_opening is not None]
-    chosen = [known[i] for i in np.unique(np.linspace(0, len(known) - 1, min(CLIPS, len(known))).astype(int))]
-    if not chosen:
+    if len(known) < LEAST:
         return {}
+    chosen = [known[i] for i in np.unique(np.linspace(0, len(known) - 1, min(CLIPS, len(known))).astype(int))]
     heard = [encoder.heard_opening(clip.audio, len(clip.frames)) for clip in chosen]
     labels = [np.asarray(clip.mouth_opening, dtype=np.float64) for clip in chosen]
-    return lag_curve(heard, labels, reach=REACH)
+    curves = [lag_curve([one], [label], reach=REACH) for one, label in zip(heard, labels, strict=True)]
+    return {lag: np.array([curve[lag] for curve in curves]) for lag in curves[0]}
 
 
 def require_aligned(encoder: SpeechNetEncoder, clips: TrainingClips, *, report: Report) -> None:
@@ -49,11 +55,15 @@ def require_aligned(encoder: SpeechNetEncoder, clips: TrainingClips, *, report: 
     lags = audio_lags(encoder, clips)
     if not lags:
         return
-    best = max(lags, key=lambda lag: lags[lag])
-    if abs(best) > NEAR and lags[best] - max(lags[lag] for lag in range(-NEAR, NEAR + 1)) > CLEAR:
+    mean = {lag: float(values.mean()) for lag, values in lags.items()}
+    best = max(mean, key=lambda lag: mean[lag])
+    near = max(range(-NEAR, NEAR + 1), key=lambda lag: mean[lag])
+    more = lags[best] - lags[near]
+    error = float(more.std(ddof=1) / np.sqrt(len(more)))
+    if abs(best) > NEAR and more.mean() > max(CLEAR, ERRORS * error):
         raise ValueError(
             f"expected audio that begins with the first frame of its clip, found it {abs(best)} frames "
-            f"{'late' if best > 0 else 'early'}: there the mouths fit it with r {lags[best]:.2f}, and with "
-            f"{lags[0]:.2f} as the clips are; correct the set, or switch this off: check_alignment: false"
+            f"{'late' if best > 0 else 'early'}: there the mouths fit it with r {mean[best]:.2f}, and with "
+            f"{mean[0]:.2f} as the clips are; correct the set, or switch this off: check_alignment: false"
         )
-    report(f"mouths fit the audio with r {lags[0]:.2f}, best at lag {best}")
+    report(f"mouths fit the audio with r {mean[0]:.2f}, best at lag {best}")
