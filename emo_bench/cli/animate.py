@@ -25,6 +25,9 @@ def animate(
         str | None, typer.Option("--sampler", help="ddim, dpmsolver++ or unipc; by default that of the weights.")
     ] = None,
     speed: Annotated[float | None, typer.Option("--speed", help="Head rotation, degrees per frame.", min=0)] = None,
+    blinks: Annotated[
+        float | None, typer.Option("--blinks", help="Blinks a minute; by default those of the weights.", min=0, max=60)
+    ] = None,
     face_region: Annotated[
         str | None, typer.Option("--face-region", help="left,top,right,bottom as fractions: where the face may be.")
     ] = None,
@@ -64,6 +67,7 @@ def animate(
     from emo_core.progress import display
 
     values = {"weights": preset, "steps": steps, "sampler": sampler, "speed": speed, "audio_guidance": audio_guidance}
+    values["blinks"] = blinks
     options = validate(EmoOptions, Source(None, "", values, {}))
     signer = signer_for(certificate, key) if sign else None
     with display(quiet=quiet) as shown:

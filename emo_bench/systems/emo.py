@@ -68,6 +68,12 @@ class EmoOptions(Frozen):
     speed: float | None = Field(
         default=None, ge=0, le=5, description="Head rotation in degrees per frame; left to the audio when absent"
     )
+    blinks: float | None = Field(
+        default=None,
+        ge=0,
+        le=60,
+        description="Blinks a minute, for weights that can be asked to blink; what the weights recommend when absent",
+    )
     face_region: Literal["dataset", "free"] = Field(
         default="free", description="'dataset' keeps the face in the data set's box, 'free' lets it go anywhere"
     )
@@ -192,6 +198,7 @@ def sampling_options(options: EmoOptions, facts: Mapping[str, Any]) -> SamplingO
         sampler=options.sampler or chosen.sampler,
         guidance=replace(chosen.guidance, audio=audio, reference=reference, speed=speed, interval=interval),
         speed=options.speed,
+        blinks=chosen.blinks if options.blinks is None else options.blinks,
     )
 
 

@@ -176,6 +176,7 @@ class ExtensionsConfig:
             from which the video then continues.
         spatial_positions: Fixed positions at the input; see `extensions.spatial_positions`.
         distance_bias: Attention on the grid prefers near places; see `extensions.distance_bias`.
+        eyelids: How far the eyes are closed is a condition; see `extensions.eyelids`.
     """
 
     residual_std: tuple[float, ...] = ()
@@ -183,6 +184,7 @@ class ExtensionsConfig:
     first_motion: FirstMotion = "zeros"
     spatial_positions: bool = False
     distance_bias: bool = False
+    eyelids: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

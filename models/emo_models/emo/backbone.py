@@ -98,6 +98,8 @@ class Backbone(UNet):
         x = self._first_map(latents, conditions)
         times = timesteps if timesteps.dim() == 2 else timesteps[:, None].expand(b, f)
         temb = self.embed_time(times.reshape(-1), x.dtype)
+        if conditions.eyelids is not None:
+            temb = temb + conditions.eyelids.flatten(0, 1).to(temb.dtype)
         x = self.run(x, temb, BackboneContext(conditions=conditions, frames=f, temporal=temporal)).map
         out: Tensor = self.conv_out(nn.functional.silu(self.conv_norm_out(x)))
         return torch.unflatten(out, 0, (b, f))

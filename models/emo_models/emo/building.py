@@ -37,6 +37,25 @@ def build_model(preset: Preset, *, seed: int = 0, **changes: Mapping[str, Any]) 
         return EMOModel.from_parts(merge_parts(preset.model, changes))
 
 
+def extended(model: EMOModel, changes: Mapping[str, Mapping[str, Any]]) -> EMOModel:
+    """A trained model with the condition `extensions.eyelids` added; it computes what it computed before.
+
+    Raises:
+        ValueError: ``changes`` ask for anything else, which would need other weights.
+    """
+    if merge_parts(model.architecture.to_parts(), changes) == model.architecture.to_parts():
+        return model
+    if changes != {"extensions": {"eyelids": True}}:
+        raise ValueError(
+            f"expected no model_changes beside extensions: {{eyelids: true}} with start_from, found {dict(changes)}; "
+            "the weights decide all the rest"
+        )
+    larger = EMOModel.from_parts(merge_parts(model.architecture.to_parts(), changes))
+    new = {name: value for name, value in larger.state_dict().items() if name.startswith("eyelid_encoder.")}
+    larger.load_state_dict({**model.state_dict(), **new})
+    return larger
+
+
 def build_autoencoder(preset: Preset, *, seed: int = 0) -> SmallAutoencoder:
     """The preset's small autoencoder with fresh weights.
 

@@ -59,6 +59,7 @@ class SegmentConditions:
         portrait: Latents of the reference image, ``[b, c, h, w]``, where the Backbone sees them beside its input.
         motion_channels: Motion frames as `EMOModel.to_residual` gives them, ``[b, n, c, h, w]``, where the Backbone
             sees them beside its input.
+        eyelids: What the closure of the eyes adds to the embedded time, ``[b, f, 4 * width]``, or ``None``.
         condition_mask: Which samples have which condition.
     """
 
@@ -69,6 +70,7 @@ class SegmentConditions:
     locator: Tensor | None = None
     portrait: Tensor | None = None
     motion_channels: Tensor | None = None
+    eyelids: Tensor | None = None
     condition_mask: ConditionMask = ConditionMask()
 
     def reference_at(self, block: int) -> KeyValue | None:
@@ -94,7 +96,7 @@ class SegmentConditions:
     def for_passes(self, passes: tuple[tuple[bool, bool, bool], ...]) -> SegmentConditions:
         """The conditions of one segment repeated for guidance passes ``(with reference, audio, speed)``, batched.
 
-        Motion and face region stay in every pass.
+        Motion, face region and eyelids stay in every pass.
         """
         if len(passes) == 1 and all(passes[0]):
             return self
@@ -112,6 +114,7 @@ class SegmentConditions:
             locator=_repeated(self.locator, times),
             portrait=_repeated(self.portrait, times),
             motion_channels=_repeated(self.motion_channels, times),
+            eyelids=_repeated(self.eyelids, times),
             condition_mask=ConditionMask(
                 reference=reference,
                 audio=audio,

@@ -14,6 +14,7 @@ from emo_models.emo.audio_layers import AudioLayers
 from emo_models.emo.backbone import Backbone
 from emo_models.emo.conditions import ConditionMask, SegmentConditions
 from emo_models.emo.extensions import residual_latents
+from emo_models.emo.extensions.eyelids import EyelidEncoder
 from emo_models.emo.face_locator import FaceLocator
 from emo_models.emo.migration import migrate_model_config
 from emo_models.emo.reference_net import ReferenceNet
@@ -88,6 +89,11 @@ class EMOModel(ConfiguredModule):
         self.speed_encoder = SpeedEncoder(
             architecture.speed, window=architecture.segment.window, max_frames=architecture.temporal.max_frames
         )
+        self.eyelid_encoder: EyelidEncoder | None = None
+        if architecture.extensions.eyelids:
+            self.eyelid_encoder = EyelidEncoder(
+                self.backbone.time_width, window=architecture.segment.window, zero_init=zero_init
+            )
 
     @classmethod
     def from_parts(cls, parts: Mapping[str, Part]) -> EMOModel:
@@ -117,6 +123,7 @@ class EMOModel(ConfiguredModule):
         audio: Tensor | None = None,
         mask: Tensor | None = None,
         speed: Tensor | None = None,
+        eyelids: Tensor | None = None,
         condition_mask: ConditionMask | None = None,
     ) -> SegmentConditions:
         """Everything that does not change from one denoising step to the next; called once per segment.
@@ -127,6 +134,8 @@ class EMOModel(ConfiguredModule):
             audio: Speech features with m neighbours on each side, ``[b, f + 2m, layers, width]``.
             mask: Face region, ``[b, 1, H, W]`` in [0, 1]; ``None`` adds nothing.
             speed: Head speeds with m neighbours on each side, ``[b, f + 2m]``, degrees per frame.
+            eyelids: How far the eyes are closed around each frame, ``[b, f, 2m + 1]``, 0 (open) to 1; ignored by
+                models without `extensions.eyelids`.
             condition_mask: Which samples have which condition.
         """
         extensions = self.architecture.extensions
@@ -141,6 +150,7 @@ class EMOModel(ConfiguredModule):
             motion_channels=self.to_residual(motion, reference)
             if extensions.concat_motion_frames and motion is not None
             else None,
+            eyelids=None if eyelids is None or self.eyelid_encoder is None else self.eyelid_encoder(eyelids),
             condition_mask=condition_mask or ConditionMask(),
         )
 
@@ -164,6 +174,7 @@ class EMOModel(ConfiguredModule):
         audio: Tensor | None = None,
         mask: Tensor | None = None,
         speed: Tensor | None = None,
+        eyelids: Tensor | None = None,
         condition_mask: ConditionMask | None = None,
         temporal: bool = True,
         with_unconditional: bool = False,
@@ -174,7 +185,13 @@ class EMOModel(ConfiguredModule):
         prediction without audio, which has no gradient.
         """
         conditions = self.prepare(
-            reference=reference, motion=motion, audio=audio, mask=mask, speed=speed, condition_mask=condition_mask
+            reference=reference,
+            motion=motion,
+            audio=audio,
+            mask=mask,
+            speed=speed,
+            eyelids=eyelids,
+            condition_mask=condition_mask,
         )
         prediction: Tensor = self.backbone(latents, timesteps, conditions, temporal=temporal)
         if not with_unconditional:

@@ -10,7 +10,6 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,16 +19,17 @@ from emo_models.emo.audio_encoders import AudioEncoder, load_audio_encoder
 from emo_models.emo.codec import decode_latents, encode_images
 from emo_models.emo.conditions import SegmentConditions
 from emo_models.emo.extensions.detail_head import DetailHead
+from emo_models.emo.extensions.eyelids import MOST_PER_MINUTE, around_each_frame, planned_closure
 from emo_models.emo.extensions.guidance import Guidance, Passes
 from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
 from emo_models.emo.extensions.segment_noise import SegmentNoise, segment_noise
 from emo_models.emo.migration import migrate_sampling
 from emo_models.emo.model import EMOModel
+from emo_models.emo.portrait_image import Box, middle_square, region_mask
 from emo_models.emo.schedulers import Sampler, make_scheduler, schedule_of, set_steps
 from emo_models.emo.weights import WeightsError, load_module, save_module
 
 INDEX_NAME = "model_index.json"
-Box = tuple[float, float, float, float]
 Progress = Callable[[int, int], None]
 """Called with frames done and frames in total."""
 
@@ -56,6 +56,8 @@ class SamplingOptions:
             at segment boundaries; see `segment_noise.segment_noise`.
         shift: Above 1 more of the steps go where noise is strong, which decides how far a head turns; see
             `schedulers.shifted_times`. For ``"dpmsolver++"``.
+        blinks: Blinks a minute that are planned and asked of models with `extensions.eyelids`; see
+            `eyelids.planned_closure`. 0 plans none.
     """
 
     steps: int = 40
@@ -65,12 +67,15 @@ class SamplingOptions:
     motion_from: str = "pixels"
     segment_noise: SegmentNoise = "independent"
     shift: float = 1.0
+    blinks: float = 0.0
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"expected at least one denoising step, found {self.steps}")
         if self.motion_from not in {"pixels", "latents"}:
             raise ValueError(f"expected motion_from to be pixels or latents, found {self.motion_from!r}")
+        if not 0 <= self.blinks <= MOST_PER_MINUTE:
+            raise ValueError(f"expected 0 to {MOST_PER_MINUTE:g} blinks a minute, found {self.blinks:g}")
         if self.shift != 1.0 and (self.sampler != "dpmsolver++" or self.shift <= 0):
             raise ValueError(
                 f"expected shift 1, or a positive one with the sampler dpmsolver++, found {self.shift:g} with "
@@ -257,24 +262,30 @@ class EMOPipeline:
             ``uint8 [t, s, s, 3]``, s the model's size or ``full_size``; ``ceil(len(audio) / rate * fps)`` in all.
 
         Raises:
-            ValueError: The image or the audio cannot be used, or there is no refiner for another size.
+            ValueError: The image or the audio cannot be used, there is no refiner for another size, or the model
+                cannot be asked to blink.
         """
         if full_size not in (None, self.size) and self.refiner is None:
             raise ValueError(f"expected frames of {self.size} px, found {full_size}: these weights have no refiner")
         options = options or recommended_sampling(self.facts)
-        small = _square(image, self.size)
+        if options.blinks and not self.model.architecture.extensions.eyelids:
+            raise ValueError(
+                f"expected blinks: 0 for weights without the extension 'eyelids', found {options.blinks:g} a minute; "
+                "these weights blink by themselves or not at all"
+            )
+        small = middle_square(image, self.size)
         samples = prepare_audio(audio, rate)
         total = frame_count(len(audio), fps=self.fps, rate=rate)
         portrait = to_signed(torch.from_numpy(small.copy())[None]).to(self._device)
         large = portrait
         if full_size is not None and full_size != self.size:
-            large = to_signed(torch.from_numpy(_square(image, full_size).copy())[None]).to(self._device)
+            large = to_signed(torch.from_numpy(middle_square(image, full_size).copy())[None]).to(self._device)
         reference = encode_images(self.vae, portrait)
         mask = region_mask(face_region, self.size).to(self._device)
         motion = self._first_motion(reference)
         done, segment = 0, 0
         while done < total:
-            conditions = self._conditions(samples, segment, reference, mask, motion, options)
+            conditions = self._conditions(samples, segment, reference, mask, motion, options, seed=seed)
             noise = self.noise([seed], segment, kind=options.segment_noise)
             latents = self.model.from_residual(self.denoise(noise, conditions, options), reference)
             images, given = self._decode(latents.flatten(0, 1), portrait, large)
@@ -320,6 +331,8 @@ class EMOPipeline:
         mask: Tensor,
         motion: Tensor | None,
         options: SamplingOptions,
+        *,
+        seed: int,
     ) -> SegmentConditions:
         f, m = self.model.architecture.segment.frames, self.model.architecture.segment.window
         first = segment * f
@@ -327,8 +340,17 @@ class EMOPipeline:
         speed = None
         if options.speed is not None:
             speed = torch.full((1, f + 2 * m), options.speed, device=self._device)
+        eyelids = None
+        if self.model.architecture.extensions.eyelids:
+            closure = planned_closure(first - m, first + f + m, seed=seed, per_minute=options.blinks, fps=self.fps)
+            eyelids = around_each_frame(closure, window=m)[None].to(self._device)
         conditions: SegmentConditions = self.model.prepare(
-            reference=reference, motion=motion, audio=audio[None].to(self._device), mask=mask, speed=speed
+            reference=reference,
+            motion=motion,
+            audio=audio[None].to(self._device),
+            mask=mask,
+            speed=speed,
+            eyelids=eyelids,
         )
         return conditions
 
@@ -364,40 +386,3 @@ class EMOPipeline:
     @property
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
-
-
-def region_mask(region: Box | NDArray[np.float32] | None, size: int) -> Tensor:
-    """Face region as a mask ``float32 [1, 1, size, size]``; ``None`` is white: no guidance.
-
-    >>> region_mask((0.0, 0.0, 0.5, 1.0), 4)[0, 0, 0].tolist()
-    [1.0, 1.0, 0.0, 0.0]
-    """
-    if region is None:
-        return torch.ones(1, 1, size, size)
-    if isinstance(region, np.ndarray):
-        if region.ndim != 2:
-            raise ValueError(f"expected a face mask of shape [h, w], found {region.shape}")
-        mask = torch.from_numpy(np.ascontiguousarray(region, np.float32))[None, None]
-        return F.interpolate(mask, (size, size), mode="area").clamp(0, 1)
-    left, top, right, bottom = region
-    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise ValueError(f"expected a face box (left, top, right, bottom) as fractions in [0, 1], found {region}")
-    mask = torch.zeros(1, 1, size, size)
-    mask[..., round(top * size) : round(bottom * size), round(left * size) : round(right * size)] = 1
-    return mask
-
-
-def _square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"expected an RGB image uint8 [H, W, 3], found {image.dtype} {image.shape}")
-    height, width = image.shape[:2]
-    side = min(height, width)
-    if side < 16:
-        raise ValueError(f"expected an image of at least 16 pixels a side, found {width}x{height}")
-    top, left = (height - side) // 2, (width - side) // 2
-    middle = image[top : top + side, left : left + side]
-    if side == size:
-        return np.ascontiguousarray(middle)
-    tensor = torch.from_numpy(np.ascontiguousarray(middle)).movedim(-1, 0)[None].float()
-    resized = F.interpolate(tensor, (size, size), mode="bicubic", antialias=True, align_corners=False)
-    return resized[0].movedim(0, -1).round().clamp(0, 255).to(torch.uint8).numpy()

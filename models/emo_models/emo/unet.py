@@ -156,7 +156,7 @@ class UNet(nn.Module):
         super().__init__()
         self.spatial_positions = spatial_positions
         widths = config.block_out_channels
-        time_dim = widths[0] * 4
+        time_dim = self.time_width = widths[0] * 4
         self.conv_in = nn.Conv2d(in_channels, widths[0], 3, padding=1)
         self.time_proj = Timesteps(widths[0], flip_sin_to_cos=True, downscale_freq_shift=0)
         self.time_embedding = TimestepEmbedding(widths[0], time_dim)

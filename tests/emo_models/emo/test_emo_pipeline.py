@@ -15,7 +15,8 @@ from emo_scenes import TINY, awake_model, speech_like
 
 from emo_models.emo.building import build_pipeline
 from emo_models.emo.extensions.guidance import Guidance
-from emo_models.emo.pipeline import EMOPipeline, SamplingOptions, region_mask
+from emo_models.emo.pipeline import EMOPipeline, SamplingOptions
+from emo_models.emo.portrait_image import region_mask
 from emo_models.emo.weights import WeightsError
 
 QUICK = SamplingOptions(steps=2)

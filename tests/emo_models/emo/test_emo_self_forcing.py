@@ -38,6 +38,7 @@ def earlier(model: torch.nn.Module, seed: int = 0) -> EarlierFrames:
         latents=torch.randn(2, 4, 4, 8, 8, generator=g),
         motion=torch.randn(2, 2, 4, 8, 8, generator=g),
         audio=torch.randn(2, 6, 1, 16, generator=g),
+        eyelids=torch.zeros(2, 4, 3),
     )
 
 

@@ -30,6 +30,7 @@ class Batch:
         motion: ``[b, n, c, h, w]`` or ``None``.
         audio: ``[b, f + 2m, layers, width]`` for video; ``[b, f, 2m + 1, layers, width]`` for single frames.
         speed: ``[b, f + 2m]`` or ``None``.
+        eyelids: How far the eyes are closed around each frame, ``[b, f, 2m + 1]``; 0 where nobody knows.
         mask: ``[b, 1, H, W]``.
         mouth: Share of each latent cell inside the mouth box, ``[b, f, h, w]``.
         eyes: The same for the eyes.
@@ -42,6 +43,7 @@ class Batch:
     motion: Tensor | None
     audio: Tensor | None
     speed: Tensor | None
+    eyelids: Tensor
     mask: Tensor
     mouth: Tensor
     eyes: Tensor
@@ -61,11 +63,13 @@ class EarlierFrames:
         latents: ``[b, f, c, h, w]``; the last n of them are the batch's motion frames.
         motion: The n frames before those, ``[b, n, c, h, w]``.
         audio: ``[b, f + 2m, layers, width]`` or ``None``.
+        eyelids: ``[b, f, 2m + 1]``.
     """
 
     latents: Tensor
     motion: Tensor
     audio: Tensor | None
+    eyelids: Tensor
 
     def to(self, device: torch.device | str) -> EarlierFrames:
         """The same frames on a device."""
@@ -152,7 +156,7 @@ class LatentClips:
             parts = [part for part in (sample[name] for sample in samples) if part is not None]
             merged[name] = torch.stack(parts) if parts else None
         masks = {name.removeprefix("keep_"): merged.pop(name) for name in list(merged) if name.startswith("keep_")}
-        before = {name: merged.pop(f"earlier_{name}") for name in ("latents", "motion", "audio")}
+        before = {name: merged.pop(f"earlier_{name}") for name in ("latents", "motion", "audio", "eyelids")}
         earlier = EarlierFrames(**before) if before["latents"] is not None else None
         return Batch(**merged, condition_mask=masks, earlier=earlier)
 
@@ -198,11 +202,13 @@ class LatentClips:
             "earlier_latents": clip.latents[past].float() if own else None,
             "earlier_motion": clip.latents[past[0] - motion_frames : past[0]].float() if own else None,
             "earlier_audio": features[spread - frames + self.window] if own and declared.use_audio else None,
+            "earlier_eyelids": closure_around(clip.record, past, self.window) if own else None,
             "latents": clip.latents[chosen].float(),
             "reference": reference.float(),
             "motion": motion,
             "audio": audio,
             "speed": torch.from_numpy(np.array(speed)) if declared.use_speed else None,
+            "eyelids": closure_around(clip.record, chosen, self.window),
             "mask": self._region(clip.record, white=rng.random() < stage.white_region, rng=rng),
             "mouth": self._cover(clip.record.mouth_boxes[chosen], clip),
             "eyes": self._cover(clip.record.eye_boxes[chosen], clip),
@@ -278,6 +284,14 @@ def _first_frame(
         if starts:
             return int(rng.choice(starts))
     return int(rng.integers(allowed.start, allowed.stop))
+
+
+def closure_around(record: TrainingClip, chosen: NDArray[np.int64], window: int) -> Tensor:
+    """How far the eyes are closed around each chosen frame, ``float32 [f, 2 * window + 1]``; open where unknown."""
+    around = chosen[:, None] + np.arange(-window, window + 1)
+    if record.eye_closure is None:
+        return torch.zeros(around.shape)
+    return torch.from_numpy(record.eye_closure[np.clip(around, 0, len(record.eye_closure) - 1)].astype(np.float32))
 
 
 def _is_still(record: TrainingClip) -> bool:

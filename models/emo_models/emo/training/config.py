@@ -201,7 +201,9 @@ class TrainConfig(Frozen):
     preset: PresetName = Field(description="Size of the model")
     stages: tuple[StageConfig, ...] = Field(min_length=1, description="In order")
     model_changes: dict[str, Any] = Field(
-        default_factory=dict, description="Arguments of EMOModel that differ from the preset"
+        default_factory=dict,
+        description="Arguments of EMOModel that differ from the preset; with start_from only extensions.eyelids, which "
+        "adds that condition to a model without it",
     )
     seed: int = Field(default=0, ge=0, description="Seed of all randomness")
     optimizer: Literal["adamw", "muon"] = Field(

@@ -44,7 +44,8 @@ def audio_gap(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *, seed: i
     def predict(audio: Tensor | None) -> Tensor:
         prediction: Tensor = model(
             schedule.add_noise(clean, noise, times), times, reference=batch.reference, motion=batch.motion,
-            audio=audio, mask=batch.mask, speed=batch.speed, temporal=temporal,
+            audio=audio, mask=batch.mask, speed=batch.speed, eyelids=batch.eyelids,
+            temporal=temporal,
         )  # fmt: skip
         return prediction
 
@@ -89,6 +90,7 @@ def motion_dependence(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *,
             motion=batch.motion,
             audio=batch.audio,
             mask=batch.mask,
+            eyelids=batch.eyelids,
             condition_mask=condition_mask,
         )
         return prediction
@@ -125,6 +127,7 @@ def guidance_reached(
             "motion": batch.motion,
             "audio": batch.audio,
             "mask": batch.mask,
+            "eyelids": batch.eyelids,
             "condition_mask": ConditionMask(speed=torch.zeros(len(noisy), device=noisy.device)),
         }
         conditional, unconditional = model(noisy, times, **given, with_unconditional=True)

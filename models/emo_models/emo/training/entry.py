@@ -16,7 +16,7 @@ from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_signed
 from emo_models.autoencoder.training import reconstruct, region_psnr, train_autoencoder, write_facts
 from emo_models.emo.architecture import merge_parts
 from emo_models.emo.audio_encoders import load_audio_encoder
-from emo_models.emo.building import build_autoencoder, build_model, build_refiner, preset_named
+from emo_models.emo.building import build_autoencoder, build_model, build_refiner, extended, preset_named
 from emo_models.emo.codec import encode_in_pieces
 from emo_models.emo.extensions.detail_head import DetailHead
 from emo_models.emo.extensions.log_mel import LogMelEncoder
@@ -403,7 +403,7 @@ def _detail(
 def _model(config: TrainConfig, preset: Preset, data: TrainingClips, vae: Any) -> EMOModel:
     if config.start_from:
         started: EMOModel = load_module(EMOModel, Path(config.start_from) / "model")
-        return started
+        return extended(started, migrate_model_config(config.model_changes))
     changes = merge_parts({}, migrate_model_config(config.model_changes))
     if "centres" not in changes.get("speed", {}):
         labels = np.concatenate([clip.head_speed for clip in every_clip(moving(data))])

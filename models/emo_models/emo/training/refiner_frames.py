@@ -25,7 +25,7 @@ from emo_models.emo.codec import decode_latents, encode_images
 from emo_models.emo.extensions.guidance import Guidance
 from emo_models.emo.model import EMOModel
 from emo_models.emo.schedulers import NoiseSchedule
-from emo_models.emo.training.batches import LatentClip, LatentClips
+from emo_models.emo.training.batches import LatentClip, LatentClips, closure_around
 from emo_models.emo.training.config import RefinerTraining
 from emo_models.emo.training.self_forcing import regenerate
 from emo_models.training.clips import TrainingClip, step_generator
@@ -163,8 +163,13 @@ def _generate_group(
     for index, place in enumerate(range(first, first + rounds * f, f)):
         # Features are kept with `window` frames before the first.
         audio = [clip.audio[v][place : place + f + 2 * window] for clip, v in zip(group, voices, strict=True)]
+        chosen = np.arange(place, place + f)
+        eyelids = [closure_around(clip.record, chosen, window) for clip in group]
         conditions = model.prepare(
-            reference=reference, motion=motion if n else None, audio=torch.stack(audio).to(device)
+            reference=reference,
+            motion=motion if n else None,
+            audio=torch.stack(audio).to(device),
+            eyelids=torch.stack(eyelids).to(device),
         )
         latents = regenerate(
             model,

@@ -54,6 +54,7 @@ def generated_motion_frames(
         motion=motion,
         audio=earlier.audio,
         mask=mask,
+        eyelids=earlier.eyelids,
         condition_mask=ConditionMask(reference=condition_mask.reference, audio=condition_mask.audio),
     )
     share = LEAST + (MOST - LEAST) * torch.rand(len(motion), generator=generator)

@@ -299,6 +299,7 @@ def clip_loss(
         "audio": batch.audio,
         "mask": mask,
         "speed": batch.speed,
+        "eyelids": batch.eyelids,
         "condition_mask": condition_mask,
     }
     target = schedule.target(clean, noise, times)
