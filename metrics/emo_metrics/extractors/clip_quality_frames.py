@@ -29,20 +29,24 @@ class ClipQualityFrames(Extractor):
 
     def __init__(self, weights: Mapping[str, Path], *, device: str = "cpu") -> None:
         super().__init__(weights, device=device)
-        folders = {path.parent for path in weights.values()}
-        if len(folders) != 1:
-            raise ValueError(f"the files of {FOLDER} lie in {len(folders)} folders: {sorted(map(str, folders))}")
-        self.model = ClipQuality(folders.pop(), device=device)
+        self.model = ClipQuality(_only_folder(weights), device=device)
 
     @classmethod
     def check(cls, weights: Mapping[str, Path]) -> None:
         """Looks at the configurations and at the head of the tensors."""
-        check_folder(next(iter(weights.values())).parent)
+        check_folder(_only_folder(weights))
 
     def begin(self, clip: ClipInputs) -> Accumulator:
         """Starts a clip."""
         places = np.unique(np.linspace(0, clip.n_frames - 1, min(FRAMES_PER_CLIP, clip.n_frames)).round().astype(int))
         return _Scores(self.model, places)
+
+
+def _only_folder(weights: Mapping[str, Path]) -> Path:
+    folders = {path.parent for path in weights.values()}
+    if len(folders) != 1:
+        raise ValueError(f"the files of {FOLDER} lie in {len(folders)} folders: {sorted(map(str, folders))}")
+    return folders.pop()
 
 
 class _Scores(Accumulator):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,12 +76,19 @@ def check_folder(folder: Path) -> None:
 
 
 def _network(folder: Path) -> Any:
-    from transformers import CLIPModel
+    from safetensors.torch import load_file
+    from transformers import CLIPConfig, CLIPModel
 
     check_folder(folder)
     try:
+        # Not by the folder's name: transformers would put an adapter that lies there into the network as well.
         loaded: Any = CLIPModel.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, output_loading_info=True, dtype=torch.float32
+            None,
+            config=CLIPConfig.from_dict(_facts(_read_json(folder / "config.json"))),
+            state_dict=load_file(folder / "model.safetensors"),
+            attn_implementation="sdpa",
+            output_loading_info=True,
+            dtype=torch.float32,
         )
     except Exception as error:  # whatever other files make transformers and safetensors raise
         first = (str(error) or type(error).__name__).splitlines()[0]
@@ -93,6 +101,15 @@ def _network(folder: Path) -> Any:
             f"{lacking[:2]}, {len(told['mismatched_keys'])} of another shape"
         )
     return network
+
+
+def _facts(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without what names code to compute attention with, which transformers would download and run."""
+    own = {key: value for key, value in values.items() if "attn_implementation" not in key and key not in _FOREIGN}
+    return {key: _facts(value) if isinstance(value, dict) else value for key, value in own.items()}
+
+
+_FOREIGN: Final = ("auto_map", "quantization_config")
 
 
 def _image_processor(folder: Path) -> Any:

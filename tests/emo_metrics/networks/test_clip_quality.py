@@ -148,3 +148,36 @@ def test_the_users_files_are_known_by_their_digests(folder: Path, tmp_path: Path
     assert finder.serving(name).sha256 == sha256_file(folder / "model.safetensors")
     other = WeightsFinder(folders=(write_clip_folder(tmp_path / FOLDER, seed=1).parent,))
     assert other.serving(name).sha256 != finder.serving(name).sha256
+
+
+def test_files_of_two_folders_are_told_before_any_work(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "other")
+    paths = {f"{FOLDER}/{part}": folder / part for part in PARTS}
+    paths[f"{FOLDER}/tokenizer.json"] = tmp_path / "other" / "tokenizer.json"
+    with pytest.raises(ValueError, match="lie in 2 folders"):
+        ClipQualityFrames.check(paths)
+
+
+def test_an_adapter_beside_the_four_files_changes_nothing(folder: Path, tmp_path: Path, frames: np.ndarray) -> None:
+    peft = pytest.importorskip("peft", reason="peft, with which transformers finds adapters, is not installed")
+    wanted = peft.LoraConfig(r=2, lora_alpha=64, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    peft.get_peft_model(CLIPModel.from_pretrained(folder), wanted).save_pretrained(tmp_path / "adapter")
+    shutil.copytree(folder, tmp_path / "both")
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        shutil.copy(tmp_path / "adapter" / name, tmp_path / "both" / name)
+    assert ClipQuality(tmp_path / "both").score(frames[0]) == ClipQuality(folder).score(frames[0])
+
+
+@pytest.mark.parametrize("place", [(), ("text_config",), ("vision_config",)])
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation"])
+def test_code_that_a_configuration_names_is_not_asked_for(
+    folder: Path, tmp_path: Path, frames: np.ndarray, place: tuple[str, ...], key: str
+) -> None:
+    shutil.copytree(folder, tmp_path / "clip")
+    values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    part = values
+    for name in place:
+        part = part[name]
+    part[key] = "nobody/attention"  # transformers fetches such kernels and runs them
+    (tmp_path / "clip" / "config.json").write_text(json.dumps(values), encoding="utf-8")
+    assert ClipQuality(tmp_path / "clip").score(frames[0]) == ClipQuality(folder).score(frames[0])
