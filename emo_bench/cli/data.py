@@ -89,6 +89,7 @@ def import_folder(
         raise ConfigError(
             "nothing to import, or too much", expected="a folder of videos, or --portraits DIR --audio DIR"
         )
+    known = read_label_file(labels) if labels is not None else None  # before the long work, since it may be refused
     with display(quiet=quiet) as shown:
         if portraits is not None and audio is not None:
             options = WildOptions(
@@ -98,8 +99,8 @@ def import_folder(
         else:
             assert folder is not None  # noqa: S101 - checked above
             report = import_videos(folder, identity=identity, split=split, manifest=output, display=shown)
-        if labels is not None:
-            entries, without = labelled(report.entries, read_label_file(labels))
+        if known is not None:
+            entries, without = labelled(report.entries, known)
             write_manifest(report.manifest, entries)
             more = (f"clips without labels: {listed(without)}",) if without else ()
             report = replace(report, entries=tuple(entries), notices=(*report.notices, *more))

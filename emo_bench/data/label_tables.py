@@ -14,7 +14,7 @@ from pathlib import Path
 
 from emo_bench.data.manifest import MAX_BYTES
 from emo_bench.data.naming import name_key
-from emo_bench.data.talkvid import ClipLabels, read_labels
+from emo_bench.data.talkvid import ClipLabels, read_labels, text_of
 from emo_core.errors import DataError
 
 EMTD_COLUMNS = ("URL", "Start Timecode", "End Timecode")
@@ -33,9 +33,9 @@ def read_label_file(path: Path) -> dict[str, ClipLabels]:
         return read_labels(path)
     if not path.is_file() or path.stat().st_size > MAX_BYTES:
         raise DataError(f"no labels in {path}", expected=f"a table of at most {MAX_BYTES} bytes")
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    rows = csv.DictReader(text.splitlines())
+    rows = csv.DictReader(text_of(path).splitlines())
     columns = [str(name).strip() for name in rows.fieldnames or ()]
+    _check_columns(columns, path)
     rows.fieldnames = columns
     found: dict[str, ClipLabels] = {}
     for number, row in enumerate(rows):
@@ -47,12 +47,25 @@ def read_label_file(path: Path) -> dict[str, ClipLabels]:
         cells = {key: value.strip() for key, value in row.items()}
         of_emtd = set(EMTD_COLUMNS) <= set(columns)
         name, labels = _segment(cells, number, path) if of_emtd else _row(cells, columns, path)
+        if not name:
+            raise DataError(f"{path}: row {number + 2} has no id", expected="the name of a clip")
         if name_key(name) in found:
             raise DataError(f"{path}: row {number + 2} repeats an id", found=name)
         found[name_key(name)] = labels
     if not found:
         raise DataError(f"{path} is an empty table", expected="a first line of column names, then a line a clip")
     return found
+
+
+def _check_columns(columns: list[str], path: Path) -> None:
+    lower = [name.lower() for name in columns]
+    twice = sorted({name for name in lower if lower.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{path} has columns of one name",
+            expected="each once",
+            found=", ".join(name or "(empty)" for name in twice),
+        )
 
 
 def _segment(cells: Mapping[str, str], number: int, path: Path) -> tuple[str, ClipLabels]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from emo_bench.data.manifest import MAX_BYTES, ManifestEntry
-from emo_bench.data.naming import name_key
+from emo_bench.data.naming import listed, name_key
 from emo_core.errors import DataError
 
 KEYS = {
@@ -50,7 +50,7 @@ def read_labels(path: Path) -> dict[str, ClipLabels]:
     """
     if not path.is_file() or path.stat().st_size > MAX_BYTES:
         raise DataError(f"no labels in {path}", expected=f"a JSON file of at most {MAX_BYTES} bytes")
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    text = text_of(path)
     try:
         whole = text.lstrip().startswith("[")
         rows = json.loads(text) if whole else [json.loads(line) for line in text.split("\n") if line.strip()]
@@ -67,6 +67,20 @@ def read_labels(path: Path) -> dict[str, ClipLabels]:
     return found
 
 
+def text_of(path: Path) -> str:
+    """The text of a file of labels.
+
+    Raises:
+        DataError: when it is not UTF-8; with replaced letters two people could become one.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not UTF-8 text", expected="UTF-8", found=str(error), fix="save it as UTF-8 and try again"
+        ) from None
+
+
 def _labels(info: Mapping[str, Any]) -> ClipLabels:
     person = info.get("Person ID")
     meta = {to: str(info[key]) for key, to in KEYS.items() if isinstance(info.get(key), (str, int))}
@@ -79,8 +93,20 @@ def labelled(
     """The clips with identities and ``meta``, and the ids of those without labels, which stay as they are.
 
     Raises:
-        DataError: when no clip has labels.
+        DataError: when no clip has labels, or labels without a folder fit clips of several folders.
     """
+    entries = list(entries)
+    fitting: dict[str, list[str]] = {}
+    for entry in entries:
+        if name_key(entry.id) not in labels:
+            fitting.setdefault(name_key(entry.id.rsplit("__", 1)[-1]), []).append(entry.id)
+    for name, ids in fitting.items():
+        if name in labels and len(ids) > 1:
+            raise DataError(
+                f"the labels of {name!r} fit {len(ids)} clips",
+                expected="names that tell them apart: folders joined to the file's name by '__', as in ids of clips",
+                found=listed(ids),
+            )
     changed: list[ManifestEntry] = []
     without: list[str] = []
     for entry in entries:

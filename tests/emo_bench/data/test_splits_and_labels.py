@@ -116,6 +116,9 @@ def test_the_list_of_emtd(tmp_path: Path) -> None:
         ("id,age\n", "empty table"),
         ("name,age\na,1\n", "no column of ids"),
         ("id,age\na,1\nA.mp4,2\n", "row 3 repeats an id"),
+        ("id,name,ID\na,b,c\n", "columns of one name"),
+        ("id,,\na,b,c\n", "columns of one name"),
+        ("id,age\n,1\n", "row 2 has no id"),
         ("id,age\na\n", "row 2 has another number of columns"),
         ("id,age\na,1,2\n", "row 2 has another number of columns"),
         ("URL,Start Timecode,End Timecode\nhttps://example.org,1,2\n", "row 2 has no video"),
@@ -126,3 +129,35 @@ def test_tables_of_another_form(tmp_path: Path, text: str, message: str) -> None
     table.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=message):
         read_label_file(table)
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.json"])
+def test_labels_in_another_encoding_do_not_make_two_people_one(tmp_path: Path, name: str) -> None:
+    texts = {
+        "labels.csv": "id,identity\na,José\nb,Josè\n",
+        "labels.json": '[{"id": "a", "info": {"Person ID": "José"}}, {"id": "b", "info": {"Person ID": "Josè"}}]',
+    }
+    (tmp_path / name).write_bytes(texts[name].encode("cp1252"))
+    with pytest.raises(DataError, match="not UTF-8"):
+        read_label_file(tmp_path / name)
+    (tmp_path / name).write_text(texts[name], encoding="utf-8-sig")
+    assert len({labels.identity for labels in read_label_file(tmp_path / name).values()}) == 2
+
+
+def test_labels_without_a_folder_are_not_given_to_clips_of_two_folders(tmp_path: Path) -> None:
+    entries = [
+        entry.model_copy(update={"id": name})
+        for entry, name in zip(
+            read_manifest(write_tiny_set(tmp_path, n_clips=3)).entries, ("a__take", "b__take", "c__other"), strict=True
+        )
+    ]
+    table = tmp_path / "labels.csv"
+    table.write_text("file,identity\na/take.mp4,anna\n", encoding="utf-8")
+    with pytest.raises(DataError, match="fit 2 clips"):
+        labelled(entries, read_label_file(table))
+    table.write_text("id,identity\na__take,anna\nb__take,ben\nother,cara\n", encoding="utf-8")
+    clips, without = labelled(entries, read_label_file(table))
+    assert [clip.identity for clip in clips] == ["anna", "ben", "cara"]
+    assert without == []
+    table.write_text("id,identity\na__take,anna\ntake,ben\n", encoding="utf-8")
+    assert [clip.identity for clip in labelled(entries, read_label_file(table))[0]] == ["anna", "ben", "person-2"]
