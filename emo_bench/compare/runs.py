@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from emo_bench.compare.ground_truth import differing_ground_truth
 from emo_bench.compare.terms import other_media
 from emo_bench.record.columns import Column, columns_of
 from emo_bench.record.coverage import lost_coverage
@@ -133,11 +134,12 @@ def compare_runs(
         for names in chosen
         for column in columns
     ]
+    truths = differing_ground_truth(a, b, columns, labels=("first run", "second run"))
     used_a, used_b = {name for name, _ in chosen}, {name for _, name in chosen}
     return Comparison(
         name_a=a.record.name,
         name_b=b.record.name,
-        differences=(*unequal_terms(a.record, b.record), *_doubts(a, b)),
+        differences=(*unequal_terms(a.record, b.record), *truths, *_doubts(a, b)),
         only_a=tuple(s.name for s in a.record.systems if not s.anchor and s.name not in used_a),
         only_b=tuple(s.name for s in b.record.systems if not s.anchor and s.name not in used_b),
         changes=judge(changes, alpha=alpha),

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from emo_bench.compare.ground_truth import differing_ground_truth
 from emo_bench.compare.runs import Change, match_systems, measure_change, seeds_of
 from emo_bench.compare.terms import other_media, other_protocol
 from emo_bench.gate.contradictions import contradicted_value, contradictions, frame_share
-from emo_bench.gate.ground_truth import differing_ground_truth
 from emo_bench.gate.rules import GateRules, Rule
 from emo_bench.gate.set_values import UNVERIFIED, contradicted_set_value
 from emo_bench.gate.verdict import RuleOutcome, Verdict

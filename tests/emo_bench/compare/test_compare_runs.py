@@ -44,6 +44,22 @@ def test_runs_on_other_terms_say_so() -> None:
     assert "⚠ The data sets differ" in comparison_markdown(comparison)
 
 
+def test_a_change_that_comes_from_the_ground_truth_is_told() -> None:
+    """Only what was measured on the real clips moved, and every system looks farther away from it."""
+    a = record_factory.make_run(n_clips=10, failing=0)
+    place = ("ground-truth", "f-sim")
+    rows = tuple(
+        dataclasses.replace(row, value=row.value + 5) if (row.system, row.key) == place and row.value else row
+        for row in a.rows
+    )
+    comparison = compare_runs(a, dataclasses.replace(a, rows=rows))
+    assert {change.verdict for change in comparison.changes if change.key == "f-sim"} == {"worse"}
+    (sentence,) = comparison.differences
+    assert "values of f-sim/" in sentence
+    assert "in the first run" in sentence
+    assert "⚠ The ground truth of both runs is the same" in comparison_markdown(comparison)
+
+
 def test_systems_are_matched_by_name_or_when_there_is_one_each() -> None:
     one, other = (record_factory.make_run(n_clips=2, systems=(name,)).record for name in ("old", "new"))
     two = record_factory.make_run(n_clips=2, systems=("new", "more")).record

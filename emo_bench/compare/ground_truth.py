@@ -1,4 +1,4 @@
-"""The ground truth of two runs on the same clips must have given the same numbers, or they are not compared.
+"""The ground truth of two runs on the same clips must have given the same numbers; the gate refuses them otherwise.
 
 Values of whole sets and values close to the ground truth depend on what was measured on real clips. Both runs measured
 that on the same files, so that whoever moved it in one of them moved the comparison.
@@ -18,9 +18,16 @@ from emo_bench.record.set_samples import ClipSamples
 
 CLOSE = 1e-3
 """Relative: the same network gives slightly different features on another processor, far below this."""
+Labels = tuple[str, str]
 
 
-def differing_ground_truth(baseline: RunData, candidate: RunData, columns: Sequence[Column]) -> Iterator[str]:
+def differing_ground_truth(
+    baseline: RunData,
+    candidate: RunData,
+    columns: Sequence[Column],
+    *,
+    labels: Labels = ("baseline", "candidate"),
+) -> Iterator[str]:
     """Sentences on protocols whose numbers of the ground truth, or of the reference set, differ between two runs.
 
     Clips that only one of the runs has are left to whoever compares their data sets, and so are values that only one of
@@ -30,9 +37,10 @@ def differing_ground_truth(baseline: RunData, candidate: RunData, columns: Seque
         baseline: A run that was read from its folder.
         candidate: Another one on the same clips.
         columns: The values that are to be compared.
+        labels: What the sentences call the two runs.
     """
     if baseline.record.digests.dataset == candidate.record.digests.dataset:
-        yield from _differing(baseline, candidate, columns)
+        yield from _differing(baseline, candidate, columns, labels)
     digests = [run.record.reference_set and run.record.reference_set.digest for run in (baseline, candidate)]
     if digests[0] is not None and digests[0] == digests[1]:
         for protocol in dict.fromkeys(column.protocol.name for column in columns):
@@ -41,7 +49,7 @@ def differing_ground_truth(baseline: RunData, candidate: RunData, columns: Seque
             ))  # fmt: skip
 
 
-def _differing(baseline: RunData, candidate: RunData, columns: Sequence[Column]) -> Iterator[str]:
+def _differing(baseline: RunData, candidate: RunData, columns: Sequence[Column], labels: Labels) -> Iterator[str]:
     names = (baseline.ground_truth, candidate.ground_truth)
     if names[0] is None or names[1] is None:
         return
@@ -61,7 +69,7 @@ def _differing(baseline: RunData, candidate: RunData, columns: Sequence[Column])
             clip = both[int(np.abs(a - b).argmax())]
             yield (
                 f"The ground truth of both runs is the same, and its values of {protocol} ({key}) differ: clip "
-                f"{clip!r} has {found[0][clip]:.6g} in the baseline and {found[1][clip]:.6g} in the candidate."
+                f"{clip!r} has {found[0][clip]:.6g} in the {labels[0]} and {found[1][clip]:.6g} in the {labels[1]}."
             )
 
 
