@@ -30,8 +30,8 @@ def differing_ground_truth(
 ) -> Iterator[str]:
     """Sentences on protocols whose numbers of the ground truth, or of the reference set, differ between two runs.
 
-    Clips that only one of the runs has are left to whoever compares their data sets, and so are values that only one of
-    them kept.
+    Clips that only one of the runs has are left to whoever compares their data sets, and so are protocols whose samples
+    only one of them kept: a run keeps those of all clips, or none where they are too large.
 
     Args:
         baseline: A run that was read from its folder.
@@ -44,25 +44,21 @@ def differing_ground_truth(
     digests = [run.record.reference_set and run.record.reference_set.digest for run in (baseline, candidate)]
     if digests[0] is not None and digests[0] == digests[1]:
         for protocol in dict.fromkeys(column.protocol.name for column in columns):
-            yield from _other_samples(protocol, "reference set", *(
-                run.samples.get((protocol, REFERENCE_SET), {}) for run in (baseline, candidate)
-            ))  # fmt: skip
+            sides = [run.samples.get((protocol, REFERENCE_SET), {}) for run in (baseline, candidate)]
+            yield from _other_samples(protocol, "reference set", sides, labels)
 
 
 def _differing(baseline: RunData, candidate: RunData, columns: Sequence[Column], labels: Labels) -> Iterator[str]:
-    names = (baseline.ground_truth, candidate.ground_truth)
-    if names[0] is None or names[1] is None:
+    runs = [(run, run.ground_truth) for run in (baseline, candidate)]
+    named = [(run, name) for run, name in runs if name is not None]
+    if len(named) < 2:
         return
     for protocol in dict.fromkeys(column.protocol.name for column in columns):
-        yield from _other_samples(
-            protocol,
-            "ground truth",
-            baseline.samples.get((protocol, names[0]), {}),
-            candidate.samples.get((protocol, names[1]), {}),
-        )
+        sides = [run.samples.get((protocol, name), {}) for run, name in named]
+        yield from _other_samples(protocol, "ground truth", sides, labels)
     for column in columns:
         protocol, key = column.protocol.name, column.value.key
-        found = baseline.clip_means(names[0], protocol, key), candidate.clip_means(names[1], protocol, key)
+        found = [run.clip_means(name, protocol, key) for run, name in named]
         both = sorted(found[0].keys() & found[1].keys())
         a, b = (np.array([side[clip] for clip in both], dtype=np.float64) for side in found)
         if len(both) and not _close(a, b):
@@ -74,14 +70,24 @@ def _differing(baseline: RunData, candidate: RunData, columns: Sequence[Column],
 
 
 def _other_samples(
-    protocol: str, whose: str, theirs: Mapping[str, ClipSamples], ours: Mapping[str, ClipSamples]
+    protocol: str, whose: str, sides: Sequence[Mapping[str, ClipSamples]], labels: Labels
 ) -> Iterator[str]:
+    # By clip alone: real clips are measured once, under the first seed of their run.
+    theirs, ours = ({name.rpartition("#")[0]: one for name, one in side.items()} for side in sides)
+    if not theirs or not ours:
+        return
+    for label, lacking in zip(labels, (ours.keys() - theirs.keys(), theirs.keys() - ours.keys()), strict=True):
+        if lacking:
+            yield (
+                f"The {whose} of both runs is the same, and the {label} lacks samples of {protocol} of {len(lacking)} "
+                f"of {len(theirs.keys() | ours.keys())} clips, for example {min(lacking)!r}."
+            )
     pairs = {name: (theirs[name].samples, ours[name].samples) for name in sorted(theirs.keys() & ours.keys())}
     other = [name for name, (a, b) in pairs.items() if a.shape != b.shape or not _close(a, b)]
     if other:
         yield (
             f"The {whose} of both runs is the same, and its samples of {protocol} differ in {len(other)} of "
-            f"{len(pairs)} clips, for example {other[0].rpartition('#')[0]!r}."
+            f"{len(pairs)} clips, for example {other[0]!r}."
         )
 
 

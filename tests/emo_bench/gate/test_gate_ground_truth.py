@@ -15,7 +15,7 @@ from emo_bench.gate import GateRules, Rule, evaluate_gate
 from emo_bench.gate.rules import Requirements
 from emo_bench.record.run_data import RunData, load_run
 from emo_bench.record.schema import ReferenceSetEntry
-from emo_bench.record.set_samples import ClipSamples, write_set_samples
+from emo_bench.record.set_samples import SAMPLES_FILE, ClipSamples, write_set_samples
 
 PROTOCOL = "e-fid/mediapipe-52@1"
 RULES = GateRules(
@@ -23,18 +23,22 @@ RULES = GateRules(
 )
 
 
-def run_with(folder: Path, change: Callable[[np.ndarray], np.ndarray], *, system: str = "ground-truth") -> RunData:
-    """A run whose samples of one system were changed in the first clip."""
+def run_with(
+    folder: Path, change: Callable[[np.ndarray], np.ndarray | None], *, system: str = "ground-truth", seed: int = 0
+) -> RunData:
+    """A run whose samples of one system were changed, or left out, in the first clip."""
     run = record_factory.make_run(n_clips=10, failing=0)
     found = []
     for name in ("ground-truth", "emo-synth", REFERENCE_SET):
         rng = np.random.default_rng(len(name))
         for clip in run.record.clips:
-            samples = rng.normal(size=(20, 52))
+            samples: np.ndarray | None = rng.normal(size=(20, 52))
             if name == system and clip is run.record.clips[0]:
                 samples = change(samples)
+            if samples is None:
+                continue
             found.append(
-                ClipSamples(protocol=PROTOCOL, system=name, clip=clip.id, seed=0, coverage=1.0, samples=samples)
+                ClipSamples(protocol=PROTOCOL, system=name, clip=clip.id, seed=seed, coverage=1.0, samples=samples)
             )
     folder.mkdir()
     write_set_samples(folder, found)
@@ -67,6 +71,27 @@ def test_other_samples_of_the_ground_truth_are_refused(tmp_path: Path, change: C
     assert evaluate_gate(forged, honest, RULES).outcome == "invalid"
 
 
+def test_real_clips_are_matched_whatever_the_seeds_of_the_systems_are(tmp_path: Path) -> None:
+    honest = run_with(tmp_path / "a", same)
+    assert problems(honest, run_with(tmp_path / "b", same, seed=7)) == []
+    (problem,) = problems(honest, run_with(tmp_path / "c", CHANGES["moved"], seed=7))
+    assert "differ in 1 of 10 clips" in problem
+
+
+def test_clips_that_are_missing_on_one_side_of_the_real_ones_are_refused(tmp_path: Path) -> None:
+    """A distance from nine real clips is not the distance from ten, though both follow from their samples."""
+    whole, fewer = run_with(tmp_path / "a", same), run_with(tmp_path / "b", lambda samples: None)
+    clip = repr(whole.record.clips[0].id)
+    for pair, side in (((whole, fewer), "candidate"), ((fewer, whole), "baseline")):
+        (problem,) = problems(*pair)
+        assert f"the {side} lacks samples of {PROTOCOL} of 1 of 10 clips, for example {clip}" in problem
+        assert evaluate_gate(*pair, RULES).outcome == "invalid"
+    # Runs keep the samples of a protocol wholly or, where they are too large, not at all.
+    without = run_with(tmp_path / "c", same)
+    (tmp_path / "c" / SAMPLES_FILE).unlink()
+    assert problems(whole, without) == []
+
+
 def test_rounding_of_another_processor_and_other_systems_are_let_through(tmp_path: Path) -> None:
     honest = run_with(tmp_path / "a", same)
     assert problems(honest, run_with(tmp_path / "b", lambda samples: samples * (1 + 1e-5))) == []
@@ -83,6 +108,9 @@ def test_the_reference_set_counts_where_both_runs_have_the_same(tmp_path: Path) 
 
     (problem,) = problems(with_set(runs[0], "a" * 64), with_set(runs[1], "a" * 64))
     assert problem.startswith("The reference set of both runs is the same")
+    fewer = run_with(tmp_path / "c", lambda samples: None, system=REFERENCE_SET)
+    (problem,) = problems(with_set(runs[0], "a" * 64), with_set(fewer, "a" * 64))
+    assert "the candidate lacks samples" in problem
     assert problems(with_set(runs[0], "a" * 64), with_set(runs[1], "b" * 64)) == []
 
 
