@@ -74,6 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
     if asked.json is not None:
         asked.json.write_text(json.dumps([row.__dict__ for row in rows], indent=2) + "\n", encoding="utf-8")
     wrong = [text for text in map(complaint, rows) if text] if asked.check else []
+    if asked.check and not any(row.what in LIMITS for row in rows):
+        wrong.append("nothing was checked: expected a ratio with a limit, found none here (is openvino installed?)")
     for text in wrong:
         sys.stderr.write(text + "\n")
     return 1 if wrong else 0

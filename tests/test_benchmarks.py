@@ -44,6 +44,15 @@ def test_an_exceeded_limit_fails_the_check(monkeypatch: pytest.MonkeyPatch, caps
     assert "found 99" in capsys.readouterr().err
 
 
+def test_a_check_without_any_ratio_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import __main__ as program
+
+    monkeypatch.setitem(program.PARTS, "inference", lambda folder: [Row("inference", "I3D: torch", 99.0)])
+    assert main(["inference"]) == 0
+    assert main(["inference", "--check"]) == 1
+    assert "nothing was checked" in capsys.readouterr().err
+
+
 def test_memory_growth_is_counted_after_the_warm_up() -> None:
     watch = MemoryWatch()
     watch.resident["generate"] = [100.0] * 10 + [200.0] * 90

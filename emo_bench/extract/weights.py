@@ -240,6 +240,12 @@ def fetch(
     from filelock import FileLock
 
     entry = WeightsFinder().entry(name)
+    if entry.own:
+        raise WeightsError(
+            f"weights {name} are your own and cannot be fetched",
+            expected=f"a file of yours under this name in {target or cache_folder()} or another weights folder",
+            fix="put it there",
+        )
     folder = target or cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name

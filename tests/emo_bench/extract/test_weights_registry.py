@@ -50,6 +50,19 @@ def test_the_real_table_is_whole() -> None:
         assert all(url.startswith("https://") for url in entry.urls), entry.name
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_files_of_the_users_own_are_never_fetched_nor_called_wrong(
+    table: Callable[..., WeightsFile], tmp_path: Path, there: bool
+) -> None:
+    table("mine/network.bin", own=True, sha256=None, bytes=None)
+    if there:
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "network.bin").write_bytes(CONTENT)
+    with pytest.raises(WeightsError, match="are your own and cannot be fetched") as told:
+        fetch("mine/network.bin", target=tmp_path)
+    assert "delete" not in str(told.value)
+
+
 def test_a_file_made_from_the_arrays_of_another(table: Callable[..., WeightsFile], tmp_path: Path) -> None:
     import json
     import pickle
