@@ -68,6 +68,7 @@ def check_folder(folder: Path) -> None:
         raise ValueError(f"{folder / 'config.json'}: expected model_type 'clip', found {kind!r}")
     for name in ("preprocessor_config.json", "tokenizer.json"):
         _read_json(folder / name)
+    _tokens(folder)
     try:
         with safe_open(folder / "model.safetensors", framework="pt"):
             pass
