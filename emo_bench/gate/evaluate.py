@@ -130,6 +130,11 @@ def _other_reference_set(
     if [one and one.digest for one in sets] != [one and one.digest for one in sets[::-1]]:
         names = [f"{one.name} ({one.digest[:12]})" if one else "none" for one in sets]
         yield f"The reference sets differ: {names[0]} in the baseline, {names[1]} in the candidate."
+    elif sets == [None, None] and baseline.digests.dataset != candidate.digests.dataset:
+        yield (
+            "The real clips that sets are compared with differ: without a reference_set they are those of either run's "
+            "own data."
+        )
 
 
 def _judged_columns(

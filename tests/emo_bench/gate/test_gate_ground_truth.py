@@ -114,6 +114,20 @@ def test_the_reference_set_counts_where_both_runs_have_the_same(tmp_path: Path) 
     assert problems(with_set(runs[0], "a" * 64), with_set(runs[1], "b" * 64)) == []
 
 
+def test_distances_from_the_real_clips_of_other_data_are_refused_whatever_the_rules_allow(tmp_path: Path) -> None:
+    """Without a reference set the real clips of a run's own data are what its sets are compared with."""
+    run = run_with(tmp_path / "a", same)
+    digests = run.record.digests.model_copy(update={"dataset": "e" * 64})
+    other = dataclasses.replace(run, record=run.record.model_copy(update={"digests": digests}))
+    anything = RULES.model_copy(update={"require": Requirements(recomputed=False, sealed=False, same_dataset=False)})
+    verdict = evaluate_gate(run, other, anything)
+    assert verdict.outcome == "invalid"
+    (problem,) = verdict.problems
+    assert problem.startswith("The real clips that sets are compared with differ")
+    of_clips = anything.model_copy(update={"rules": (Rule(protocol="lmd/*"), Rule(protocol="f-sim/*"))})
+    assert evaluate_gate(run, other, of_clips).problems == ()
+
+
 def test_other_values_of_a_clip_of_the_ground_truth_are_refused() -> None:
     run = record_factory.make_run(n_clips=10, failing=0)
     first = next(row for row in run.rows if (row.system, row.key) == ("ground-truth", "f-sim"))
