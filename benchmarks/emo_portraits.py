@@ -5,7 +5,9 @@ The clips are those of a re-enacted set, so that portrait, audio and motion are 
     emo-bench data make reenacted --portraits STILLS --motion TALKING/manifest.jsonl -o SET --clips 40 --weights WEIGHTS
     python benchmarks/emo_portraits.py SET/manifest.jsonl --weights WEIGHTS --sheet sheet.png
 
-What is read from generated frames is read in the same way from the set's own frames (`truth`), which is the ceiling.
+What is read from generated frames is read in the same way from the set's own frames (`truth`). Two ceilings of the
+mouth's correlation are printed beside it: `mouth_r_read`, what the reader finds in the set's own frames against the
+set's labels, and `mouth_r_heard`, what the weights' speech encoder predicts from the audio against the same labels.
 With `--against` the same clips are also judged as a frozen portrait, as EMO's video of another clip's audio, and as
 Wav2Lip's (`wav2lip-synth`): correlation of the mouth with the truth, and distance of its opening from it, each with an
 interval over people.
@@ -28,7 +30,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from emo_bench.data.labels import mouth_opening
+from emo_bench.data.labels import mouth_opening, read_labels
 from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest
 from emo_bench.data.reenacted.faces import FaceReader
 from emo_bench.extract.weights import WeightsFinder
@@ -41,6 +43,7 @@ from emo_metrics.extractors.mobilefacenet import NETWORK_FILE, IdentityNetwork
 from emo_metrics.faces.landmark_sets import five_points, ibug_68
 from emo_metrics.faces.rotation import angle_between
 from emo_metrics.statistics.bootstrap import cluster_bootstrap
+from emo_models.emo.extensions.speech_net import SpeechNetEncoder
 from emo_models.emo.pipeline import EMOPipeline, recommended_sampling
 
 Frames = NDArray[np.uint8]
@@ -76,6 +79,8 @@ class Row:
     blinks: int
     blinks_truth: int
     mouth_distance: float
+    mouth_r_read: float
+    mouth_r_heard: float
 
 
 class Reader:
@@ -112,8 +117,15 @@ def correlation(a: NDArray[np.float64], b: NDArray[np.float64], lag: int = 0) ->
     return float(np.corrcoef(a, b)[0, 1]) if a.std() > 1e-6 and b.std() > 1e-6 else 0.0
 
 
-def compare(entry: ManifestEntry, made: Reading, truth: Reading) -> Row:
-    """One row of the table."""
+def compare(
+    entry: ManifestEntry,
+    made: Reading,
+    truth: Reading,
+    *,
+    labelled: NDArray[np.float64],
+    heard: NDArray[np.float64] | None,
+) -> Row:
+    """One row of the table; ``labelled`` is the set's opening, ``heard`` what the speech encoder predicts of it."""
     second = 25
     return Row(
         clip=entry.id,
@@ -128,6 +140,8 @@ def compare(entry: ManifestEntry, made: Reading, truth: Reading) -> Row:
         blinks=made.blinks,
         blinks_truth=truth.blinks,
         mouth_distance=distance(made.mouth, truth.mouth),
+        mouth_r_read=correlation(truth.mouth, labelled),
+        mouth_r_heard=np.nan if heard is None else correlation(heard, labelled),
     )
 
 
@@ -144,9 +158,10 @@ def summary(rows: Sequence[Row]) -> dict[str, float]:
         return round(float(np.mean([getattr(row, name) for row in rows])), 3)
 
     names = ("found", "identity_first", "identity_last", "f_sim", "mouth_r", "mouth_distance", "opening", "turn")
+    ceilings = ("mouth_r_read", "mouth_r_heard")
     return {
         "clips": len(rows),
-        **{name: mean(name) for name in names},
+        **{name: mean(name) for name in (*names, *ceilings)},
         "found_least": round(min(row.found for row in rows), 3),
         "identity_last_least": round(min(row.identity_last for row in rows), 1),
         "blinks": sum(row.blinks for row in rows),
@@ -207,6 +222,17 @@ def clip_of(manifest: Manifest, entry: ManifestEntry) -> tuple[Frames, NDArray[n
     return frames, pair.audio.samples, portrait
 
 
+def labelled_opening(manifest: Manifest, entry: ManifestEntry) -> NDArray[np.float64]:
+    """The mouth opening of every frame as the set was made with it, ``float64 [T]``."""
+    return np.asarray(read_labels(manifest, entry)["mouth_opening"], np.float64)
+
+
+def heard_opening(pipeline: EMOPipeline, audio: NDArray[np.float32], n: int) -> NDArray[np.float64] | None:
+    """What the speech encoder predicts of it, ``float64 [n]``, where it is one that was trained to."""
+    encoder = pipeline.audio_encoder
+    return encoder.heard_opening(audio, n) if isinstance(encoder, SpeechNetEncoder) else None
+
+
 def strip(portrait: Frames, made: Frames, truth: Frames, mouth: NDArray[np.float64]) -> Frames:
     """Portrait, then generated above true frames: evenly spaced ones, and the driver's widest mouth."""
     chosen = [*np.linspace(0, len(truth) - 1, 7).astype(int), int(np.argmax(mouth[: len(truth)]))]
@@ -225,13 +251,14 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="frames of this size instead of the model's own")
     parser.add_argument("--steps", type=int, help="denoising steps instead of those that the weights recommend")
     parser.add_argument("--shift", type=float, help="shift of their times instead of the recommended one")
+    parser.add_argument("--blinks", type=float, help="blinks a minute instead of the recommended ones")
     parser.add_argument("--against", action="store_true", help="judge a frozen portrait, other audio and Wav2Lip too")
     parser.add_argument("--sheet", type=Path, help="PNG of generated above true frames")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     reader = Reader(WeightsFinder(folders=tuple(arguments.weights)))
     pipeline = EMOPipeline.from_pretrained(weights_folder(arguments.pipeline, Path()))
-    changes = {name: given for name in ("steps", "shift") if (given := getattr(arguments, name)) is not None}
+    changes = {name: given for name in ("steps", "shift", "blinks") if (given := getattr(arguments, name)) is not None}
     options = recommended_sampling(pipeline.facts).changed(**changes)
     manifest = read_manifest(arguments.manifest)
     entries = manifest.entries[: arguments.clips]
@@ -248,7 +275,9 @@ def main() -> None:
         made = np.concatenate(list(pieces))[:n]
         spent, seconds = spent + time.process_time() - begun, seconds + n / 25
         seen, real = reader.read(made, portrait), reader.read(truth[:n], portrait)
-        rows.append(compare(entry, seen, real))
+        labelled = labelled_opening(manifest, entry)[:n]
+        heard = heard_opening(pipeline, audio, n)
+        rows.append(compare(entry, seen, real, labelled=labelled, heard=heard))
         made_mouths.append(seen.mouth)
         true_mouths.append(real.mouth)
         if wav2lip is not None:
@@ -265,7 +294,12 @@ def main() -> None:
     styles = sorted({row.style for row in rows})
     result: dict[str, Any] = {
         "pipeline": str(arguments.pipeline),
-        "sampling": {"steps": options.steps, "shift": options.shift, "sampler": options.sampler},
+        "sampling": {
+            "steps": options.steps,
+            "shift": options.shift,
+            "sampler": options.sampler,
+            "blinks": options.blinks,
+        },
         "all": summary(rows),
         "styles": {style: summary([row for row in rows if row.style == style]) for style in styles},
         "mouth_r_at_lag": {str(lag): round(value, 3) for lag, value in lags.items()},

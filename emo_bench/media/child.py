@@ -7,22 +7,19 @@ import os
 import select
 import signal
 import stat
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
+from emo_bench.media.fork_server import FILE
 from emo_bench.media.limits import Limits
+from emo_bench.media.starting import start
 from emo_bench.media.wire import HEADER, JSON_LIMIT, Kind
 from emo_core.errors import DecodeError, LimitError
 
 _PIPE_BYTES = 1 << 20
-_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-_KEPT_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 
 
 def shown_name(path: Path) -> str:
@@ -82,11 +79,10 @@ class DecodeChild:
         self._waited = 0.0
         descriptor = open_regular(path)
         try:
-            full = dict(request) | {"descriptor": descriptor, "limits": limits.as_json()}
-            self._process = _start(full, descriptor)
+            full = dict(request) | {"descriptor": FILE, "limits": limits.as_json()}
+            self._process = start("emo_bench.media.decode_worker", descriptor, question=json.dumps(full).encode())
         finally:
             os.close(descriptor)
-        assert self._process.stdout is not None  # noqa: S101 - narrows the type; it is a pipe by construction
         self._pipe = self._process.stdout
         _widen(self._pipe.fileno())
 
@@ -96,11 +92,7 @@ class DecodeChild:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._pipe.close()
-        if self._process.stderr is not None:
-            self._process.stderr.close()
+        self._process.close()
 
     @property
     def pid(self) -> int:
@@ -144,7 +136,7 @@ class DecodeChild:
                     expected=f"at most {self._limits.wall_seconds:g} s",
                     fix="check the file, or raise the time limit for media",
                 )
-            got = self._pipe.readinto(target)  # type: ignore[attr-defined]
+            got = self._pipe.readinto(target)
             if not got:
                 self._raise_death()
             target = target[got:]
@@ -161,31 +153,12 @@ class DecodeChild:
         if code in (-signal.SIGXCPU, -signal.SIGKILL):
             found = "stopped after its processor time" if code == -signal.SIGXCPU else "killed (probably out of memory)"
             raise LimitError(f"decoding {self._name} exceeded a limit", found=found, fix="check the file")
-        error = self._process.stderr.read().decode("utf-8", "replace").strip() if self._process.stderr else ""
+        error = self._process.stderr.read().decode("utf-8", "replace").strip()
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         found = f"{how}: {error.splitlines()[-1]}" if error else how
         if "MemoryError" in error:
             raise LimitError(f"decoding {self._name} needs more memory than it may use", found=found)
         raise DecodeError(f"the decoder died on {self._name}", found=found, fix="the file is probably damaged")
-
-
-def _start(request: Mapping[str, Any], descriptor: int) -> subprocess.Popen[bytes]:
-    environment = {key: os.environ[key] for key in _KEPT_VARIABLES if key in os.environ}
-    environment |= {"PYTHONPATH": str(_PACKAGE_ROOT), "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"}
-    # The request goes through an unnamed file: a pipe could fill up and block before the child reads.
-    with tempfile.TemporaryFile() as question:
-        question.write(json.dumps(request).encode())
-        question.seek(0)
-        return subprocess.Popen(
-            [sys.executable, "-s", "-P", "-m", "emo_bench.media.decode_worker"],
-            stdin=question,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            cwd=os.sep,
-            env=environment,
-            pass_fds=(descriptor,),
-        )
 
 
 def _widen(descriptor: int) -> None:

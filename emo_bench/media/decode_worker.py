@@ -1,8 +1,8 @@
-"""The child process that touches untrusted bytes: ``python -m emo_bench.media.decode_worker``.
+"""The child process that touches untrusted bytes; `fork_server` starts it.
 
 It gets a request (JSON on standard input) and an already opened file descriptor, limits itself, decodes, and writes
 ``wire`` messages to standard output. It opens no other file, knows no file name, and imports neither NumPy nor anything
-else of the project that is not needed, so that it starts in a fraction of a second.
+else of the project that is not needed, so that it stays small.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
+import av.logging
+
 from emo_bench.media.container_end import examine_end
+from emo_bench.media.pixels import RgbConverter, packed_bytes
 from emo_bench.media.untrusted import Decoder, RefusedError, TooMuchError, open_container
 from emo_bench.media.wire import HEADER, Kind
 
@@ -94,8 +97,6 @@ def send_audio(frame: Any, sender: Sender) -> None:
 
 def frames(request: dict[str, Any], stream: BinaryIO, sender: Sender) -> None:
     """Sends the frames with the requested (ascending) indices as RGB, resized when requested."""
-    from emo_bench.media.pixels import RgbConverter, packed_bytes
-
     size = request["size"] or (None, None)
     converter = RgbConverter(width=size[0], height=size[1])
     wanted: list[int] = request["indices"]
@@ -141,8 +142,6 @@ def serve(request: dict[str, Any], stream: BinaryIO, sender: Sender) -> None:
 def main() -> None:
     """Entry point of the child process: descriptor number and request come from the parent."""
     request = json.loads(sys.stdin.buffer.read())
-    import av.logging
-
     av.logging.set_level(av.logging.ERROR)
     limit_process(request["limits"])
     sender = Sender(sys.stdout.fileno())

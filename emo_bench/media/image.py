@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from emo_bench.media.child import open_regular, shown_name
+from emo_bench.media.starting import start
 from emo_bench.media.types import FrameArray
 from emo_core.errors import DecodeError, LimitError
 
@@ -48,40 +49,31 @@ def read_still_image(path: Path) -> StillImage:
         DecodeError: when it is not a readable image, or its values cannot be brought to 8 bits without guessing.
         LimitError: when it has more than 64 million pixels, or decoding takes too long.
     """
-    import os
-
     descriptor = open_regular(path)
-    command = [sys.executable, "-s", "-P", "-m", "emo_bench.media.image_worker", str(descriptor)]
-    environment = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
-    environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
     try:
-        done = subprocess.run(
-            command,
-            pass_fds=(descriptor,),
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise LimitError(f"{shown_name(path)} took longer than {TIMEOUT_S:g} s to decode") from None
+        child = start("emo_bench.media.image_worker", descriptor)
     finally:
         os.close(descriptor)
-    if done.returncode != 0 or len(done.stdout) < _HEADER:
-        raise _explained(path, done)
-    height, width, said = (int.from_bytes(done.stdout[start : start + 8], "big") for start in (0, 8, 16))
-    notes = json.loads(done.stdout[_HEADER : _HEADER + said])
-    pixels = np.frombuffer(done.stdout, np.uint8, offset=_HEADER + said)
+    with closing(child):
+        try:
+            said, complained = child.communicate(timeout=TIMEOUT_S)
+        except TimeoutError:
+            raise LimitError(f"{shown_name(path)} took longer than {TIMEOUT_S:g} s to decode") from None
+        code = child.wait()
+    if code != 0 or len(said) < _HEADER:
+        raise _explained(path, code, complained)
+    height, width, noted = (int.from_bytes(said[start : start + 8], "big") for start in (0, 8, 16))
+    notes = json.loads(said[_HEADER : _HEADER + noted])
+    pixels = np.frombuffer(said, np.uint8, offset=_HEADER + noted)
     if pixels.size != height * width * 3:
         raise DecodeError(f"{shown_name(path)} could not be decoded", expected=f"{width}x{height} pixels")
     return StillImage(pixels.reshape(height, width, 3).copy(), tuple(notes))
 
 
-def _explained(path: Path, done: subprocess.CompletedProcess[bytes]) -> DecodeError | LimitError:
-    said = done.stderr.decode(errors="replace").strip().splitlines()
-    reason = said[-1][:200] if said else f"the decoding process ended with code {done.returncode}"
-    if done.returncode < 0 or "pixels; at most" in reason or "MemoryError" in reason:
+def _explained(path: Path, code: int, complained: bytes) -> DecodeError | LimitError:
+    said = complained.decode(errors="replace").strip().splitlines()
+    reason = said[-1][:200] if said else f"the decoding process ended with code {code}"
+    if code < 0 or "pixels; at most" in reason or "MemoryError" in reason:
         return LimitError(f"{shown_name(path)} is too large an image or too costly to decode", found=reason)
     return DecodeError(
         f"{shown_name(path)} is not a readable image",

@@ -7,7 +7,11 @@ import os
 import resource
 import sys
 
+from PIL import Image, ImageOps, UnidentifiedImageError
+
 from emo_bench.media.image import MAX_PIXELS, MEMORY_BYTES, TIMEOUT_S
+from emo_bench.media.image_colour import has_coded_colours, stated_colours
+from emo_bench.media.image_pixels import as_srgb, is_negative
 
 ORIENTATION = 0x0112
 """The EXIF tag that states how to rotate an image."""
@@ -21,11 +25,6 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(TIMEOUT_S), int(TIMEOUT_S)))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    from emo_bench.media.image_colour import has_coded_colours, stated_colours
-    from emo_bench.media.image_pixels import as_srgb, is_negative
-
     notes: list[str] = []
 
     try:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 FORMAT = 3
 """Raised whenever the same clips would be kept otherwise."""
 STILLS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+SAID_EVERY = 250
+"""Clips between two words on how far decoding has come."""
+
 SHOWN = 10
 LARGEST_LABEL = 256
 """Values a frame; larger labels, such as dense flow, stay in the set and are not kept in memory."""
@@ -200,7 +203,7 @@ def _make_once(manifest: Manifest, folder: Path, *, fps: Fraction, size: int | N
         for left_by_a_killed_process in (aside, folder):
             shutil.rmtree(left_by_a_killed_process, ignore_errors=True)
         aside.mkdir()
-        _decode_all(manifest, aside, fps=fps, size=size)
+        _decode_all(manifest, aside, fps=fps, size=size, say=say)
         aside.rename(folder)
 
 
@@ -220,7 +223,7 @@ def _no_sound() -> NDArray[np.float32]:
     return np.zeros(0, np.float32)
 
 
-def _decode_all(manifest: Manifest, folder: Path, *, fps: Fraction, size: int | None) -> None:
+def _decode_all(manifest: Manifest, folder: Path, *, fps: Fraction, size: int | None, say: Say) -> None:
     from safetensors.numpy import save_file
 
     labels = [_small(read_labels(manifest, entry)) for entry in manifest.entries]
@@ -273,6 +276,8 @@ def _decode_all(manifest: Manifest, folder: Path, *, fps: Fraction, size: int | 
         if portrait is not None:
             stills.append(_still(portrait, size))
         first_frame, first_sample = first_frame + n_frames, first_sample + len(audio)
+        if (number + 1) % SAID_EVERY == 0:
+            say(f"decoded {number + 1} of {len(manifest.entries)} clips")
     for written in (frames, flow):
         if written is not None:
             written.flush()

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import os
 import time
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from decoders import decoders
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,20 +14,6 @@ from emo_bench.media.decode import load_pair, open_video, place_audio, read_audi
 from emo_bench.media.orientation import Orientation
 from emo_bench.media.types import Audio, samples_for_frames
 from emo_core.errors import DecodeError, NoAudioError, TooShortError
-
-
-def children() -> set[int]:
-    own = os.getpid()
-    found = set()
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = entry.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == own and fields[0] != "Z":
-            found.add(int(entry.parent.name))
-    return found
-
 
 CODECS = {
     "h264.mp4": {},
@@ -129,12 +115,12 @@ def test_shrinking_does_not_alias(media, tmp_path: Path) -> None:
 
 
 def test_closing_the_iterator_ends_the_child(talking: Path) -> None:
-    before = children()
+    before = decoders()
     reading = open_video(talking).open()
     next(reading)
-    assert len(children() - before) == 1
+    assert len(decoders() - before) == 1
     reading.close()
-    assert not children() - before
+    assert not decoders() - before
 
 
 def test_pair_has_exactly_as_much_sound_as_pictures(talking: Path) -> None:
