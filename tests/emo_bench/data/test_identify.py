@@ -53,7 +53,7 @@ def test_the_sheet_has_a_row_for_each_person(tmp_path: Path) -> None:
 def test_without_weights_an_import_says_that_nothing_was_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from conftest import write_tiny_set
+    from tiny_sets import write_tiny_set
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("EMO_BENCH_WEIGHTS", raising=False)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_wild_lines
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
+from tiny_sets import write_wild_lines
 
 from emo_bench.data.doctor import examine
 from emo_bench.data.import_wild import WildOptions, import_wild, pair_plan

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import write_tiny_set
+from tiny_sets import write_tiny_set
 
 from emo_bench.data.label_tables import read_label_file
 from emo_bench.data.manifest import read_manifest, write_manifest

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import suite_values, write_talking, write_tiny_set, write_wild_lines
+from tiny_sets import suite_values, write_talking, write_tiny_set, write_wild_lines
 
 from emo_bench.data.manifest import read_manifest, write_manifest
 from emo_bench.gate import GateRules, Rule, Verdict, evaluate_gate

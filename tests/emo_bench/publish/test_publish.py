@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import record_factory
-from conftest import write_wild_lines
 from ruamel.yaml import YAML
+from tiny_sets import write_wild_lines
 
 from emo_bench.data.manifest import read_manifest, write_manifest
 from emo_bench.publish.checklist import NOT_RECORDED, checklist, checklist_markdown

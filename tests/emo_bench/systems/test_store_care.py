@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import write_tiny_set
+from tiny_sets import write_tiny_set
 
 from emo_bench.cli.store import _keys
 from emo_bench.data.manifest import read_manifest
