@@ -28,11 +28,13 @@ class Label:
         text: Meaning and unit.
         shape: Of a frame's row; ``None`` for arrays that do not go by frame.
         required: Whether training cannot do without it.
+        gaps: Whether NaN stands for frames without a value; elsewhere it would go into losses and correlations.
     """
 
     text: str
     shape: tuple[int, ...] | None = ()
     required: bool = False
+    gaps: bool = False
 
 
 SCHEMA: Mapping[str, Label] = {
@@ -44,9 +46,9 @@ SCHEMA: Mapping[str, Label] = {
     "blink": Label("how far each eye is closed, 0 to 1, f32 [T, 2]", (2,)),
     "found": Label("1 where a face was found; the other frames hold values between their neighbours', u8 [T]"),
     "n_faces": Label("faces seen, i16 [T]"),
-    "loudness_db": Label("root mean square over 50 ms, decibels of full scale, f32 [T]"),
-    "pitch_hz": Label("fundamental frequency, NaN where nothing is voiced, f32 [T]"),
-    "log_mel": Label("80 mel bands every 10 ms at 16 kHz, natural logarithm, f32 [M, 80]", None),
+    "loudness_db": Label("root mean square over 50 ms, decibels of full scale, f32 [T]", gaps=True),
+    "pitch_hz": Label("fundamental frequency, NaN where nothing is voiced, f32 [T]", gaps=True),
+    "log_mel": Label("80 mel bands every 10 ms at 16 kHz, natural logarithm, f32 [M, 80]", None, gaps=True),
 }
 """Sets may hold more; of these names they hold this."""
 
@@ -94,7 +96,7 @@ def read_labels(manifest: Manifest, entry: ManifestEntry) -> Labels:
             raise DataError(
                 f"label {name} of clip {entry.id}", expected=f"shape {wanted}", found=f"shape {value.shape}"
             )
-        if name in SCHEMA and SCHEMA[name].required and not np.isfinite(value).all():
+        if name in SCHEMA and not SCHEMA[name].gaps and not np.isfinite(value).all():
             raise DataError(f"label {name} of clip {entry.id}", expected="finite numbers", found="NaN or infinity")
     return kept
 

@@ -217,6 +217,8 @@ def test_clips_without_labels_are_named_before_anything_is_decoded(tmp_path: Pat
         (lambda labels: labels.pop("landmarks68"), "lack landmarks68"),
         (lambda labels: labels.update(pose=labels["pose"][:-1]), "label pose of clip a"),
         (lambda labels: labels["box"].__setitem__((0, 0), np.nan), "finite"),
+        (lambda labels: labels.update(mouth_opening=np.array([0, 0, np.nan, 0, 0], np.float32)), "finite"),
+        (lambda labels: labels.update(head_velocity=np.array([0, 0, np.inf, 0, 0], np.float32)), "finite"),
         (lambda labels: labels.update({k: v[:-1] for k, v in labels.items() if k != "log_mel"}), "another length"),
     ],
 )
