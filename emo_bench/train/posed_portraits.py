@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_bench.train.training_clips import labelled_clip
+from emo_bench.train.labelled_clip import labelled_clip
 from emo_core.atomic import write_bytes
 from emo_core.hashing import digest_of, sha256_bytes
 from emo_core.rng import numpy_generator
