@@ -88,7 +88,8 @@ def sync_over_time(arrays: Arrays, *, before: int) -> NDArray[np.float64]:
 
     Args:
         arrays: ``distances [windows, lags]`` with lag 0 in the middle; with several tracks also ``track [windows]`` and
-            ``track_frames [tracks, 2]``. Where tracks overlap, the first counts.
+            ``track_frames [tracks, 2]``. Where tracks overlap, the first counts. With ``speech [windows]`` only the
+            windows in which somebody speaks count, as in the values.
         before: Frames of a window before its middle.
 
     Returns:
@@ -103,8 +104,11 @@ def sync_over_time(arrays: Arrays, *, before: int) -> NDArray[np.float64]:
         track = np.asarray(arrays["track"], dtype=np.int64)
         first = np.searchsorted(track, track)  # windows of a track are neighbours, and tracks are in order
         at = at - first + np.asarray(arrays["track_frames"], dtype=np.int64)[track, 0]
+    now = distances[:, distances.shape[1] // 2]
+    if "speech" in arrays:
+        now = np.where(np.asarray(arrays["speech"], dtype=bool), now, np.nan)
     curve = np.full(int(at.max(initial=-1)) + 1, np.nan)
-    curve[at[::-1]] = distances[::-1, distances.shape[1] // 2]
+    curve[at[::-1]] = now[::-1]
     return curve
 
 

@@ -11,6 +11,7 @@ from emo_bench.record.run_data import load_run
 from emo_bench.runner.run import run_suite
 from emo_bench.runner.suite import suite_from_values
 from emo_bench.scoring.series import agreement_over_offsets, identity_over_time, sync_over_time
+from emo_metrics.metrics.open_lip_sync import spoken_curve
 from emo_metrics.signals.sync_curve import lag_distances, sync_scores
 
 
@@ -53,6 +54,15 @@ def test_windows_of_several_tracks_stand_where_their_frames_are() -> None:
     overlapping = {**arrays, "track_frames": np.array([[0, 8], [1, 9]])}
     np.testing.assert_array_equal(sync_over_time(overlapping, before=2), [unknown, unknown, 1.0, 2.0, 4.0, 5.0])
     assert sync_over_time({"distances": np.zeros((0, 3))}, before=2).size == 0
+
+
+def test_windows_without_speech_are_in_the_curve_as_little_as_in_the_value() -> None:
+    rng = np.random.default_rng(0)
+    distances, speech = rng.uniform(0.5, 1.5, size=(40, 31)), rng.random(40) < 0.6
+    curve = sync_over_time({"distances": distances, "speech": speech}, before=6)
+    assert len(curve) == 46
+    assert np.isnan(curve[6:][~speech]).all()
+    assert np.nanmean(curve) == pytest.approx(spoken_curve(distances, speech)[15])
 
 
 def test_curves_of_a_run_are_what_its_values_average(tmp_path: Path) -> None:
