@@ -36,9 +36,10 @@ def write_tagged(source: Path, target: Path, tags: Mapping[str, str]) -> Path:
 
     options = {"fflags": "+bitexact", "movflags": "+faststart"}
     try:
+        # The format is said: FFmpeg would take a list of other files for a video, whatever its name.
         with (
             atomic_path(target) as temporary,
-            av.open(str(source)) as reader,
+            av.open(str(source), format="mp4") as reader,
             av.open(str(temporary), "w", format="mp4", options=options) as writer,
         ):
             writer.metadata.update({**reader.metadata, **tags})

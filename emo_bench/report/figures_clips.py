@@ -177,7 +177,7 @@ def _waveform_of(run: RunData, clip: str) -> tuple[NDArray[np.float64], NDArray[
     if path is None:
         return None
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), format="mp4") as container:
             frames = list(container.decode(audio=0))
         samples = np.concatenate([frame.to_ndarray().astype(np.float64).mean(axis=0) for frame in frames])
     except (av.error.FFmpegError, OSError, IndexError, ValueError):

@@ -45,7 +45,7 @@ def shots(path: Path, choose: Callable[[int], Sequence[int]]) -> list[Shot]:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), format="mp4") as container:
             frames = list(container.decode(video=0))
     except (av.error.FFmpegError, OSError, IndexError):
         return []

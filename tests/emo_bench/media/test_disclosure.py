@@ -13,6 +13,7 @@ import pytest
 from emo_bench.media.disclosure import disclosure_tags, write_tagged
 from emo_bench.media.preview import write_preview
 from emo_bench.media.types import Audio
+from emo_bench.report.frame_images import evenly, shots
 from emo_core.errors import ClipError
 
 
@@ -63,3 +64,12 @@ def test_what_is_no_video_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ClipError, match=r"a\.mp4 cannot be copied"):
         write_tagged(tmp_path / "a.mp4", tmp_path / "b.mp4", {})
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_a_list_of_other_files_is_no_video(plain: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.mp4").write_bytes(plain.read_bytes())
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile other.mp4\n", encoding="utf-8")
+    with pytest.raises(ClipError, match=r"list\.mp4 cannot be copied"):
+        write_tagged(tmp_path / "list.mp4", tmp_path / "made.mp4", {})
+    assert shots(tmp_path / "list.mp4", evenly(2)) == []
+    assert len(shots(tmp_path / "other.mp4", evenly(2))) == 2
