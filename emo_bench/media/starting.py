@@ -95,6 +95,7 @@ class _Server:
                 env=environment,
                 pass_fds=(theirs.fileno(),),
             )
+        self.pid = self._process.pid
         self._connection = ours
         self._lock = threading.Lock()
         self.owner = os.getpid()
@@ -169,6 +170,11 @@ def _forget(module: str) -> None:
         found = _servers.pop(module, None)
     if found is not None:
         found.close()
+
+
+def server_pids() -> list[int]:
+    """Process ids of this process's servers; what their children used is theirs, once those have ended."""
+    return [server.pid for server in _servers.values() if server.owner == os.getpid()]
 
 
 @atexit.register
