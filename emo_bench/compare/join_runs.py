@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emo_bench.compare.join_comparisons import joint_comparisons
+from emo_bench.compare.terms import other_protocol
 from emo_bench.record.columns import columns_of
 from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import (
@@ -92,10 +93,10 @@ def incompatibility(a: RunRecord, b: RunRecord) -> str:
         return "no protocol in common"
     for one, other in shared:
         computed = one.status == other.status == "ok"
-        if one.values != other.values or (
-            computed and (one.weights, one.extractors) != (other.weights, other.extractors)
-        ):
-            return f"{one.name} was computed with other weights"
+        # What could not be computed in one of them may have had no weights there.
+        differs = other_protocol(one, other) if computed else "values" if one.values != other.values else ""
+        if differs:
+            return f"{one.name} is not the same in both runs (other {differs})"
     return ""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from emo_bench.compare.ground_truth import differing_ground_truth
-from emo_bench.compare.terms import other_media
+from emo_bench.compare.terms import other_media, other_protocol
 from emo_bench.record.columns import Column, columns_of
 from emo_bench.record.coverage import lost_coverage
 from emo_bench.record.run_data import RunData
@@ -165,12 +165,14 @@ def match_systems(a: RunRecord, b: RunRecord) -> list[tuple[str, str]]:
 
 
 def shared_columns(a: RunRecord, b: RunRecord) -> tuple[Column, ...]:
-    """Values of protocols that have the same name, version and weights in both runs and could be computed in both."""
-    weights_b = {protocol.name: protocol.weights for protocol in b.protocols if protocol.status == "ok"}
+    """Values of protocols that are the same and could be computed in both runs."""
+    others = {protocol.name: protocol for protocol in b.protocols if protocol.status == "ok"}
     return tuple(
         column
         for column in columns_of(a)
-        if column.protocol.status == "ok" and weights_b.get(column.protocol.name) == column.protocol.weights
+        if column.protocol.status == "ok"
+        and (other := others.get(column.protocol.name)) is not None
+        and not other_protocol(column.protocol, other)
     )
 
 
@@ -191,10 +193,10 @@ def unequal_terms(a: RunRecord, b: RunRecord) -> list[str]:
         for name in sorted(set(names_a) ^ set(names_b))
     )
     for name in sorted(set(names_a) & set(names_b)):
-        if names_a[name].weights != names_b[name].weights:
-            found.append(f"Protocol {name} used other weights.")
-        elif names_a[name].status != names_b[name].status:
+        if names_a[name].status != names_b[name].status:
             found.append(f"Protocol {name} could be computed in one run only.")
+        elif differs := other_protocol(names_a[name], names_b[name]):
+            found.append(f"Protocol {name} is not the same in both runs (other {differs}).")
     for label, record in (("first", a), ("second", b)):
         if record.status != "complete":
             found.append(f"The {label} run is {record.status}.")

@@ -44,6 +44,18 @@ def test_runs_on_other_terms_say_so() -> None:
     assert "⚠ The data sets differ" in comparison_markdown(comparison)
 
 
+@pytest.mark.parametrize("what", [{"weights": ()}, {"extractors": ("another@1",)}])
+def test_protocols_that_are_not_the_same_are_not_compared(what: dict[str, tuple[str, ...]]) -> None:
+    a = record_factory.make_run(n_clips=10, failing=0)
+    first, *rest = a.record.protocols
+    changed = (first.model_copy(update=what), *rest)
+    b = dataclasses.replace(a, record=a.record.model_copy(update={"protocols": changed}))
+    comparison = compare_runs(a, b, resamples=200)
+    assert first.name not in {change.protocol for change in comparison.changes}
+    (sentence,) = comparison.differences
+    assert sentence == f"Protocol {first.name} is not the same in both runs (other {next(iter(what))})."
+
+
 def test_a_change_that_comes_from_the_ground_truth_is_told() -> None:
     """Only what was measured on the real clips moved, and every system looks farther away from it."""
     a = record_factory.make_run(n_clips=10, failing=0)

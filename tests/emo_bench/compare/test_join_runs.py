@@ -128,6 +128,8 @@ def other_protocols(run: RunData, **update: Any) -> RunData:
         (lambda r: changed(r, config={**r.record.config, "seeds": [1]}), "another list of seeds"),
         (lambda r: changed(r, config={**r.record.config, "media": {"fps": "30"}}), "other frame rate"),
         (lambda r: other_protocols(r, weights=()), "other weights"),
+        (lambda r: other_protocols(r, extractors=("another@1",)), "other extractors"),
+        (lambda r: other_protocols(r, values=r.record.protocols[0].values[:-1]), "other values"),
         (lambda r: changed(r, protocols=()), "no protocol in common"),
     ],
 )
