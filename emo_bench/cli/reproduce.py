@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from emo_bench.cli.options import AllowOption, JsonOption, QuietOption
+
+
+class Engine(StrEnum):
+    """What may compute networks."""
+
+    TORCH = "torch"
+    OPENVINO = "openvino"
 
 
 def reproduce(
@@ -25,6 +33,10 @@ def reproduce(
         int | None, typer.Option("--workers", help="Worker processes; as recorded when absent.", min=1, max=256)
     ] = None,
     device: Annotated[str | None, typer.Option("--device", help="cpu or cuda[:N]; as recorded when absent.")] = None,
+    inference: Annotated[
+        Engine | None,
+        typer.Option("--inference", help="What computes Inception, I3D and LPIPS; as recorded when absent."),
+    ] = None,
     allow_system: AllowOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -51,6 +63,7 @@ def reproduce(
             tolerance=tolerance,
             workers=workers,
             device=device,
+            inference=inference.value if inference is not None else None,
             allow_systems=allow_system or (),
             display=shown,
         )

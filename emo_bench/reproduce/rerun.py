@@ -34,6 +34,7 @@ def reproduce(
     tolerance: float = DEFAULT_TOLERANCE,
     workers: int | None = None,
     device: str | None = None,
+    inference: str | None = None,
     allow_systems: Collection[str] = (),
     display: Display | None = None,
 ) -> Reproduction:
@@ -50,6 +51,8 @@ def reproduce(
         tolerance: Relative difference that still counts as equal; 0 asks for equality to the bit.
         workers: Worker processes; as recorded when absent.
         device: Device of the networks; as recorded when absent.
+        inference: What computes Inception, I3D and LPIPS; as recorded when absent, but ``torch`` on another device than
+            the processor.
         allow_systems: Names of systems that may start the program that the record names; a record may be anyone's.
         display: Where progress is shown.
 
@@ -79,7 +82,7 @@ def reproduce(
         found = replace(blank, problems=original.problems, environment=changes)
     else:
         record = run_suite(
-            _fresh(original.suite, folder, workers=workers, device=device),
+            _fresh(original.suite, folder, workers=workers, device=device, inference=inference),
             display=display,
             allow_systems=allow_systems,
         )
@@ -129,8 +132,12 @@ def _claim(folder: Path, digest: str) -> None:
     write_json(source, {"record_sha256": digest})
 
 
-def _fresh(suite: Suite, folder: Path, *, workers: int | None, device: str | None) -> Suite:
+def _fresh(suite: Suite, folder: Path, *, workers: int | None, device: str | None, inference: str | None) -> Suite:
     execution: dict[str, object] = {}
+    if inference is not None:
+        execution["inference"] = inference
+    elif device not in (None, "cpu"):
+        execution["inference"] = "torch"  # the other engine knows processors only
     if workers is not None:
         execution["workers"] = workers
     if device is not None:

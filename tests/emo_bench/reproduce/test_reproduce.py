@@ -19,9 +19,10 @@ from emo_bench.record.seal import sealed
 from emo_bench.record.store import write_record
 from emo_bench.report.export import export_run, main_values
 from emo_bench.reproduce import Reproduction, compare_records, open_original, reproduce, reproduction_markdown
+from emo_bench.reproduce.rerun import _fresh
 from emo_bench.runner.run import run_suite
 from emo_bench.runner.suite import load_suite
-from emo_core.errors import ConfigError, ExitCode
+from emo_core.errors import ConfigError, EmoBenchError, ExitCode
 from emo_core.hashing import sha256_file
 
 
@@ -90,6 +91,31 @@ def test_the_same_machine_gives_the_same_bits_without_any_cache(made: Path, agai
     assert text == reproduction_markdown(found)
     assert "Equal to the bit: tiny" in text
     assert "The same software and machine." in text
+
+
+def test_pytorch_may_stand_in_for_an_engine_that_is_not_here(
+    copy: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = change(copy, lambda values: values["config"]["execution"].update(inference="openvino"))
+    monkeypatch.setattr("emo_bench.engine.loading.find_spec", lambda name: None)
+    with pytest.raises(EmoBenchError, match="'openvino' is not installed"):
+        reproduce(recorded, output=tmp_path / "as-recorded", bases=(made,))
+    found = reproduce(recorded, output=tmp_path / "torch", bases=(made,), inference="torch")
+    assert found.outcome == "exact"
+    with pytest.raises(EmoBenchError, match="cuda") as told:  # there is none here
+        reproduce(recorded, output=tmp_path / "cuda", bases=(made,), device="cuda", inference="openvino")
+    assert "runs on the device cpu" in str(told.value)
+
+
+def test_another_device_is_not_asked_for_an_engine_that_it_does_not_have(copy: Path, made: Path) -> None:
+    recorded = change(copy, lambda values: values["config"]["execution"].update(inference="openvino"))
+    suite = open_original(load_run(recorded).record, bases=(made,)).suite
+    assert suite is not None
+    chosen = {
+        device: _fresh(suite, made, workers=None, device=device, inference=None).config.execution.inference
+        for device in (None, "cpu", "cuda:1")
+    }
+    assert chosen == {None: "openvino", "cpu": "openvino", "cuda:1": "torch"}
 
 
 def test_a_finished_folder_is_not_taken_again(made: Path, again: tuple[Reproduction, Path], tmp_path: Path) -> None:
