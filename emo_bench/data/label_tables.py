@@ -20,6 +20,14 @@ from emo_core.errors import DataError
 EMTD_COLUMNS = ("URL", "Start Timecode", "End Timecode")
 ID_COLUMNS = ("id", "file", "clip", "video")
 IDENTITY_COLUMNS = ("identity", "person", "speaker")
+OWN_META = frozenset(
+    {
+        "audio_offset_frames", "driver", "driver_frames", "driver_licence", "driver_person", "enlarged", "fps",
+        "interval_seconds", "labels", "labels_key", "labels_sha256", "motion", "notes", "portrait", "portrait_lip_gap",
+        "reenacted", "shortened", "size",
+    }
+)  # fmt: skip
+"""Keys of ``meta`` that this program writes and reads itself; as facts of a table they would be taken for its own."""
 _ADDRESS = re.compile(r"[?&]v=([A-Za-z0-9_-]{11})(?![A-Za-z0-9_-])")
 
 
@@ -65,6 +73,14 @@ def _check_columns(columns: list[str], path: Path) -> None:
             f"{path} has columns of one name",
             expected="each once",
             found=", ".join(name or "(empty)" for name in twice),
+        )
+    own = sorted(name for name in columns if name in OWN_META)
+    if own:
+        raise DataError(
+            f"{path} has columns whose names manifests use for facts of their own",
+            expected="other names",
+            found=", ".join(own),
+            fix=f"rename or remove them: {own[0]} -> my_{own[0]}",
         )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from tiny_sets import write_tiny_set
 
-from emo_bench.data.label_tables import read_label_file
+import emo_bench
+from emo_bench.data.label_tables import OWN_META, read_label_file
 from emo_bench.data.manifest import read_manifest, write_manifest
 from emo_bench.data.published_splits import published_splits, write_split
 from emo_bench.data.talkvid import labelled, read_labels
@@ -119,6 +121,7 @@ def test_the_list_of_emtd(tmp_path: Path) -> None:
         ("id,name,ID\na,b,c\n", "columns of one name"),
         ("id,,\na,b,c\n", "columns of one name"),
         ("id,age\n,1\n", "row 2 has no id"),
+        ("id,fps,reenacted\na,50,no\n", r"facts of their own[\s\S]*fps, reenacted"),
         ("id,age\na\n", "row 2 has another number of columns"),
         ("id,age\na,1,2\n", "row 2 has another number of columns"),
         ("URL,Start Timecode,End Timecode\nhttps://example.org,1,2\n", "row 2 has no video"),
@@ -161,3 +164,16 @@ def test_labels_without_a_folder_are_not_given_to_clips_of_two_folders(tmp_path:
     assert without == []
     table.write_text("id,identity\na__take,anna\ntake,ben\n", encoding="utf-8")
     assert [clip.identity for clip in labelled(entries, read_label_file(table))[0]] == ["anna", "ben", "person-2"]
+
+
+def test_no_table_can_set_what_the_program_reads_of_a_clip() -> None:
+    """Every key of ``meta`` that is read somewhere is either reserved or meant to be given by people."""
+    given = {"style", "licence"}
+    root = Path(emo_bench.__file__).parent
+    read = {
+        found
+        for path in root.rglob("*.py")
+        for found in re.findall(r"meta(?:\.get\(|\[)\"(\w+)\"", path.read_text(encoding="utf-8"))
+    }
+    assert {"fps", "labels"} <= read
+    assert read - given <= OWN_META
