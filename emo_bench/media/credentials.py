@@ -112,7 +112,7 @@ def add_credentials(
             builder.sign_file(source, temporary, sealing)
     except c2pa.C2paError as error:
         raise CredentialsError(
-            f"{source.name} could not be signed",
+            f"{title} could not be signed",
             expected="an MP4, and a certificate for digital signatures that is not its own issuer",
             found=str(error)[:_MAX_TEXT],
         ) from None

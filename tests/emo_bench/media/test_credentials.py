@@ -182,8 +182,8 @@ def test_a_certificate_that_is_its_own_issuer_is_refused_when_signing(
     )
     (tmp_path / "k.pem").write_bytes(private)
     own = user_signer(tmp_path / "c.pem", tmp_path / "k.pem")
-    with pytest.raises(CredentialsError, match="could not be signed"):
-        add_credentials(plain, tmp_path / "a.mp4", signer=own, origin="generated", title="a", facts={})
+    with pytest.raises(CredentialsError, match="my-video could not be signed"):
+        add_credentials(plain, tmp_path / "a.mp4", signer=own, origin="generated", title="my-video", facts={})
     assert not (tmp_path / "a.mp4").exists()
 
 
