@@ -8,9 +8,11 @@ address and rows count from 0.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from emo_bench.data.manifest import MAX_BYTES
 from emo_bench.data.naming import name_key
@@ -41,10 +43,7 @@ def read_label_file(path: Path) -> dict[str, ClipLabels]:
         return read_labels(path)
     if not path.is_file() or path.stat().st_size > MAX_BYTES:
         raise DataError(f"no labels in {path}", expected=f"a table of at most {MAX_BYTES} bytes")
-    rows = csv.DictReader(text_of(path).splitlines())
-    columns = [str(name).strip() for name in rows.fieldnames or ()]
-    _check_columns(columns, path)
-    rows.fieldnames = columns
+    columns, rows = _columns_and_rows(path)
     found: dict[str, ClipLabels] = {}
     for number, row in enumerate(rows):
         if None in row or None in row.values():
@@ -63,6 +62,21 @@ def read_label_file(path: Path) -> dict[str, ClipLabels]:
     if not found:
         raise DataError(f"{path} is an empty table", expected="a first line of column names, then a line a clip")
     return found
+
+
+def _columns_and_rows(path: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    # Not splitlines(): titles hold U+2028 and the like. Strict: an open quote would swallow the clips after it.
+    reader = csv.DictReader(io.StringIO(text_of(path), newline=""), strict=True)
+    try:
+        columns = [str(name).strip() for name in reader.fieldnames or ()]
+        _check_columns(columns, path)
+        reader.fieldnames = columns
+        return columns, list(reader)
+    except csv.Error as error:
+        raise DataError(
+            f"{path}: line {reader.line_num} is no CSV", expected="quotes that are closed and doubled within a cell",
+            found=str(error),
+        ) from None  # fmt: skip
 
 
 def _check_columns(columns: list[str], path: Path) -> None:

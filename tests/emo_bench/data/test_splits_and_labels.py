@@ -121,6 +121,8 @@ def test_the_list_of_emtd(tmp_path: Path) -> None:
         ("id,name,ID\na,b,c\n", "columns of one name"),
         ("id,,\na,b,c\n", "columns of one name"),
         ("id,age\n,1\n", "row 2 has no id"),
+        ('id,title\na,"open\nb,1\n', "line 3 is no CSV"),
+        (f"id,title\na,{'x' * 200_000}\n", "line 2 is no CSV"),
         ("id,fps,reenacted\na,50,no\n", r"facts of their own[\s\S]*fps, reenacted"),
         ("id,age\na\n", "row 2 has another number of columns"),
         ("id,age\na,1,2\n", "row 2 has another number of columns"),
@@ -177,3 +179,12 @@ def test_no_table_can_set_what_the_program_reads_of_a_clip() -> None:
     }
     assert {"fps", "labels"} <= read
     assert read - given <= OWN_META
+
+
+def test_cells_may_hold_line_breaks_of_every_kind(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    text = 'id,title,note\r\nclip-00,one\u2028two,"first\nsecond"\r\nclip-01,three,\r\n'
+    table.write_bytes(text.encode("utf-8"))
+    found = read_label_file(table)
+    assert found["clip-00"].meta == {"title": "one\u2028two", "note": "first\nsecond"}
+    assert found["clip-01"].meta == {"title": "three"}
