@@ -24,11 +24,26 @@ ID_COLUMNS = ("id", "file", "clip", "video")
 IDENTITY_COLUMNS = ("identity", "person", "speaker")
 OWN_META = frozenset(
     {
-        "audio_offset_frames", "driver", "driver_frames", "driver_licence", "driver_person", "enlarged", "fps",
-        "interval_seconds", "labels", "labels_key", "labels_sha256", "motion", "notes", "portrait", "portrait_lip_gap",
-        "reenacted", "shortened", "size",
+        "audio_offset_frames",
+        "driver",
+        "driver_frames",
+        "driver_licence",
+        "driver_person",
+        "enlarged",
+        "fps",
+        "interval_seconds",
+        "labels",
+        "labels_key",
+        "labels_sha256",
+        "motion",
+        "notes",
+        "portrait",
+        "portrait_lip_gap",
+        "reenacted",
+        "shortened",
+        "size",
     }
-)  # fmt: skip
+)
 """Keys of ``meta`` that this program writes and reads itself; as facts of a table they would be taken for its own."""
 _ADDRESS = re.compile(r"[?&]v=([A-Za-z0-9_-]{11})(?![A-Za-z0-9_-])")
 
@@ -74,9 +89,10 @@ def _columns_and_rows(path: Path) -> tuple[list[str], list[dict[str, Any]]]:
         return columns, list(reader)
     except csv.Error as error:
         raise DataError(
-            f"{path}: line {reader.line_num} is no CSV", expected="quotes that are closed and doubled within a cell",
+            f"{path}: line {reader.reader.line_num} is no CSV",
+            expected="quotes that are closed, doubled within a cell",
             found=str(error),
-        ) from None  # fmt: skip
+        ) from None
 
 
 def _check_columns(columns: list[str], path: Path) -> None:
