@@ -15,7 +15,7 @@ from emo_bench.media.notes import Note
 from emo_bench.media.types import FrameArray, Video, VideoSpec
 from emo_bench.systems.shipped import check_shipped
 from emo_bench.systems.system import GeneratedClip, GenerationRequest, SystemContext, SystemKind
-from emo_core.errors import GenerationError, WeightsError
+from emo_core.errors import ConfigError, GenerationError, WeightsError
 from emo_core.hashing import digest_of, sha256_file
 
 if TYPE_CHECKING:
@@ -137,6 +137,12 @@ class Emo(SystemKind):
                 expected="a saved pipeline",
                 found=str(error),
             ) from None
+        if self.options.blinks and not self._pipeline.model.architecture.extensions.eyelids:
+            raise ConfigError(
+                f"the EMO weights {self.options.weights!r} cannot be asked to blink",
+                expected="blinks: 0 or none, or weights with the extension 'eyelids'",
+                found=f"blinks: {self.options.blinks:g}",
+            )
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
         """Animates the portrait for the length of the audio.

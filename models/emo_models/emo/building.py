@@ -37,8 +37,10 @@ def build_model(preset: Preset, *, seed: int = 0, **changes: Mapping[str, Any]) 
         return EMOModel.from_parts(merge_parts(preset.model, changes))
 
 
-def extended(model: EMOModel, changes: Mapping[str, Mapping[str, Any]]) -> EMOModel:
-    """A trained model with the condition `extensions.eyelids` added; it computes what it computed before.
+def extended(model: EMOModel, changes: Mapping[str, Mapping[str, Any]], *, seed: int = 0) -> EMOModel:
+    """A trained model with the condition `extensions.eyelids` added, whose fresh weights depend on the seed only.
+
+    For open eyes it computes what it computed before.
 
     Raises:
         ValueError: ``changes`` ask for anything else, which would need other weights.
@@ -50,7 +52,9 @@ def extended(model: EMOModel, changes: Mapping[str, Mapping[str, Any]]) -> EMOMo
             f"expected no model_changes beside extensions: {{eyelids: true}} with start_from, found {dict(changes)}; "
             "the weights decide all the rest"
         )
-    larger = EMOModel.from_parts(merge_parts(model.architecture.to_parts(), changes))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        larger = EMOModel.from_parts(merge_parts(model.architecture.to_parts(), changes))
     new = {name: value for name, value in larger.state_dict().items() if name.startswith("eyelid_encoder.")}
     larger.load_state_dict({**model.state_dict(), **new})
     return larger

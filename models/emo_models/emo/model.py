@@ -91,9 +91,7 @@ class EMOModel(ConfiguredModule):
         )
         self.eyelid_encoder: EyelidEncoder | None = None
         if architecture.extensions.eyelids:
-            self.eyelid_encoder = EyelidEncoder(
-                self.backbone.time_width, window=architecture.segment.window, zero_init=zero_init
-            )
+            self.eyelid_encoder = EyelidEncoder(self.backbone.time_width, window=architecture.segment.window)
 
     @classmethod
     def from_parts(cls, parts: Mapping[str, Part]) -> EMOModel:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from emo_bench.media.types import Audio
 from emo_bench.systems.emo import Emo, EmoOptions, sampling_options
 from emo_bench.systems.system import GenerationRequest, SystemContext
-from emo_core.errors import GenerationError, WeightsError
+from emo_core.errors import ConfigError, GenerationError, WeightsError
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +114,12 @@ def test_the_weights_are_part_of_what_is_hashed(weights: Path, tmp_path: Path) -
         built.dependencies(SystemContext(base=tmp_path / "nowhere"))
 
 
+def test_weights_that_cannot_blink_are_refused_before_any_clip(weights: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be asked to blink"):
+        loaded(weights, blinks=17.0)
+    assert frames(loaded(weights, blinks=0.0)).shape == (11, 64, 64, 3)
+
+
 def test_options_left_open_come_from_the_weights() -> None:
     facts = {"sampling": {"steps": 8, "sampler": "dpmsolver++", "audio_guidance": 2.0, "segment_noise": "reflected"}}
     said = sampling_options(EmoOptions(), facts)
@@ -124,6 +130,9 @@ def test_options_left_open_come_from_the_weights() -> None:
     assert sampling_options(EmoOptions(audio_guidance=3.0), facts).guidance.interval == (0.4, 0.8)
     everywhere = EmoOptions.model_validate({"guidance_interval": [0, 1]})
     assert sampling_options(everywhere, facts).guidance.interval == (0.0, 1.0)
+    facts["sampling"]["blinks"] = 17.0
+    assert sampling_options(EmoOptions(), facts).blinks == 17.0
+    assert sampling_options(EmoOptions(blinks=0.0), facts).blinks == 0.0
     plain = sampling_options(EmoOptions(), {})
     assert (plain.steps, plain.sampler, plain.guidance.audio, plain.segment_noise) == (40, "ddim", 1.0, "independent")
 

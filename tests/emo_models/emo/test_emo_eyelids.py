@@ -99,7 +99,7 @@ def test_a_trained_model_gets_the_condition_and_computes_what_it_did() -> None:
     before = awake_model(seed=3)
     after = extended(before, EYELIDS).eval()
     assert after.architecture.extensions.eyelids
-    assert torch.equal(predict(after, torch.ones(2, 4, 3)), predict(before, None))
+    assert torch.equal(predict(after, torch.zeros(2, 4, 3)), predict(before, None))
     assert extended(after, EYELIDS) is after
     assert extended(before, {}) is before
 

@@ -26,16 +26,14 @@ class EyelidEncoder(nn.Module):
         width: Of the embedded time.
         window: m, neighbours on each side.
         hidden: Width between the two layers.
-        zero_init: Start without effect.
     """
 
-    def __init__(self, width: int, *, window: int, hidden: int = 64, zero_init: bool = True) -> None:
+    def __init__(self, width: int, *, window: int, hidden: int = 64) -> None:
         super().__init__()
-        # Without biases, so that open eyes, which are all zeros, contribute nothing.
+        # Without biases, so that open eyes, which are all zeros, contribute nothing. Closed ones are marked from the
+        # start: a mark that grows from zero is so faint for hundreds of steps that the rest learns nothing from it.
         self.first = nn.Linear(2 * window + 1, hidden, bias=False)
         self.last = nn.Linear(hidden, width, bias=False)
-        if zero_init:
-            nn.init.zeros_(self.last.weight)
 
     def forward(self, closure: Tensor) -> Tensor:
         """``closure [b, f, 2m + 1]`` from 0 (open) to 1 -> ``[b, f, width]``."""
