@@ -20,6 +20,7 @@ from emo_bench.report.figure_style import (
     short_label,
     system_styles,
 )
+from emo_core.errors import ClipError
 
 TRACE_LABELS = {
     "mouth_opening": "mouth opening",
@@ -171,21 +172,19 @@ def _loudness(axis: Any, series: Series) -> None:
 
 def _waveform_of(run: RunData, clip: str) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Times and loudest samples of the real clip's preview; None when it has no audio or cannot be read."""
-    import av
+    from emo_bench.media.decode import read_audio
 
     path = next((p.path for p in run.previews if (p.system, p.clip) == (run.ground_truth, clip)), None)
     if path is None:
         return None
     try:
-        with av.open(str(path), format="mp4") as container:
-            frames = list(container.decode(audio=0))
-        samples = np.concatenate([frame.to_ndarray().astype(np.float64).mean(axis=0) for frame in frames])
-    except (av.error.FFmpegError, OSError, IndexError, ValueError):
+        audio = read_audio(path)
+    except ClipError:
         return None
-    rate = frames[0].sample_rate
+    samples, rate = audio.samples.astype(np.float64), audio.rate
     size = max(1, math.ceil(len(samples) / WAVE_STEPS))
     pieces = np.pad(np.abs(samples), (0, -len(samples) % size)).reshape(-1, size).max(axis=1)
-    if not rate or not pieces.max() > 0:
+    if not len(samples) or not pieces.max() > 0:
         return None
     return np.arange(len(pieces)) * size / rate, pieces / pieces.max()
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo_bench.report.figure_style import TEXT_WIDTH, TRUTH_COLOUR, new_figure
+from emo_core.errors import ClipError
 
 FrameImage = NDArray[np.uint8]
 LONGEST_SIDE = 256
@@ -36,27 +37,25 @@ class Shot:
 
 
 def shots(path: Path, choose: Callable[[int], Sequence[int]]) -> list[Shot]:
-    """Some frames of a preview; none when it cannot be read.
+    """Some frames of a preview, read by the limited decoder, since a run may be foreign; none when it cannot be read.
 
     Args:
         path: The video.
         choose: From the number of frames to the indices that are wanted; those beyond the end become the last frame.
     """
-    import av
+    from emo_bench.media.decode import open_video
 
     try:
-        with av.open(str(path), format="mp4") as container:
-            frames = list(container.decode(video=0))
-    except (av.error.FFmpegError, OSError, IndexError):
+        video = open_video(path, fps=None)
+        spec = video.spec
+        places = [min(max(place, 0), spec.n_frames - 1) for place in choose(spec.n_frames)]
+        wanted = frozenset(places)
+        frames = (frame for piece in video.open() for frame in piece)
+        # Copied, so that a piece of which one frame is wanted does not stay in memory.
+        kept = {place: _small(frame).copy() for place, frame in enumerate(frames) if place in wanted}
+    except ClipError:
         return []
-    if not frames:
-        return []
-    start = frames[0].time or 0.0
-    places = [min(max(place, 0), len(frames) - 1) for place in choose(len(frames))]
-    return [
-        Shot((frames[i].time or 0.0) - start, _small(np.asarray(frames[i].to_ndarray(format="rgb24"), dtype=np.uint8)))
-        for i in places
-    ]
+    return [Shot(place / float(spec.fps), kept[place]) for place in places]
 
 
 def evenly(count: int) -> Callable[[int], Sequence[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -83,6 +84,9 @@ class Guarded:
             self.failed = True
             text = printable(" ".join(str(error).split()))[:300]
             self._say(f"tracker {self.name} failed and gets nothing more: {type(error).__name__}: {text}")
+            # What has been started there must not stay "running" for ever.
+            with contextlib.suppress(Exception):
+                self._tracker.close(status="failed")
 
 
 class Mirror:

@@ -83,6 +83,20 @@ def test_a_tracker_that_fails_is_told_once_and_stops_nothing(
     assert lines == ["tracker recorder failed and gets nothing more: ConnectionError: no route"]
 
 
+def test_what_a_tracker_began_before_it_failed_does_not_stay_open(
+    recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(recorder, "scalars", fail)
+    with mirror(tmp_path, "recorder") as one:
+        one.scalars("a", 1, {"loss": 1.0})
+        one.scalars("a", 2, {"loss": 1.0})
+    assert [name for name, _ in recorder.calls] == ["start", "close"]
+    assert recorder.calls[-1] == ("close", "failed")
+
+
 def test_the_others_go_on_when_one_fails(recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken(Recorder):
         def start(self, **options: Any) -> None:
