@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import select
+import selectors
 import signal
 import stat
 import time
@@ -84,6 +84,9 @@ class DecodeChild:
         finally:
             os.close(descriptor)
         self._pipe = self._process.stdout
+        # `select.select` takes no descriptors above 1023, which a long run with many open files reaches.
+        self._readable = selectors.DefaultSelector()
+        self._readable.register(self._pipe, selectors.EVENT_READ)
         _widen(self._pipe.fileno())
 
     def __enter__(self) -> DecodeChild:
@@ -92,6 +95,7 @@ class DecodeChild:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._readable.close()
         self._process.close()
 
     @property
@@ -128,7 +132,7 @@ class DecodeChild:
         """Fills ``target`` with the next bytes."""
         while target:
             began = time.monotonic()
-            ready, _, _ = select.select([self._pipe], [], [], max(0.0, self._limits.wall_seconds - self._waited))
+            ready = self._readable.select(max(0.0, self._limits.wall_seconds - self._waited))
             self._waited += time.monotonic() - began
             if not ready:
                 raise LimitError(

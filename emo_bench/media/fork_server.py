@@ -9,10 +9,12 @@ When the socket closes, everything ends, so that nothing outlives whoever asked.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import importlib
 import os
-import select
+import selectors
 import signal
 import socket
 import struct
@@ -32,6 +34,7 @@ STATUS = struct.Struct("<q")
 
 REQUEST = b"1"
 _MOST_DESCRIPTORS = 1 << 16
+_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
@@ -54,7 +57,11 @@ def serve(connection: socket.socket, run: Callable[[], None]) -> None:
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     children: dict[int, socket.socket] = {}
     while True:
-        ready, _, _ = select.select([connection, wake, *children.values()], [], [])
+        # Not `select.select`, which takes no descriptors above 1023.
+        with selectors.DefaultSelector() as waiting:
+            for source in (connection, wake, *children.values()):
+                waiting.register(source, selectors.EVENT_READ)
+            ready = {key.fileobj for key, _ in waiting.select()}
         if wake in ready:
             _drain(wake)
             _report_ended(children)
@@ -71,9 +78,10 @@ def serve(connection: socket.socket, run: Callable[[], None]) -> None:
 
 
 def _start(run: Callable[[], None], descriptors: list[int], children: dict[int, socket.socket]) -> None:
+    server = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become(run, descriptors)
+        _become(run, descriptors, server=server)
     *theirs, own = descriptors
     for descriptor in theirs:
         os.close(descriptor)
@@ -81,10 +89,11 @@ def _start(run: Callable[[], None], descriptors: list[int], children: dict[int, 
     _say(children[pid], pid)
 
 
-def _become(run: Callable[[], None], descriptors: list[int]) -> NoReturn:
+def _become(run: Callable[[], None], descriptors: list[int], *, server: int) -> NoReturn:
     """The child's whole life."""
     code = 1
     try:
+        _end_with(server)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for place, descriptor in enumerate(descriptors[: FILE + 1]):
@@ -102,6 +111,14 @@ def _become(run: Callable[[], None], descriptors: list[int]) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _end_with(server: int) -> None:
+    """Asks the system to kill this process when the server dies (Linux; elsewhere the closed pipes end it)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != server:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _report_ended(children: dict[int, socket.socket]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import select
+import selectors
 import signal
 import socket
 import subprocess
@@ -55,18 +55,22 @@ class Child:
         Raises:
             TimeoutError: It takes longer than ``timeout`` seconds.
         """
-        said: dict[FileIO, bytearray] = {self.stdout: bytearray(), self.stderr: bytearray()}
-        still_open, deadline = list(said), time.monotonic() + timeout
-        while still_open:
-            ready, _, _ = select.select(still_open, [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                raise TimeoutError(f"no end after {timeout:g} s")
-            for pipe in ready:
-                piece = os.read(pipe.fileno(), _PIPE_BYTES)
-                said[pipe] += piece
-                if not piece:
-                    still_open.remove(pipe)
-        return bytes(said[self.stdout]), bytes(said[self.stderr])
+        said = {self.stdout.fileno(): bytearray(), self.stderr.fileno(): bytearray()}
+        deadline = time.monotonic() + timeout
+        with selectors.DefaultSelector() as still_open:
+            for pipe in said:
+                still_open.register(pipe, selectors.EVENT_READ)
+            while still_open.get_map():
+                ready = still_open.select(max(0.0, deadline - time.monotonic()))
+                if not ready:
+                    raise TimeoutError(f"no end after {timeout:g} s")
+                for key, _ in ready:
+                    piece = os.read(key.fd, _PIPE_BYTES)
+                    said[key.fd] += piece
+                    if not piece:
+                        still_open.unregister(key.fd)
+        answer, complaint = said.values()
+        return bytes(answer), bytes(complaint)
 
     def close(self) -> None:
         """Kills it if it still runs, and waits for its end."""

@@ -138,6 +138,31 @@ def test_nothing_outlives_a_parent_that_is_killed(sleeper: str, image: Path) -> 
     assert wait_until_gone(server, child)
 
 
+def test_a_decoder_ends_with_its_server(sleeper: str, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starting, "_PACKAGE_ROOT", sleeper)
+    starting._forget("sleeper")
+    with image.open("rb") as stream, closing(starting.start("sleeper", stream.fileno())) as child:
+        starting._servers["sleeper"]._process.kill()
+        assert wait_until_gone(child.pid)
+        assert child.wait() == -signal.SIGKILL
+    starting._forget("sleeper")
+
+
+def test_more_descriptors_than_select_can_take(image: Path) -> None:
+    body = f"""
+        import os, resource
+        from pathlib import Path
+        from emo_bench.media.image import read_image
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        while os.open(os.devnull, os.O_RDONLY) < 1100:
+            pass
+        print(int(read_image(Path({str(image)!r}))[0, 0, 0]))
+    """
+    done = subprocess.run(program(body), capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
+    assert done.stdout == "77\n", done.stderr
+
+
 def test_a_forked_process_asks_a_server_of_its_own(image: Path) -> None:
     body = f"""
         import os
