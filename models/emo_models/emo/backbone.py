@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from emo_models.emo.architecture import EMOArchitecture
 from emo_models.emo.attention import KeyValue
 from emo_models.emo.conditions import BackboneContext, SegmentConditions
+from emo_models.emo.extensions.eyelids import beside_time
 from emo_models.emo.reference_attention import REFERENCE_VARIANTS, BackboneBlock
 from emo_models.emo.temporal_modules import TemporalModule
 from emo_models.emo.unet import UNet
@@ -54,7 +55,9 @@ class Backbone(UNet):
             make_temporal=make_temporal,
             temporal_mid=architecture.temporal.mid_block,
             spatial_positions=extensions.spatial_positions,
+            beside_time=2 * architecture.segment.window + 1 if extensions.eyelids else 0,
         )
+        self.eyelid_window = architecture.segment.window if extensions.eyelids else None
         self.locator_place = architecture.locator.place
         self.motion_channels = n * channels * extensions.concat_motion_frames
         self.conv_norm_out = nn.GroupNorm(unet.groups, unet.block_out_channels[0], eps=1e-5)
@@ -98,8 +101,8 @@ class Backbone(UNet):
         x = self._first_map(latents, conditions)
         times = timesteps if timesteps.dim() == 2 else timesteps[:, None].expand(b, f)
         temb = self.embed_time(times.reshape(-1), x.dtype)
-        if conditions.eyelids is not None:
-            temb = temb + conditions.eyelids.flatten(0, 1).to(temb.dtype)
+        if self.eyelid_window is not None:
+            temb = beside_time(temb, conditions.eyelids, window=self.eyelid_window)
         x = self.run(x, temb, BackboneContext(conditions=conditions, frames=f, temporal=temporal)).map
         out: Tensor = self.conv_out(nn.functional.silu(self.conv_norm_out(x)))
         return torch.unflatten(out, 0, (b, f))

@@ -10,6 +10,7 @@ import torch
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder
 from emo_models.emo.architecture import merge_parts
 from emo_models.emo.audio_encoders import AudioEncoder
+from emo_models.emo.extensions.eyelids import widened
 from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
 from emo_models.emo.extensions.speech_net import SpeechNet, SpeechNetEncoder
@@ -37,10 +38,8 @@ def build_model(preset: Preset, *, seed: int = 0, **changes: Mapping[str, Any]) 
         return EMOModel.from_parts(merge_parts(preset.model, changes))
 
 
-def extended(model: EMOModel, changes: Mapping[str, Mapping[str, Any]], *, seed: int = 0) -> EMOModel:
-    """A trained model with the condition `extensions.eyelids` added, whose fresh weights depend on the seed only.
-
-    For open eyes it computes what it computed before.
+def extended(model: EMOModel, changes: Mapping[str, Mapping[str, Any]]) -> EMOModel:
+    """A trained model with the condition `extensions.eyelids` added; untrained it computes what it did before.
 
     Raises:
         ValueError: ``changes`` ask for anything else, which would need other weights.
@@ -52,11 +51,8 @@ def extended(model: EMOModel, changes: Mapping[str, Mapping[str, Any]], *, seed:
             f"expected no model_changes beside extensions: {{eyelids: true}} with start_from, found {dict(changes)}; "
             "the weights decide all the rest"
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        larger = EMOModel.from_parts(merge_parts(model.architecture.to_parts(), changes))
-    new = {name: value for name, value in larger.state_dict().items() if name.startswith("eyelid_encoder.")}
-    larger.load_state_dict({**model.state_dict(), **new})
+    larger = EMOModel.from_parts(merge_parts(model.architecture.to_parts(), changes))
+    larger.load_state_dict(widened(model.state_dict(), larger.state_dict()))
     return larger
 
 

@@ -59,7 +59,7 @@ class SegmentConditions:
         portrait: Latents of the reference image, ``[b, c, h, w]``, where the Backbone sees them beside its input.
         motion_channels: Motion frames as `EMOModel.to_residual` gives them, ``[b, n, c, h, w]``, where the Backbone
             sees them beside its input.
-        eyelids: What the closure of the eyes adds to the embedded time, ``[b, f, 4 * width]``, or ``None``.
+        eyelids: How far the eyes are closed around each frame, ``[b, f, 2m + 1]``, or ``None`` for open eyes.
         condition_mask: Which samples have which condition.
     """
 

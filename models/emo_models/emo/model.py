@@ -14,7 +14,6 @@ from emo_models.emo.audio_layers import AudioLayers
 from emo_models.emo.backbone import Backbone
 from emo_models.emo.conditions import ConditionMask, SegmentConditions
 from emo_models.emo.extensions import residual_latents
-from emo_models.emo.extensions.eyelids import EyelidEncoder
 from emo_models.emo.face_locator import FaceLocator
 from emo_models.emo.migration import migrate_model_config
 from emo_models.emo.reference_net import ReferenceNet
@@ -89,9 +88,6 @@ class EMOModel(ConfiguredModule):
         self.speed_encoder = SpeedEncoder(
             architecture.speed, window=architecture.segment.window, max_frames=architecture.temporal.max_frames
         )
-        self.eyelid_encoder: EyelidEncoder | None = None
-        if architecture.extensions.eyelids:
-            self.eyelid_encoder = EyelidEncoder(self.backbone.time_width, window=architecture.segment.window)
 
     @classmethod
     def from_parts(cls, parts: Mapping[str, Part]) -> EMOModel:
@@ -148,7 +144,7 @@ class EMOModel(ConfiguredModule):
             motion_channels=self.to_residual(motion, reference)
             if extensions.concat_motion_frames and motion is not None
             else None,
-            eyelids=None if eyelids is None or self.eyelid_encoder is None else self.eyelid_encoder(eyelids),
+            eyelids=eyelids if extensions.eyelids else None,
             condition_mask=condition_mask or ConditionMask(),
         )
 

@@ -141,6 +141,7 @@ class UNet(nn.Module):
         make_temporal: Builds a temporal module; ``None`` for a network without them.
         temporal_mid: Whether the middle block has a temporal module too.
         spatial_positions: Add fixed positions to the first map; see `extensions.spatial_positions`.
+        beside_time: How many numbers stand behind the embedded time; see `extensions.eyelids`.
     """
 
     def __init__(
@@ -152,11 +153,12 @@ class UNet(nn.Module):
         make_temporal: MakePart | None = None,
         temporal_mid: bool = True,
         spatial_positions: bool = False,
+        beside_time: int = 0,
     ) -> None:
         super().__init__()
         self.spatial_positions = spatial_positions
         widths = config.block_out_channels
-        time_dim = self.time_width = widths[0] * 4
+        time_dim = widths[0] * 4
         self.conv_in = nn.Conv2d(in_channels, widths[0], 3, padding=1)
         self.time_proj = Timesteps(widths[0], flip_sin_to_cos=True, downscale_freq_shift=0)
         self.time_embedding = TimestepEmbedding(widths[0], time_dim)
@@ -164,7 +166,7 @@ class UNet(nn.Module):
 
         def resnet(into: int, out: int) -> ResnetBlock2D:
             return ResnetBlock2D(
-                in_channels=into, out_channels=out, temb_channels=time_dim, eps=1e-5, groups=config.groups
+                in_channels=into, out_channels=out, temb_channels=time_dim + beside_time, eps=1e-5, groups=config.groups
             )
 
         def transformer(width: int) -> SpatialTransformer:
@@ -236,7 +238,7 @@ class UNet(nn.Module):
 
         Args:
             x: What `first_map` returned, ``[b, c, h, w]``.
-            temb: ``[b, 4 * width]``.
+            temb: ``[b, 4 * width + beside_time]``.
             context: Handed to every transformer and temporal module.
         """
         down: list[LayerOutput] = []

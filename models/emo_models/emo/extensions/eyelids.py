@@ -1,4 +1,4 @@
-"""Eyelids as a condition: how far the eyes are closed in each frame, added to the embedded time of that frame.
+"""Eyelids as a condition: how far the eyes are closed in each frame, beside the embedded time of that frame.
 
 An extension. The paper leaves blinks to the noise. A blink cannot be told from the audio, so a small network that is
 sampled in few steps generates the mean over all possible moments, which is open eyes. Here blinks are planned
@@ -7,10 +7,12 @@ beforehand, from the seed, and the network is told when they are due. Open eyes 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 SECONDS = (0.1, 0.06, 0.2)
 """How long lids fall, stay down and rise (VanderWerf et al. 2003 measured 75 to 100 ms down, about twice that up)."""
@@ -19,27 +21,35 @@ _ROOM = 1 - 0.25
 MOST_PER_MINUTE = 60.0
 
 
-class EyelidEncoder(nn.Module):
-    """Closure of the eyes around each frame to what is added to its embedded time.
+GAIN = 10.0
+"""The closure is a number up to 1 among hundreds of others; so faint a mark would be learnt from too slowly."""
+
+
+def beside_time(embedded: Tensor, closure: Tensor | None, *, window: int) -> Tensor:
+    """The embedded time of each frame, followed by the closure of the eyes around it; of open eyes that is zeros.
 
     Args:
-        width: Of the embedded time.
-        window: m, neighbours on each side.
-        hidden: Width between the two layers.
+        embedded: ``[b * f, width]``.
+        closure: ``[b, f, 2m + 1]`` from 0 (open) to 1; ``None`` means open.
+        window: m.
+
+    Returns:
+        ``[b * f, width + 2m + 1]``.
     """
+    if closure is None:
+        beside = embedded.new_zeros(len(embedded), 2 * window + 1)
+    else:
+        beside = GAIN * closure.flatten(0, 1).to(embedded.dtype)
+    return torch.cat([embedded, beside], 1)
 
-    def __init__(self, width: int, *, window: int, hidden: int = 64) -> None:
-        super().__init__()
-        # Without biases, so that open eyes, which are all zeros, contribute nothing. Closed ones are marked from the
-        # start: a mark that grows from zero is so faint for hundreds of steps that the rest learns nothing from it.
-        self.first = nn.Linear(2 * window + 1, hidden, bias=False)
-        self.last = nn.Linear(hidden, width, bias=False)
 
-    def forward(self, closure: Tensor) -> Tensor:
-        """``closure [b, f, 2m + 1]`` from 0 (open) to 1 -> ``[b, f, width]``."""
-        hidden: Tensor = nn.functional.silu(self.first(closure.to(self.first.weight.dtype)))
-        out: Tensor = self.last(hidden)
-        return out
+def widened(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights without the condition for a model with it, ``wanted``: what reads the closure begins with zeros."""
+    added = {}
+    for name, value in state.items():
+        missing = wanted[name].shape[-1] - value.shape[-1] if value.dim() == 2 else 0
+        added[name] = torch.nn.functional.pad(value, (0, missing)) if missing else value
+    return added
 
 
 def planned_closure(first: int, last: int, *, seed: int, per_minute: float, fps: float) -> NDArray[np.float32]:

@@ -54,7 +54,9 @@ def require_aligned(encoder: SpeechNetEncoder, clips: TrainingClips, *, report: 
     """
     lags = audio_lags(encoder, clips)
     if not lags:
-        report(f"whether the audio begins with the frames is not checked: fewer than {LEAST} clips have both and labels")
+        report(
+            f"whether the audio begins with the frames is not checked: fewer than {LEAST} clips have both and labels"
+        )
         return
     mean = {lag: float(values.mean()) for lag, values in lags.items()}
     best = max(mean, key=lambda lag: mean[lag])

@@ -403,7 +403,7 @@ def _detail(
 def _model(config: TrainConfig, preset: Preset, data: TrainingClips, vae: Any) -> EMOModel:
     if config.start_from:
         started: EMOModel = load_module(EMOModel, Path(config.start_from) / "model")
-        return extended(started, migrate_model_config(config.model_changes), seed=config.seed)
+        return extended(started, migrate_model_config(config.model_changes))
     changes = merge_parts({}, migrate_model_config(config.model_changes))
     if "centres" not in changes.get("speed", {}):
         labels = np.concatenate([clip.head_speed for clip in every_clip(moving(data))])

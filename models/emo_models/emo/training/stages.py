@@ -59,8 +59,6 @@ def part_of(name: str) -> Part:
     >>> part_of("backbone.down_blocks.0.motion_modules.0.proj_in.weight"), part_of("face_locator.conv_out.bias")
     ('temporal', 'image')
     """
-    if name.startswith("eyelid_encoder."):
-        return "temporal"
     if name.startswith("speed_encoder.") or ".speed_attn." in name or ".speed_norm." in name:
         return "speed"
     if ".motion_modules." in name:
