@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emo_models.emo.building import build_autoencoder, build_pipeline, extended
-from emo_models.emo.extensions.eyelids import around_each_frame, planned_closure
+from emo_models.emo.extensions.eyelids import USUAL_PER_MINUTE, around_each_frame, planned_closure
 from emo_models.emo.extensions.guidance import Guidance
 from emo_models.emo.extensions.log_mel import LogMelEncoder
-from emo_models.emo.pipeline import EMOPipeline, SamplingOptions
+from emo_models.emo.pipeline import EMOPipeline, SamplingOptions, recommended_sampling
 from emo_models.emo.schedulers import NoiseSchedule
+from emo_models.emo.training import run
 from emo_models.emo.training.batches import LatentClips
-from emo_models.emo.training.config import StageConfig
+from emo_models.emo.training.config import StageConfig, TrainConfig
 from emo_models.emo.training.trainer import clip_loss
 
 EYELIDS = {"extensions": {"eyelids": True}}
@@ -199,3 +201,26 @@ def test_weights_that_cannot_be_asked_to_blink_say_so() -> None:
         build_pipeline(TINY)(
             np.zeros((64, 64, 3), np.uint8), speech_like(0.2), options=SamplingOptions(steps=1, blinks=17)
         )
+
+
+def test_training_adds_the_condition_and_says_how_to_sample(tmp_path: Path) -> None:
+    start = build_pipeline(TINY)
+    start.facts["sampling"] = {"steps": 5, "segment_noise": "shared"}
+    start.save_pretrained(tmp_path / "start")
+    plan = TrainConfig(
+        preset="tiny",
+        stages=(StageConfig(name="image", steps=1, clips=1, frames=2, warmup=1),),
+        reader_steps=0,
+        start_from=str(tmp_path / "start"),
+        model_changes=EYELIDS,
+        sampling={"steps": 3},
+    )
+    made = EMOPipeline.from_pretrained(run(plan, MovingSquares(), tmp_path / "out"))
+    assert made.model.architecture.extensions.eyelids
+    said = recommended_sampling(made.facts)
+    assert (said.steps, said.segment_noise, said.blinks) == (3, "shared", USUAL_PER_MINUTE)
+
+
+def test_a_word_of_sampling_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="stesp"):
+        TrainConfig(preset="tiny", stages=(StageConfig(name="image", steps=1),), sampling={"stesp": 3})

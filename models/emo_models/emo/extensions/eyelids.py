@@ -19,6 +19,8 @@ SECONDS = (0.1, 0.06, 0.2)
 _ROOM = 1 - 0.25
 """A blink starts within this share of its turn, so that two never start closer than a quarter of the mean interval."""
 MOST_PER_MINUTE = 60.0
+USUAL_PER_MINUTE = 17.0
+"""Of adults at rest (Bentivoglio et al. 1997)."""
 
 
 GAIN = 10.0

@@ -195,6 +195,18 @@ class LoraTraining(Frozen):
     alpha: int = Field(default=64, ge=1, description="The change is scaled by alpha / rank")
 
 
+class RecommendedSampling(Frozen):
+    """What the saved pipeline says about how it is to be sampled; what is absent stays as before."""
+
+    steps: int | None = Field(default=None, ge=1, le=1000, description="Denoising steps")
+    sampler: Literal["ddim", "dpmsolver++", "unipc"] | None = Field(default=None, description="The solver")
+    shift: float | None = Field(default=None, gt=0, description="Above 1 more steps where noise is strong")
+    segment_noise: Literal["independent", "shared", "reflected"] | None = Field(
+        default=None, description="Noise at segment boundaries"
+    )
+    blinks: float | None = Field(default=None, ge=0, le=60, description="Blinks a minute, with extensions.eyelids")
+
+
 class TrainConfig(Frozen):
     """A whole run."""
 
@@ -204,6 +216,10 @@ class TrainConfig(Frozen):
         default_factory=dict,
         description="Arguments of EMOModel that differ from the preset; with start_from only extensions.eyelids, which "
         "adds that condition to a model without it",
+    )
+    sampling: RecommendedSampling = Field(
+        default=RecommendedSampling(),
+        description="How to sample the trained weights, where that differs from what start_from or the preset say",
     )
     seed: int = Field(default=0, ge=0, description="Seed of all randomness")
     optimizer: Literal["adamw", "muon"] = Field(

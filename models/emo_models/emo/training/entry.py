@@ -19,6 +19,7 @@ from emo_models.emo.audio_encoders import load_audio_encoder
 from emo_models.emo.building import build_autoencoder, build_model, build_refiner, extended, preset_named
 from emo_models.emo.codec import encode_in_pieces
 from emo_models.emo.extensions.detail_head import DetailHead
+from emo_models.emo.extensions.eyelids import USUAL_PER_MINUTE
 from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
 from emo_models.emo.extensions.speech_net import SpeechNetEncoder
@@ -94,7 +95,11 @@ def run_training(
         vae,
         make_scheduler(preset.schedule),
         encoder,
-        facts={"preset": preset.name, "trained_on": preset.trained_on, "sampling": preset.sampling},
+        facts={
+            "preset": preset.name,
+            "trained_on": preset.trained_on,
+            "sampling": _sampling(config, preset, before, model),
+        },
     )
     diagnosis = _Diagnosis(config, pipeline, latents, held_out, schedule, out, report)
     trainer = Trainer(config, model, latents, schedule, out, report=report, diagnose=diagnosis, accelerator=accelerator)
@@ -115,21 +120,30 @@ def run_training(
     _train_transfer(config, pipeline, data, out, report, workers)
     pipeline.detail = _detail(config, pipeline, large, out, report, workers)
     if workers.first:
-        pipeline.facts.update(_guidance_facts(config, preset, trainer.values))
+        pipeline.facts.update(_guidance_facts(config, pipeline.facts["sampling"], trainer.values))
         pipeline.facts["steps"] = int(before.get("steps", 0)) + len(trainer.history)
         pipeline.save_pretrained(out / "pipeline", dtype=getattr(torch, config.weights_dtype))
     workers.wait()
     return out / "pipeline"
 
 
-def _guidance_facts(config: TrainConfig, preset: Preset, values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """How the weights are to be sampled: what guidance they have built in needs no pass of its own."""
+def _sampling(config: TrainConfig, preset: Preset, before: Mapping[str, Any], model: EMOModel) -> dict[str, Any]:
+    """How the weights are to be sampled: as the preset says, as those it started from say, as the config says."""
+    blinks = {"blinks": USUAL_PER_MINUTE} if model.architecture.extensions.eyelids else {}
+    said = config.sampling.model_dump(exclude_none=True)
+    return {**preset.sampling, **blinks, **before.get("sampling", {}), **said}
+
+
+def _guidance_facts(
+    config: TrainConfig, sampling: Mapping[str, Any], values: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What guidance weights have built in needs no pass of its own."""
     scale = config.stages[-1].guidance_distillation
     if scale == 1.0:
-        return {"sampling": preset.sampling}
+        return {}
     reached = values[-1].get("guidance_reached")
     return {
-        "sampling": {**preset.sampling, "audio_guidance": 1.0},
+        "sampling": {**sampling, "audio_guidance": 1.0},
         "guidance_distillation": scale,
         "guidance_reached": None if reached is None else round(float(reached), 2),
     }
