@@ -157,12 +157,19 @@ class DecodeChild:
         if code in (-signal.SIGXCPU, -signal.SIGKILL):
             found = "stopped after its processor time" if code == -signal.SIGXCPU else "killed (probably out of memory)"
             raise LimitError(f"decoding {self._name} exceeded a limit", found=found, fix="check the file")
-        error = self._process.stderr.read().decode("utf-8", "replace").strip()
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        error = self._process.complaint().decode("utf-8", "replace").strip()
+        how = f"signal {_signal_name(-code)}" if code < 0 else f"exit status {code}"
         found = f"{how}: {error.splitlines()[-1]}" if error else how
         if "MemoryError" in error:
             raise LimitError(f"decoding {self._name} needs more memory than it may use", found=found)
         raise DecodeError(f"the decoder died on {self._name}", found=found, fix="the file is probably damaged")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have no name
+        return str(number)
 
 
 def _widen(descriptor: int) -> None:

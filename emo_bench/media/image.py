@@ -19,6 +19,7 @@ MAX_PIXELS = 64_000_000
 TIMEOUT_S = 60.0
 MEMORY_BYTES = 2 << 30
 _HEADER = 24
+_MOST_BYTES = _HEADER + 3 * MAX_PIXELS + (1 << 20)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +57,11 @@ def read_still_image(path: Path) -> StillImage:
         os.close(descriptor)
     with closing(child):
         try:
-            said, complained = child.communicate(timeout=TIMEOUT_S)
+            said, complained = child.communicate(timeout=TIMEOUT_S, most=_MOST_BYTES)
         except TimeoutError:
             raise LimitError(f"{shown_name(path)} took longer than {TIMEOUT_S:g} s to decode") from None
+        except BufferError:
+            raise LimitError(f"decoding {shown_name(path)} gave more than an image can hold") from None
         code = child.wait()
     if code != 0 or len(said) < _HEADER:
         raise _explained(path, code, complained)

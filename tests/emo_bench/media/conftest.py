@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,10 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
+from decoders import ROOT
+from PIL import Image
+
+from emo_bench.media import starting
 
 
 def picture(index: int, width: int, height: int) -> np.ndarray:
@@ -136,3 +141,31 @@ def real_clips() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real clips are not there: {folder}")
     return folder
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.full((8, 8, 3), 77, np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Makes a decoder with a name and statements of its own; its server is ended after the test."""
+    monkeypatch.setattr(starting, "_PACKAGE_ROOT", f"{tmp_path}{os.pathsep}{ROOT}")
+    before = set(starting._servers)
+
+    def make(name: str, statements: str) -> None:
+        (tmp_path / f"{name}.py").write_text(f"import os, sys, time\n\ndef main():\n    {statements}\n")
+
+    yield make
+    for name in set(starting._servers) - before:
+        starting._forget(starting._servers[name])
+
+
+@pytest.fixture
+def sleeper(decoder: Callable[[str, str], None]) -> str:
+    """A decoder that takes ten minutes, and where it is found, as a value of PYTHONPATH."""
+    decoder("sleeper", "time.sleep(600)")
+    return str(starting._PACKAGE_ROOT)
