@@ -242,10 +242,13 @@ def run_corruptions(
     # All levels of a clip are one job, so that it is decoded once; it may take as long as they may one by one.
     patience = spec.config.execution.unit_timeout_s * max(map(len, by_clip.values()), default=1)
     outcomes: dict[CorruptedClip, Outcome] = {}
+    already: set[str] = set()
     for answer in run_jobs(spec, by_clip.values(), job_kind, workers=workers, timeout_s=patience):
         for damaged, outcome in answer:
             outcomes[damaged] = outcome
             display.step(f"{outcome.unit.system} {damaged.clip}")
+            for told in outcome.newly_unusable(already):
+                display.say(told)
             if outcome.code != "ok":
                 display.say(f"{outcome.unit.system} / {damaged.clip}: {outcome.code}: {outcome.reason}")
     return [outcomes[damaged] for damaged in all_clips]

@@ -48,6 +48,8 @@ class Loader:
         self.suite_systems: Mapping[str, System] = {system.name: system for system in spec.config.all_systems()}
         self.only_wild = bool(spec.entries) and all(entry.wild for entry in spec.entries)
         self._loaded: set[str] = set()
+        self.unusable: dict[str, str] = {}
+        """Extractors that could not be loaded in this process, and why; they are not tried again for every clip."""
 
     @cached_property
     def systems(self) -> Mapping[str, SystemKind]:

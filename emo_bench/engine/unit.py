@@ -10,6 +10,9 @@ from emo_bench.systems.clip_store import Sidecar
 GROUND_TRUTH = "ground-truth"
 """Name of the system that plays the reference clips."""
 
+UNUSABLE = "error"
+"""Status of an extractor that could not be loaded, the word for any other failure of code; never stored."""
+
 
 @dataclass(frozen=True, order=True)
 class Unit:
@@ -60,6 +63,13 @@ class Outcome:
     computed: int = 0
     reused: int = 0
     damaged: tuple[str, ...] = ()
+
+    def newly_unusable(self, told: set[str]) -> list[str]:
+        """A sentence for each extractor that cannot be loaded and is not yet in ``told``, where it is added."""
+        found = {name: reason for name, (status, reason) in (self.features or {}).items() if status == UNUSABLE}
+        new = {name: reason for name, reason in found.items() if name not in told}
+        told.update(new)
+        return [f"cannot use {name}; what needs it has no values: {reason}" for name, reason in new.items()]
 
 
 def one_line(error: BaseException) -> str:

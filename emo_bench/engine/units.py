@@ -5,15 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emo_bench.engine.context import RunContext
-from emo_bench.engine.unit import GROUND_TRUTH, Outcome, Unit, one_line
+from emo_bench.engine.unit import GROUND_TRUTH, UNUSABLE, Outcome, Unit, one_line
 from emo_bench.extract.feature_store import FeatureResult
 from emo_bench.extract.single_pass import extract_clip
 from emo_bench.media.types import Audio, FrameArray, Video, VideoSpec, frames_for_samples
@@ -23,6 +24,9 @@ from emo_bench.systems.still_clip import load_still_clip
 from emo_bench.systems.system import DrivingClip, GenerationRequest
 from emo_core.errors import ClipError, DataError, DecodeError
 from emo_core.hashing import sha256_file
+
+if TYPE_CHECKING:
+    from emo_metrics.contract import Extractor
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 """Error numbers that say that nothing more can be written."""
@@ -274,17 +278,40 @@ def features_of_clip(
     Raises:
         ClipError: when the clip cannot be read.
         OSError: when the store cannot be written.
+
+    An extractor that cannot be loaded costs only itself and those that require it, and is tried again by the next run.
     """
     keys = context.feature_keys(clip_id, side, truth.sidecar)
     known = {name: got for name, key in keys.items() if (got := context.features.get(name, key)) is not None}
     missing = [name for name in keys if name not in known]
-    if missing:
-        made = _extract(context, clip_id, truth.sidecar, open_clip(), missing, known)
+    usable, broken = _loaded(context, missing)
+    if usable:
+        made = _extract(context, clip_id, truth.sidecar, open_clip(), usable, known)
         for name, result in made.items():
             context.features.put(name, keys[name], result)
         known = {**known, **made}
-    states = {name: (result.status, result.reason) for name, result in sorted(known.items())}
-    return states, len(missing), len(keys) - len(missing)
+    states = {name: (result.status, result.reason) for name, result in known.items()}
+    states |= {name: (UNUSABLE, reason) for name, reason in broken.items()}
+    return dict(sorted(states.items())), len(usable), len(keys) - len(missing)
+
+
+def _loaded(context: RunContext, names: Sequence[str]) -> tuple[list[Extractor], dict[str, str]]:
+    """The extractors that work here, and for each other one the reason; requirements come first in ``names``."""
+    loader = context.loader
+    usable: list[Extractor] = []
+    broken: dict[str, str] = {}
+    for name in names:
+        reasons = [broken[need] for need in loader.extractor_kinds[name].requires if need in broken]
+        if name not in loader.unusable and not reasons:
+            try:
+                usable.append(loader.extractor(name))
+                continue
+            except (Exception, SystemExit) as error:  # whatever files of the user make a network raise
+                if _concerns_all(context, error):
+                    raise
+                loader.unusable[name] = f"{type(error).__name__}: {one_line(error)}"
+        broken[name] = reasons[0] if reasons else loader.unusable[name]
+    return usable, broken
 
 
 def _extract(
@@ -292,13 +319,12 @@ def _extract(
     clip_id: str,
     truth: Sidecar,
     opened: tuple[Video, Audio, Video],
-    names: list[str],
+    extractors: Sequence[Extractor],
     known: Mapping[str, FeatureResult],
 ) -> dict[str, FeatureResult]:
     from emo_metrics.contract import ClipInputs, Need
 
     video, audio, truth_video = opened
-    extractors = [context.loader.extractor(name) for name in names]
     needs = frozenset[Need]().union(*(extractor.needs for extractor in extractors))
     spec = video.spec
     inputs = ClipInputs(

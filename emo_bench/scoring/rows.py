@@ -60,7 +60,12 @@ class FeatureReader:
                 found[name] = FeatureResult({}, "not_applicable", NO_TRUTH)
                 continue
             result = self._context.features.get(name, keys[name])
-            found[name] = result or FeatureResult({}, "lost", "the stored features were damaged; run again")
+            if result is None:
+                # Only an extractor that could not be loaded leaves nothing in the store.
+                status, reason = (outcome.features or {}).get(name, ("ok", ""))
+                lost = ("lost", "the stored features were damaged; run again")
+                result = FeatureResult({}, *(lost if status == "ok" else (status, reason)))
+            found[name] = result
         return found
 
     def truth_arrays(self, clip: str) -> Arrays:
