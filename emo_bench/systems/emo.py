@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -187,7 +188,15 @@ class Emo(SystemKind):
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors"))
+    """All that loading reads; a part of the pipeline may be a link to a folder, which ``rglob`` leaves out."""
+    found: list[Path] = []
+    for name, inner, names in os.walk(folder, followlinks=True):
+        place = Path(name)
+        if place.resolve() in {above.resolve() for above in place.parents}:  # a link that leads round in a circle
+            inner.clear()
+            continue
+        found += [place / file for file in names if file.endswith((".json", ".safetensors"))]
+    return sorted(found)
 
 
 def sampling_options(options: EmoOptions, facts: Mapping[str, Any]) -> SamplingOptions:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
 
+from emo_core.network_config import without_code
 from emo_metrics.contract import FrameArray
 
 PROMPTS: Final = ("Good photo.", "Bad photo.")
@@ -85,7 +85,7 @@ def _network(folder: Path) -> Any:
         # Not by the folder's name: transformers would put an adapter that lies there into the network as well.
         loaded: Any = CLIPModel.from_pretrained(
             None,
-            config=CLIPConfig.from_dict(_facts(_read_json(folder / "config.json"))),
+            config=CLIPConfig.from_dict(without_code(_read_json(folder / "config.json"))),
             state_dict=load_file(folder / "model.safetensors"),
             attn_implementation="sdpa",
             output_loading_info=True,
@@ -102,15 +102,6 @@ def _network(folder: Path) -> Any:
             f"{lacking[:2]}, {len(told['mismatched_keys'])} of another shape"
         )
     return network
-
-
-def _facts(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration without what names code to compute attention with, which transformers would download and run."""
-    own = {key: value for key, value in values.items() if "attn_implementation" not in key and key not in _FOREIGN}
-    return {key: _facts(value) if isinstance(value, dict) else value for key, value in own.items()}
-
-
-_FOREIGN: Final = ("auto_map", "quantization_config")
 
 
 def _image_processor(folder: Path) -> Any:

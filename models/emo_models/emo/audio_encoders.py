@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from emo_core.network_config import without_code
 from emo_models.emo.audio import RATE, frame_count, write_encoder_config
 from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.extensions.speech_net import load_speech_net_encoder
@@ -162,24 +163,51 @@ def load_audio_encoder(folder: Path) -> AudioEncoder:
 
 
 def load_transformer_encoder(folder: Path, *, kind: str, fps: float, **options: float) -> TransformerEncoder:
-    """wav2vec 2.0 or Whisper from a local folder in transformers' layout, safetensors only.
+    """wav2vec 2.0 or Whisper from a local folder in transformers' layout.
+
+    Only ``config.json``, ``model.safetensors`` and Whisper's preprocessor are read; no code that they name runs.
 
     Raises:
         FileNotFoundError: The folder has no ``model.safetensors``.
+        ValueError: The tensors do not fit the configuration.
     """
     if not (folder / "model.safetensors").is_file():
         raise FileNotFoundError(
             f"expected {folder / 'model.safetensors'} (transformers' layout), found no such file; "
             "point the preset at a local folder with the speech encoder's weights"
         )
-    from transformers import Wav2Vec2Model, WhisperFeatureExtractor, WhisperModel
-
-    model_class: Any = Wav2Vec2Model if kind == "wav2vec2" else WhisperModel
-    model = model_class.from_pretrained(folder, local_files_only=True, use_safetensors=True)
     extractor: Any = None
     if kind == "whisper":
+        from transformers import WhisperFeatureExtractor
+
         extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)  # type: ignore[no-untyped-call, unused-ignore]
-    return TransformerEncoder(model, kind=kind, fps=fps, extractor=extractor, **options)
+    return TransformerEncoder(_network(folder, kind), kind=kind, fps=fps, extractor=extractor, **options)
+
+
+def _network(folder: Path, kind: str) -> Any:
+    from safetensors.torch import load_file
+    from transformers import Wav2Vec2Config, Wav2Vec2Model, WhisperConfig, WhisperModel
+
+    classes: dict[str, Any] = {"wav2vec2": (Wav2Vec2Config, Wav2Vec2Model), "whisper": (WhisperConfig, WhisperModel)}
+    config_class, model_class = classes[kind]
+    config = without_code(json.loads((folder / "config.json").read_text("utf-8")))
+    # Not by the folder's name: transformers would take an adapter that lies there, and the network which that names.
+    network, told = model_class.from_pretrained(
+        None,
+        config=config_class.from_dict(config),
+        state_dict=load_file(folder / "model.safetensors"),
+        attn_implementation="sdpa",
+        output_loading_info=True,
+        dtype=torch.float32,
+    )
+    # Missing tensors would be drawn at random. Those named here take no part in the hidden states.
+    lacking = sorted(n for n in told["missing_keys"] if n != "masked_spec_embed" and not n.startswith("decoder."))
+    if lacking or told["mismatched_keys"]:
+        raise ValueError(
+            f"expected the tensors of {folder / 'config.json'} in model.safetensors, found {len(lacking)} missing "
+            f"{lacking[:2]} and {len(told['mismatched_keys'])} of another shape; copy both files from the same place"
+        )
+    return network
 
 
 def _conv_geometry(kernels: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int]:

@@ -171,6 +171,9 @@ class EMOPipeline:
             kinds: dict[str, Any] = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
             if facts.get("vae") not in kinds:
                 raise WeightsError(f"expected a known autoencoder in {index}, found {facts.get('vae')!r}")
+            shards = folder / "vae" / "diffusion_pytorch_model.safetensors.index.json"
+            if shards.is_file():  # it may name files anywhere, and of other formats
+                raise WeightsError(f"expected the autoencoder in one file, found {shards}; save it again in one")
             vae = kinds[facts["vae"]].from_pretrained(folder / "vae", local_files_only=True, use_safetensors=True)
         from diffusers import DDIMScheduler
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -112,6 +113,19 @@ def test_the_weights_are_part_of_what_is_hashed(weights: Path, tmp_path: Path) -
     assert built.dependencies(SystemContext(base=tmp_path)) != before
     with pytest.raises(WeightsError, match="no EMO weights"):
         built.dependencies(SystemContext(base=tmp_path / "nowhere"))
+
+
+def test_a_part_that_is_a_link_to_a_folder_is_hashed_too(weights: Path, tmp_path: Path) -> None:
+    built = Emo(EmoOptions(weights=weights.name))
+    before = built.dependencies(SystemContext(base=weights.parent))
+    copy = shutil.copytree(weights, tmp_path / weights.name)
+    elsewhere = shutil.move(copy / "audio_encoder", tmp_path / "elsewhere")
+    (copy / "audio_encoder").symlink_to(elsewhere, target_is_directory=True)
+    (copy / "model" / "circle").symlink_to(copy, target_is_directory=True)
+    assert built.dependencies(SystemContext(base=tmp_path)) == before
+    config = tmp_path / "elsewhere" / "config.json"
+    config.write_text(config.read_text("utf-8") + " ", "utf-8")
+    assert built.dependencies(SystemContext(base=tmp_path)) != before
 
 
 def test_weights_that_cannot_blink_are_refused_before_any_clip(weights: Path) -> None:

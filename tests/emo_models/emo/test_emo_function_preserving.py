@@ -14,6 +14,7 @@ from emo_models.emo.backbone import Backbone
 from emo_models.emo.conditions import ConditionMask, SegmentConditions
 from emo_models.emo.pipeline import EMOPipeline
 from emo_models.emo.temporal_modules import TemporalModule
+from emo_models.emo.weights import WeightsError
 from emo_models.emo.weights_sd15 import (
     expected_reasons,
     load_motion_module,
@@ -171,6 +172,9 @@ def test_a_pipeline_starts_from_public_weights_in_folders(tmp_path: Path) -> Non
     pipeline = EMOPipeline.from_pretrained(tmp_path / "start")
     frames = pipeline(np.full((20, 20, 3), 90, np.uint8), np.zeros(1600, np.float32), steps=2).frames
     assert frames.shape == (3, 16, 16, 3)
+    (tmp_path / "start/vae/diffusion_pytorch_model.safetensors.index.json").write_text("{}", "utf-8")
+    with pytest.raises(WeightsError, match="expected the autoencoder in one file"):
+        EMOPipeline.from_pretrained(tmp_path / "start")
 
 
 def test_weights_of_another_size_are_refused() -> None:
