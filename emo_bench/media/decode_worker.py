@@ -7,7 +7,6 @@ else of the project that is not needed, so that it stays small.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
@@ -17,6 +16,7 @@ from typing import Any, BinaryIO
 import av.logging
 
 from emo_bench.media.container_end import examine_end
+from emo_bench.media.limits import limit_this_process
 from emo_bench.media.pixels import RgbConverter, packed_bytes
 from emo_bench.media.untrusted import Decoder, RefusedError, TooMuchError, open_container
 from emo_bench.media.wire import HEADER, Kind
@@ -45,22 +45,17 @@ class Sender:
 
 
 def limit_process(limits: dict[str, Any]) -> None:
-    """Applies the limits to this process; a system without one of them keeps the parent's clock as the last bound."""
-    try:
-        import resource
-    except ImportError:
-        return
+    """Applies the limits of a request to this process."""
     cpu = int(limits["cpu_seconds"])
-    wanted = {
-        "RLIMIT_CORE": (0, 0),
-        "RLIMIT_FSIZE": (0, 0),
-        "RLIMIT_CPU": (cpu, cpu + 5),
-        "RLIMIT_AS": (int(limits["memory_bytes"]),) * 2,
-        "RLIMIT_NOFILE": (int(limits["open_files"]),) * 2,
-    }
-    for name, bound in wanted.items():
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(getattr(resource, name), bound)
+    limit_this_process(
+        {
+            "RLIMIT_CORE": (0, 0),
+            "RLIMIT_FSIZE": (0, 0),
+            "RLIMIT_CPU": (cpu, cpu + 5),
+            "RLIMIT_AS": (int(limits["memory_bytes"]),) * 2,
+            "RLIMIT_NOFILE": (int(limits["open_files"]),) * 2,
+        }
+    )
 
 
 def scan(request: dict[str, Any], stream: BinaryIO, sender: Sender) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -12,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from emo_bench.media.image import MAX_PIXELS, MEMORY_BYTES, TIMEOUT_S
 from emo_bench.media.image_colour import has_coded_colours, stated_colours
 from emo_bench.media.image_pixels import as_srgb, is_negative
+from emo_bench.media.limits import limit_this_process
 
 ORIENTATION = 0x0112
 """The EXIF tag that states how to rotate an image."""
@@ -21,10 +21,14 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 
 def main() -> None:
     """Reads the descriptor named on the command line; reports errors on stderr and exits with 1."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (int(TIMEOUT_S), int(TIMEOUT_S)))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_this_process(
+        {
+            "RLIMIT_AS": (MEMORY_BYTES, MEMORY_BYTES),
+            "RLIMIT_CPU": (int(TIMEOUT_S), int(TIMEOUT_S)),
+            "RLIMIT_FSIZE": (0, 0),
+            "RLIMIT_CORE": (0, 0),
+        }
+    )
     notes: list[str] = []
 
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 
@@ -37,3 +39,20 @@ class Limits:
 
 DEFAULT_LIMITS = Limits()
 """Generous for talking-head clips (an hour, 4096 x 4096), small for a machine."""
+
+
+def limit_this_process(bounds: Mapping[str, tuple[int, int]]) -> None:
+    """Lowers limits of this process, by their names in ``resource``; those that are lower already stay as they are.
+
+    A system without one of them keeps the parent's clock as the last bound.
+    """
+    try:
+        import resource
+    except ImportError:
+        return
+    for name, (soft, hard) in bounds.items():
+        with contextlib.suppress(ValueError, OSError, AttributeError):
+            kind = getattr(resource, name)
+            allowed = resource.getrlimit(kind)[1]
+            most = hard if allowed == resource.RLIM_INFINITY else min(hard, allowed)
+            resource.setrlimit(kind, (min(soft, most), most))

@@ -194,7 +194,13 @@ def test_a_process_forked_while_a_server_is_being_started_is_not_stuck(image: Pa
 
 @pytest.mark.parametrize(
     "unusual",
-    ["os.close(2)", "os.close(0); os.close(1)", "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])"],
+    [
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (1900 << 20,) * 2)",
+        "import resource; resource.setrlimit(resource.RLIMIT_CPU, (40, 40))",
+        "os.close(2)",
+        "os.close(0); os.close(1)",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])",
+    ],
 )
 def test_unusual_parents(image: Path, tmp_path: Path, unusual: str) -> None:
     body = f"""
