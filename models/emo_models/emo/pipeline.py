@@ -58,6 +58,8 @@ class SamplingOptions:
             `schedulers.shifted_times`. For ``"dpmsolver++"``.
         blinks: Blinks a minute that are planned and asked of models with `extensions.eyelids`; see
             `eyelids.planned_closure`. 0 plans none.
+        blink_strength: The planned closure is multiplied by this. Weights that close lids halfway when they are told
+            that they are closed close them further when told more.
     """
 
     steps: int = 40
@@ -68,6 +70,7 @@ class SamplingOptions:
     segment_noise: SegmentNoise = "independent"
     shift: float = 1.0
     blinks: float = 0.0
+    blink_strength: float = 1.0
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -76,6 +79,8 @@ class SamplingOptions:
             raise ValueError(f"expected motion_from to be pixels or latents, found {self.motion_from!r}")
         if not 0 <= self.blinks <= MOST_PER_MINUTE:
             raise ValueError(f"expected 0 to {MOST_PER_MINUTE:g} blinks a minute, found {self.blinks:g}")
+        if self.blink_strength <= 0:
+            raise ValueError(f"expected a positive blink_strength, found {self.blink_strength:g}")
         if self.shift != 1.0 and (self.sampler != "dpmsolver++" or self.shift <= 0):
             raise ValueError(
                 f"expected shift 1, or a positive one with the sampler dpmsolver++, found {self.shift:g} with "
@@ -346,7 +351,7 @@ class EMOPipeline:
         eyelids = None
         if self.model.architecture.extensions.eyelids:
             closure = planned_closure(first - m, first + f + m, seed=seed, per_minute=options.blinks, fps=self.fps)
-            eyelids = around_each_frame(closure, window=m)[None].to(self._device)
+            eyelids = options.blink_strength * around_each_frame(closure, window=m)[None].to(self._device)
         conditions: SegmentConditions = self.model.prepare(
             reference=reference,
             motion=motion,

@@ -12,7 +12,7 @@ from emo_scenes import TINY, MovingSquares, awake_model, random_inputs, speech_l
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emo_models.emo.building import build_autoencoder, build_pipeline, extended
+from emo_models.emo.building import build_autoencoder, build_pipeline, extended, preset_named
 from emo_models.emo.extensions.eyelids import USUAL_PER_MINUTE, around_each_frame, planned_closure
 from emo_models.emo.extensions.guidance import Guidance
 from emo_models.emo.extensions.log_mel import LogMelEncoder
@@ -21,6 +21,7 @@ from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training import run
 from emo_models.emo.training.batches import LatentClips
 from emo_models.emo.training.config import StageConfig, TrainConfig
+from emo_models.emo.training.pipeline_facts import recommended
 from emo_models.emo.training.trainer import clip_loss
 
 EYELIDS = {"extensions": {"eyelids": True}}
@@ -73,6 +74,8 @@ def test_a_rate_out_of_range_is_refused() -> None:
         planned_closure(0, 10, seed=0, per_minute=61, fps=25.0)
     with pytest.raises(ValueError, match="expected 0 to 60 blinks a minute, found -1"):
         SamplingOptions(blinks=-1)
+    with pytest.raises(ValueError, match="expected a positive blink_strength, found 0"):
+        SamplingOptions(blink_strength=0)
 
 
 def test_each_frame_sees_its_neighbours() -> None:
@@ -205,7 +208,11 @@ def test_weights_that_cannot_be_asked_to_blink_say_so() -> None:
 
 def test_training_adds_the_condition_and_says_how_to_sample(tmp_path: Path) -> None:
     start = build_pipeline(TINY)
-    start.facts["sampling"] = {"steps": 5, "segment_noise": "shared"}
+    start.facts |= {
+        "sampling": {"steps": 5, "segment_noise": "shared"},
+        "framing": {"side": 1.5},
+        "trained_on": "a set",
+    }
     start.save_pretrained(tmp_path / "start")
     plan = TrainConfig(
         preset="tiny",
@@ -219,6 +226,22 @@ def test_training_adds_the_condition_and_says_how_to_sample(tmp_path: Path) -> N
     assert made.model.architecture.extensions.eyelids
     said = recommended_sampling(made.facts)
     assert (said.steps, said.segment_noise, said.blinks) == (3, "shared", USUAL_PER_MINUTE)
+    assert made.facts["framing"] == {"side": 1.5}
+    assert made.facts["trained_on"] == "a set; then 3 other clips"
+
+
+def test_guidance_that_is_unlearnt_is_a_pass_again() -> None:
+    before = {"guidance_distillation": 2.0, "sampling": {"audio_guidance": 1.0, "steps": 4}}
+    preset = preset_named("emo-synth")
+
+    def audio_guidance(**stage: object) -> float:
+        plan = TrainConfig(preset="emo-synth", stages=(StageConfig(**{"steps": 1, **stage}),), unlearn_guidance=True)
+        said = recommended(plan, preset, before, awake_model())
+        assert said["steps"] == 4
+        return float(said["audio_guidance"])
+
+    assert audio_guidance(name="video") == preset.sampling["audio_guidance"] != 1.0
+    assert audio_guidance(name="guidance", guidance_distillation=2.0) == 1.0
 
 
 def test_a_word_of_sampling_that_is_none_is_refused() -> None:

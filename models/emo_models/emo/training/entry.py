@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,12 @@ from emo_models.emo.audio_encoders import load_audio_encoder
 from emo_models.emo.building import build_autoencoder, build_model, build_refiner, extended, preset_named
 from emo_models.emo.codec import encode_in_pieces
 from emo_models.emo.extensions.detail_head import DetailHead
-from emo_models.emo.extensions.eyelids import USUAL_PER_MINUTE
 from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
 from emo_models.emo.extensions.speech_net import SpeechNetEncoder
 from emo_models.emo.migration import migrate_model_config
 from emo_models.emo.model import EMOModel
-from emo_models.emo.pipeline import INDEX_NAME, EMOPipeline
+from emo_models.emo.pipeline import EMOPipeline
 from emo_models.emo.presets import Preset
 from emo_models.emo.schedulers import NoiseSchedule, make_scheduler
 from emo_models.emo.speed_layers import bucket_layout
@@ -44,6 +43,7 @@ from emo_models.emo.training.diagnostics import (
 )
 from emo_models.emo.training.figures import curve_figure, sample_grid
 from emo_models.emo.training.lora import add_lora, merge_lora
+from emo_models.emo.training.pipeline_facts import facts_before, guidance_facts, recommended, trained_on
 from emo_models.emo.training.refiner_frames import generate_clips
 from emo_models.emo.training.refiner_training import before_and_after, train_refiner
 from emo_models.emo.training.speech_handover import feature_map, fold_into
@@ -73,7 +73,7 @@ def run_training(
     """See `emo_models.emo.training.run`."""
     out.mkdir(parents=True, exist_ok=True)
     preset = preset_named(config.preset)
-    before = _facts_before(config)
+    before = facts_before(config)
     _check_guidance_stays(config, before)
     accelerator = make_accelerator(config)
     if not accelerator.is_main_process:
@@ -97,8 +97,9 @@ def run_training(
         encoder,
         facts={
             "preset": preset.name,
-            "trained_on": preset.trained_on,
-            "sampling": _sampling(config, preset, before, model),
+            "trained_on": trained_on(before, clips=len(data)),
+            "sampling": recommended(config, preset, before, model),
+            **({"framing": before["framing"]} if "framing" in before else {}),
         },
     )
     diagnosis = _Diagnosis(config, pipeline, latents, held_out, schedule, out, report)
@@ -120,45 +121,11 @@ def run_training(
     _train_transfer(config, pipeline, data, out, report, workers)
     pipeline.detail = _detail(config, pipeline, large, out, report, workers)
     if workers.first:
-        pipeline.facts.update(_guidance_facts(config, pipeline.facts["sampling"], trainer.values))
+        pipeline.facts.update(guidance_facts(config, pipeline.facts["sampling"], trainer.values))
         pipeline.facts["steps"] = int(before.get("steps", 0)) + len(trainer.history)
         pipeline.save_pretrained(out / "pipeline", dtype=getattr(torch, config.weights_dtype))
     workers.wait()
     return out / "pipeline"
-
-
-def _sampling(config: TrainConfig, preset: Preset, before: Mapping[str, Any], model: EMOModel) -> dict[str, Any]:
-    """How the weights are to be sampled: as the preset says, as those it started from say, as the config says."""
-    blinks = {"blinks": USUAL_PER_MINUTE} if model.architecture.extensions.eyelids else {}
-    said = config.sampling.model_dump(exclude_none=True)
-    return {**preset.sampling, **blinks, **before.get("sampling", {}), **said}
-
-
-def _guidance_facts(
-    config: TrainConfig, sampling: Mapping[str, Any], values: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """What guidance weights have built in needs no pass of its own."""
-    scale = config.stages[-1].guidance_distillation
-    if scale == 1.0:
-        return {}
-    reached = values[-1].get("guidance_reached")
-    return {
-        "sampling": {**sampling, "audio_guidance": 1.0},
-        "guidance_distillation": scale,
-        "guidance_reached": None if reached is None else round(float(reached), 2),
-    }
-
-
-def _facts_before(config: TrainConfig) -> dict[str, Any]:
-    """What the weights that training starts from say about themselves."""
-    index = Path(config.start_from) / INDEX_NAME
-    if not config.start_from or not index.is_file():
-        return {}
-    facts: dict[str, Any] = json.loads(index.read_text("utf-8"))
-    # As earlier versions called it.
-    if "built_in_guidance" in facts:
-        facts["guidance_distillation"] = facts.pop("built_in_guidance")
-    return facts
 
 
 def _check_guidance_stays(config: TrainConfig, before: Mapping[str, Any]) -> None:

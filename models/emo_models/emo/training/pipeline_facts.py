@@ -1,0 +1,57 @@
+"""What a saved pipeline says of itself: where its weights come from, and how it is to be sampled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from emo_models.emo.extensions.eyelids import USUAL_PER_MINUTE
+from emo_models.emo.model import EMOModel
+from emo_models.emo.pipeline import INDEX_NAME
+from emo_models.emo.presets import Preset
+from emo_models.emo.training.config import TrainConfig
+
+
+def facts_before(config: TrainConfig) -> dict[str, Any]:
+    """What the weights that training starts from say about themselves."""
+    index = Path(config.start_from) / INDEX_NAME
+    if not config.start_from or not index.is_file():
+        return {}
+    facts: dict[str, Any] = json.loads(index.read_text("utf-8"))
+    # As earlier versions called it.
+    if "built_in_guidance" in facts:
+        facts["guidance_distillation"] = facts.pop("built_in_guidance")
+    return facts
+
+
+def recommended(config: TrainConfig, preset: Preset, before: Mapping[str, Any], model: EMOModel) -> dict[str, Any]:
+    """How the weights are to be sampled: as the preset says, as those it started from say, as the config says."""
+    blinks = {"blinks": USUAL_PER_MINUTE} if model.architecture.extensions.eyelids else {}
+    said = config.sampling.model_dump(exclude_none=True)
+    earlier = dict(before.get("sampling", {}))
+    if before.get("guidance_distillation", 1.0) != 1.0 and config.stages[-1].guidance_distillation == 1.0:
+        # Guidance that is unlearnt is needed as a pass again.
+        earlier.pop("audio_guidance", None)
+    return {**preset.sampling, **blinks, **earlier, **said}
+
+
+def trained_on(before: Mapping[str, Any], *, clips: int) -> str:
+    """What the weights have seen, in words for whoever uses them."""
+    return f"{before['trained_on']}; then {clips} other clips" if "trained_on" in before else f"{clips} clips"
+
+
+def guidance_facts(
+    config: TrainConfig, sampling: Mapping[str, Any], values: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What guidance weights have built in needs no pass of its own."""
+    scale = config.stages[-1].guidance_distillation
+    if scale == 1.0:
+        return {}
+    reached = values[-1].get("guidance_reached")
+    return {
+        "sampling": {**sampling, "audio_guidance": 1.0},
+        "guidance_distillation": scale,
+        "guidance_reached": None if reached is None else round(float(reached), 2),
+    }
