@@ -88,13 +88,16 @@ def row_of(entry: ManifestEntry, seen: Reading) -> LongRow:
 
 
 def summary(rows: Sequence[LongRow]) -> dict[str, Any]:
-    """Means with intervals over people, and the worst clip."""
+    """Means, with intervals where there are several people, and the worst clip."""
     clusters = {row.clip: row.person for row in rows}
     result: dict[str, Any] = {"clips": len(rows)}
     for name in MEASURES:
         values = {row.clip: float(getattr(row, name)) for row in rows}
-        interval = cluster_bootstrap(values, clusters, generator=np.random.default_rng(0), method="percentile")
-        result[name] = [round(x, 3) for x in (float(np.mean(list(values.values()))), interval.low, interval.high)]
+        known = [float(np.mean(list(values.values())))]
+        if len(set(clusters.values())) > 1:
+            interval = cluster_bootstrap(values, clusters, generator=np.random.default_rng(0), method="percentile")
+            known += [interval.low, interval.high]
+        result[name] = [round(x, 3) for x in known]
     return {**result, "worst": round(min(row.identity_last for row in rows), 1)}
 
 
