@@ -12,7 +12,7 @@ import numpy as np
 
 from emo_bench.data.portrait import Box, Framing, Square, find_square
 from emo_bench.media.types import FrameArray, Video, VideoSpec, frames_for_samples
-from emo_bench.systems.emo import EMBEDDED, PORTRAIT, EmoOptions, sampling_options, weights_folder
+from emo_bench.systems.emo import EMBEDDED, PORTRAIT, EmoOptions, require_eyelids, sampling_options, weights_folder
 from emo_core.errors import GenerationError, LimitError, NoAudioError, WeightsError
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ def animate(
         pipeline = EMOPipeline.from_pretrained(folder).to(device)
     except Exception as error:
         raise WeightsError(f"the EMO weights in {folder} cannot be loaded", found=str(error)) from None
+    require_eyelids(options, pipeline)
     framing = Framing(**pipeline.facts.get("framing", {}))
     square, found = find_square(image, framing, face_box=face_box)
     notes = [*still.notes, *found]

@@ -138,12 +138,7 @@ class Emo(SystemKind):
                 expected="a saved pipeline",
                 found=str(error),
             ) from None
-        if self.options.blinks and not self._pipeline.model.architecture.extensions.eyelids:
-            raise ConfigError(
-                f"the EMO weights {self.options.weights!r} cannot be asked to blink",
-                expected="blinks: 0 or none, or weights with the extension 'eyelids'",
-                found=f"blinks: {self.options.blinks:g}",
-            )
+        require_eyelids(self.options, self._pipeline)
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
         """Animates the portrait for the length of the audio.
@@ -215,6 +210,21 @@ def sampling_options(options: EmoOptions, facts: Mapping[str, Any]) -> SamplingO
         speed=options.speed,
         blinks=chosen.blinks if options.blinks is None else options.blinks,
     )
+
+
+def require_eyelids(options: EmoOptions, pipeline: EMOPipeline) -> None:
+    """Refuses blinks that are asked of weights without that condition, before any work.
+
+    Raises:
+        ConfigError: They are.
+    """
+    if options.blinks and not pipeline.model.architecture.extensions.eyelids:
+        raise ConfigError(
+            f"the EMO weights {options.weights!r} cannot be asked to blink",
+            expected="no blinks, or weights with the extension 'eyelids'",
+            found=f"{options.blinks:g} blinks a minute",
+            fix="leave blinks out: these weights blink by themselves or not at all",
+        )
 
 
 def frame_total(n_frames: int, fps: Fraction, own: Fraction) -> int:

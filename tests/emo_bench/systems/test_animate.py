@@ -135,6 +135,13 @@ def test_options_reach_the_sampler(portrait: Path, weights: Path, tmp_path: Path
     assert len(made) >= 3  # guidance alone may do nothing: audio layers start at zero
 
 
+def test_blinks_are_not_asked_of_weights_that_cannot(portrait: Path, weights: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    error = refusal(run(portrait, sound(tmp_path / "in.wav"), target, weights, "--blinks", "20"), target)
+    assert "cannot be asked to blink" in str(error)
+    assert error.exit_code == ExitCode.USAGE
+
+
 def test_silence_is_animated_with_a_note(portrait: Path, weights: Path, tmp_path: Path) -> None:
     result = run(portrait, sound(tmp_path / "in.wav", loudness=0.0), tmp_path / "out.mp4", weights)
     assert result.exception is None
