@@ -18,6 +18,8 @@ SECONDS = (0.08, 0.14, 0.2)
 """How long lids fall, stay down and rise; as the speakers of GRID blink, at 25 frames a second."""
 _ROOM = 1 - 0.25
 """A blink starts within this share of its turn, so that two never start closer than a quarter of the mean interval."""
+_PAUSE = 0.1
+"""Seconds between two blinks at least, where turns are short."""
 MOST_PER_MINUTE = 60.0
 USUAL_PER_MINUTE = 17.0
 """Of adults at rest (Bentivoglio et al. 1997)."""
@@ -80,8 +82,9 @@ def planned_closure(first: int, last: int, *, seed: int, per_minute: float, fps:
     if not per_minute or not len(times):
         return closure.astype(np.float32)
     turn = 60 / per_minute
+    room = min(_ROOM * turn, turn - sum(SECONDS) - _PAUSE)
     for index in range(max(int(times[0] // turn) - 1, 0), max(int(times[-1] // turn) + 1, 0)):
-        start = (index + _ROOM * np.random.default_rng((seed, index)).random()) * turn
+        start = index * turn + room * np.random.default_rng((seed, index)).random()
         closure = np.maximum(closure, _one_blink(times - start))
     return np.where(times < 0, 0.0, closure).astype(np.float32)
 
