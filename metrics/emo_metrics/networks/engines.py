@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from emo_metrics.networks.signal_stack import kept_signal_stack
+
 Engine = Literal["torch", "openvino"]
 TORCH: Final[Engine] = "torch"
 """The truth: what published numbers are compared with."""
@@ -57,6 +59,10 @@ class _OpenVinoNetwork(nn.Module):
         Raises:
             RuntimeError: when OpenVINO's outputs are not PyTorch's.
         """
+        with kept_signal_stack():
+            return self._computed(inputs)
+
+    def _computed(self, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
         sizes = tuple(tuple(x.shape[1:]) for x in inputs)
         if sizes not in self._compiled:
             first = tuple(x[:1] for x in inputs)

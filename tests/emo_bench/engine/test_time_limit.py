@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +10,6 @@ from typing import Any
 import pytest
 
 from emo_bench.engine.pool import JobKind, run_jobs
-
-ALONE = "EMO_BENCH_TEST_TIME_LIMIT_ALONE"
-alone = pytest.mark.skipif(ALONE not in os.environ, reason="runs in a process of its own")
 
 
 def _sleeper(spec: Any) -> Callable[[float], str]:
@@ -37,26 +31,12 @@ def _fail(job: float, code: str, reason: str) -> str:
     return f"{code}: {reason}"
 
 
-def test_in_a_process_of_its_own() -> None:
-    """An alarm in a process in which OpenVINO has computed frames of two sizes ends it with a segmentation fault."""
-    if ALONE in os.environ:
-        pytest.skip("this is that process")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", __file__]
-    ended = subprocess.run(
-        command, env={**os.environ, ALONE: "1"}, capture_output=True, text=True, timeout=280, check=False
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "2 passed" in ended.stdout
-
-
-@alone
 @pytest.mark.timeout(60)
 def test_the_limit_holds_with_one_worker() -> None:
     answers = list(run_jobs(None, [0.02, 30.0, 0.02], JobKind(_sleeper, _fail), workers=1, timeout_s=1.0))  # type: ignore[arg-type]
     assert answers == ["slept", "timeout: took longer than 1 s and was stopped", "slept"]
 
 
-@alone
 def test_a_clip_that_hangs_fails_alone(
     tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, third_party: Path
 ) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +17,7 @@ from emo_metrics.networks.i3d import I3d
 from emo_metrics.networks.inception_fid import InceptionFid
 from emo_metrics.networks.inference import exact_inference
 from emo_metrics.networks.lpips_trunks import Lpips
+from emo_metrics.networks.signal_stack import signal_stack
 
 needs_openvino = pytest.mark.skipif(not is_installed("openvino"), reason="openvino is not installed")
 
@@ -69,6 +73,32 @@ def test_frames_of_another_size_are_computed_too() -> None:
     with exact_inference():
         for shape in ((2, 3, 16, 12), (1, 3, 16, 12), (2, 3, 20, 24), (2, 3, 16, 12)):
             assert torch.allclose(fast(_inputs(*shape)), network(_inputs(*shape)), atol=1e-5)
+
+
+@needs_openvino
+def test_signals_are_handled_where_they_were_before() -> None:
+    """OpenVINO's own stack for them is freed with the network; a signal would then end the process."""
+    network = _random(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()))
+    fast = with_engine(network, "openvino")
+    before = signal_stack()
+    assert before
+    for shape in ((2, 3, 16, 12), (2, 3, 20, 24)):
+        fast(_inputs(*shape))
+        assert signal_stack() == before
+    with pytest.raises(KeyboardInterrupt):
+        _interrupted()
+
+
+def _interrupted() -> None:
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        time.sleep(1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 @needs_openvino
