@@ -11,7 +11,6 @@ second. A face that melts shows in `identity_last` long before it is no longer f
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Sequence
@@ -21,13 +20,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from emo_portraits import Frames, Reader, Reading, clip_of
+from emo_portraits import Frames, Reader, Reading, clip_of, parser_of
 from numpy.typing import NDArray
 from PIL import Image
 
 from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest
 from emo_bench.extract.weights import WeightsFinder
-from emo_bench.systems.emo import PORTRAIT, weights_folder
+from emo_bench.systems.emo import weights_folder
 from emo_metrics.statistics.bootstrap import cluster_bootstrap
 from emo_models.emo.pipeline import EMOPipeline, recommended_sampling
 
@@ -109,12 +108,7 @@ def evenly(frames: Frames, portrait: Frames, count: int = 8) -> Frames:
 
 def main() -> None:
     """Prints one JSON object: settings, means, and a row for every still."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("manifest", type=Path)
-    parser.add_argument("--pipeline", default=PORTRAIT, help="shipped weights by name, or a folder")
-    parser.add_argument("--weights", type=Path, action="append", default=[])
-    parser.add_argument("--clips", type=int, default=40)
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser = parser_of(__doc__, seconds=10.0)
     parser.add_argument("--sheet", type=Path, help="PNG: a row of frames for every still")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

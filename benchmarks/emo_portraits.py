@@ -240,14 +240,20 @@ def strip(portrait: Frames, made: Frames, truth: Frames, mouth: NDArray[np.float
     return np.concatenate([np.concatenate([portrait, portrait]), *columns], axis=1)
 
 
-def main() -> None:
-    """Prints one JSON object: settings, means, and a row for every clip."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser_of(description: str | None, *, seconds: float) -> argparse.ArgumentParser:
+    """What every judge of a pipeline on a re-enacted set is asked."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--pipeline", default=PORTRAIT, help="shipped weights by name, or a folder")
     parser.add_argument("--weights", type=Path, action="append", default=[])
     parser.add_argument("--clips", type=int, default=40)
-    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--seconds", type=float, default=seconds)
+    return parser
+
+
+def main() -> None:
+    """Prints one JSON object: settings, means, and a row for every clip."""
+    parser = parser_of(__doc__, seconds=3.0)
     parser.add_argument("--size", type=int, help="frames of this size instead of the model's own")
     parser.add_argument("--steps", type=int, help="denoising steps instead of those that the weights recommend")
     parser.add_argument("--shift", type=float, help="shift of their times instead of the recommended one")
