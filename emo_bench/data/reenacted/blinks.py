@@ -9,6 +9,8 @@ SHAPE = (0.62, 0.15, 0.03, 0.05, 0.32, 0.62, 0.85)
 """How far the eyes are open during a blink at 25 frames a second: down in a tenth of a second, up in twice that."""
 _REST = 0.5
 """Seconds from the start of a blink before which no other starts."""
+_NEVER = 1e-6
+"""Blinks a minute; one in two years. Of rarer ones not even the mean interval need be a finite number."""
 
 
 def seeded_blinks(
@@ -26,7 +28,7 @@ def seeded_blinks(
     [1.0, 1.0, 1.0, 1.0]
     """
     opened = np.ones(frames)
-    if per_minute <= 0:
+    if per_minute < _NEVER:
         return opened
     rest = round(_REST * fps)
     mean_gap = max(60 * fps / per_minute - rest, 1e-6)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from emo_scenes import TINY, MovingSquares, awake_model, random_inputs, speech_like
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from emo_models.emo.building import build_autoencoder, build_pipeline, extended, preset_named
@@ -41,6 +41,7 @@ def blinks(closure: np.ndarray) -> np.ndarray:
     rate=st.floats(0, 60),
     fps=st.sampled_from([25.0, 30.0]),
 )
+@example(first=0, length=1, seed=0, rate=5e-324, fps=25.0)
 @settings(max_examples=60, deadline=None)
 def test_a_stretch_is_the_same_wherever_it_is_asked_for(
     first: int, length: int, seed: int, rate: float, fps: float

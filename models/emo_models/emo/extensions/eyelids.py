@@ -21,6 +21,8 @@ _ROOM = 1 - 0.25
 _PAUSE = 0.1
 """Seconds between two blinks at least, where turns are short."""
 MOST_PER_MINUTE = 60.0
+_NEVER = 1e-6
+"""Blinks a minute; one in two years. Of rarer ones not even the mean interval need be a finite number."""
 USUAL_PER_MINUTE = 17.0
 """Of adults at rest (Bentivoglio et al. 1997)."""
 
@@ -79,7 +81,7 @@ def planned_closure(first: int, last: int, *, seed: int, per_minute: float, fps:
         raise ValueError(f"expected 0 to {MOST_PER_MINUTE:g} blinks a minute, found {per_minute:g}")
     times = np.arange(first, last) / fps
     closure = np.zeros(len(times))
-    if not per_minute or not len(times):
+    if per_minute < _NEVER or not len(times):
         return closure.astype(np.float32)
     turn = 60 / per_minute
     room = min(_ROOM * turn, turn - sum(SECONDS) - _PAUSE)

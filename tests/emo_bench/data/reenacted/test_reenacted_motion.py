@@ -170,7 +170,8 @@ def test_seeded_blinks_have_the_rate_asked_for_and_close_the_lids() -> None:
     closed = opened < 0.45
     assert (closed[1:] & ~closed[:-1]).sum() / 40 == pytest.approx(15, abs=1.5)
     assert opened.min() < 0.1
-    assert (seeded_blinks(50, np.random.default_rng(1), per_minute=0) == 1).all()
+    for never in (0.0, 5e-324, 1e-300):
+        assert (seeded_blinks(50, np.random.default_rng(1), per_minute=never) == 1).all()
     lids = np.ones(12)
     lids[3] = 0.03
     found = moved(lids=lids)[1]
