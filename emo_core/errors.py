@@ -54,6 +54,12 @@ def _rebuild(kind: type[EmoBenchError], message: str, expected: str, found: str,
     return kind(message, expected=expected, found=found, fix=fix)
 
 
+def one_line(error: BaseException) -> str:
+    """The text of an error as one line of at most 600 characters."""
+    parts = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return "; ".join(parts)[:600]
+
+
 class ConfigError(EmoBenchError):
     """A configuration file, an override or a command-line value is wrong."""
 

@@ -16,13 +16,13 @@ from emo_bench.engine.context import RunContext
 from emo_bench.engine.plan import partner_of
 from emo_bench.engine.pool import JobKind, run_jobs
 from emo_bench.engine.spec import RunSpec
-from emo_bench.engine.unit import GROUND_TRUTH, Outcome, Unit, one_line
+from emo_bench.engine.unit import GROUND_TRUTH, Outcome, Unit
 from emo_bench.engine.units import features_of_clip, frame_at
 from emo_bench.engine.units import work as prepare_clip
 from emo_bench.media.types import Audio, Video, video_from_array
 from emo_bench.systems.clip_store import ClipNote, DamagedClipError, Sidecar, StoredClip
 from emo_bench.systems.conform import fit_length, moved_box, resize_video
-from emo_core.errors import ClipError, WeightsError
+from emo_core.errors import ClipError, WeightsError, one_line
 from emo_core.hashing import digest_of
 from emo_core.progress import Display
 from emo_core.rng import numpy_generator
@@ -242,12 +242,12 @@ def run_corruptions(
     # All levels of a clip are one job, so that it is decoded once; it may take as long as they may one by one.
     patience = spec.config.execution.unit_timeout_s * max(map(len, by_clip.values()), default=1)
     outcomes: dict[CorruptedClip, Outcome] = {}
-    already: set[str] = set()
+    already: set[tuple[str, str]] = set()
     for answer in run_jobs(spec, by_clip.values(), job_kind, workers=workers, timeout_s=patience):
         for damaged, outcome in answer:
             outcomes[damaged] = outcome
             display.step(f"{outcome.unit.system} {damaged.clip}")
-            for told in outcome.newly_unusable(already):
+            for told in outcome.new_faults(already):
                 display.say(told)
             if outcome.code != "ok":
                 display.say(f"{outcome.unit.system} / {damaged.clip}: {outcome.code}: {outcome.reason}")

@@ -56,7 +56,7 @@ class RunContext:
         clips: Stored clips.
         features: Stored features.
         portraits: Reference frames that were read last.
-        told: Extractors that the user was told cannot be used.
+        told: Faults of extractors that the user was told of, each with its reason.
     """
 
     def __init__(self, spec: RunSpec) -> None:
@@ -69,7 +69,7 @@ class RunContext:
         self.clips = ClipStore(spec.store)
         self.features = FeatureStore(spec.store)
         self.portraits: LastFew[tuple[str, int], FrameArray] = LastFew(4)
-        self.told: set[str] = set()
+        self.told: set[tuple[str, str]] = set()
 
     def applies(self, system: str, clip: str) -> bool:
         """Whether a system can be asked for a clip: one that works on the ground truth cannot where there is none."""

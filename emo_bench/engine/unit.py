@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from emo_bench.extract.feature_store import FAULT
 from emo_bench.systems.clip_store import Sidecar
 
 GROUND_TRUTH = "ground-truth"
 """Name of the system that plays the reference clips."""
-
-UNUSABLE = "error"
-"""Status of an extractor that could not be loaded, the word for any other failure of code; never stored."""
 
 
 @dataclass(frozen=True, order=True)
@@ -64,15 +62,10 @@ class Outcome:
     reused: int = 0
     damaged: tuple[str, ...] = ()
 
-    def newly_unusable(self, told: set[str]) -> list[str]:
-        """A sentence for each extractor that cannot be loaded and is not yet in ``told``, where it is added."""
-        found = {name: reason for name, (status, reason) in (self.features or {}).items() if status == UNUSABLE}
-        new = {name: reason for name, reason in found.items() if name not in told}
+    def new_faults(self, told: set[tuple[str, str]]) -> list[str]:
+        """A sentence for each extractor that failed for a reason that is not yet in ``told``, where it is added."""
+        faults = [(name, reason) for name, (status, reason) in (self.features or {}).items() if status == FAULT]
+        new = [fault for fault in faults if fault not in told]
         told.update(new)
-        return [f"cannot use {name}; what needs it has no values: {reason}" for name, reason in new.items()]
-
-
-def one_line(error: BaseException) -> str:
-    """The text of an error as one line of at most 600 characters."""
-    parts = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(parts)[:600]
+        clip = f"{self.unit.system} / {self.unit.clip}"
+        return [f"{clip}: {name} failed; what needs it has no value there: {reason}" for name, reason in new]

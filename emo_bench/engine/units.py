@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emo_bench.engine.context import RunContext
-from emo_bench.engine.unit import GROUND_TRUTH, UNUSABLE, Outcome, Unit, one_line
-from emo_bench.extract.feature_store import FeatureResult
+from emo_bench.engine.unit import GROUND_TRUTH, Outcome, Unit
+from emo_bench.extract.feature_store import FAULT, FeatureResult
 from emo_bench.extract.single_pass import extract_clip
 from emo_bench.media.types import Audio, FrameArray, Video, VideoSpec, frames_for_samples
 from emo_bench.systems.clip_store import DamagedClipError, Sidecar, StoredClip
 from emo_bench.systems.conform import moved_box, resize_video
 from emo_bench.systems.still_clip import load_still_clip
 from emo_bench.systems.system import DrivingClip, GenerationRequest
-from emo_core.errors import ClipError, DataError, DecodeError
+from emo_core.errors import ClipError, DataError, DecodeError, one_line
 from emo_core.hashing import sha256_file
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ def features_of_clip(
         ClipError: when the clip cannot be read.
         OSError: when the store cannot be written.
 
-    An extractor that cannot be loaded costs only itself and those that require it, and is tried again by the next run.
+    An extractor that fails costs only itself and those that require it, and is tried again by the next run.
     """
     keys = context.feature_keys(clip_id, side, truth.sidecar)
     known = {name: got for name, key in keys.items() if (got := context.features.get(name, key)) is not None}
@@ -288,10 +288,11 @@ def features_of_clip(
     if usable:
         made = _extract(context, clip_id, truth.sidecar, open_clip(), usable, known)
         for name, result in made.items():
-            context.features.put(name, keys[name], result)
+            if result.status != FAULT:
+                context.features.put(name, keys[name], result)
         known = {**known, **made}
     states = {name: (result.status, result.reason) for name, result in known.items()}
-    states |= {name: (UNUSABLE, reason) for name, reason in broken.items()}
+    states |= {name: (FAULT, reason) for name, reason in broken.items()}
     return dict(sorted(states.items())), len(usable), len(keys) - len(missing)
 
 

@@ -15,6 +15,8 @@ from emo_core.atomic import write_bytes
 
 NOTE_VERSION = 2
 """Of what stands beside the arrays."""
+FAULT = "error"
+"""Status of an extractor that could not be loaded or that failed in its own code; such a result is never stored."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from emo_bench.extract.feature_store import FeatureResult
+from emo_bench.extract.feature_store import FAULT, FeatureResult
 from emo_bench.media.types import PIECE_LENGTH, FrameArray, Video
-from emo_core.errors import ClipError
+from emo_core.errors import ClipError, EmoBenchError, one_line
 
 if TYPE_CHECKING:
     from emo_metrics.contract import Accumulator, Arrays, ClipInputs, Extractor
@@ -105,6 +105,10 @@ class _Running:
             action()
         except Unscored as outcome:
             self.stopped = FeatureResult({}, outcome.status, outcome.reason)
+        except (EmoBenchError, OSError):
+            raise
+        except Exception as error:  # a fault of one network is no fault of the clip
+            self.stopped = FeatureResult({}, FAULT, f"{type(error).__name__}: {one_line(error)}")
 
 
 def extract_clip(
@@ -125,7 +129,8 @@ def extract_clip(
         known: Results that exist already and may be required by others.
 
     Returns:
-        A result for each extractor. One whose requirement has no features gets that one's status and reason.
+        A result for each extractor. One whose requirement has no features gets that one's status and reason; one that
+        fails in its own code has the status ``FAULT``, and the others go on.
     """
     from emo_metrics.contract import Need, Piece
 

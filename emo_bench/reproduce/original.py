@@ -11,13 +11,12 @@ from emo_bench.data.manifest import Manifest
 from emo_bench.data.sets.kind import open_dataset
 from emo_bench.engine.context import RunContext
 from emo_bench.engine.spec import RunSpec
-from emo_bench.engine.unit import one_line
 from emo_bench.record.schema import RunRecord
 from emo_bench.record.seal import config_digest
 from emo_bench.runner.permission import refused_programs
 from emo_bench.runner.reference_set import joint_digest, open_reference
 from emo_bench.runner.suite import Suite, suite_from_values
-from emo_core.errors import EmoBenchError, WeightsError
+from emo_core.errors import EmoBenchError, WeightsError, one_line
 from emo_core.hashing import sha256_file
 
 

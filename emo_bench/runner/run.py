@@ -224,7 +224,7 @@ def _stage(
             journal.write(_journal_line(outcome, label or outcome.unit.system))
             journal.flush()
             display.step(f"{label or outcome.unit.system} {outcome.unit.clip}")
-            for told in outcome.newly_unusable(context.told):
+            for told in outcome.new_faults(context.told):
                 display.say(told)
             if outcome.damaged:
                 display.say(f"stored files were damaged and made again: {', '.join(outcome.damaged)}")

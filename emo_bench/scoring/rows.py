@@ -61,7 +61,7 @@ class FeatureReader:
                 continue
             result = self._context.features.get(name, keys[name])
             if result is None:
-                # Only an extractor that could not be loaded leaves nothing in the store.
+                # Only an extractor that failed leaves nothing in the store.
                 status, reason = (outcome.features or {}).get(name, ("ok", ""))
                 lost = ("lost", "the stored features were damaged; run again")
                 result = FeatureResult({}, *(lost if status == "ok" else (status, reason)))

@@ -41,7 +41,12 @@ def extract(
     audio: NDArray[np.float32] | None = None,
     known: Features | None = None,
 ) -> Features:
-    """Features of a clip, or of it with other frames or other audio."""
+    """Features of a clip, or of it with other frames or other audio.
+
+    Raises:
+        RuntimeError: An extractor failed in its own code.
+    """
+    from emo_bench.extract.feature_store import FAULT
     from emo_bench.extract.single_pass import extract_clip
     from emo_bench.media.types import video_from_array
     from emo_metrics.contract import ClipInputs
@@ -58,7 +63,11 @@ def extract(
         audio_rate=16000,
     )
     video = video_from_array(shown, fps=FPS)
-    return extract_clip(video=video, truth=None, inputs=inputs, extractors=extractors, known=known or {})
+    found = extract_clip(video=video, truth=None, inputs=inputs, extractors=extractors, known=known or {})
+    for name, result in found.items():
+        if result.status == FAULT:
+            raise RuntimeError(f"{name} failed on clip {clip.id}: {result.reason}")
+    return found
 
 
 def face_table(clips: Sequence[TrainingClip], features: Sequence[Features]) -> str:

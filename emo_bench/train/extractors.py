@@ -127,10 +127,9 @@ def _train(part: str, config: ExtractorTraining, clips: list[TrainingClip], say:
 
 def repeatable(network: Callable[[], nn.Module], *, seed: int, purpose: str) -> nn.Module:
     """Builds a network whose first weights depend on (seed, purpose) only; the global generator stays as it was."""
-    import torch
+    from emo_models.initial_weights import initial_weights
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, f"initial weights of {purpose}"))
+    with initial_weights(derive_seed(seed, f"initial weights of {purpose}")):
         return network()
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder
 from emo_models.emo.architecture import merge_parts
 from emo_models.emo.audio_encoders import AudioEncoder
@@ -18,6 +16,7 @@ from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import EMOPipeline
 from emo_models.emo.presets import PRESETS, Preset
 from emo_models.emo.schedulers import make_scheduler
+from emo_models.initial_weights import initial_weights
 
 
 def preset_named(name: str) -> Preset:
@@ -33,8 +32,7 @@ def preset_named(name: str) -> Preset:
 
 def build_model(preset: Preset, *, seed: int = 0, **changes: Mapping[str, Any]) -> EMOModel:
     """An `EMOModel` with fresh weights that depend on the seed only; ``changes`` are fields per part, as in presets."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with initial_weights(seed):
         return EMOModel.from_parts(merge_parts(preset.model, changes))
 
 
@@ -66,16 +64,14 @@ def build_autoencoder(preset: Preset, *, seed: int = 0) -> SmallAutoencoder:
         raise ValueError(
             f"expected a preset with a small autoencoder, found {preset.name}, which loads one from a folder"
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with initial_weights(seed):
         vae: SmallAutoencoder = SmallAutoencoder(**{"latent_channels": 8, **preset.autoencoder_config})
     return vae
 
 
 def build_refiner(*, seed: int = 0) -> PortraitRefiner:
     """A portrait refiner with fresh weights, which changes nothing."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with initial_weights(seed):
         refiner: PortraitRefiner = PortraitRefiner()
     return refiner
 
@@ -85,8 +81,7 @@ def build_pipeline(preset: Preset, *, seed: int = 0) -> EMOPipeline:
     settings = {k: v for k, v in preset.audio_encoder.items() if k != "kind"}
     encoder: AudioEncoder = LogMelEncoder(**settings)
     if preset.audio_encoder["kind"] == "speech-net":
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with initial_weights(seed):
             encoder = SpeechNetEncoder(SpeechNet(in_width=encoder.width), LogMelEncoder(**settings))
     return EMOPipeline(
         build_model(preset, seed=seed),

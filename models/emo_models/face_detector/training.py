@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emo_models.face_detector.network import STRIDE, FaceDetector
+from emo_models.initial_weights import initial_weights
 from emo_models.training.loop import Loop, LoopConfig, Report
 from emo_models.training.network import NetworkTrainee
 
@@ -227,8 +228,8 @@ def train_detector(
         network: Trained in place; a new one when absent.
         report: Called with lines for the user.
     """
-    torch.manual_seed(settings.seed)
-    net = network or FaceDetector()
+    with initial_weights(settings.seed):
+        net = network or FaceDetector()
     side = int(net.config.side)
 
     def loss_at(step: int) -> Tensor:

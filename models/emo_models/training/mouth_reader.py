@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from emo_models.initial_weights import initial_weights
 from emo_models.training.clips import TrainingClips, chooser, every_clip, step_generator
 
 CROP = 48
@@ -66,8 +67,7 @@ def train_mouth_reader(
     clips: TrainingClips, *, steps: int = 600, batch: int = 48, jitter: float = 7.0, seed: int = 0
 ) -> MouthReader:
     """Trains on real frames; crops move by up to ``jitter`` pixels, because a generated head may stand elsewhere."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with initial_weights(seed):
         reader = MouthReader().train()
     known = [truth for truth in (clips[i].mouth_opening for i in range(len(clips))) if truth is not None]
     if not known:

@@ -19,7 +19,9 @@ from emo_bench.engine.units import work
 from emo_bench.runner.run import run_suite, spec_of
 from emo_bench.runner.suite import Suite, suite_from_values
 from emo_core.progress import Silent
+from emo_metrics.contract import Accumulator, ClipInputs
 from emo_metrics.extractors.clip_quality_frames import CLIP_QUALITY, FOLDER, ClipQualityFrames
+from emo_metrics.extractors.flicker_pixels import FlickerPixels
 
 PROTOCOL = "clip-iqa/transformers@1"
 
@@ -77,7 +79,7 @@ def test_it_costs_only_its_own_protocols_and_is_told_once(suite: Suite) -> None:
     assert all("does not fit config.json" in failure.reason for failure in record.failures)
     told = [line for line in display.said if "does not fit config.json" in line]
     assert len(told) == 1
-    assert told[0].startswith(f"cannot use {CLIP_QUALITY}; what needs it has no values: ValueError: ")
+    assert f"{CLIP_QUALITY} failed; what needs it has no value there: ValueError: " in told[0]
 
 
 def test_it_is_loaded_once_and_its_failure_is_not_kept(
@@ -99,3 +101,37 @@ def test_it_is_loaded_once_and_its_failure_is_not_kept(
         keys = context.feature_keys(outcome.unit.clip, outcome.clip, outcome.clip)
         assert not context.features.has(CLIP_QUALITY, keys[CLIP_QUALITY])
         assert (outcome.computed, outcome.reused) == (2, 0)
+
+
+def test_a_fault_at_work_costs_only_its_own_protocols_on_that_clip(
+    tiny, tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = tiny.values(tiny_set, tmp_path, anchors=["frozen"], metrics=["psnr/rgb@1", "flicker/luma@1"])
+    suite = suite_from_values(values, base=tmp_path)
+    first = read_manifest(tiny_set).entries[0].id
+    original = FlickerPixels.begin
+
+    def fails_on_the_first(self: FlickerPixels, clip: ClipInputs) -> Accumulator:
+        if clip.clip_id == first:
+            raise IndexError("index 3 is out of bounds")
+        return original(self, clip)
+
+    display = Heard()
+    with monkeypatch.context() as patch:
+        patch.setattr(FlickerPixels, "begin", fails_on_the_first)
+        record = run_suite(suite, display=display)
+    assert record.status == "incomplete"
+    assert {(failure.part, failure.clip, failure.code) for failure in record.failures} == {
+        (FlickerPixels.name, first, "error")
+    }
+    found = {entry.protocol: entry for entry in record.values if entry.system == "frozen"}
+    assert found["psnr/rgb@1"].status == "ok"
+    assert found["flicker/luma@1"].n_scored == 2
+    told = [line for line in display.said if "index 3" in line]
+    assert told == [
+        f"ground-truth / {first}: {FlickerPixels.name} failed; what needs it has no value there: "
+        "IndexError: index 3 is out of bounds"
+    ]
+    again = run_suite(suite, display=Heard())
+    assert again.status == "complete"
+    assert not again.failures

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emo_bench.extract.feature_store import FeatureResult, FeatureStore
+from emo_bench.extract.feature_store import FAULT, FeatureResult, FeatureStore
 from emo_bench.extract.single_pass import extract_clip, in_order
 from emo_bench.media.types import PIECE_LENGTH, Video, VideoSpec
 from emo_core.errors import ClipError
@@ -101,6 +101,21 @@ class _Stopping(_Rows):
         if self.owner.where == "finish":
             raise Unscored("no_face", "at the end")
         return super().finish()
+
+
+class Faulty(Plain):
+    name: ClassVar[str] = "plain@1"
+    error: ClassVar[Exception] = IndexError("beyond the end")
+
+    def begin(self, clip: ClipInputs) -> Accumulator:
+        return _Faulty(self)
+
+
+class _Faulty(_Rows):
+    def update(self, piece: Piece) -> Mapping[str, np.ndarray]:
+        if piece.start > 0:
+            raise self.owner.error
+        return super().update(piece)
 
 
 def run(kinds: list[type[Extractor]], source: Video, truth: Video | None = None, **known: FeatureResult) -> Any:
@@ -254,3 +269,17 @@ class TestFeatureStore:
         path.write_bytes(path.read_bytes()[:length])
         assert store.get("a@1", "0") is None
         assert not path.exists()
+
+
+def test_a_fault_of_one_extractor_leaves_the_others() -> None:
+    made = run([Faulty, Second, WithTruth], video(90, [30]), video(90, [30]))
+    assert {made[name].status for name in ("plain@1", "second@1")} == {FAULT}
+    assert made["plain@1"].reason == made["second@1"].reason == "IndexError: beyond the end"
+    assert len(made["truth@1"].arrays["value"]) == 90
+
+
+@pytest.mark.parametrize("error", [ClipError("cut short"), OSError(28, "No space left on device")])
+def test_what_concerns_the_clip_or_the_disk_is_passed_on(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Faulty, "error", error)
+    with pytest.raises(type(error)):
+        run([Faulty], video(90, [30]))

@@ -18,6 +18,7 @@ from emo_models.baselines.wav2lip.generator import Generator
 from emo_models.baselines.wav2lip.sync_expert import SyncExpert, lower_halves, sync_loss
 from emo_models.baselines.wav2lip.training_config import TrainOptions
 from emo_models.baselines.wav2lip.windows import WindowSampler
+from emo_models.initial_weights import initial_weights
 from emo_models.precision import bfloat16_where_fast
 from emo_models.training.loop import Losses, Tensors
 from emo_models.training.network import set_rate
@@ -36,8 +37,7 @@ class ExpertTrainer:
         if options.batch_size < 2:
             raise ValueError("expected batch_size >= 2: batch normalisation needs more than one pair")
         self.options, self.sampler = options, sampler
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(options.seed)
+        with initial_weights(options.seed):
             self.expert = SyncExpert(config)
         self.optimizer = torch.optim.Adam(self.expert.parameters(), lr=options.learning_rate)
 
@@ -90,8 +90,7 @@ class GeneratorTrainer:
         if options.batch_size * options.window_frames < 2:
             raise ValueError("expected more than one frame a step: batch normalisation needs them")
         self.options, self.sampler = options, sampler
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(options.seed)
+        with initial_weights(options.seed):
             self.generator = Generator(config).to(memory_format=torch.channels_last)
             self.discriminator = QualityDiscriminator(config) if options.quality_weight > 0 else None
         self.expert = expert.eval().requires_grad_(False) if expert is not None else None

@@ -52,6 +52,7 @@ from emo_models.emo.training.tracking import Tracker
 from emo_models.emo.training.trainer import Trainer, make_accelerator, workers_of
 from emo_models.emo.training.transfer_training import train_transfer
 from emo_models.emo.weights import load_module, save_module
+from emo_models.initial_weights import initial_weights
 from emo_models.training.clips import Subset, TrainingClips, every_clip, moving
 from emo_models.training.loop import Report
 from emo_models.training.mouth_reader import MouthReader, train_mouth_reader
@@ -372,8 +373,7 @@ def _detail(
         raise ValueError("expected 'detail_data', a refiner and the small autoencoder to train 'detail'")
     report("training the detail head")
     if head is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
+        with initial_weights(config.seed):
             head = DetailHead()
     torch.nn.Module.to(head, workers.device)
     settings, folder = config.detail, out / "detail"

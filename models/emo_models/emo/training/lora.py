@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
+
+from emo_models.initial_weights import initial_weights
 
 if TYPE_CHECKING:
     from emo_models.emo.training.config import LoraTraining
@@ -32,8 +33,7 @@ def add_lora(backbone: nn.Module, config: LoraTraining, *, seed: int) -> None:
     except ImportError as error:
         raise ImportError("expected peft for 'lora', found none; install emo-bench[lora]") from error
     adapters = LoraConfig(r=config.rank, lora_alpha=config.alpha, lora_dropout=0.0, target_modules=TARGETS, bias="none")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with initial_weights(seed):
         inject_adapter_in_model(adapters, backbone)
 
 

@@ -48,7 +48,7 @@ def train_speech_net(
         ValueError: A clip has no known mouth opening, which is what the network learns to predict.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+        torch.manual_seed(config.seed)  # of dropout too, which draws from the generator of the device
         net: SpeechNet = SpeechNet(in_width=mel.width, **shape)
         objective = _Objective(net, mel, config, clips, workers)
         trainee = NetworkTrainee(
