@@ -181,12 +181,14 @@ class _Test:
     Attributes:
         alpha: Chance of any false alarm.
         count: How many values share it.
+        resamples: Sign patterns behind a p where they are not enumerated.
         coverage_loss: Share of frames that may be lost.
         recomputed: Whether values of sets must follow from samples.
     """
 
     alpha: float
     count: int
+    resamples: int
     coverage_loss: float
     recomputed: bool
 
@@ -202,6 +204,7 @@ def _judge(
     test = _Test(
         alpha=rules.alpha,
         count=max(1, sum(not _needs_absent_truth(baseline, candidate, pair, column) for pair, column, _ in tasks)),
+        resamples=rules.resamples,
         coverage_loss=rules.coverage_loss,
         recomputed=rules.require.recomputed,
     )
@@ -270,8 +273,11 @@ def _needs_absent_truth(baseline: RunData, candidate: RunData, pair: Pair, colum
 
 def _blindness(column: Column, rule: Rule, change: Change, test: _Test) -> str:
     """Why a change could not have been seen, or an empty text."""
-    # With n units the smallest p that flipping signs can give is 2^-n.
-    if column.protocol.granularity == "clip" and 0.5**change.n_units > test.alpha / test.count:
+    from emo_metrics.statistics.paired import smallest_p
+
+    # One-sided, as the p that are judged; with few people it is 2^-n.
+    least = smallest_p(change.n_units, resamples=test.resamples) / 2
+    if column.protocol.granularity == "clip" and least > test.alpha / test.count:
         return f"{change.n_units} people are too few to find any change beyond chance with {test.count} values judged"
     if rule.must_detect is not None and (change.detectable is None or change.detectable > rule.must_detect):
         return f"a change of {rule.must_detect:g} would probably stay unseen"

@@ -16,6 +16,11 @@ from emo_metrics.statistics.units import Units, group_into_units
 
 _EXACT_UNITS = 14
 """Up to this many units all 2^n sign patterns are enumerated."""
+_FEW_EXTREME = 10
+"""With fewer patterns as extreme as the observed one, more are drawn: else no p survives a correction for many."""
+_MOST_PATTERNS = 100_000
+_MOST_SIGNS = 50_000_000
+_SIGNS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +67,7 @@ def compare_paired(
         clusters: Clip id -> identity; None makes every clip its own unit.
         generator: The only source of randomness.
         level: Nominal coverage of the interval.
-        resamples: Bootstrap samples, and sign patterns where they are not enumerated.
+        resamples: Bootstrap samples, and sign patterns where they are not enumerated; more where hardly any is extreme.
 
     Raises:
         Unscored: ``too_few`` for fewer than two shared units, ``undefined`` for values that are not finite.
@@ -112,7 +117,9 @@ def signed_rank(differences: NDArray[np.float64]) -> tuple[float, float]:
 def sign_flip_p(units: Units, *, generator: np.random.Generator, resamples: int) -> float:
     """Two-sided p of the mean difference under flips of the sign of whole units.
 
-    All patterns are enumerated for up to 14 units; else patterns are drawn and the observed one is counted in.
+    All patterns are enumerated for up to 14 units; else patterns are drawn and the observed one is counted in. Where
+    hardly any of ``resamples`` patterns is as extreme, up to 100,000 are drawn, so that a small p is told from a tiny
+    one (Besag and Clifford 1991): p is at most a with a chance of at most a, whenever drawing stops.
     """
     sums = units.sums[:, 0]
     observed = abs(sums.sum())
@@ -122,4 +129,35 @@ def sign_flip_p(units: Units, *, generator: np.random.Generator, resamples: int)
         signs = np.array(list(product((1.0, -1.0), repeat=len(sums))))
         return float(np.mean(np.abs(signs @ sums) >= bound))
     signs = generator.choice(np.array([1.0, -1.0]), size=(resamples, len(sums)))
-    return float((1 + np.sum(np.abs(signs @ sums) >= bound)) / (1 + resamples))
+    extreme, drawn = int(np.sum(np.abs(signs @ sums) >= bound)), resamples
+    if extreme < _FEW_EXTREME:
+        drawn = _most_patterns(len(sums), resamples)
+        # A generator of its own: what the caller draws next stays the same.
+        extreme += _count_extreme(sums, bound, drawn - resamples, generator.spawn(1)[0])
+    return (1 + extreme) / (1 + drawn)
+
+
+def smallest_p(n_units: int, *, resamples: int) -> float:
+    """The smallest two-sided p that ``sign_flip_p`` can give for so many units.
+
+    >>> smallest_p(5, resamples=2000)
+    0.0625
+    """
+    exact = 2.0 ** (1 - n_units) if n_units else 1.0
+    return exact if n_units <= _EXACT_UNITS else max(exact, 1 / (1 + _most_patterns(n_units, resamples)))
+
+
+def _most_patterns(n_units: int, resamples: int) -> int:
+    return max(resamples, min(_MOST_PATTERNS, _MOST_SIGNS // n_units))
+
+
+def _count_extreme(sums: NDArray[np.float64], bound: float, patterns: int, generator: np.random.Generator) -> int:
+    """How many of so many drawn patterns are at least as extreme as ``bound``."""
+    width, at_once = -(-len(sums) // 8), max(1, _SIGNS_AT_ONCE // len(sums))
+    found = 0
+    for start in range(0, patterns, at_once):
+        rows = min(at_once, patterns - start)
+        bits = np.frombuffer(generator.bytes(rows * width), dtype=np.uint8).reshape(rows, width)
+        signs = 2.0 * np.unpackbits(bits, axis=1, count=len(sums)) - 1.0
+        found += int(np.sum(np.abs(signs @ sums) >= bound))
+    return found

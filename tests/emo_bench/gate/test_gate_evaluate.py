@@ -45,6 +45,17 @@ def test_a_worse_system_fails_in_every_direction(baseline: RunData) -> None:
     assert {found[f"wav2lip-like {key}"] for key in ("psnr", "lmd", "f-sim", "mean")} == {"pass"}
 
 
+def test_a_worse_system_fails_however_few_resamples_and_many_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_factory, "MAX_PEOPLE", 20)
+    before = record_factory.make_run(n_clips=20, failing=0)
+    after = record_factory.make_run(n_clips=20, failing=0, worse_by=3.0, noise_seed=1)
+    rules = RULES.model_copy(update={"resamples": 100})
+    verdict = evaluate_gate(before, after, rules)
+    assert len(verdict.rules) > 10
+    assert verdict.outcome == "fail"
+    assert _outcomes(verdict)["emo-synth psnr"] == "worse"
+
+
 def test_a_better_system_passes(baseline: RunData) -> None:
     assert evaluate_gate(record_factory.make_run(worse_by=3.0, noise_seed=1), baseline, RULES).outcome == "pass"
 

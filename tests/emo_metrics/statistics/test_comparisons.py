@@ -19,7 +19,7 @@ from emo_metrics.statistics import (
     tie_groups,
     units_needed,
 )
-from emo_metrics.statistics.paired import sign_flip_p, signed_rank
+from emo_metrics.statistics.paired import sign_flip_p, signed_rank, smallest_p
 from emo_metrics.statistics.units import group_into_units
 
 
@@ -84,8 +84,46 @@ def test_signed_rank_equals_scipy(data: list[int]) -> None:
 def test_sign_flips_equal_the_enumeration() -> None:
     units = group_into_units({"a": 1.0, "b": 2.0, "c": 3.0}, None)
     assert sign_flip_p(units, generator=_rng(), resamples=10) == 2 / 8
-    many = group_into_units({f"{i:02d}": 1.0 for i in range(20)}, None)
-    assert sign_flip_p(many, generator=_rng(), resamples=999) == pytest.approx(1 / 1000)
+
+
+def test_a_certain_difference_survives_the_correction_for_many_comparisons() -> None:
+    many = {f"{i:02d}": 1.0 + 0.01 * i for i in range(40)}
+    p = sign_flip_p(group_into_units(many, None), generator=_rng(), resamples=2000)
+    assert p == pytest.approx(1e-5, rel=0.01)
+    assert p == pytest.approx(smallest_p(40, resamples=2000))
+    others = {f"other {i}": 0.5 for i in range(300)}
+    assert holm({"this": p, **others})["this"] < 0.05
+
+
+def test_more_sign_patterns_leave_the_callers_generator_alone_and_keep_large_p() -> None:
+    certain = group_into_units({f"{i:02d}": 1.0 for i in range(20)}, None)
+    unclear = group_into_units({f"{i:02d}": (-1.0) ** i + 0.1 for i in range(20)}, None)
+    states = []
+    for units in (certain, unclear):
+        generator = _rng()
+        sign_flip_p(units, generator=generator, resamples=200)
+        states.append(generator.random())
+    assert states[0] == states[1]
+    signs = _rng().choice(np.array([1.0, -1.0]), size=(200, 20))
+    sums = unclear.sums[:, 0]
+    extreme = np.sum(np.abs(signs @ sums) >= abs(sums.sum()) - 1e-9)
+    assert sign_flip_p(unclear, generator=_rng(), resamples=200) == (1 + extreme) / 201
+
+
+def test_small_p_are_no_smaller_than_they_may_be() -> None:
+    rng = _rng(11)
+    found = np.array(
+        [
+            sign_flip_p(
+                group_into_units({f"{i:02d}": float(v) for i, v in enumerate(rng.normal(size=16))}, None),
+                generator=rng,
+                resamples=100,
+            )
+            for _ in range(400)
+        ]
+    )
+    for level in (0.02, 0.05, 0.2):
+        assert np.mean(found <= level) <= level + 3 * np.sqrt(level * (1 - level) / len(found))
 
 
 @settings(max_examples=60, deadline=None)
