@@ -18,6 +18,7 @@ from emo_core.rng import numpy_generator
 
 if TYPE_CHECKING:
     from emo_metrics.contract import SetMetric, ValueSpec
+    from emo_metrics.statistics.interval import Interval
 
 Verdict = Literal["a_better", "b_better", "tie", "undefined"]
 Values = Mapping[str, float]
@@ -90,13 +91,14 @@ def compare_on_clips(scores: Scores, pair: tuple[str, str], statistics: Statisti
         )
     except Unscored as outcome:
         return _undefined(scores.protocol, scores.value.key, pair, len(first), outcome.reason)
+    shown = as_entry(got.interval)
     return ComparisonEntry(
         protocol=scores.protocol,
         key=scores.value.key,
         system_a=pair[0],
         system_b=pair[1],
         difference=_signed(got.difference, scores),
-        interval=as_entry(got.interval) if _is_lower_better(scores) else _mirrored(as_entry(got.interval)),
+        interval=shown if shown is None or _is_lower_better(scores) else _mirrored(shown),
         p_value=_finite(got.permutation_p),
         probability_a_better=_probability(first, second, scores.identities, generator),
         n_pairs=got.n_clips,
@@ -121,8 +123,8 @@ def _signed(difference: float, scores: Scores) -> float:
     return difference if _is_lower_better(scores) else -difference
 
 
-def _mirrored(interval: IntervalEntry | None) -> IntervalEntry | None:
-    return interval and interval.model_copy(update={"low": -interval.high, "high": -interval.low})
+def _mirrored(interval: IntervalEntry) -> IntervalEntry:
+    return interval.model_copy(update={"low": -interval.high, "high": -interval.low})
 
 
 def _finite(number: float) -> float | None:
@@ -193,20 +195,42 @@ def compare_sets(
         )
     except Unscored as outcome:
         return [_undefined(metric.spec.name, key, pair, len(shared), outcome.reason) for key in keys]
+    said = _only_shared(len(shared), len({*first, *second}))
     return [
-        ComparisonEntry(
-            protocol=metric.spec.name,
-            key=key,
-            system_a=pair[0],
-            system_b=pair[1],
-            difference=_finite(a[key] - b[key]),
-            interval=as_entry(intervals[key]),
-            n_pairs=len(shared),
-            verdict=_verdict(intervals[key].low, intervals[key].high),
-            reason=_only_shared(len(shared), len({*first, *second})),
-        )
-        for key in keys
+        _of_sets(metric.spec.name, value, pair, a[value.key] - b[value.key], intervals[value.key], len(shared), said)
+        for value in metric.spec.values
     ]
+
+
+def _of_sets(
+    protocol: str,
+    value: ValueSpec,
+    pair: tuple[str, str],
+    difference: float,
+    interval: Interval,
+    n_pairs: int,
+    reason: str,
+) -> ComparisonEntry:
+    """The comparison of one value of a set protocol from the difference of its two values."""
+    from emo_metrics.contract import Direction
+
+    if value.direction is Direction.CLOSER_TO_GT:
+        return _undefined(protocol, value.key, pair, n_pairs, "a distance to the ground truth needs values per clip")
+    shown = as_entry(interval)
+    if shown is None or not np.isfinite(difference):
+        return _undefined(protocol, value.key, pair, n_pairs, "one of the values is no finite number")
+    cost = _mirrored(shown) if value.direction is Direction.HIGHER else shown
+    return ComparisonEntry(
+        protocol=protocol,
+        key=value.key,
+        system_a=pair[0],
+        system_b=pair[1],
+        difference=float(difference),
+        interval=shown,
+        n_pairs=n_pairs,
+        verdict=_verdict(cost.low, cost.high),
+        reason=reason,
+    )
 
 
 def _only_shared(shared: int, either: int) -> str:

@@ -320,6 +320,27 @@ class Distance(SetMetric):
         return {"d": float(np.abs(np.sort(first.mean(axis=0)) - np.sort(second.mean(axis=0))).sum())}
 
 
+class Likeness(Distance):
+    """The same as a likeness: more is better; and values that no verdict can be had of."""
+
+    spec: ClassVar[ProtocolSpec] = ProtocolSpec(
+        name="test/likeness@1",
+        title="",
+        family=Family.OPEN,
+        granularity=Granularity.SET,
+        values=(
+            ValueSpec(key="likeness", label="L", direction=Direction.HIGHER),
+            ValueSpec(key="near", label="N", direction=Direction.CLOSER_TO_GT),
+            ValueSpec(key="nothing", label="X", direction=Direction.LOWER),
+        ),
+        extractors=(),
+    )
+
+    def compute(self, generated: Any, truth: Any) -> dict[str, float]:
+        distance = super().compute(generated, truth)["d"]
+        return {"likeness": -distance, "near": distance, "nothing": float("nan")}
+
+
 class TestSetMetrics:
     def sets(self, shift: float, n_clips: int = 12) -> dict[str, Any]:
         rng = np.random.default_rng(int(shift * 10))
@@ -364,6 +385,16 @@ class TestSetMetrics:
         assert entry.difference < 0
         (entry,) = compare_sets(Distance(), samples, samples["ground-truth"], people, ("a", "c"), STATISTICS)
         assert (entry.verdict, entry.difference) == ("undefined", None)
+
+    def test_a_value_of_sets_of_which_more_is_better_is_won_by_the_larger(self) -> None:
+        people = {f"c{i:02d}": f"p{i}" for i in range(12)}
+        samples = {"a": self.sets(0.2), "b": self.sets(2.0), "ground-truth": self.sets(0.0)}
+        for pair, verdict in ((("a", "b"), "a_better"), (("b", "a"), "b_better")):
+            found = compare_sets(Likeness(), samples, samples["ground-truth"], people, pair, STATISTICS)
+            assert [entry.verdict for entry in found] == [verdict, "undefined", "undefined"]
+            assert (found[0].difference or 0) * (1 if verdict == "a_better" else -1) > 0
+            assert [entry.difference for entry in found[1:]] == [None, None]
+            assert all(entry.reason for entry in found[1:])
 
 
 class Buggy(Plain):
