@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Verdict = Literal["a_better", "b_better", "tie", "undefined"]
 Values = Mapping[str, float]
 
+GROUPS = 10
+"""Of identities, left out one after the other for the interval between two values of sets."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
@@ -191,7 +194,7 @@ def compare_sets(
             clusters,
             generator=numpy_generator(0, f"paired {metric.spec.name} {pair[0]} {pair[1]}"),
             level=statistics.level,
-            groups=10,
+            groups=GROUPS,
         )
     except Unscored as outcome:
         return [_undefined(metric.spec.name, key, pair, len(shared), outcome.reason) for key in keys]
@@ -213,6 +216,7 @@ def _of_sets(
 ) -> ComparisonEntry:
     """The comparison of one value of a set protocol from the difference of its two values."""
     from emo_metrics.contract import Direction
+    from emo_metrics.statistics.set_intervals import jackknife_p
 
     if value.direction is Direction.CLOSER_TO_GT:
         return _undefined(protocol, value.key, pair, n_pairs, "a distance to the ground truth needs values per clip")
@@ -227,6 +231,7 @@ def _of_sets(
         system_b=pair[1],
         difference=float(difference),
         interval=shown,
+        p_value=jackknife_p(difference, interval, groups=GROUPS),  # else no correction would reach its verdict
         n_pairs=n_pairs,
         verdict=_verdict(cost.low, cost.high),
         reason=reason,

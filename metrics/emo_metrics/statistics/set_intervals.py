@@ -87,6 +87,25 @@ def group_jackknife_difference(
     return _jackknife(difference, names, clusters, generator=generator, groups=groups, level=level)
 
 
+def jackknife_p(difference: float, interval: Interval, *, groups: int = 20) -> float:
+    """Two-sided p of no difference, from the interval that ``group_jackknife_difference`` gave for it.
+
+    Args:
+        difference: The estimate in the interval's middle.
+        interval: Its interval.
+        groups: As they were asked for.
+
+    >>> interval = Interval(low=0.0, high=2.0, level=0.95, method="group-jackknife-10", n_units=30)
+    >>> round(jackknife_p(1.0, interval, groups=10), 12)
+    0.05
+    """
+    freedom = min(groups, interval.n_units) - 1
+    error = interval.half_width / float(scipy.stats.t.ppf((1 + interval.level) / 2, freedom))
+    if error == 0:
+        return 1.0 if difference == 0 else 0.0
+    return float(2 * scipy.stats.t.sf(abs(difference) / error, freedom))
+
+
 def _jackknife(
     compute: Callable[[frozenset[str]], Mapping[str, float]],
     clips: Sequence[str],

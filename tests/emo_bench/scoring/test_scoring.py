@@ -386,6 +386,17 @@ class TestSetMetrics:
         (entry,) = compare_sets(Distance(), samples, samples["ground-truth"], people, ("a", "c"), STATISTICS)
         assert (entry.verdict, entry.difference) == ("undefined", None)
 
+    def test_verdicts_on_sets_are_corrected_for_many_comparisons_too(self) -> None:
+        people = {f"c{i:02d}": f"p{i}" for i in range(12)}
+        samples = {"a": self.sets(0.2), "b": self.sets(2.0), "ground-truth": self.sets(0.0)}
+        (entry,) = compare_sets(Distance(), samples, samples["ground-truth"], people, ("a", "b"), STATISTICS)
+        assert entry.p_value is not None
+        assert entry.p_value < 0.05
+        same = entry.model_copy(update={"verdict": "tie", "p_value": 1.0})
+        assert corrected([entry, same], STATISTICS)[0].verdict == "a_better"
+        many = corrected([entry.model_copy(update={"p_value": 0.04}), same, same], STATISTICS)
+        assert (many[0].verdict, many[0].p_corrected) == ("tie", pytest.approx(0.12))
+
     def test_a_value_of_sets_of_which_more_is_better_is_won_by_the_larger(self) -> None:
         people = {f"c{i:02d}": f"p{i}" for i in range(12)}
         samples = {"a": self.sets(0.2), "b": self.sets(2.0), "ground-truth": self.sets(0.0)}
