@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from emo_bench.compare.runs import seeds_of
 from emo_bench.config.schema import Statistics
 from emo_bench.extract.catalogue import load_catalogues, metrics
 from emo_bench.record.columns import Column, columns_of
@@ -77,7 +76,9 @@ def on_common_clips(run: RunData) -> RunData:
 def common_clips(run: RunData, columns: Collection[Column]) -> frozenset[str]:
     """Clips that every system under test has in full under all of these values of one protocol."""
     tested = [system.name for system in run.record.systems if not system.anchor]
-    seeds = set(seeds_of(run.record))
+    protocols = {column.protocol.name for column in columns}
+    # A system without randomness has the first seed only.
+    wanted = {(row.system, row.seed) for row in run.rows if row.protocol in protocols and row.system in tested}
     kept = {clip.id for clip in run.record.clips if clip.status == "ok"}
     for column in columns:
         by_clip: dict[str, dict[tuple[str, int], float]] = {}
@@ -86,7 +87,6 @@ def common_clips(run: RunData, columns: Collection[Column]) -> frozenset[str]:
                 if row.value is not None:
                     share = 1.0 if row.coverage is None else row.coverage
                     by_clip.setdefault(row.clip, {})[system, row.seed] = share
-        wanted = {(system, seed) for system in tested for seed in seeds}
         kept &= {
             clip
             for clip, shares in by_clip.items()

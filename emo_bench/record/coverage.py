@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from emo_bench.record.columns import Column
-from emo_bench.record.schema import RunRecord, ValueEntry
+from emo_bench.record.schema import ComparisonEntry, RunRecord, ValueEntry
 
 WHOLE = 0.995
 """A share of frames that is shown as 100 %."""
 
 EQUAL = 0.01
 """Shares of frames that differ by no more than this are called equal."""
+
+SHARED = "clips that both have"
+"""In the reason of a comparison of two systems that were not scored on the same clips."""
 
 
 def uneven_coverage(record: RunRecord, column: Column) -> str:
@@ -28,14 +31,40 @@ def uneven_coverage(record: RunRecord, column: Column) -> str:
     if len(entries) < 2:
         return ""
     parts = []
-    clips = {(entry.n_scored if entry.value is not None else 0, entry.n_planned) for entry in entries}
-    if len(clips) > 1:
-        parts.append("clips: " + ", ".join(f"{entry.system} {_scored(entry)}/{entry.n_planned}" for entry in entries))
+    clips = ", ".join(f"{entry.system} {_scored(entry)}/{entry.n_planned}" for entry in entries)
+    if len({_extent(record, column, entry) for entry in entries}) > 1:
+        parts.append(f"clips: {clips}")
+    elif any(is_on_shared_clips(pair) for pair in record.comparisons if _is_of(pair, column, tested)):
+        parts.append(f"clips: {clips}, not the same ones")
     shares = [entry.frame_coverage for entry in entries if entry.value is not None and entry.frame_coverage is not None]
     if shares and max(shares) - min(shares) > EQUAL:
         known = [entry for entry in entries if entry.frame_coverage is not None]
         parts.append("frames: " + ", ".join(f"{e.system} {100 * (e.frame_coverage or 0):.0f} %" for e in known))
     return "; ".join(parts)
+
+
+def is_on_shared_clips(entry: ComparisonEntry) -> bool:
+    """Whether either of two compared systems has clips that the other one lacks."""
+    return SHARED in entry.reason
+
+
+def _is_of(pair: ComparisonEntry, column: Column, systems: set[str]) -> bool:
+    return (pair.protocol, pair.key) == (column.protocol.name, column.value.key) and {
+        pair.system_a,
+        pair.system_b,
+    } <= systems
+
+
+def _extent(record: RunRecord, column: Column, entry: ValueEntry) -> tuple[int, int] | str:
+    """What a value rests on, equal for systems that can be ranked.
+
+    A system without randomness is run with one seed where others have several: all of its clips are all clips. Not so
+    for values of sets, which depend on the number of samples, nor where clips lack what some systems need.
+    """
+    by_seeds = column.protocol.granularity == "clip" and all(clip.ground_truth for clip in record.clips)
+    if by_seeds and entry.value is not None and entry.n_scored == entry.n_planned:
+        return "all"
+    return (_scored(entry), entry.n_planned)
 
 
 def _scored(entry: ValueEntry) -> int:

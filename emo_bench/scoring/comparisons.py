@@ -11,6 +11,7 @@ import numpy as np
 
 from emo_bench.config.schema import Statistics
 from emo_bench.engine.unit import GROUND_TRUTH
+from emo_bench.record.coverage import SHARED
 from emo_bench.record.rows import ClipRow
 from emo_bench.record.schema import ComparisonEntry, IntervalEntry
 from emo_bench.scoring.values import Samples, as_entry
@@ -106,7 +107,7 @@ def compare_on_clips(scores: Scores, pair: tuple[str, str], statistics: Statisti
         probability_a_better=_probability(first, second, scores.identities, generator),
         n_pairs=got.n_clips,
         verdict=_verdict(got.interval.low, got.interval.high),
-        reason=_only_shared(len(shared), len(either)),
+        reason=only_shared(len(shared), len(either)),
     )
 
 
@@ -198,7 +199,7 @@ def compare_sets(
         )
     except Unscored as outcome:
         return [_undefined(metric.spec.name, key, pair, len(shared), outcome.reason) for key in keys]
-    said = _only_shared(len(shared), len({*first, *second}))
+    said = only_shared(len(shared), len({*first, *second}))
     return [
         _of_sets(metric.spec.name, value, pair, a[value.key] - b[value.key], intervals[value.key], len(shared), said)
         for value in metric.spec.values
@@ -238,9 +239,9 @@ def _of_sets(
     )
 
 
-def _only_shared(shared: int, either: int) -> str:
+def only_shared(shared: int, either: int) -> str:
     """What a comparison leaves out, in words; empty when both systems have the same clips."""
-    return "" if shared == either else f"on the {shared} clips that both have, of {either} that either has"
+    return "" if shared == either else f"on the {shared} {SHARED}, of {either} that either has"
 
 
 def _undefined(protocol: str, key: str, pair: tuple[str, str], n_pairs: int, reason: str) -> ComparisonEntry:

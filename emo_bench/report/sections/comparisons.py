@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from emo_bench.record.columns import Column, columns_of
+from emo_bench.record.coverage import is_on_shared_clips
 from emo_bench.record.schema import ComparisonEntry, RunRecord
 from emo_bench.report.content import Cell, Head, Material, Row, Section, Table, Text
 from emo_bench.report.sections import section
@@ -74,8 +75,7 @@ def _verdict(entry: ComparisonEntry) -> Cell:
     if entry.verdict in ("tie", "undefined"):
         return Cell(entry.verdict, badge="tied" if entry.verdict == "tie" else "none")
     winner = entry.system_a if entry.verdict == "a_better" else entry.system_b
-    unequal = "clips that both have" in entry.reason
-    return Cell(f"{winner}, on {entry.n_pairs} clips" if unequal else winner, badge="win")
+    return Cell(f"{winner}, on {entry.n_pairs} clips" if is_on_shared_clips(entry) else winner, badge="win")
 
 
 def format_p(value: float | None) -> str:

@@ -9,11 +9,15 @@ import pytest
 import record_factory
 
 from emo_bench.compare.common_clips import common_clips, on_common_clips
+from emo_bench.config.schema import Statistics
+from emo_bench.extract.catalogue import load_catalogues, metrics
 from emo_bench.record.columns import columns_of
 from emo_bench.record.coverage import uneven_coverage
 from emo_bench.record.run_data import RunData
+from emo_bench.scoring.comparisons import compare_on_clips, gather
 
 FAILING = 2
+PAIR = ("emo-synth", "wav2lip-like")
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +76,45 @@ def test_no_clip_in_common_is_no_value_with_a_reason() -> None:
     value = next(v for v in on_common_clips(run).record.values if (v.system, v.key) == ("emo-synth", "psnr"))
     assert value.value is None
     assert value.reason
+
+
+def test_equally_many_clips_that_are_not_the_same_ones_are_uneven() -> None:
+    """Either system lacks a clip that the other one has."""
+    from emo_bench.report.tables import rank_marks
+
+    load_catalogues()
+    run = record_factory.make_run(failing=1)
+    psnr = next(column for column in columns_of(run.record) if column.value.key == "psnr")
+
+    def lost(row):  # type: ignore[no-untyped-def]
+        gone = (row.system, row.clip) == ("emo-synth", "clip-05")
+        return dataclasses.replace(row, value=None, status="no_face") if gone else row
+
+    rows = tuple(map(lost, run.rows))
+    values = tuple(
+        value.model_copy(update={"n_scored": 11}) if (value.system, value.key) == ("emo-synth", "psnr") else value
+        for value in run.record.values
+    )
+    pair = compare_on_clips(gather(rows, metrics.get("psnr/rgb@1").spec.values[0], "psnr/rgb@1"), PAIR, Statistics())
+    assert pair.n_pairs == 10
+    record = run.record.model_copy(update={"values": values, "comparisons": (pair,)})
+    assert "11/12" in uneven_coverage(record, psnr)
+    assert "not the same ones" in uneven_coverage(record, psnr)
+    assert rank_marks(record, psnr) == {}
+    common = on_common_clips(dataclasses.replace(run, record=record, rows=rows))
+    assert {shown(common, system, "psnr")[1] for system in PAIR} == {10}
+
+
+def test_a_system_of_one_seed_is_ranked_with_one_of_several() -> None:
+    run = record_factory.make_run(seeds=(0, 1), failing=0)
+    rows = tuple(row for row in run.rows if row.system != PAIR[1] or row.seed == 0)
+    values = tuple(
+        value.model_copy(update={"n_planned": 12, "n_scored": 12}) if value.system == PAIR[1] else value
+        for value in run.record.values
+    )
+    single = dataclasses.replace(run, record=run.record.model_copy(update={"values": values}), rows=rows)
+    columns = {column.value.key: column for column in columns_of(run.record)}
+    assert not uneven_coverage(single.record, columns["psnr"])
+    assert common_clips(single, [columns["psnr"]]) == {clip.id for clip in run.record.clips}
+    # The distance of sets depends on the number of samples.
+    assert uneven_coverage(single.record, columns["e-fid"])
