@@ -11,7 +11,7 @@ from emo_bench.record.columns import Column
 from emo_bench.record.coverage import uneven_coverage
 from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import RunRecord
-from emo_bench.report.tables import Table, unavailable_protocols
+from emo_bench.report.tables import Table, is_contradicted, unavailable_protocols
 
 SYNTHETIC_NOTICE = (
     "Synthetic data: these clips were made by a program and show no real people. "
@@ -72,14 +72,16 @@ def table_notes(record: RunRecord, table: Table) -> tuple[str, ...]:
         notes.append("There are too few clips for confidence intervals.")
     marks = {cell.mark for cell in cells}
     uneven = uneven_notes(record, table.columns)
+    opposed = opposed_notes(record, table.columns)
     if "best" in marks or "tie" in marks:
         notes.append(
             "Marks rank systems under test only, within one protocol, by paired differences on the same clips, "
             "corrected for the number of comparisons."
         )
-    elif sum(not system.anchor for system in record.systems) > 1 and not uneven:
+    elif sum(not system.anchor for system in record.systems) > 1 and not uneven and not opposed:
         notes.append("Nothing is marked as best: no paired difference could be tested.")
     notes += uneven
+    notes += opposed
     notes += truth_notes(record, table.columns)
     watermarks = sorted({cell.watermark for cell in cells if cell.watermark})
     if watermarks:
@@ -129,6 +131,17 @@ def uneven_notes(record: RunRecord, columns: Sequence[Column]) -> list[str]:
     return [
         f"Not ranked: {', '.join(uneven)}. The systems' numbers rest on unequal shares ({shown}), and what is missing "
         "is seldom an ordinary clip; `emo-bench report --common` compares on what all systems have."
+    ]
+
+
+def opposed_notes(record: RunRecord, columns: Sequence[Column]) -> list[str]:
+    """Which values are not ranked because another system than the one with the best value is better clip by clip."""
+    opposed = [c.value.label for c in columns if not uneven_coverage(record, c) and is_contradicted(record, c)]
+    if not opposed:
+        return []
+    return [
+        f"Not ranked: {', '.join(dict.fromkeys(opposed))}. Another system than the one with the best value is "
+        "significantly better clip by clip, where too much and too little do not cancel out."
     ]
 
 

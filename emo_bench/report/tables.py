@@ -130,12 +130,11 @@ def rank_marks(record: RunRecord, column: Column) -> dict[str, Mark]:
     Only systems under test are ranked, never anchors. The best is marked when its paired difference to each of the
     others is significant after correction; the second best when it then beats each of the rest. Where the best cannot
     be told from others, all of those carry the mark of a tie. Nothing is marked where the systems' numbers rest on
-    unequal shares of clips or frames.
+    unequal shares of clips or frames, or where the paired differences say the opposite of the values.
     """
-    if uneven_coverage(record, column):
+    if uneven_coverage(record, column) or is_contradicted(record, column):
         return {}
-    scores = _scores(record, column)
-    order = sorted(scores, key=lambda name: (scores[name], name))
+    order = _order(record, column)
     if len(order) < 2:
         return {}
     beats = _beats(record.comparisons, column)
@@ -150,6 +149,21 @@ def rank_marks(record: RunRecord, column: Column) -> dict[str, Mark]:
     if others and all((second, name) in beats.pairs for name in others):
         marks[second] = "second"
     return marks
+
+
+def is_contradicted(record: RunRecord, column: Column) -> bool:
+    """Whether a system is significantly better, clip by clip, than the one with the best value.
+
+    A mean may be next to the ground truth's although no clip is near its own: too much and too little cancel out.
+    """
+    order = _order(record, column)
+    return any((name, order[0]) in _beats(record.comparisons, column).pairs for name in order[1:])
+
+
+def _order(record: RunRecord, column: Column) -> list[str]:
+    """Systems under test from the best value to the worst."""
+    scores = _scores(record, column)
+    return sorted(scores, key=lambda name: (scores[name], name))
 
 
 def _scores(record: RunRecord, column: Column) -> dict[str, float]:

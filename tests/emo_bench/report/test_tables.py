@@ -14,7 +14,7 @@ from emo_bench.record.schema import ComparisonEntry, RunRecord
 from emo_bench.report import load_run, write_report
 from emo_bench.report.content import Material
 from emo_bench.report.latex import escape_latex, latex_document
-from emo_bench.report.notes import coverage_sentence, run_warnings
+from emo_bench.report.notes import coverage_sentence, run_warnings, table_notes
 from emo_bench.report.sections.comparisons import comparison_rows
 from emo_bench.report.tables import build_tables, rank_marks
 from emo_bench.report.text_tables import long_csv, markdown_report, tables_json, wide_csv
@@ -50,6 +50,16 @@ def test_best_and_second_need_significance() -> None:
     assert _marks(_with_verdicts({**sure, ("good", "middle"): "tie"})) == {"good": "tie", "middle": "tie"}
     assert _marks(_with_verdicts({})) == {}
     assert _marks(_with_verdicts(dict.fromkeys(sure, "undefined"))) == {}
+
+
+def test_nothing_is_marked_where_paired_differences_say_the_opposite_of_the_values() -> None:
+    """A mean close to the ground truth's of clips that are far from theirs is neither best nor tied with the best."""
+    record = _with_verdicts({("good", "middle"): "b_better", ("good", "last"): "tie", ("middle", "last"): "tie"})
+    assert _marks(record) == {}
+    table = build_tables(record)[0]
+    notes = " ".join(table_notes(record, table))
+    assert "Not ranked: PSNR. Another system than the one with the best value" in notes
+    assert "no paired difference could be tested" not in notes
 
 
 def test_closer_to_ground_truth_ranks_by_distance_not_by_size() -> None:
