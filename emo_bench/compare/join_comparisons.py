@@ -30,6 +30,7 @@ def joint_comparisons(runs: Sequence[RunData], owner: Mapping[str, int]) -> tupl
 
 def _between(a: RunData, b: RunData, places: tuple[int, int], owner: Mapping[str, int]) -> list[ComparisonEntry]:
     from emo_bench.compare.runs import measure_change, shared_columns
+    from emo_bench.scoring.comparisons import only_shared
 
     level = _statistic(a.record, "level", 0.95)
     sides = [
@@ -63,6 +64,9 @@ def _between(a: RunData, b: RunData, places: tuple[int, int], owner: Mapping[str
                             "p_value": change.p,
                             "n_pairs": change.n_pairs,
                             "verdict": verdict,
+                            "reason": only_shared(
+                                change.n_pairs, change.n_pairs + len(change.lost) + len(change.gained)
+                            ),
                         }
                     )
                 )
@@ -90,7 +94,8 @@ def _corrected(entries: Sequence[ComparisonEntry], record: RunRecord) -> tuple[C
         p = adjusted.get(str(index))
         update: dict[str, object] = {"p_corrected": p if p is not None else entry.p_corrected}
         if p is not None and p > alpha and entry.verdict in ("a_better", "b_better"):
-            update |= {"verdict": "tie", "reason": "not significant after correction for many comparisons"}
+            reasons = ("not significant after correction for many comparisons", entry.reason)
+            update |= {"verdict": "tie", "reason": "; ".join(reason for reason in reasons if reason)}
         result.append(entry.model_copy(update=update))
     return tuple(result)
 

@@ -16,6 +16,7 @@ from emo_bench.record.schema import (
     AnchorCheck,
     Counts,
     FailureEntry,
+    NoteEntry,
     ProtocolEntry,
     RunRecord,
     SystemEntry,
@@ -127,6 +128,7 @@ def _joined(group: Sequence[tuple[str, RunData]]) -> RunData:
             "comparisons": joint_comparisons(runs, owner),
             "checks": _first_of_each(records),
             "failures": tuple(f for place, r in enumerate(records) for f in r.failures if _owns(owner, f, place)),
+            "notes": tuple(dict.fromkeys(note for r in records for note in r.notes)),
             "counts": _counts(records, owner),
             "timings": _timings(records),
         }
@@ -185,7 +187,7 @@ def _with_names(run: RunData, names: dict[str, str]) -> RunData:
         return run
     record = run.record
 
-    def turned(item: SystemEntry | ValueEntry | FailureEntry, field: str) -> dict[str, str]:
+    def turned(item: SystemEntry | ValueEntry | FailureEntry | NoteEntry, field: str) -> dict[str, str]:
         old = getattr(item, field)
         return {field: names.get(old, old)}
 
@@ -196,6 +198,7 @@ def _with_names(run: RunData, names: dict[str, str]) -> RunData:
                 "systems": tuple(s.model_copy(update=turned(s, "name")) for s in record.systems),
                 "values": tuple(v.model_copy(update=turned(v, "system")) for v in record.values),
                 "failures": tuple(f.model_copy(update=turned(f, "system")) for f in record.failures),
+                "notes": tuple(n.model_copy(update=turned(n, "system")) for n in record.notes),
                 "comparisons": tuple(
                     c.model_copy(update={side: names.get(getattr(c, side), "") for side in ("system_a", "system_b")})
                     for c in record.comparisons

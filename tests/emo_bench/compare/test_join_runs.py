@@ -15,9 +15,11 @@ from typer.testing import CliRunner
 from emo_bench.cli.main import app
 from emo_bench.compare.join_runs import incompatibility, join_runs, joint_folder_name, run_labels
 from emo_bench.record.run_data import RunData
+from emo_bench.record.schema import NoteEntry
 from emo_bench.report import write_joint_report
 from emo_bench.report.content import Material
 from emo_bench.report.html import html_report
+from emo_bench.report.notes import clip_notes
 from emo_bench.report.pdf import pdf_report
 from emo_bench.report.tables import build_tables
 from emo_core.errors import ConfigError
@@ -80,6 +82,30 @@ def test_a_correction_over_all_never_makes_p_smaller(pair: tuple[RunData, RunDat
             assert entry.p_corrected <= 0.05
         if (entry.system_a, entry.system_b, entry.key) in within:
             assert entry.p_value == within[entry.system_a, entry.system_b, entry.key]
+
+
+def test_a_winner_on_fewer_clips_says_so_between_runs_too() -> None:
+    """Either run lacks a clip that the other one has."""
+    runs = make("a", ("one",)), make("b", ("two",), worse_by=3.0, noise_seed=1)
+    lacking = ("one", "clip-00"), ("two", "clip-01")
+    runs = tuple(  # type: ignore[assignment]
+        dataclasses.replace(run, rows=tuple(row for row in run.rows if (row.system, row.clip) != lost))
+        for run, lost in zip(runs, lacking, strict=True)
+    )
+    (block,) = join_runs(runs)
+    found = [c for c in block.run.record.comparisons if c.key in ("psnr", "lmd")]
+    assert [c.n_pairs for c in found] == [4, 4]
+    assert all("on the 4 clips that both have, of 6 that either has" in c.reason for c in found)
+
+
+def test_notes_on_the_clips_of_every_run_stay_with_the_names_of_its_systems() -> None:
+    note = NoteEntry(system="one", code="more_faces_than_reference", text="more faces are seen", clips=("clip-00",))
+    real = NoteEntry(system="ground-truth", code="several_faces", text="more than one face is seen", clips=("clip-00",))
+    a = changed(make("a", ("one",)), notes=(real,))
+    b = changed(make("b", ("one",), worse_by=3.0, noise_seed=1), notes=(real, note))
+    (block,) = join_runs((a, b))
+    assert [n.system for n in block.run.record.notes] == ["ground-truth", "one (b)"]
+    assert any(text.startswith("Clips of one (b): more faces are seen") for text in clip_notes(block.run.record))
 
 
 def test_counts_hold_shared_anchors_once() -> None:
