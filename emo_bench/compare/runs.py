@@ -267,12 +267,10 @@ def _number(entry: ValueEntry | None) -> float | None:
 def cost_by_clip(run: RunData, system: str, column: Column) -> dict[str, float]:
     """Clip id -> number that is lower for the better clip, mean over seeds; clips without a full value are absent."""
     protocol, key = column.protocol.name, column.value.key
-    values = run.clip_means(system, protocol, key)
     if column.value.direction == "closer_to_gt":
-        truth = run.clip_means(run.ground_truth, protocol, key) if run.ground_truth else {}
-        return {clip: abs(value - truth[clip]) for clip, value in values.items() if clip in truth}
+        return run.clip_distances(system, protocol, key)
     sign = -1.0 if column.value.direction == "higher" else 1.0
-    return {clip: sign * value for clip, value in values.items()}
+    return {clip: sign * value for clip, value in run.clip_means(system, protocol, key).items()}
 
 
 def _of_clips(

@@ -117,6 +117,22 @@ class RunData:
 
     def clip_means(self, system: str, protocol: str, key: str) -> dict[str, float]:
         """Clip id -> mean over its seeds, for the clips with a finite value for every seed that they were given."""
+        return {clip: math.fsum(found) / len(found) for clip, found in self._by_clip(system, protocol, key).items()}
+
+    def clip_distances(self, system: str, protocol: str, key: str) -> dict[str, float]:
+        """Clip id -> distance from the ground truth's value of the same clip, mean over its seeds.
+
+        The distance of each video, not that of the mean of its seeds: else too much and too little would cancel out.
+        """
+        truth = self.clip_means(self.ground_truth, protocol, key) if self.ground_truth else {}
+        return {
+            clip: math.fsum(abs(value - truth[clip]) for value in found) / len(found)
+            for clip, found in self._by_clip(system, protocol, key).items()
+            if clip in truth
+        }
+
+    def _by_clip(self, system: str, protocol: str, key: str) -> dict[str, list[float]]:
+        """Clip id -> values of its seeds, for the clips with a finite value for every seed that they were given."""
         grouped: dict[str, list[float]] = {}
         broken: set[str] = set()
         for row in self.rows_of(system, protocol, key):
@@ -124,7 +140,7 @@ class RunData:
                 broken.add(row.clip)
             else:
                 grouped.setdefault(row.clip, []).append(row.value)
-        return {clip: math.fsum(found) / len(found) for clip, found in grouped.items() if clip not in broken}
+        return {clip: found for clip, found in grouped.items() if clip not in broken}
 
 
 def load_run(path: Path) -> RunData:

@@ -45,8 +45,7 @@ def _rank(run: RunData, column: Column, system: str) -> RankedClips | None:
     protocol, key = column.protocol.name, column.value.key
     values = run.clip_means(system, protocol, key)
     if column.value.direction == "closer_to_gt":
-        truth = run.clip_means(run.ground_truth, protocol, key) if run.ground_truth else {}
-        costs = {clip: abs(value - truth[clip]) for clip, value in values.items() if clip in truth}
+        costs = run.clip_distances(system, protocol, key)
     else:
         sign = -1.0 if column.value.direction == "higher" else 1.0
         costs = {clip: sign * value for clip, value in values.items()}

@@ -10,9 +10,14 @@ import record_factory
 from record_factory import dataclasses
 
 from emo_bench.compare.markdown import comparison_markdown
-from emo_bench.compare.runs import compare_runs, match_systems
+from emo_bench.compare.runs import compare_runs, cost_by_clip, match_systems
+from emo_bench.record.columns import columns_of
+from emo_bench.record.rows import ClipRow
 from emo_bench.report.export import export_run
+from emo_bench.scoring.comparisons import cost_by_clip as scoring_cost
+from emo_bench.scoring.comparisons import gather
 from emo_core.errors import ConfigError
+from emo_metrics.contract import Direction, ValueSpec
 
 
 def test_equal_runs_are_ties_with_difference_zero() -> None:
@@ -119,3 +124,25 @@ def test_export_writes_the_same_rows_in_every_format(tmp_path: Path) -> None:
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="xlsx"):
         export_run(record_factory.make_run(n_clips=1), tmp_path / "a.xlsx")
+
+
+def test_the_distance_to_the_ground_truth_is_that_of_each_video_as_within_a_run() -> None:
+    """The mean of two seeds may equal the ground truth's value although neither video does."""
+    run = record_factory.make_run(seeds=(0, 1), failing=0)
+    truth = {row.clip: row.value or 0.0 for row in run.rows if (row.system, row.key) == ("ground-truth", "f-sim")}
+
+    def moved(row: ClipRow) -> ClipRow:
+        """The first seed has one too few, the second two too many."""
+        if (row.system, row.key) != ("emo-synth", "f-sim"):
+            return row
+        return dataclasses.replace(row, value=truth[row.clip] + (-1.0, 2.0)[row.seed])
+
+    # Real clips are measured once.
+    rows = tuple(moved(row) for row in run.rows if row.system != "ground-truth" or row.seed == 1)
+    run = dataclasses.replace(run, rows=rows)
+    column = next(column for column in columns_of(run.record) if column.value.key == "f-sim")
+    spec = ValueSpec(key="f-sim", label="", direction=Direction.CLOSER_TO_GT)
+    within = scoring_cost(gather(run.rows, spec, column.protocol.name), "emo-synth")
+    between = cost_by_clip(run, "emo-synth", column)
+    assert within == pytest.approx(between)
+    assert list(between.values()) == pytest.approx([1.5] * 12)
