@@ -47,7 +47,7 @@ class Scored:
 
     Attributes:
         result: The outcome.
-        votes: The votes behind it, without attention checks.
+        votes: The votes behind it, without attention checks and second answers on a pair.
         key: The key of the study.
     """
 
@@ -94,7 +94,8 @@ def score_study(
     for sheet in sheets:
         if reasons[sheet.rater]:
             tally.add("rater", len(sheet.votes), sheet.file, f"rater {sheet.rater} {reasons[sheet.rater]}")
-    votes = tuple(vote for sheet in kept for vote in sheet.votes if not vote.trial.check)
+    # A rater's second answer on a pair measures consistency only; it is no further independent vote.
+    votes = tuple(vote for sheet in kept for vote in sheet.votes if not (vote.trial.check or vote.trial.repeats))
     agreement = agreement_of_each(votes, key) if key.kind == "pairs" else {}
     raters = tuple(_rater(sheet, key, reasons[sheet.rater], agreement.get(sheet.rater)) for sheet in sheets)
     questions = tuple(
@@ -222,8 +223,6 @@ def _won(votes: Sequence[Vote], key: StudyKey) -> dict[str, tuple[float, int]]:
 def _alpha(votes: Sequence[Vote], key: StudyKey) -> float | None:
     counts: dict[frozenset[str], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     for vote in votes:
-        if vote.trial.repeats:
-            continue
         names = sorted((vote.trial.left, vote.trial.right), key=lambda name: key.media[name].system)
         winner = winner_of(vote, key)
         column = 2 if not winner else int(winner != key.media[names[0]].system)
@@ -354,8 +353,6 @@ def votes_csv(scored: Scored) -> str:
     writer.writerow(["question", "clip", "unit", *head])
     rows, seen = [], set()
     for vote in scored.votes:
-        if vote.trial.repeats:
-            continue  # a rater's second answer on a pair measures consistency only
         media = scored.key.media[vote.trial.left]
         start = [vote.question, media.clip, _person(vote, scored.key)]
         if not pairs:

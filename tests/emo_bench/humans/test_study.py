@@ -213,13 +213,16 @@ def test_no_vote_is_lost_or_counted_twice(study: Path, tmp_path: Path) -> None:
     }
     assert kinds["other_study"] == len(good["ann"]["votes"])
     assert (kinds["unknown_question"], kinds["impossible"]) == (1, 1)
-    checks = sum(trial.check for trial in key.forms[0]) * len(key.questions)
+    checks = sum(trial.check or trial.repeats for trial in key.forms[0]) * len(key.questions)
     counted = sum(question.n_votes for question in result.questions)
     readable = sum(
         len(json.loads(path.read_text())["votes"]) for path in folder.glob("*.json") if path.name != "cut.json"
     )
     kept_checks = 4 * checks + sum(
-        1 for vote in strange["votes"][4:-1] if next(t for t in key.forms[1] if t.id == vote["trial"]).check
+        trial.check or trial.repeats
+        for vote in strange["votes"][4:-1]
+        for trial in key.forms[1]
+        if trial.id == vote["trial"]
     )
     assert counted + kept_checks + sum(entry.n_votes for entry in result.exclusions) == readable
     assert "attention checks" in study_markdown(result)
@@ -315,6 +318,18 @@ def test_the_commands_say_what_is_wrong(run_folder: Path, tmp_path: Path) -> Non
     made = ask("make", str(run_folder), "-o", str(tmp_path / "b"), "--per-form", "2", "--checks", "0")
     assert made.exit_code == 0, made.output
     assert "never hand it out" in made.output
+
+
+def test_a_second_answer_on_a_pair_is_no_second_vote(study: Path, tmp_path: Path) -> None:
+    key = read_key(study)
+    again = sum(trial.repeats for trial in key.forms[0])
+    judged = sum(not trial.check for trial in key.forms[0])
+    assert again
+    write(tmp_path, "ann", sheet(key, "ann", 0, rater_who(key, 3)))
+    scored = score_study(key, [tmp_path], resamples=100)
+    for question in scored.result.questions:
+        assert question.n_votes == sum(pair.n_votes for pair in question.pairs) == judged - again
+    assert scored.result.raters[0].consistency is not None
 
 
 def test_few_votes_that_all_agree_are_no_verdict(study: Path, tmp_path: Path) -> None:
