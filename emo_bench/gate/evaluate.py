@@ -21,6 +21,9 @@ from emo_bench.record.schema import ProtocolEntry, RunRecord, ValueEntry
 
 Pair = tuple[str, str]
 
+LEVEL = 0.95
+"""Of the interval that has to exclude zero."""
+
 
 def evaluate_gate(baseline: RunData, candidate: RunData, rules: GateRules) -> Verdict:
     """Judges a candidate.
@@ -214,10 +217,10 @@ def _judge(
             candidate,
             column,
             pair,
-            level=0.95,
+            level=LEVEL,
             resamples=rules.resamples,
-            # A one-sided test of size a sees what a two-sided one of size 2a sees.
-            detectable_alpha=2 * test.alpha / test.count,
+            # A one-sided test of size a sees what a two-sided one of size 2a sees; the interval must exclude zero too.
+            detectable_alpha=min(2 * test.alpha / test.count, 1 - LEVEL),
         )
         for pair, column, _ in tasks
     ]

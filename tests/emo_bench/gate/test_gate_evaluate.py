@@ -17,6 +17,13 @@ from emo_core.errors import ExitCode
 RULES = GateRules(resamples=200, require=Requirements(recomputed=False), rules=(Rule(protocol="*", primary_only=True),))
 
 
+PSNR_PAIR = (SystemPair(baseline="emo-synth", candidate="emo-synth"),)
+
+
+def baseline_noise() -> RunData:
+    return record_factory.make_run(noise_seed=2)
+
+
 @pytest.fixture(scope="module")
 def baseline() -> RunData:
     return record_factory.make_run()
@@ -158,6 +165,16 @@ def test_a_change_that_must_be_seen_demands_power(baseline: RunData) -> None:
     verdict = evaluate_gate(baseline, record_factory.make_run(noise_seed=3), demanding)
     assert verdict.outcome == "invalid"
     assert "blind" in _outcomes(verdict).values()
+
+
+def test_what_would_be_seen_counts_the_interval_that_must_exclude_zero(baseline: RunData) -> None:
+    """However large alpha is, the 95 % interval decides as well."""
+    seen = []
+    for alpha in (0.025, 0.4):
+        rules = RULES.model_copy(update={"alpha": alpha, "systems": PSNR_PAIR, "rules": (Rule(protocol="psnr/*"),)})
+        (rule,) = evaluate_gate(baseline, baseline_noise(), rules).rules
+        seen.append(rule.change.detectable)
+    assert seen[0] == seen[1]
 
 
 def test_systems_may_be_paired_by_hand(baseline: RunData) -> None:
