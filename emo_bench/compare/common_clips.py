@@ -14,7 +14,13 @@ from emo_bench.record.rows import ClipRow
 from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import ComparisonEntry, ValueEntry
 from emo_bench.scoring.comparisons import all_pairs, compare_on_clips, corrected, gather
-from emo_bench.scoring.values import NO_CLIP_HAS_TRUTH, ScoringRequest, clip_metric_values, values_on, with_gaps
+from emo_bench.scoring.values import (
+    NO_CLIP_HAS_TRUTH,
+    ScoringRequest,
+    clip_metric_values,
+    gaps_on_shared_clips,
+    with_gaps,
+)
 
 if TYPE_CHECKING:
     from emo_metrics.contract import ClipMetric
@@ -41,8 +47,6 @@ def on_common_clips(run: RunData) -> RunData:
     comparisons = [entry for entry in record.comparisons if entry.protocol not in protocols]
     rows = [row for row in run.rows if row.protocol not in protocols]
     notes = []
-    real = {clip.id for clip in record.clips if clip.ground_truth}
-    on_truth: dict[tuple[str, str, str], float] = {}
     for name in protocols:
         columns = [column for column in columns_of(record) if column.protocol.name == name]
         metric = _clip_metric(columns)
@@ -53,10 +57,8 @@ def on_common_clips(run: RunData) -> RunData:
             continue
         clips = common_clips(run, columns)
         kept = [row for row in run.rows if row.protocol == name and row.clip in clips]
-        if len(real) < len(record.clips):
-            on_truth |= values_on(metric, kept, real)
         found, pairs = _anew(run, metric, kept)
-        values += found
+        values += with_gaps(found, gaps_on_shared_clips(metric, kept))
         comparisons += pairs
         rows += kept
         notes.append(f"{name} is taken over the {len(clips)} of {len(record.clips)} clips that all systems have.")
@@ -64,9 +66,7 @@ def on_common_clips(run: RunData) -> RunData:
     changed = record.model_copy(
         update={
             "title": f"{record.title or record.name} (common clips)",
-            "values": tuple(
-                with_gaps(sorted(values, key=lambda value: order[value.system, value.protocol, value.key]), on_truth)
-            ),
+            "values": tuple(sorted(values, key=lambda value: order[value.system, value.protocol, value.key])),
             "comparisons": tuple(corrected(comparisons, _statistics(run))),
         }
     )

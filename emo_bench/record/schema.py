@@ -46,7 +46,9 @@ class ValueEntry(RecordModel):
     status: Status
     reason: str = Field(default="", description="Why there is no value, or a caveat such as 'few samples'")
     interval: IntervalEntry | None = None
-    gap_to_ground_truth: float | None = Field(default=None, description="|value - ground truth's value|")
+    gap_to_ground_truth: float | None = Field(
+        default=None, description="|value - ground truth's value|, both over the clips that both have"
+    )
     n_planned: int = Field(description="Clips (times seeds) requested by the suite")
     n_scored: int = Field(description="Clips that the value is based on")
     n_identities: int = 0

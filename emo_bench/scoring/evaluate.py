@@ -22,12 +22,13 @@ from emo_bench.scoring.rows import FeatureReader, clip_rows
 from emo_bench.scoring.sync_chance import sync_chance_note
 from emo_bench.scoring.values import (
     NO_CLIP_HAS_TRUTH,
+    Gaps,
     ScoringRequest,
     SetSamples,
     clip_metric_values,
+    gaps_on_shared_clips,
     set_metric_values,
     set_samples,
-    values_on,
     with_gaps,
 )
 
@@ -48,8 +49,8 @@ class Evaluation:
     losses: list[FailureEntry] = field(default_factory=list)
     notes: list[NoteEntry] = field(default_factory=list)
     samples: list[ClipSamples] = field(default_factory=list)
-    on_truth: dict[tuple[str, str, str], float] = field(default_factory=dict)
-    """(system, protocol, key) -> value on the clips with ground truth alone, where a suite has others too."""
+    gaps: Gaps = field(default_factory=dict)
+    """Distances from the ground truth's values, of per-clip protocols."""
 
 
 def evaluate(
@@ -76,7 +77,7 @@ def evaluate(
             result.values += _unavailable(context, metric, context.loader.availability[name].reason)
         step(name)
     result.notes += faces_notes(reader, context.loader.extractor_kinds)
-    result.values = with_gaps(result.values, result.on_truth)
+    result.values = with_gaps(result.values, result.gaps)
     result.comparisons = corrected(result.comparisons, context.config.statistics)
     return result
 
@@ -154,8 +155,7 @@ def _clip_protocol(
     note = sync_chance_note(metric.spec, rows)
     result.notes += [note] if note else []
     wild = {clip for clip, entry in context.entries.items() if entry.wild}
-    if wild:
-        result.on_truth.update(values_on(metric, rows, set(context.entries) - wild))
+    result.gaps |= gaps_on_shared_clips(metric, rows)
     applied = [row for row in rows if not (compares and row.clip in wild)]
     result.losses += clip_losses(applied, {name for name, kind in context.loader.systems.items() if kind.anchor})
     truth = {row.clip: row.coverage for row in rows if row.system == GROUND_TRUTH and row.coverage is not None}

@@ -15,13 +15,14 @@ from emo_bench.extract.catalogue import load_catalogues, metric_names, metrics
 from emo_bench.record.rows import ClipRow
 from emo_bench.record.schema import ClipEntry, IntervalEntry, ValueEntry
 from emo_bench.scoring.values import (
+    Gaps,
     ScoringRequest,
     as_entry,
     clip_metric_values,
     complete_rows,
+    gaps_on_shared_clips,
     row_id,
     summary_of,
-    values_on,
     with_gaps,
 )
 from emo_core.errors import ConfigError
@@ -137,13 +138,11 @@ def slices(
         by_place.setdefault((row.protocol, row.system), []).append(row)
     values: dict[str, list[ValueEntry]] = {name: [] for name in shown}
     gaps: list[Gap] = []
-    real = frozenset(clip.id for clip in clips if clip.ground_truth)
-    on_truth: dict[str, dict[tuple[str, str, str], float]] = {name: {} for name in shown}
+    distances: dict[str, Gaps] = {name: {} for name in shown}
     for metric in (one for one in built if isinstance(one, ClipMetric)):
-        if len(real) < len(clips):  # the distance from the ground truth is one on the same clips
-            scored = [row for row in rows if row.protocol == metric.spec.name]
-            for group, members in shown.items():
-                on_truth[group] |= values_on(metric, scored, members & real)
+        scored = [row for row in rows if row.protocol == metric.spec.name]
+        for group, members in shown.items():
+            distances[group] |= gaps_on_shared_clips(metric, [row for row in scored if row.clip in members])
         for system in systems:
             own = [row for row in by_place.get((metric.spec.name, system), []) if row.status != "not_applicable"]
             for group, members in shown.items():
@@ -155,7 +154,7 @@ def slices(
         by=by,
         clips={name: groups[name] for name in shown},
         left_out=tuple(groups)[MOST_GROUPS:],
-        values={name: tuple(with_gaps(found, on_truth[name])) for name, found in values.items()},
+        values={name: tuple(with_gaps(found, distances[name])) for name, found in values.items()},
         gaps=tuple(gaps),
     )
 

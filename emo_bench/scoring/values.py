@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -98,21 +98,47 @@ def clip_metric_values(metric: ClipMetric, rows: Sequence[ClipRow], request: Sco
     return entries
 
 
-def values_on(metric: ClipMetric, rows: Sequence[ClipRow], clips: Collection[str]) -> dict[tuple[str, str, str], float]:
-    """(system, protocol, key) -> value over the rows of some clips alone."""
+Gaps = dict[tuple[str, str, str], float | None]
+"""(system, protocol, key) -> distance of a value from the ground truth's; None where they have no clip in common."""
+
+
+def gaps_on_shared_clips(metric: ClipMetric, rows: Sequence[ClipRow]) -> Gaps:
+    """Distance of every system's value from the ground truth's, either taken over the clips that both have alone.
+
+    Else a clip that a system failed on, or that has no ground truth, would pass for a distance.
+
+    Args:
+        metric: A per-clip protocol.
+        rows: Its rows, of all systems.
+    """
     from emo_metrics.contract import ClipMetric
 
     keys = [value.key for value in metric.spec.values]
     plain_mean = type(metric).summarise is ClipMetric.summarise
-    found = {}
-    for system in dict.fromkeys(row.system for row in rows):
-        table = complete_rows([row for row in rows if row.system == system and row.clip in clips], keys)
-        for position, key in enumerate(keys):
-            scored = [table[name] for name in sorted(table) if math.isfinite(table[name][position])]
-            if scored:
-                statistic = None if plain_mean else summary_of(metric, keys, key)
-                found[system, metric.spec.name, key] = _value_of(np.array(scored), position, statistic)
+    systems = dict.fromkeys(row.system for row in rows)
+    tables = {name: complete_rows([row for row in rows if row.system == name], keys) for name in systems}
+    truth = tables.get(GROUND_TRUTH)
+    found: Gaps = {}
+    for position, key in enumerate(keys) if truth is not None else ():
+        statistic = None if plain_mean else summary_of(metric, keys, key)
+        for name, table in tables.items():
+            sides = _on_shared_clips(table, truth or {}, position)
+            own, real = (_value_of(side, position, statistic) if len(side) else math.nan for side in sides)
+            found[name, metric.spec.name, key] = abs(own - real) if math.isfinite(own - real) else None
     return found
+
+
+def _on_shared_clips(
+    first: Mapping[str, NDArray[np.float64]], second: Mapping[str, NDArray[np.float64]], position: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rows of the clips that both have a number for, in the order of ``clip_metric_values``."""
+    scored = [{name for name, row in table.items() if math.isfinite(row[position])} for table in (first, second)]
+    clips = [{name.rpartition("#")[0] for name in names} for names in scored]
+    own, real = (
+        np.array([table[name] for name in sorted(names) if name.rpartition("#")[0] in clips[0] & clips[1]])
+        for table, names in zip((first, second), scored, strict=True)
+    )
+    return own, real
 
 
 def _value_of(
@@ -315,21 +341,19 @@ def _why(rows: Sequence[ClipRow], key: str) -> str:
     return max(sorted(set(reasons)), key=reasons.count) if reasons else "no clip was scored"
 
 
-def with_gaps(
-    values: Sequence[ValueEntry], on_truth: Mapping[tuple[str, str, str], float] | None = None
-) -> list[ValueEntry]:
+def with_gaps(values: Sequence[ValueEntry], shared: Mapping[tuple[str, str, str], float | None]) -> list[ValueEntry]:
     """Adds to every value its distance from the ground truth's.
 
     Args:
         values: The values.
-        on_truth: (system, protocol, key) -> value on the clips with ground truth alone, where there are others too.
+        shared: Distances over the clips that both have, of per-clip protocols; other values are compared as they are.
     """
-    own = on_truth or {}
     truth = {(entry.protocol, entry.key): entry.value for entry in values if entry.system == GROUND_TRUTH}
     result = []
     for entry in values:
         reference = truth.get((entry.protocol, entry.key))
-        value = own.get((entry.system, entry.protocol, entry.key), entry.value) if entry.value is not None else None
-        gap = abs(value - reference) if value is not None and reference is not None else None
+        gap = abs(entry.value - reference) if entry.value is not None and reference is not None else None
+        if gap is not None:
+            gap = shared.get((entry.system, entry.protocol, entry.key), gap)
         result.append(entry.model_copy(update={"gap_to_ground_truth": gap}))
     return result

@@ -17,7 +17,13 @@ from emo_bench.runner.suite import load_suite
 from emo_bench.scoring.anchor_checks import check, pairs_to_check, why_blind
 from emo_bench.scoring.comparisons import compare_on_clips, compare_sets, corrected, cost_by_clip, gather
 from emo_bench.scoring.evaluate import evaluate
-from emo_bench.scoring.values import ScoringRequest, clip_metric_values, set_metric_values, with_gaps
+from emo_bench.scoring.values import (
+    ScoringRequest,
+    clip_metric_values,
+    gaps_on_shared_clips,
+    set_metric_values,
+    with_gaps,
+)
 from emo_metrics.contract import (
     ClipMetric,
     Direction,
@@ -30,6 +36,7 @@ from emo_metrics.contract import (
 )
 
 STATISTICS = Statistics(resamples=200)
+TRUTH = "ground-truth"
 
 
 def spec_of(direction: Direction = Direction.HIGHER, **more: Any) -> ProtocolSpec:
@@ -134,9 +141,24 @@ class TestValues:
     def test_gaps_to_the_ground_truth(self) -> None:
         truth = values(Plain(), [row("a", 4.0)], 1, "ground-truth")
         other, nothing = values(Plain(), [row("a", 1.5)], 1), values(Plain(), [row("a", None)], 1, "b")
-        gaps = [entry.gap_to_ground_truth for entry in with_gaps([truth, other, nothing])]
+        gaps = [entry.gap_to_ground_truth for entry in with_gaps([truth, other, nothing], {})]
         assert gaps == [0.0, 2.5, None]
-        assert [entry.gap_to_ground_truth for entry in with_gaps([other])] == [None]
+        assert [entry.gap_to_ground_truth for entry in with_gaps([other], {})] == [None]
+
+    def test_the_distance_from_the_ground_truth_is_one_on_the_same_clips(self) -> None:
+        """A clip that a system failed on is no distance, and neither is one without a ground truth."""
+        real = [row("c1", 1.0, system=TRUTH), row("c2", 2.0, system=TRUTH), row("c3", 30.0, system=TRUTH)]
+        own = [row("c1", 1.5), row("c2", 2.5), row("c3", None), row("wild", 50.0)]
+        for metric, expected in ((Plain(), 0.5), (Spread(), 0.0)):
+            entries = [values(metric, real, 3, TRUTH), values(metric, own, 4)]
+            found = with_gaps(entries, gaps_on_shared_clips(metric, [*real, *own]))
+            assert [entry.gap_to_ground_truth for entry in found] == [0.0, pytest.approx(expected)]
+
+    def test_without_a_clip_in_common_there_is_no_distance(self) -> None:
+        rows = [row("c1", 1.0, system=TRUTH), row("c2", 2.0)]
+        entries = [values(Plain(), rows[:1], 1, TRUTH), values(Plain(), rows[1:], 1)]
+        found = with_gaps(entries, gaps_on_shared_clips(Plain(), rows))
+        assert [entry.gap_to_ground_truth for entry in found] == [0.0, None]
 
 
 def scores(direction: Direction, **systems: dict[str, float | None]) -> Any:
