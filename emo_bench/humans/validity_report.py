@@ -102,7 +102,7 @@ def _about(result: ValidityResult) -> str:
     parts = [
         f"Votes: {result.source or result.name}.",
         "Pairs: share in which the number prefers what most raters prefer, 0.5 is chance. Overall, within and between "
-        f"systems: rank correlations. Brackets: {result.level:.0%} intervals that resample source clips "
+        f"systems: rank correlations. Brackets: {100 * result.level:g}% intervals that resample source clips "
         f"({result.resamples} draws).",
         result.note,
     ]
@@ -147,8 +147,8 @@ def _panel(axis: Any, entry: QuestionEntry, items: Sequence[Finding]) -> None:
     pairs = entry.kind == "pairs"
     ceiling = entry.ceiling
     if ceiling.value is not None:
-        low, high = ceiling.low or ceiling.value, ceiling.high or ceiling.value
-        axis.axvspan(low, high, color="#dfe7f3", zorder=0)
+        if ceiling.low is not None and ceiling.high is not None:
+            axis.axvspan(ceiling.low, ceiling.high, color="#dfe7f3", zorder=0)
         axis.axvline(ceiling.value, color="#5b7db1", linewidth=1.0, zorder=1)
     axis.axvline(0.5 if pairs else 0.0, color="#9a9da6", linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
     for y, item in enumerate(items):
@@ -162,7 +162,9 @@ def _panel(axis: Any, entry: QuestionEntry, items: Sequence[Finding]) -> None:
     labels = [f"{short_label(name_of(item), 38)}  ({item.reading})" for item in items]
     axis.set_yticks(range(len(items)), labels, fontsize=6)
     axis.set_ylim(len(items) - 0.4, -0.6)
-    axis.set_xlim(*((0, 1) if pairs else (-0.5, 1)))
+    # A number that ranks the wrong way round has a correlation below the usual range, and is shown too.
+    ends = [end for item in items for end in (item.headline.value, item.headline.low) if end is not None]
+    axis.set_xlim(*((0, 1) if pairs else (-0.5 if min(ends, default=0.0) >= -0.5 else -1, 1)))
     axis.set_title(entry.question or "all", fontsize=8)
     axis.set_xlabel("share of pairs as most raters" if pairs else "rank correlation with opinion", fontsize=7)
     axis.grid(visible=False, axis="y")

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from emo_bench.cli.main import app
 from emo_bench.humans.published_votes import read_adth_qa, read_thqa
-from emo_bench.humans.result import read_validity
+from emo_bench.humans.result import Estimate, Finding, QuestionEntry, ValidityResult, read_validity
 from emo_bench.humans.validity import validate
-from emo_bench.humans.validity_report import validity_markdown, write_validity_report
+from emo_bench.humans.validity_report import validity_figure, validity_markdown, write_validity_report
 from emo_bench.humans.values import MeasuredValue, measures_of_values, read_measures
 from emo_bench.humans.votes import PairVotes, Votes, read_votes
 from emo_core.errors import ConfigError
@@ -204,3 +204,23 @@ def test_the_shipped_finding_on_thqa_is_what_its_file_gives() -> None:
     best = max(result.findings, key=lambda item: item.overall.value or -1)
     assert best.protocol == "clipiqa+"
     assert best.overall.value == pytest.approx(0.51, abs=0.005)
+
+
+def test_the_figure_shows_every_correlation_and_a_ceiling_that_begins_at_zero() -> None:
+    estimate = Estimate(value=-0.8, low=-0.9, high=-0.7, n=9, n_units=9)
+    nothing = Estimate(value=None, status="not_applicable")
+    entry = QuestionEntry(
+        question="q", kind="scores", n_items=9, n_clips=9, n_units=9, n_votes=9, n_raters=3, n_tied=0,
+        ceiling=Estimate(value=0.4, low=0.0, high=0.7, n=9, n_units=9),
+    )  # fmt: skip
+    finding = Finding(
+        question="q", protocol="p", key="", label="p", reading="higher", declared=True, agreement=nothing,
+        overall=estimate, within=nothing, between=nothing, n_systems=3,
+    )  # fmt: skip
+    result = ValidityResult(
+        name="v", source="", level=0.95, resamples=100, questions=(entry,), findings=(finding,)
+    )  # fmt: skip
+    (axis,) = validity_figure(result).axes
+    assert axis.get_xlim()[0] <= -0.9
+    (band,) = [patch for patch in axis.patches if patch.get_width() > 0]
+    assert (band.get_x(), band.get_width()) == (0.0, pytest.approx(0.7))
