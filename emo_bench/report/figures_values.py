@@ -24,6 +24,10 @@ from emo_bench.report.speed import speed_rows
 MAX_PANELS = 9
 FRONTIER_PANELS = 3
 MAX_SYSTEMS = 16
+SCATTER_SYSTEMS = 6
+SCATTER_PANELS = 4
+PROFILE_ENDS = (-0.1, 1.1)
+"""Of the axis of profiles; what lies beyond is drawn at its edge."""
 
 
 def _entries(run: RunData, column: Column) -> dict[str, ValueEntry]:
@@ -42,7 +46,8 @@ def _columns(run: RunData, *, primary: bool = True) -> list[Column]:
 
 def intervals(run: RunData) -> NamedFigure | None:
     """Every main value of every system with its interval; a line marks the ground truth."""
-    columns, styles = _columns(run)[:MAX_PANELS], system_styles(run.record)[:MAX_SYSTEMS]
+    everything, everyone = _columns(run), system_styles(run.record)
+    columns, styles = everything[:MAX_PANELS], _drawn(everyone)
     if not columns or not styles:
         return None
     across = min(3, len(columns))
@@ -60,8 +65,22 @@ def intervals(run: RunData) -> NamedFigure | None:
     caption = (
         "Main values with their confidence intervals. The dashed line is the ground truth’s own value; anchors are "
         "grey. An arrow says which way a value improves."
+        f"{_cut(len(columns), len(everything), 'values')}{_cut(len(styles), len(everyone), 'systems')}"
     )
     return NamedFigure("intervals", caption, figure)
+
+
+def _drawn(styles: Sequence[SystemStyle]) -> list[SystemStyle]:
+    """As many as there is room for; the ground truth and systems under test before the other anchors."""
+    first = [style for style in styles if style.truth or not style.anchor][:MAX_SYSTEMS]
+    others = [style for style in styles if style.anchor and not style.truth][: MAX_SYSTEMS - len(first)]
+    kept = {style.name for style in (*first, *others)}
+    return [style for style in styles if style.name in kept]
+
+
+def _cut(shown: int, of: int, what: str) -> str:
+    """What a figure has no room for, in a sentence; empty when everything is shown."""
+    return "" if shown == of else f" There is room for {shown} of the {of} {what}; the tables have them all."
 
 
 def _interval_panel(run: RunData, axis: Any, column: Column, styles: Sequence[SystemStyle]) -> None:
@@ -90,15 +109,16 @@ def _interval_panel(run: RunData, axis: Any, column: Column, styles: Sequence[Sy
 
 def profile(run: RunData) -> NamedFigure | None:
     """Each value scaled so that the ground truth is 1 and the worst anchor 0: one line per system."""
-    styles = system_styles(run.record)[:MAX_SYSTEMS]
-    scaled = [(column, scale) for column in _columns(run) if (scale := _normalised(run, column, styles))]
+    everyone = system_styles(run.record)
+    styles = _drawn(everyone)
+    scaled = [(column, scale) for column in _columns(run) if (scale := _normalised(run, column, everyone))]
     if len(scaled) < 3:
         return None
     figure, axes = new_figure(TEXT_WIDTH, 2.9)
     axis = axes[0]
     places = range(len(scaled))
     for style in styles:
-        values = [scale.get(style.name, math.nan) for _, scale in scaled]
+        values = [min(max(scale.get(style.name, math.nan), PROFILE_ENDS[0]), PROFILE_ENDS[1]) for _, scale in scaled]
         strong = not style.anchor or style.truth
         axis.plot(
             places, values, color=style.colour, linestyle=style.dash, marker=style.marker, zorder=3 if strong else 2,
@@ -106,13 +126,17 @@ def profile(run: RunData) -> NamedFigure | None:
         )  # fmt: skip
     axis.set_xticks(places, [_stacked(column, crowded=len(scaled) > 8) for column, _ in scaled])
     axis.set_yticks([0, 0.5, 1], ["worst\nanchor", "half way", "ground\ntruth"])
-    axis.set_ylim(-0.12, 1.12)
+    axis.set_ylim(PROFILE_ENDS[0] - 0.02, PROFILE_ENDS[1] + 0.02)
     axis.set_xlim(-0.25, len(scaled) - 0.75)
     axis.grid(axis="both")
     _legend_with_lines(figure, styles)
+    drawn = [scale[style.name] for _, scale in scaled for style in styles if style.name in scale]
+    outside = min(drawn, default=0.0) < PROFILE_ENDS[0] or max(drawn, default=1.0) > PROFILE_ENDS[1]
+    beyond = " What is better than the ground truth or worse than the anchor by more is at the edge." if outside else ""
     caption = (
         "Profiles: each value is scaled so that the ground truth is 1 and the worst anchor 0, so that up is always "
         "better. Lines connect the same system; the scales of different values are not comparable."
+        f"{beyond}{_cut(len(styles), len(everyone), 'systems')}"
     )
     return NamedFigure("profiles", caption, figure)
 
@@ -163,15 +187,16 @@ def scatter(run: RunData) -> NamedFigure | None:
     """Each generated clip's value over the real clip's value."""
     if run.ground_truth is None:
         return None
-    styles = [style for style in system_styles(run.record) if not style.anchor][:6]
-    panels = []
+    tested = [style for style in system_styles(run.record) if not style.anchor]
+    styles = tested[:SCATTER_SYSTEMS]
+    found = []
     for column in columns_of(run.record):
         if column.protocol.granularity != "clip" or column.value.direction != "closer_to_gt":
             continue
         truth = run.clip_means(run.ground_truth, column.protocol.name, column.value.key)
         if len(truth) >= 2:
-            panels.append((column, truth))
-    panels = panels[:4]
+            found.append((column, truth))
+    panels = found[:SCATTER_PANELS]
     if not panels or not styles:
         return None
     across = min(4, len(panels))
@@ -199,6 +224,7 @@ def scatter(run: RunData) -> NamedFigure | None:
     legend_below(figure, styles)
     caption = (
         "Each clip’s value over the real clip’s value, for values that should equal the ground truth’s (dashed line)."
+        f"{_cut(len(panels), len(found), 'values')}{_cut(len(styles), len(tested), 'systems')}"
     )
     return NamedFigure("scatter", caption, figure, full=across > 2)
 

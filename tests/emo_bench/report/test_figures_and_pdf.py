@@ -108,3 +108,32 @@ def test_all_formats_at_once(run_folder: Path, tmp_path: Path) -> None:
     paths = write_report(run_folder, formats=("csv", "json", "md", "latex", "pdf", "figures"), output=tmp_path)
     assert {path.suffix for path in paths} == {".csv", ".json", ".md", ".tex", ".pdf", ".svg", ".png"}
     assert all(path.stat().st_size > 0 for path in paths)
+
+
+def test_captions_say_which_systems_and_values_a_figure_has_no_room_for() -> None:
+    """Systems under test come before anchors, and what no longer fits is told."""
+    names = tuple(f"system-{number:02d}" for number in range(18))
+    run = record_factory.make_run(systems=names, failing=0)
+    found = {figure.name: figure for figure in make_figures(run, ("intervals", "profiles", "scatter"))}
+    assert "There is room for 16 of the 24 systems" in found["intervals"].caption
+    assert "There is room for 16 of the 24 systems" in found["profiles"].caption
+    assert "There is room for 6 of the 18 systems" in found["scatter"].caption
+    shown = [label.get_text() for label in found["intervals"].figure.axes[0].get_yticklabels()]
+    assert shown == ["ground-truth", *names[:15]]
+
+
+def test_a_profile_beyond_the_axis_is_drawn_at_its_edge() -> None:
+    """A system may score better than the ground truth; its mark does not leave the figure."""
+    run = record_factory.make_run(failing=0)
+    values = tuple(
+        value.model_copy(update={"value": 5.0}) if (value.system, value.key) == ("emo-synth", "ssim") else value
+        for value in run.record.values
+    )
+    run = dataclasses.replace(run, record=run.record.model_copy(update={"values": values}))
+    (figure,) = make_figures(run, ("profiles",))
+    (axis,) = figure.figure.axes
+    low, high = axis.get_ylim()
+    heights = [height for line in axis.lines for height in line.get_ydata() if height == height]
+    assert low < min(heights)
+    assert max(heights) < high
+    assert "at the edge" in figure.caption
