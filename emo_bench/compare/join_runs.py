@@ -273,12 +273,18 @@ def _counts(records: Sequence[RunRecord], owner: dict[str, int]) -> Counts:
     planned = done = failed = 0
     for place, record in enumerate(records):
         again = {system.name for system in record.systems if owner[system.name] != place}
-        units = len(record.clips) * max(1, len(record.config.get("seeds", [0])))
+        units = sum(_units_of(record, name) for name in again)
         lost = {(f.system, f.clip, f.seed) for f in record.failures if f.system in again and not f.part}
-        planned += max(0, record.counts.planned - len(again) * units)
-        done += max(0, record.counts.done - (len(again) * units - len(lost)))
+        planned += max(0, record.counts.planned - units)
+        done += max(0, record.counts.done - (units - len(lost)))
         failed += max(0, record.counts.failed - len(lost))
     return Counts(planned=planned, done=min(done, planned), failed=min(failed, planned))
+
+
+def _units_of(record: RunRecord, system: str) -> int:
+    """Clips times the seeds that a system was run with: one only where it has no randomness."""
+    asked = max((value.n_planned for value in record.values if value.system == system), default=0)
+    return asked or len(record.clips) * max(1, len(record.config.get("seeds", [0])))
 
 
 def _timings(records: Sequence[RunRecord]) -> Timings:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from emo_bench.cli.main import app
 from emo_bench.compare.join_runs import incompatibility, join_runs, joint_folder_name, run_labels
 from emo_bench.record.run_data import RunData
-from emo_bench.record.schema import NoteEntry
+from emo_bench.record.schema import Counts, NoteEntry
 from emo_bench.report import write_joint_report
 from emo_bench.report.content import Material
 from emo_bench.report.html import html_report
@@ -115,6 +115,27 @@ def test_counts_hold_shared_anchors_once() -> None:
     systems = len(block.run.record.systems)
     assert block.run.record.counts.planned == clips * systems
     assert block.run.record.counts.done == clips * systems
+
+
+def test_counts_know_that_anchors_are_run_with_one_of_several_seeds() -> None:
+    def with_single_anchors(run: RunData) -> RunData:
+        single = {system.name for system in run.record.systems if system.anchor}
+        values = tuple(
+            value.model_copy(update={"n_planned": 6, "n_scored": min(value.n_scored, 6)})
+            if value.system in single
+            else value
+            for value in run.record.values
+        )
+        units = 6 * len(single) + 6 * 3
+        return changed(run, values=values, counts=Counts(planned=units, done=units, failed=0))
+
+    runs = make("a", ("one",), seeds=(0, 1, 2)), make("b", ("two",), seeds=(0, 1, 2), noise_seed=1)
+    anchors = len(ANCHORS)
+    (block,) = join_runs([with_single_anchors(run) for run in runs])
+    # Systems of other values than in the first run, here the frozen face, stand in the table twice.
+    frozen = sum(system.kind == "frozen" for system in block.run.record.systems)
+    counts = block.run.record.counts
+    assert counts.planned == counts.done == 6 * (anchors - 1 + frozen) + 2 * 6 * 3
 
 
 def test_the_same_system_with_other_values_gets_the_name_of_its_run() -> None:
