@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from emo_bench.compare.runs import Change, Comparison
+from collections.abc import Sequence
+
+from emo_bench.compare.runs import FROM_INTERVALS, Change, Comparison
 from emo_core.text import escape_markdown as safe
 from emo_core.text import format_number
 
@@ -25,10 +27,17 @@ def comparison_markdown(comparison: Comparison) -> str:
         lines += [_line(change) for change in comparison.changes if (change.system_a, change.system_b) == names]
     lines += [
         "",
-        "Positive changes are worse. Paired on the same clips; p after Holm's correction over all values. "
-        "Where the verdict is a tie, the change that would have been found with 80 % power is given after ±.",
+        f"Positive changes are worse. Paired on the same clips{unpaired(comparison.changes)}; p after Holm's "
+        "correction over all values. Where the verdict is a tie, the change that would have been found with 80 % power "
+        "is given after ±.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def unpaired(changes: Sequence[Change]) -> str:
+    """What is compared in another way than paired by clip, for a sentence; empty when nothing is."""
+    sets = any(change.method == FROM_INTERVALS for change in changes)
+    return ", but values of whole sets by the intervals of either run" if sets else ""
 
 
 def _line(change: Change) -> str:

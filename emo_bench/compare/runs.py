@@ -18,6 +18,10 @@ from emo_core.rng import numpy_generator
 Verdict = Literal["better", "worse", "tie", "undefined"]
 
 
+FROM_INTERVALS = "from the two intervals (MOVER)"
+"""Method of the interval of a change that is not paired by clip: that of a value of whole sets."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Change:
     """How one value of one system changed from run A to run B.
@@ -51,7 +55,7 @@ class Change:
         coverage_a: Mean share of frames behind the value in run A, or None when unknown.
         coverage_b: The same in run B.
         coverage_lost: What the value of run B no longer rests on, in a sentence; empty when nothing is lost.
-        detectable: Smallest change that would be found with 80 % power, or None.
+        detectable: Smallest change that would be found with 80 % power after correction, or None.
         verdict: Of B against A.
         reason: Why there is no verdict.
     """
@@ -129,10 +133,12 @@ def compare_runs(
     """
     chosen = list(pairs) if pairs is not None else match_systems(a.record, b.record)
     columns = shared_columns(a.record, b.record)
+    tasks = [(names, column) for names in chosen for column in columns]
+    # The first of so many p that Holm corrects must be this small.
+    strict = alpha / max(1, len(tasks))
     changes = [
-        measure_change(a, b, column, names, level=1 - alpha, resamples=resamples)
-        for names in chosen
-        for column in columns
+        measure_change(a, b, column, names, level=1 - alpha, resamples=resamples, detectable_alpha=strict)
+        for names, column in tasks
     ]
     truths = differing_ground_truth(a, b, columns, labels=("first run", "second run"))
     used_a, used_b = {name for name, _ in chosen}, {name for _, name in chosen}
@@ -342,7 +348,7 @@ def _of_sets(blank: Change, entries: Sequence[ValueEntry | None], *, detectable_
         difference=difference,
         low=difference - below,
         high=difference + above,
-        method="from the two intervals (MOVER)",
+        method=FROM_INTERVALS,
         p=p,
         n_pairs=min(first.n_scored, second.n_scored),
         n_units=min(first.interval.n_units, second.interval.n_units),

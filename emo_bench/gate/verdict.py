@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from emo_bench.compare.markdown import unpaired
 from emo_bench.compare.runs import Change
 from emo_bench.gate.rules import Severity
 from emo_core.atomic import write_json, write_text
@@ -120,7 +121,8 @@ def verdict_markdown(verdict: Verdict) -> str:
             "",
         ]
     lines.append(
-        f"{len(judged)} values judged on the same clips, paired by clip and resampled by person; at most "
+        f"{len(judged)} values judged on the same clips, paired by clip and resampled by person"
+        f"{unpaired([rule.change for rule in judged])}; at most "
         f"{100 * verdict.alpha:g} % false alarms over all of them. “Would see” is the smallest change that these clips "
         "find with 80 % power: a smaller one may have passed unseen."
     )

@@ -10,7 +10,7 @@ import record_factory
 from record_factory import dataclasses
 
 from emo_bench.compare.markdown import comparison_markdown
-from emo_bench.compare.runs import compare_runs, cost_by_clip, match_systems
+from emo_bench.compare.runs import compare_runs, cost_by_clip, match_systems, measure_change
 from emo_bench.record.columns import columns_of
 from emo_bench.record.rows import ClipRow
 from emo_bench.report.export import export_run
@@ -146,3 +146,24 @@ def test_the_distance_to_the_ground_truth_is_that_of_each_video_as_within_a_run(
     between = cost_by_clip(run, "emo-synth", column)
     assert within == pytest.approx(between)
     assert list(between.values()) == pytest.approx([1.5] * 12)
+
+
+def test_what_would_have_been_found_counts_the_correction() -> None:
+    """The verdict needs a p that survives Holm's correction over all values, and so does the power."""
+    run, other = record_factory.make_run(failing=0), record_factory.make_run(failing=0, noise_seed=1)
+    all_values = compare_runs(run, other, resamples=200)
+    found = next(change for change in all_values.changes if change.key == "lmd")
+    column = next(column for column in columns_of(run.record) if column.value.key == "lmd")
+    names = (found.system_a, found.system_b)
+    alone = measure_change(run, other, column, names, resamples=200)
+    strict = measure_change(run, other, column, names, resamples=200, detectable_alpha=0.05 / len(all_values.changes))
+    assert found.detectable == strict.detectable
+    assert (found.detectable or 0) > (alone.detectable or 0)
+
+
+def test_the_words_below_call_nothing_paired_that_is_not() -> None:
+    run = record_factory.make_run(failing=0)
+    assert "values of whole sets by the intervals of either run" in comparison_markdown(compare_runs(run, run))
+    clips = tuple(protocol for protocol in run.record.protocols if protocol.granularity == "clip")
+    plain = dataclasses.replace(run, record=run.record.model_copy(update={"protocols": clips}))
+    assert "whole sets" not in comparison_markdown(compare_runs(plain, plain))

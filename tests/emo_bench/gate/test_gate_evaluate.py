@@ -78,6 +78,7 @@ def test_a_warning_does_not_fail(baseline: RunData) -> None:
     assert verdict.outcome == "pass"
     assert _outcomes(verdict)["emo-synth psnr"] == "worse"
     assert "⚠️ worse" in verdict_markdown(verdict)
+    assert "whole sets" not in verdict_markdown(verdict)
 
 
 def test_a_set_value_is_judged_by_its_intervals(baseline: RunData) -> None:
@@ -89,6 +90,7 @@ def test_a_set_value_is_judged_by_its_intervals(baseline: RunData) -> None:
         for v in baseline.record.values
     )  # fmt: skip
     verdict = evaluate_gate(baseline, _changed(baseline, values=values), RULES)
+    assert "whole sets by the intervals of either run" in verdict_markdown(verdict)
     assert _outcomes(verdict)["emo-synth e-fid"] == "worse"
     assert _outcomes(verdict)["wav2lip-like e-fid"] == "pass"
 
