@@ -46,6 +46,7 @@ from emo_models.emo.training.lora import add_lora, merge_lora
 from emo_models.emo.training.pipeline_facts import facts_before, guidance_facts, recommended, trained_on
 from emo_models.emo.training.refiner_frames import generate_clips
 from emo_models.emo.training.refiner_training import before_and_after, train_refiner
+from emo_models.emo.training.same_settings import require_same_settings
 from emo_models.emo.training.speech_handover import feature_map, fold_into
 from emo_models.emo.training.speech_net_training import heard_opening, train_speech_net
 from emo_models.emo.training.tracking import Tracker
@@ -76,6 +77,7 @@ def run_training(
     preset = preset_named(config.preset)
     before = facts_before(config)
     _check_guidance_stays(config, before)
+    require_same_settings(config, data, out)
     accelerator = make_accelerator(config)
     if not accelerator.is_main_process:
         report = _silent
