@@ -28,6 +28,13 @@ def run_training(config: Training, folder: Path, *, say: Say = lambda text: None
         DataError: The data cannot be trained on.
         ConfigError: The settings do not fit the data or the weights that training starts from.
     """
+    try:
+        return _trained(config, folder, say)
+    except ValueError as error:
+        raise ConfigError(f"the training cannot run: {error}") from error
+
+
+def _trained(config: Training, folder: Path, say: Say) -> list[str]:
     if isinstance(config, EMOTraining):
         return [str(_train_emo(config, folder, say))]
     if isinstance(config, Wav2LipTraining):
@@ -67,7 +74,4 @@ def _train_emo(config: EMOTraining, folder: Path, say: Say) -> Path:
     if config.detail_data:
         cache = Path(config.cache)
         large = open_training_clips(config.detail_data, cache=cache, fps=fps, max_clips=config.max_clips, say=say)
-    try:
-        return run(config, data, folder, held_out=held_out, large=large, report=say)
-    except ValueError as error:
-        raise ConfigError(f"the training cannot run: {error}") from error
+    return run(config, data, folder, held_out=held_out, large=large, report=say)

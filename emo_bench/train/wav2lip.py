@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import numpy as np
 from emo_bench.train.config import Wav2LipTraining
 from emo_bench.train.training_clips import open_training_clips
 from emo_core.atomic import write_text
+from emo_core.hashing import digest_of
 
 if TYPE_CHECKING:
     from emo_models.baselines.wav2lip.config import Wav2LipConfig
@@ -107,11 +108,15 @@ def _run(
         steps=trainer.options.steps,
         checkpoint_every=config.checkpoint_every,
         log_every=250,
-        identity=trainer.identity(),
+        identity={**trainer.identity(), "data": _data_digest(trainer.sampler.clips)},
     )
     loop = Loop(trainer, settings, folder, report=say, after_step=after_step, should_stop=should_stop)
     loop.run()
     return loop.step
+
+
+def _data_digest(clips: Sequence[FaceClip]) -> str:
+    return digest_of([[clip.clip.id, clip.clip.digest, clip.clip.weight, *clip.faces.shape] for clip in clips])
 
 
 class TrainingLog:

@@ -150,7 +150,8 @@ class Loop:
 
     def _check_identity(self, found: Mapping[str, Any], path: Path) -> None:
         wanted = self.config.identity
-        different = sorted(key for key in {*wanted, *found} if wanted.get(key) != found.get(key))
+        # What an earlier version did not write down cannot be compared.
+        different = sorted(key for key in found if wanted.get(key) != found[key])
         if different:
             raise ValueError(
                 f"{path} was made with other settings ({', '.join(different)}); "

@@ -14,6 +14,7 @@ from emo_bench.data.manifest import ManifestEntry, write_manifest
 from emo_bench.media.lossless import write_clip
 from emo_bench.media.types import Audio, video_from_array
 from emo_bench.train.config import Wav2LipTraining, load_training
+from emo_bench.train.run import run_training
 from emo_bench.train.wav2lip import TrainingReport, train_wav2lip
 from emo_core.errors import ConfigError, DataError
 from emo_core.hashing import sha256_file
@@ -105,6 +106,17 @@ def test_training_writes_weights_and_a_log_and_continues(data: Path, tmp_path: P
     again = trained(plan(data, tmp_path))  # finished already: the same weights, no further step
     assert again.steps == 3
     assert again.weights.read_bytes() == before
+
+
+def test_a_folder_of_other_settings_or_clips_is_refused(data: Path, tmp_path: Path) -> None:
+    def run(**changes: object) -> list[str]:
+        return run_training(load_training(plan(data, tmp_path, measure=None, **changes)), tmp_path / "out")
+
+    run()
+    with pytest.raises(ConfigError, match=r"other settings \(steps\)"):
+        run(generator={"steps": 4, "batch_size": 2, "window_frames": 1})
+    with pytest.raises(ConfigError, match=r"other settings \(data\)"):
+        run(max_clips=1)
 
 
 def test_an_expert_is_trained_when_asked_for(data: Path, tmp_path: Path) -> None:
