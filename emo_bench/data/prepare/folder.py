@@ -233,7 +233,7 @@ class _FolderWork:
             if entry is None:
                 waiting.append(plan)
             else:
-                entries.append(entry)
+                entries.append(entry.model_copy(update={"identity": identity, "split": self._split}))
         self._kept += len(entries)
         for made in self._write(pair, waiting, audio, name=name, identity=identity):
             if isinstance(made, Problem):

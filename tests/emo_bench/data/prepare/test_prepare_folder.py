@@ -64,6 +64,22 @@ def test_real_clips_become_labelled_clips(tmp_path: Path, weights: Path, tiny: A
     assert once_more.entries[0].meta["labels_sha256"] == entry.meta["labels_sha256"]
 
 
+def test_a_video_that_was_cut_off_gets_the_split_and_identity_asked_for_now(tmp_path: Path, weights: Path) -> None:
+    raw, target = tmp_path / "raw", tmp_path / "out"
+    (raw / "anna").mkdir(parents=True)
+    shutil.copy(ASSETS / "clips" / "grid_id2_swwp2s.mpg", raw / "anna" / "man.mpg")
+    options = FolderOptions(size=64, shortest=1.0, longest=3.0)
+    prepare_folder(raw, target=target, options=options, weights=(weights,))
+    for state in (target / ".state").glob("*.json"):
+        if '"name": "video ' in state.read_text():
+            state.unlink()  # as after a kill: the clip is finished, its video is not
+    again = prepare_folder(
+        raw, target=target, options=options, weights=(weights,), split="validation", identity="folder"
+    )
+    assert (again.made, again.kept) == (0, 1)
+    assert [(entry.split, entry.identity) for entry in again.entries] == [("validation", "anna")]
+
+
 def test_places_and_options_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no folder"):
         prepare_folder(tmp_path / "absent", target=tmp_path / "out")
