@@ -149,6 +149,15 @@ def prepare_folder(
     return work.report()
 
 
+def reference_frame(found: NDArray[np.generic], *, fps: int) -> int:
+    """The first frame with a face, on the 25 fps timeline; rounded up, since the frame before shows none.
+
+    >>> reference_frame(np.array([0, 1, 1]), fps=30)
+    1
+    """
+    return -(-int(np.argmax(found)) * 25 // fps)
+
+
 class _FolderWork:
     """The clips so far."""
 
@@ -302,13 +311,12 @@ class _FolderWork:
         digest = write_labels(self._target / place, labels)
         boxes = np.asarray(labels["box"], dtype=np.float64)
         low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
-        first_face = int(np.argmax(labels["found"]))
         return ManifestEntry(
             id=clip,
             video=f"clips/{clip}.mkv",
             identity=identity,
             split=self._split,
-            reference_frame=first_face * 25 // fps,
+            reference_frame=reference_frame(labels["found"], fps=fps),
             face_box=(float(low[0]), float(low[1]), float(high[0]), float(high[1])),
             sha256={"video": file.sha256},
             meta={

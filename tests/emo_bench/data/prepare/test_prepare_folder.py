@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emo_bench.data.prepare.folder import FolderOptions, prepare_folder
+from emo_bench.data.prepare.folder import FolderOptions, prepare_folder, reference_frame
 from emo_bench.data.verify import verify_manifest
 from emo_core.errors import ConfigError, DataError, WeightsError
 
@@ -78,6 +78,15 @@ def test_a_video_that_was_cut_off_gets_the_split_and_identity_asked_for_now(tmp_
     )
     assert (again.made, again.kept) == (0, 1)
     assert [(entry.split, entry.identity) for entry in again.entries] == [("validation", "anna")]
+
+
+@pytest.mark.parametrize("fps", [12, 25, 30, 60])
+def test_the_portrait_is_a_frame_with_a_face(fps: int) -> None:
+    for first in range(1, 40):
+        found = np.arange(60) >= first
+        shown = round(reference_frame(found, fps=fps) / 25 * fps)
+        assert found[shown]
+        assert shown - first <= max(2, fps / 25)
 
 
 def test_places_and_options_that_cannot_be(tmp_path: Path) -> None:
