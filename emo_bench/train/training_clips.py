@@ -18,7 +18,7 @@ from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest, vide
 from emo_bench.train.config import DataSource
 from emo_bench.train.labelled_clip import labelled_clip, scaled
 from emo_core.errors import ClipError, DataError, NoAudioError
-from emo_core.hashing import digest_of
+from emo_core.hashing import digest_of, sha256_file
 
 if TYPE_CHECKING:
     from emo_models.training.clips import TrainingClip
@@ -73,6 +73,7 @@ class CachedClips:
         first, sample = row["first_frame"], row["first_sample"]
         still = row["portrait"]
         known = dict(self.labels[index])
+        clip = {**row["clip"], "reference_index": min(row["clip"]["reference_index"], row["n_frames"] - 1)}
         if self.flow is not None and row["flow"]:
             known[FLOW] = self.flow[first : first + row["n_frames"]]
         return labelled_clip(
@@ -81,7 +82,7 @@ class CachedClips:
             frames=self.frames[first : first + row["n_frames"]],
             audio=self.audio[sample : sample + row["n_samples"]],
             weight=self.weight,
-            **row["clip"],
+            **clip,
         )
 
 
@@ -145,7 +146,9 @@ def open_training_clips(
         _make_once(manifest, folder, fps=fps, size=size, say=say)
         # With one source every clip weighs 1, whatever the weight of the source.
         weight = 1.0 if len(sources) == 1 else source.weight / len(manifest.entries)
-        opened.append(_opened(folder, weight))
+        # What the manifest says of clips is read anew: identities and styles may be written after the decoding.
+        told = [_described(entry, fps=fps) for entry in manifest.entries]
+        opened.append(_opened(folder, weight, told))
     sizes = {source.manifest: found.frames.shape[1:3] for source, found in zip(sources, opened, strict=True)}
     if len(set(sizes.values())) > 1:
         found = ", ".join(f"{place}: {width}x{height}" for place, (height, width) in sizes.items())
@@ -187,8 +190,16 @@ def _check_labels(manifests: Sequence[Manifest]) -> None:
 
 
 def _digest(manifest: Manifest, fps: Fraction, size: int | None) -> str:
-    rows = [[entry.id, sorted(entry.sha256.items()), entry.meta.get("labels_sha256")] for entry in manifest.entries]
+    rows = [[entry.id, sorted(entry.sha256.items()), _labels_digest(manifest, entry)] for entry in manifest.entries]
     return digest_of([FORMAT, rows, str(fps), size])
+
+
+def _labels_digest(manifest: Manifest, entry: ManifestEntry) -> str | None:
+    """As the manifest has it; that of the file where it has none."""
+    known = entry.meta.get("labels_sha256")
+    if known or not entry.meta.get("labels"):
+        return known
+    return sha256_file(manifest.path(str(entry.meta["labels"])))
 
 
 def _make_once(manifest: Manifest, folder: Path, *, fps: Fraction, size: int | None, say: Say) -> None:
@@ -208,10 +219,11 @@ def _make_once(manifest: Manifest, folder: Path, *, fps: Fraction, size: int | N
         aside.rename(folder)
 
 
-def _opened(folder: Path, weight: float) -> CachedClips:
+def _opened(folder: Path, weight: float, told: Sequence[dict[str, Any]]) -> CachedClips:
     from safetensors.numpy import load_file
 
-    rows = tuple(json.loads((folder / "clips.json").read_text("utf-8")))
+    kept = json.loads((folder / "clips.json").read_text("utf-8"))
+    rows = tuple({**row, "clip": now} for row, now in zip(kept, told, strict=True))
     stored = load_file(folder / "labels.safetensors")
     labels = tuple({name: stored[f"{number}.{name}"] for name in row["labels"]} for number, row in enumerate(rows))
     audio = np.load(folder / "audio.npy", mmap_mode="r") if (folder / "audio.npy").stat().st_size > 128 else _no_sound()
@@ -264,7 +276,7 @@ def _decode_all(manifest: Manifest, folder: Path, *, fps: Fraction, size: int | 
         sounds.append(audio)
         rows.append(
             {
-                "clip": _described(entry, fps=fps, n_frames=n_frames),
+                "clip": _described(entry, fps=fps),
                 "labels": sorted(known),
                 "first_frame": first_frame,
                 "n_frames": n_frames,
@@ -292,13 +304,13 @@ def _small(labels: Labels) -> Labels:
     return {name: value for name, value in labels.items() if value[:1].size <= LARGEST_LABEL}
 
 
-def _described(entry: ManifestEntry, *, fps: Fraction, n_frames: int) -> dict[str, Any]:
+def _described(entry: ManifestEntry, *, fps: Fraction) -> dict[str, Any]:
     return {
         "id": entry.id,
         "identity": entry.identity,
         "digest": entry.sha256["video"],
         "style": str(entry.meta.get("style", "")),
-        "reference_index": min(int(entry.reference_frame * fps / 25), n_frames - 1),
+        "reference_index": int(entry.reference_frame * fps / 25),
         "audio_offset": int(entry.meta.get("audio_offset_frames", 0)),
         "fps": float(fps),
     }

@@ -202,6 +202,29 @@ def test_a_cache_that_was_left_half_made_is_not_used(
     assert [path.suffix for path in tmp_path.iterdir() if path.is_dir()] == [""]
 
 
+def test_what_the_manifest_says_now_counts_and_nothing_is_decoded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = [_labelled(tmp_path, "a", 5), _labelled(tmp_path, "b", 5)]
+    write_manifest(tmp_path / "manifest.jsonl", entries)
+    assert opened(tmp_path, tmp_path / "cache")[0].identity == "a"
+    meta = {**entries[0].meta, "style": "anime", "audio_offset_frames": 2}
+    entries[0] = entries[0].model_copy(update={"identity": "person-001", "reference_frame": 3, "meta": meta})
+    write_manifest(tmp_path / "manifest.jsonl", entries)
+    monkeypatch.setattr(training_clips, "decode_clip", None)
+    clip = opened(tmp_path, tmp_path / "cache")[0]
+    assert (clip.identity, clip.style, clip.reference_index, clip.audio_offset) == ("person-001", "anime", 3, 2)
+
+
+def test_labels_whose_digest_nobody_wrote_down_are_read_again_when_they_change(tmp_path: Path) -> None:
+    entry = _labelled(tmp_path, "a", 5)
+    write_manifest(tmp_path / "manifest.jsonl", [entry.model_copy(update={"meta": {"labels": "a.safetensors"}})])
+    assert opened(tmp_path, tmp_path / "cache")[0].head_speed.max() == 0.5
+    labels = {**load_file(tmp_path / "a.safetensors"), "head_velocity": np.full(5, 2.0, np.float32)}
+    write_labels(tmp_path / "a.safetensors", labels)
+    assert opened(tmp_path, tmp_path / "cache")[0].head_speed.min() == 2.0
+
+
 def test_clips_without_labels_are_named_before_anything_is_decoded(tmp_path: Path) -> None:
     entries = [_labelled(tmp_path, name, 3, labels=False) for name in ("a", "b")]
     write_manifest(tmp_path / "manifest.jsonl", entries)
