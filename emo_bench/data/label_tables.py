@@ -39,6 +39,7 @@ OWN_META = frozenset(
         "notes",
         "portrait",
         "portrait_lip_gap",
+        "portrait_sha256",
         "reenacted",
         "shortened",
         "size",

@@ -53,10 +53,12 @@ class FinishedWork:
         return entry if self.has_the_same_bytes(entry) else None
 
     def has_the_same_bytes(self, entry: ManifestEntry) -> bool:
-        """Whether the files of a clip are there, unchanged; its labels (``meta.labels``) included."""
+        """Whether the files of a clip are there, unchanged; its labels and the still it was made of included."""
         files = {video_of(entry): entry.sha256["video"]}
         if "labels" in entry.meta:
             files[str(entry.meta["labels"])] = str(entry.meta.get("labels_sha256"))
+        if "portrait_sha256" in entry.meta:
+            files[str(entry.meta["portrait"])] = str(entry.meta["portrait_sha256"])
         paths = {self._target / relative: digest for relative, digest in files.items()}
         return all(path.is_file() and sha256_file(path) == digest for path, digest in paths.items())
 

@@ -186,6 +186,13 @@ def test_finished_work_is_trusted_only_unchanged(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"other")
     assert work.recall_clip("a", key="k") is None
     (tmp_path / "a.safetensors").write_bytes(b"labels")
+    (tmp_path / "a.png").write_bytes(b"still")
+    still = {"portrait": "a.png", "portrait_sha256": sha256_file(tmp_path / "a.png")}
+    work.remember_clip(entry.model_copy(update={"meta": {**meta, **still}}), key="k")
+    assert work.recall_clip("a", key="k") is not None
+    (tmp_path / "a.png").unlink()
+    assert work.recall_clip("a", key="k") is None
+    work.remember_clip(entry, key="k")
     (tmp_path / "a.mkv").unlink()
     assert work.recall_clip("a", key="k") is None
 
