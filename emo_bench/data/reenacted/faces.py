@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,9 +62,10 @@ class FaceReader:
     def tracks(self, frames: FrameArray, *, digest: str = "") -> Tracks:
         """Face points of ``uint8 RGB [T, H, W, 3]``; taken from the folder when the digest is known there."""
         kept = self._folder / f"{digest}.npz" if self._folder is not None and digest else None
-        if kept is not None and kept.is_file():
-            with np.load(kept) as found:
-                return Tracks(**{name: found[name] for name in Tracks.__dataclass_fields__})
+        known = None if kept is None else _read(kept)
+        # The same video has fewer frames beside shorter audio.
+        if known is not None and len(known.valid) == len(frames):
+            return known
         made = self._look(frames)
         if kept is not None:
             _write(kept, made)
@@ -98,6 +100,15 @@ def held(points: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.fl
         return points
     nearest = known[np.abs(np.arange(len(points))[:, None] - known[None]).argmin(1)]
     return np.asarray(points[nearest], np.float64)
+
+
+def _read(path: Path) -> Tracks | None:
+    """What was kept; None when nothing was, or the file is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            return Tracks(**{name: found[name] for name in Tracks.__dataclass_fields__})
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
 
 
 def _write(path: Path, tracks: Tracks) -> None:

@@ -12,11 +12,13 @@ import pytest
 from emo_bench.data.manifest import ManifestEntry, read_manifest
 from emo_bench.data.reenacted.clip import ReenactOptions
 from emo_bench.data.reenacted.drivers import read_drivers
+from emo_bench.data.reenacted.faces import FaceReader, Tracks
 from emo_bench.data.reenacted.labels import TEXT
 from emo_bench.data.reenacted.make import make_reenacted
 from emo_bench.data.reenacted.portraits import read_stills
 from emo_bench.data.sets.kind import open_dataset
 from emo_bench.data.sets.manifest_set import opened
+from emo_bench.media.types import FrameArray
 from emo_bench.runner.suite import suite_from_values
 from emo_core.errors import ConfigError, DataError
 
@@ -85,6 +87,33 @@ def test_a_set_is_made_resumed_and_called_re_enacted(sources: tuple[Path, Path],
         values = {"name": "a", "metrics": ["flicker/luma@1"], "dataset": dataset}
         found = open_dataset(suite_from_values(values, base=tmp_path).config, tmp_path)
         assert (found.name, found.synthetic) == ("set (re-enacted)", True)
+
+
+class _Reader(FaceReader):
+    """Finds a face in every frame, without any weights."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.looked = 0
+
+    def _look(self, frames: FrameArray) -> Tracks:
+        self.looked += 1
+        n = len(frames)
+        turn = np.tile(np.eye(3), (n, 1, 1))
+        return Tracks(np.ones((n, 478, 3)), np.ones(n, bool), turn, np.zeros((n, 3)), np.ones(n, np.int64))
+
+
+def test_kept_face_points_count_only_for_as_many_frames(tmp_path: Path) -> None:
+    """How many frames of a video are used depends on the length of its audio too."""
+    reader = _Reader(tmp_path)
+    frames = np.zeros((6, 8, 8, 3), np.uint8)
+    assert len(reader.tracks(frames, digest="a").points) == 6
+    assert len(reader.tracks(frames, digest="a").points) == 6
+    assert reader.looked == 1
+    assert len(reader.tracks(frames[:4], digest="a").points) == 4
+    (tmp_path / "a.npz").write_bytes(b"cut off")
+    assert len(reader.tracks(frames, digest="a").points) == 6
+    assert reader.looked == 3
 
 
 def entry(**meta: object) -> ManifestEntry:
