@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from emo_bench.data.manifest import ManifestEntry, read_manifest
+from emo_bench.data.naming import listed
+from emo_bench.data.reenacted.drivers import DriverClip, read_drivers
 from emo_bench.train.config import SyncTraining
 from emo_bench.train.extractors import fit, repeatable, write_tensors
 from emo_bench.train.open_sync_objective import OpenSyncObjective, SpeakingMouth, speaking_mouth
@@ -18,9 +20,6 @@ from emo_core.errors import ConfigError, DataError
 from emo_core.hashing import digest_of
 from emo_metrics.sync_open.network import OpenSyncNetwork
 from emo_models.training.clips import every_clip
-
-if TYPE_CHECKING:
-    from emo_bench.data.reenacted.drivers import DriverClip
 
 Say = Callable[[str], None]
 FILE = "sync_open.safetensors"
@@ -44,8 +43,11 @@ def train_open_sync(config: SyncTraining, out: Path, *, say: Say = lambda text: 
     """
     torch.set_num_threads(config.threads)
     held_out = _held_out(config)
-    talking = [clip for table in config.talking for clip in _talking(Path(table), held_out, Path(config.work), say)]
-    labelled = list(_labelled(config, say))
+    drivers = [clip for table in config.talking for clip in read_drivers(Path(table))]
+    entries = [entry for source in config.data for entry in read_manifest(Path(source.manifest)).entries]
+    _tell_unknown(held_out, drivers, entries, say)
+    talking = list(_talking([clip for clip in drivers if not _names_of(clip) & held_out], Path(config.work), say))
+    labelled = list(_labelled(config, {entry.id for entry in entries if _names_in(entry) & held_out}, say))
     if len(talking) + len(labelled) < 2:
         found = str(len(talking) + len(labelled))
         raise DataError("too few clips to train on", expected="at least 2 with audio", found=found)
@@ -82,15 +84,32 @@ def _held_out(config: SyncTraining) -> frozenset[str]:
     path = Path(config.leave_out)
     if not path.is_file():
         raise ConfigError(f"leave_out: {path} is missing", expected="a text file of ids, one a line")
-    return frozenset(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
+    # Not splitlines(): names may hold U+2028 and the like.
+    return frozenset(line.strip() for line in path.read_text("utf-8-sig").split("\n") if line.strip())
 
 
-def _talking(table: Path, held_out: frozenset[str], work: Path, say: Say) -> Iterator[SpeakingMouth]:
-    """The clips of a table; what was cut out of them once is kept."""
-    from emo_bench.data.reenacted.drivers import read_drivers
+def _names_of(clip: DriverClip) -> set[str]:
+    return {clip.id, clip.person}
 
-    clips = [clip for clip in read_drivers(table) if not {clip.id, clip.person} & held_out]
-    say(f"reading {len(clips)} talking clips of {table}")
+
+def _names_in(entry: ManifestEntry) -> set[str]:
+    """Who and what a labelled clip shows: a re-enacted one moves like its driver."""
+    drivers = {str(entry.meta[key]) for key in ("driver", "driver_person") if entry.meta.get(key)}
+    return {entry.id, entry.identity, *drivers}
+
+
+def _tell_unknown(
+    held_out: frozenset[str], drivers: Sequence[DriverClip], entries: Sequence[ManifestEntry], say: Say
+) -> None:
+    """A misspelt name would be trained on."""
+    known = {name for clip in drivers for name in _names_of(clip)} | {n for entry in entries for n in _names_in(entry)}
+    if held_out - known:
+        say(f"leave_out: no clip and nobody is called {listed(sorted(held_out - known))}")
+
+
+def _talking(clips: Sequence[DriverClip], work: Path, say: Say) -> Iterator[SpeakingMouth]:
+    """The mouths of talking clips; what was cut out of them once is kept."""
+    say(f"reading {len(clips)} talking clips")
     for clip in clips:
         digest = clip.digest()
         kept = work / "mouths" / f"{FORMAT}-{clip.late}-{digest}.safetensors"
@@ -113,7 +132,7 @@ def _arrays_of(clip: DriverClip) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(np.ascontiguousarray(getattr(mouth, name))) for name in names}
 
 
-def _labelled(config: SyncTraining, say: Say) -> Iterator[SpeakingMouth]:
+def _labelled(config: SyncTraining, left_out: set[str], say: Say) -> Iterator[SpeakingMouth]:
     from emo_bench.train.training_clips import open_training_clips
 
     if not config.data:
@@ -122,6 +141,6 @@ def _labelled(config: SyncTraining, say: Say) -> Iterator[SpeakingMouth]:
         config.data, cache=Path(config.cache), size=config.size, max_clips=config.max_clips, say=say
     )
     for clip in every_clip(opened):
-        if len(clip.audio):
+        if len(clip.audio) and clip.id not in left_out:
             points = np.asarray(clip.labels["landmarks68"], np.float32)
             yield speaking_mouth(clip.frames, points, clip.audio, person=clip.identity, digest=clip.digest)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from emo_bench.data.manifest import read_manifest, write_manifest
 from emo_bench.train.config import DataSource, NetworkTraining, SyncTraining, load_training
 from emo_bench.train.open_sync import FILE, train_open_sync
 from emo_bench.train.open_sync_objective import OpenSyncObjective, SpeakingMouth, speaking_mouth
@@ -90,6 +91,23 @@ def test_held_out_clips_and_speakers_are_left_out(data: Path, tmp_path: Path) ->
     (tmp_path / "held.txt").write_text("speaker0\nspeaker1\nspeaker2\n", encoding="utf-8")
     with pytest.raises(DataError, match="too few"):
         train_open_sync(config, tmp_path / "out")
+
+
+def test_labelled_clips_are_left_out_too_and_names_of_nobody_are_told(data: Path, tmp_path: Path) -> None:
+    first = read_manifest(data / "manifest.jsonl").entries[0]
+    (tmp_path / "held.txt").write_text(f"{first.id}\nspeaker0\nspeker1\n", encoding="utf-8-sig")
+    lines = _told(_config(data, tmp_path, leave_out=str(tmp_path / "held.txt")), tmp_path / "out")
+    assert "2 talking clips, 2 labelled ones" in lines
+    assert [line for line in lines if "leave_out" in line] == ["leave_out: no clip and nobody is called speker1"]
+    moved = [
+        first.model_copy(update={"meta": {"driver_person": "eve"}}),
+        *read_manifest(data / "manifest.jsonl").entries[1:],
+    ]
+    write_manifest(data / "driven.jsonl", moved)
+    (tmp_path / "held.txt").write_text("eve\n", encoding="utf-8")
+    source = DataSource(manifest=str(data / "driven.jsonl"), split="mini")
+    lines = _told(_config(data, tmp_path, data=(source,), leave_out=str(tmp_path / "held.txt")), tmp_path / "out")
+    assert "3 talking clips, 2 labelled ones" in lines
 
 
 def test_nothing_to_train_on_is_told(tmp_path: Path) -> None:
