@@ -17,7 +17,7 @@ from emo_bench.train.extractors import fit, repeatable, write_tensors
 from emo_bench.train.open_sync_objective import OpenSyncObjective, SpeakingMouth, speaking_mouth
 from emo_core.atomic import write_json
 from emo_core.errors import ConfigError, DataError
-from emo_core.hashing import digest_of
+from emo_core.hashing import digest_of, sha256_file
 from emo_metrics.sync_open.network import OpenSyncNetwork
 from emo_models.training.clips import every_clip
 
@@ -111,12 +111,18 @@ def _talking(clips: Sequence[DriverClip], work: Path, say: Say) -> Iterator[Spea
     """The mouths of talking clips; what was cut out of them once is kept."""
     say(f"reading {len(clips)} talking clips")
     for clip in clips:
-        digest = clip.digest()
+        digest = _source_digest(clip)
         kept = work / "mouths" / f"{FORMAT}-{clip.late}-{digest}.safetensors"
         if not kept.is_file():
             write_tensors(kept, _arrays_of(clip))
         arrays = {name: value.numpy() for name, value in load_file(kept).items()}
         yield SpeakingMouth(**arrays, person=clip.person, digest=digest)
+
+
+def _source_digest(clip: DriverClip) -> str:
+    """Of everything that a clip's mouth and speech are read from."""
+    beside = [sha256_file(path) for path in (clip.audio, clip.tracks) if path is not None]
+    return digest_of([clip.digest(), *beside]) if beside else clip.digest()
 
 
 def _arrays_of(clip: DriverClip) -> dict[str, torch.Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import torch
 from safetensors.numpy import load_file
 
 from emo_bench.data.manifest import read_manifest, write_manifest
+from emo_bench.data.reenacted.drivers import read_drivers
 from emo_bench.train.config import DataSource, NetworkTraining, SyncTraining, load_training
-from emo_bench.train.open_sync import FILE, train_open_sync
+from emo_bench.train.open_sync import FILE, _talking, train_open_sync
 from emo_bench.train.open_sync_objective import OpenSyncObjective, SpeakingMouth, speaking_mouth
 from emo_core.errors import ConfigError, DataError
 from emo_metrics.faces.landmark_sets import IBUG_68
@@ -108,6 +110,20 @@ def test_labelled_clips_are_left_out_too_and_names_of_nobody_are_told(data: Path
     source = DataSource(manifest=str(data / "driven.jsonl"), split="mini")
     lines = _told(_config(data, tmp_path, data=(source,), leave_out=str(tmp_path / "held.txt")), tmp_path / "out")
     assert "3 talking clips, 2 labelled ones" in lines
+
+
+def test_other_audio_beside_a_video_is_read(data: Path, tmp_path: Path) -> None:
+    import soundfile
+
+    rng = np.random.default_rng(0)
+    for name, loudness in (("a", 0.3), ("b", 0.0)):
+        shutil.copy(data / "0.npz", tmp_path)
+        shutil.copy(data / read_manifest(data / "manifest.jsonl").entries[0].files["video"], tmp_path / "v.avi")
+        sound = loudness * rng.normal(size=32000).astype(np.float32)
+        soundfile.write(tmp_path / "v.wav", np.clip(sound, -1, 1), 16000)
+        (tmp_path / "t.csv").write_text("file,audio,tracks\nv.avi,v.wav,0.npz\n", encoding="utf-8")
+        clip = next(iter(_talking(read_drivers(tmp_path / "t.csv"), tmp_path, lambda text: None)))
+        assert bool(clip.speech.any()) is (loudness > 0), name
 
 
 def test_nothing_to_train_on_is_told(tmp_path: Path) -> None:
