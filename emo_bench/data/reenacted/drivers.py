@@ -39,6 +39,7 @@ class DriverClip:
         person: Who speaks.
         licence: As the source says.
         late: Frames by which the images come after their audio, as the source says; the audio is delayed by them.
+        split: Of the manifest; empty for clips of a table.
     """
 
     id: str
@@ -48,6 +49,7 @@ class DriverClip:
     person: str
     licence: str
     late: int = 0
+    split: str = ""
 
     def digest(self) -> str:
         """SHA-256 of the video."""
@@ -93,6 +95,7 @@ def read_drivers(motion: Path) -> tuple[DriverClip, ...]:
                 person=entry.identity,
                 licence=str(entry.meta.get("licence", "")),
                 late=-int(entry.meta.get("audio_offset_frames", 0)),
+                split=entry.split,
             )
             for entry in manifest.entries
         )

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emo_bench.data.manifest import ManifestEntry, video_of, write_manifest
+from emo_bench.data.naming import listed
 from emo_bench.data.prepare.disk import estimated_bytes, require_space
 from emo_bench.data.prepare.report import PrepareReport, Problem, problem_of
 from emo_bench.data.prepare.state import FinishedWork
@@ -96,8 +97,9 @@ def make_reenacted(
             f"the target {target} lies inside {portraits}", expected="another place: its files are stills too"
         )
     held = frozenset(leave_out)
-    stills = {name: still for name, still in read_stills(portraits).items() if name not in held}
-    drivers = {d.id: d for d in read_drivers(motion) if not {d.id, d.person} & held}
+    every_still, every_driver = read_stills(portraits), read_drivers(motion)
+    stills = {name: still for name, still in every_still.items() if name not in held}
+    drivers = {d.id: d for d in every_driver if not {d.id, d.person} & held}
     if not stills or not drivers:
         raise DataError("nothing is left to re-enact", found=f"{len(stills)} portraits, {len(drivers)} talking clips")
     target.mkdir(parents=True, exist_ok=True)
@@ -118,8 +120,28 @@ def make_reenacted(
         for _ in range(len(done.entries) + len(done.problems)):
             display.step()
     report = _report(target, results, problems)
+    report = replace(report, notes=(*report.notes, *doubts(every_still, every_driver, held)))
     write_datasheet(target, report, chosen)
     return report
+
+
+def doubts(stills: Mapping[str, Still], drivers: Sequence[DriverClip], held: frozenset[str]) -> list[str]:
+    """What could let people who are kept for tests into a training set, in sentences.
+
+    Args:
+        stills: All portraits.
+        drivers: All talking clips.
+        held: Names that are left out.
+    """
+    told = []
+    known = {*stills, *(name for driver in drivers for name in (driver.id, driver.person))}
+    if held - known:
+        told.append(f"--leave-out names nobody and nothing here: {listed(sorted(held - known))}")
+    splits = sorted({driver.split for driver in drivers if driver.split and not {driver.id, driver.person} & held})
+    if len(splits) > 1:
+        text = f"{', '.join(splits[:-1])} and {splits[-1]}"
+        told.append(f"the talking clips are of the splits {text}, and all of them drive; --leave-out keeps some out")
+    return told
 
 
 def _usable(

@@ -14,8 +14,8 @@ from emo_bench.data.reenacted.clip import ReenactOptions
 from emo_bench.data.reenacted.drivers import read_drivers
 from emo_bench.data.reenacted.faces import FaceReader, Tracks
 from emo_bench.data.reenacted.labels import TEXT
-from emo_bench.data.reenacted.make import make_reenacted
-from emo_bench.data.reenacted.portraits import read_stills
+from emo_bench.data.reenacted.make import doubts, make_reenacted
+from emo_bench.data.reenacted.portraits import Still, read_stills
 from emo_bench.data.sets.kind import open_dataset
 from emo_bench.data.sets.manifest_set import opened
 from emo_bench.media.types import FrameArray
@@ -114,6 +114,21 @@ def test_kept_face_points_count_only_for_as_many_frames(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"cut off")
     assert len(reader.tracks(frames, digest="a").points) == 6
     assert reader.looked == 3
+
+
+def test_who_is_kept_for_tests_is_told_where_that_is_in_doubt(tmp_path: Path) -> None:
+    from emo_bench.data.manifest import write_manifest
+
+    stills = {"a": Still(id="a", path=tmp_path / "a.jpg")}
+    clips = [entry().model_copy(update={"id": f"{split}-clip", "split": split}) for split in ("train", "test")]
+    write_manifest(tmp_path / "m.jsonl", clips)
+    drivers = read_drivers(tmp_path / "m.jsonl")
+    several = "the talking clips are of the splits test and train, and all of them drive; --leave-out keeps some out"
+    assert doubts(stills, drivers, frozenset()) == [several]
+    assert doubts(stills, drivers, frozenset({"test-clip"})) == []
+    assert doubts(stills, drivers[:1], frozenset({"a", "p"})) == []
+    unknown = "--leave-out names nobody and nothing here: b, speker"
+    assert doubts(stills, drivers[:1], frozenset({"a", "b", "speker"})) == [unknown]
 
 
 def entry(**meta: object) -> ManifestEntry:
