@@ -89,6 +89,10 @@ def import_folder(
         raise ConfigError(
             "nothing to import, or too much", expected="a folder of videos, or --portraits DIR --audio DIR"
         )
+    given = {"--pairs": pairs != Pairs.NAME, "--clips": clips, "--crop": crop, "--face": face != Face.REQUIRE}
+    unused = [option for option, value in given.items() if value and portraits is None]
+    if unused:
+        raise ConfigError(f"{', '.join(unused)}: only for --portraits", expected="a folder of videos without them")
     known = read_label_file(labels) if labels is not None else None  # before the long work, since it may be refused
     with display(quiet=quiet) as shown:
         if portraits is not None and audio is not None:

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 from tiny_sets import write_wild_lines
+from typer.testing import CliRunner
 
+from emo_bench.cli.main import app
 from emo_bench.data.doctor import examine
 from emo_bench.data.import_wild import WildOptions, import_wild, pair_plan
 from emo_bench.data.manifest import ManifestEntry, read_manifest, video_of
@@ -67,6 +69,13 @@ def test_every_pair_or_so_many(folder: Path) -> None:
     assert Counter(entry.identity for entry in some.entries) == {"wild-10": 2, "wild-11": 2, "wild-12": 2}
     with pytest.raises(ConfigError, match="--pairs all"):
         import_wild(folder, folder, options=WildOptions(clips=2))
+
+
+@pytest.mark.parametrize("more", [("--crop",), ("--clips", "2"), ("--pairs", "all"), ("--face", "any")])
+def test_options_for_portraits_are_not_left_out_for_videos(tmp_path: Path, more: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, ["data", "import", str(tmp_path), *more], standalone_mode=False)
+    assert isinstance(result.exception, ConfigError), result.output
+    assert more[0] in str(result.exception)
 
 
 def test_portraits_need_a_face(folder: Path) -> None:
