@@ -150,6 +150,7 @@ def identify_clips(
         say(f"check: {len(found.doubts) - 10} more pairs near the threshold", err=True)
     for clip, reason in found.faceless.items():
         say(f"{clip} keeps its identity: {reason}", err=True)
+    _say_shared_people(found.manifest)
     return ExitCode.INCOMPLETE if found.faceless else ExitCode.OK
 
 
@@ -176,7 +177,18 @@ def split_clips(
     say(f"{found.manifest}: {len(found.listed)} clips in {name}, {len(found.others)} others")
     for clip in found.missing:
         say(f"not in the manifest: {clip}", err=True)
+    _say_shared_people(found.manifest)
     return ExitCode.INCOMPLETE if found.missing else ExitCode.OK
+
+
+def _say_shared_people(manifest: Path) -> None:
+    from emo_bench.data.manifest import people_of_several_splits, read_manifest
+    from emo_bench.data.naming import listed
+
+    found = people_of_several_splits(read_manifest(manifest).entries)
+    if found:
+        named = listed(f"{name} ({', '.join(splits)})" for name, splits in found.items())
+        say(f"note: people in several splits: {named}", err=True)
 
 
 @app.command()

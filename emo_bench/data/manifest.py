@@ -243,6 +243,14 @@ def write_manifest(path: Path, entries: Iterable[ManifestEntry]) -> None:
     write_text(path, "".join(line + "\n" for line in lines))
 
 
+def people_of_several_splits(entries: Iterable[ManifestEntry]) -> dict[str, tuple[str, ...]]:
+    """Identity -> splits of those with clips in more than one: what is trained on knows whom it is tested on."""
+    found: dict[str, set[str]] = {}
+    for entry in entries:
+        found.setdefault(entry.identity, set()).add(entry.split)
+    return {name: tuple(sorted(splits)) for name, splits in sorted(found.items()) if len(splits) > 1}
+
+
 def file_hashes(
     root: Path,
     *,

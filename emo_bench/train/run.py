@@ -8,6 +8,7 @@ from pathlib import Path
 
 from emo_bench.train.config import EMOTraining, SyncTraining, Training, Wav2LipTraining
 from emo_bench.train.training_clips import JoinedClips, open_training_clips
+from emo_bench.train.unseen_people import tell_known_people
 from emo_core.errors import ConfigError
 
 Say = Callable[[str], None]
@@ -70,6 +71,8 @@ def _train_emo(config: EMOTraining, folder: Path, say: Say) -> Path:
 
     data = clips(False)
     held_out = clips(True) if config.held_out else None
+    if held_out is not None:
+        tell_known_people(data, held_out, say=say)
     large = None
     if config.detail_data:
         cache = Path(config.cache)

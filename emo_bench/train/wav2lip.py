@@ -13,6 +13,7 @@ import numpy as np
 
 from emo_bench.train.config import Wav2LipTraining
 from emo_bench.train.training_clips import open_training_clips
+from emo_bench.train.unseen_people import tell_known_people
 from emo_core.atomic import write_text
 from emo_core.hashing import digest_of
 
@@ -184,6 +185,7 @@ def _meter(
     records = [clip.clip for clip in clips]
     reader = train_mouth_reader(records, steps=config.measure.reader_steps, jitter=READER_JITTER)
     unseen = _faces(config, network, say=say, held_out=config.measure.clips)
+    tell_known_people(records, [clip.clip for clip in unseen], say=say)
     read = [correlation(_read(reader, clip, clip.faces), _opening(clip)) for clip in unseen]
     say(f"the mouth reader reads unseen real frames with a correlation of {np.mean(read):.3f}")
     write_text(folder / "reader.json", json.dumps({"correlation_on_ground_truth": float(np.mean(read))}) + "\n")

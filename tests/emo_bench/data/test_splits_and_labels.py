@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from tiny_sets import write_tiny_set
+from typer.testing import CliRunner
 
 import emo_bench
+from emo_bench.cli.main import app
 from emo_bench.data.label_tables import OWN_META, read_label_file
-from emo_bench.data.manifest import read_manifest, write_manifest
+from emo_bench.data.manifest import people_of_several_splits, read_manifest, write_manifest
 from emo_bench.data.published_splits import published_splits, write_split
 from emo_bench.data.talkvid import labelled, read_labels
 from emo_core.errors import ConfigError, DataError
@@ -52,6 +54,17 @@ def test_a_published_split(tmp_path: Path) -> None:
         write_split(path, "gagavatar")
     with pytest.raises(DataError, match="no clip"):
         write_split(write_tiny_set(tmp_path / "other"), "gagavatar-test")
+
+
+def test_people_on_both_sides_of_a_split_are_named(tmp_path: Path) -> None:
+    path = hdtf(tmp_path)
+    given = enumerate(read_manifest(path).entries)
+    entries = [entry.model_copy(update={"identity": f"p{number % 2}"}) for number, entry in given]
+    write_manifest(path, entries)
+    assert people_of_several_splits(entries) == {}
+    result = CliRunner().invoke(app, ["data", "split", str(path), "--published", "difftalk-train"])
+    assert "note: people in several splits: p0 (test, train)" in result.stderr
+    assert people_of_several_splits(read_manifest(path).entries) == {"p0": ("test", "train")}
 
 
 def test_labels_of_talkvid(tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ def test_training_writes_weights_and_a_log_and_continues(data: Path, tmp_path: P
     assert [row["step"] for row in rows if row["kind"] == "measure"] == [2]
     assert {"correlation", "shuffled", "lower_l1"} <= set(rows[0])
     assert any("2 training clips" in line for line in said)
+    assert not any("trained on too" in line for line in said)
     before = report.weights.read_bytes()
     again = trained(plan(data, tmp_path))  # finished already: the same weights, no further step
     assert again.steps == 3
@@ -117,6 +118,13 @@ def test_a_folder_of_other_settings_or_clips_is_refused(data: Path, tmp_path: Pa
         run(generator={"steps": 4, "batch_size": 2, "window_frames": 1})
     with pytest.raises(ConfigError, match=r"other settings \(data\)"):
         run(max_clips=1)
+
+
+def test_people_that_are_held_out_and_trained_on_are_told(data: Path, tmp_path: Path) -> None:
+    held_out = [{"manifest": str(data / "manifest.jsonl"), "split": "train"}]
+    said: list[str] = []
+    trained(plan(data, tmp_path, held_out=held_out, generator={"steps": 1, "batch_size": 2}), say=said.append)
+    assert "1 of 1 people held out are trained on too: person 0" in said
 
 
 def test_an_expert_is_trained_when_asked_for(data: Path, tmp_path: Path) -> None:
