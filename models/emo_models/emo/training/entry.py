@@ -46,6 +46,7 @@ from emo_models.emo.training.lora import add_lora, merge_lora
 from emo_models.emo.training.pipeline_facts import facts_before, guidance_facts, recommended, trained_on
 from emo_models.emo.training.refiner_frames import generate_clips
 from emo_models.emo.training.refiner_training import before_and_after, train_refiner
+from emo_models.emo.training.require_trainable import require_trainable
 from emo_models.emo.training.same_settings import require_same_settings
 from emo_models.emo.training.speech_handover import feature_map, fold_into
 from emo_models.emo.training.speech_net_training import heard_opening, train_speech_net
@@ -87,6 +88,7 @@ def run_training(
     encoder = _audio_encoder(config, preset, data, out, report, workers)
     vae.to(accelerator.device)
     model = _model(config, preset, data, vae)
+    require_trainable(config, model.architecture.segment, vae, data, large)
     _hand_over(config, model, encoder, data, report)
     if config.lora is not None:
         add_lora(model.backbone, config.lora, seed=config.seed)
