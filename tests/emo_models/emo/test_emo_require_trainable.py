@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from emo_scenes import MovingSquares
 
@@ -39,3 +41,11 @@ def test_what_a_later_step_lacks_is_told_first(tmp_path: Path, frames: int, plan
 def test_clips_just_long_enough_are_trained_on(tmp_path: Path) -> None:
     video = FIRST.model_copy(update={"name": "video", "frames": 0})
     run(config(video, refiner=RefinerTraining(steps=1, batch=1, clips=2, rounds=1)), MovingSquares(frames=6), tmp_path)
+
+
+def test_stills_and_silent_clips_held_out_do_not_end_a_training(tmp_path: Path) -> None:
+    held_out = MovingSquares(clips=4)
+    held_out.records[0] = replace(held_out.records[0], audio=np.zeros(0, np.float32))
+    held_out.records[3] = replace(held_out.records[3], audio=np.zeros(0, np.float32))
+    run(config(reader_steps=1, diagnostics_steps=1), MovingSquares(), tmp_path, held_out=held_out)
+    assert (tmp_path / "samples").is_dir()

@@ -222,7 +222,7 @@ class _Diagnosis:
         return values
 
     def _speech(self, step: int) -> dict[str, float]:
-        held_out = self.held_out
+        held_out = None if self.held_out is None else moving(self.held_out, sound=True)
         if held_out is None or not len(held_out) or held_out[0].mouth_opening is None:
             return {}
         if self.reader is None:
