@@ -198,7 +198,11 @@ def largest_face(image: FrameArray) -> tuple[Box | None, list[str]]:
                 fix="choose one: --face-box left,top,right,bottom in pixels",
             )
         notes.append(f"the image shows {len(faces)} faces; the largest speaks (--face-box chooses another)")
-    box = faces[0].box
+    _require_room(faces[0].box)
+    return faces[0].box, notes
+
+
+def _require_room(box: Box) -> None:
     if box[3] - box[1] < SMALLEST_FACE:
         raise GenerationError(
             "the face is too small to speak",
@@ -206,7 +210,6 @@ def largest_face(image: FrameArray) -> tuple[Box | None, list[str]]:
             found=f"{box[3] - box[1]:.0f}",
             fix="give a larger image",
         )
-    return box, notes
 
 
 def _inside_picture(box: Box, image: FrameArray) -> Box:
@@ -218,6 +221,7 @@ def _inside_picture(box: Box, image: FrameArray) -> Box:
             expected=f"left,top,right,bottom with 0 <= left < right <= {width} and 0 <= top < bottom <= {height}",
             found=",".join(f"{value:g}" for value in box),
         )
+    _require_room(box)
     return box
 
 

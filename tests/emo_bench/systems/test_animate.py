@@ -142,6 +142,15 @@ def test_blinks_are_not_asked_of_weights_that_cannot(portrait: Path, weights: Pa
     assert error.exit_code == ExitCode.USAGE
 
 
+@pytest.mark.parametrize("box", ["10,10,12,12", "10,10,70,30"])
+def test_a_face_box_without_room_for_a_mouth_is_refused(
+    portrait: Path, weights: Path, tmp_path: Path, box: str
+) -> None:
+    target = tmp_path / "out.mp4"
+    result = run(portrait, sound(tmp_path / "in.wav"), target, weights, "--face-box", box)
+    assert "too small" in str(refusal(result, target))
+
+
 def test_silence_is_animated_with_a_note(portrait: Path, weights: Path, tmp_path: Path) -> None:
     result = run(portrait, sound(tmp_path / "in.wav", loudness=0.0), tmp_path / "out.mp4", weights)
     assert result.exception is None
