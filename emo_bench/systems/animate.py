@@ -117,6 +117,7 @@ def animate(
     square, found = find_square(image, framing, face_box=face_box)
     notes = [*still.notes, *found]
     side = _full_size(square, size, pipeline)
+    notes += _about_size(side, size, pipeline)
     fps = Fraction(pipeline.fps).limit_denominator(1001)
     n_frames = frames_for_samples(len(speech.samples), rate=speech.rate, fps=fps)
     whole = _even(image) if paste_back else None
@@ -163,6 +164,14 @@ def _full_size(square: Square, size: int | None, pipeline: EMOPipeline) -> int:
         return pipeline.size
     wanted = min(square.side, LARGEST_SIDE) if size is None else size
     return max(pipeline.size, wanted - wanted % 2)
+
+
+def _about_size(side: int, size: int | None, pipeline: EMOPipeline) -> list[str]:
+    """Why frames do not have the size that was asked for, in a sentence."""
+    if size is None or size - size % 2 == side:
+        return []
+    reason = "these weights have no refiner" if pipeline.refiner is None else "these weights make none smaller"
+    return [f"frames are {side} px a side, not {size}: {reason}"]
 
 
 def _even(image: FrameArray) -> FrameArray:

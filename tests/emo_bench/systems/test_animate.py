@@ -151,6 +151,14 @@ def test_a_face_box_without_room_for_a_mouth_is_refused(
     assert "too small" in str(refusal(result, target))
 
 
+def test_a_size_that_the_weights_cannot_make_is_told(portrait: Path, weights: Path, tmp_path: Path) -> None:
+    audio = sound(tmp_path / "in.wav", seconds=0.1)
+    result = run(portrait, audio, tmp_path / "out.mp4", weights, "--size", "512")
+    assert frames_of(tmp_path / "out.mp4").shape[1:3] == (64, 64)
+    assert "frames are 64 px a side, not 512: these weights have no refiner" in result.stderr
+    assert "px a side" not in run(portrait, audio, tmp_path / "own.mp4", weights, "--size", "64").stderr
+
+
 def test_silence_is_animated_with_a_note(portrait: Path, weights: Path, tmp_path: Path) -> None:
     result = run(portrait, sound(tmp_path / "in.wav", loudness=0.0), tmp_path / "out.mp4", weights)
     assert result.exception is None
