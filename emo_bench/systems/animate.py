@@ -13,7 +13,7 @@ import numpy as np
 from emo_bench.data.portrait import Box, Framing, Square, find_square
 from emo_bench.media.types import FrameArray, Video, VideoSpec, frames_for_samples
 from emo_bench.systems.emo import EMBEDDED, PORTRAIT, EmoOptions, require_eyelids, sampling_options, weights_folder
-from emo_core.errors import GenerationError, LimitError, NoAudioError, WeightsError
+from emo_core.errors import ConfigError, GenerationError, LimitError, NoAudioError, WeightsError
 
 if TYPE_CHECKING:
     from emo_bench.media.certificate import Signer
@@ -81,6 +81,7 @@ def animate(
         progress: Called with frames done and in total.
 
     Raises:
+        ConfigError: when the target is the image or the audio.
         ClipError: when image or audio cannot be used.
         WeightsError: when the model's weights are missing or wrong.
         CredentialsError: when the video cannot be signed; it is left at ``target`` unsigned.
@@ -92,6 +93,9 @@ def animate(
     from emo_bench.media.preview import write_preview
     from emo_models.emo.pipeline import EMOPipeline
 
+    for source in (portrait, audio):
+        if target.resolve() == source.resolve():
+            raise ConfigError(f"{source} would be written over", expected="another file", fix="choose one with -o")
     still = read_still_image(portrait)
     image = still.pixels
     if min(image.shape[:2]) < SMALLEST_SIDE:

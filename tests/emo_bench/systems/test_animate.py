@@ -159,6 +159,16 @@ def test_a_size_that_the_weights_cannot_make_is_told(portrait: Path, weights: Pa
     assert "px a side" not in run(portrait, audio, tmp_path / "own.mp4", weights, "--size", "64").stderr
 
 
+def test_neither_the_portrait_nor_the_sound_is_written_over(portrait: Path, weights: Path, tmp_path: Path) -> None:
+    audio = sound(tmp_path / "in.wav", seconds=0.1)
+    (tmp_path / "link.mp4").symlink_to(audio)
+    for target in (audio, portrait, tmp_path / "link.mp4"):
+        before = target.read_bytes()
+        result = run(portrait, audio, target, weights)
+        assert "would be written over" in str(result.exception)
+        assert target.read_bytes() == before
+
+
 def test_silence_is_animated_with_a_note(portrait: Path, weights: Path, tmp_path: Path) -> None:
     result = run(portrait, sound(tmp_path / "in.wav", loudness=0.0), tmp_path / "out.mp4", weights)
     assert result.exception is None
