@@ -19,7 +19,7 @@ from emo_bench.data.prepare.state import FinishedWork
 from emo_bench.data.prepare.survey import clip_inputs, sound_rows
 from emo_bench.data.prepare.write_clip import ClipSink
 from emo_bench.media.decode import load_pair
-from emo_core.errors import ClipError, NoFaceError
+from emo_core.errors import ClipError, ConfigError, NoFaceError
 from emo_core.hashing import digest_of, sha256_file
 from emo_core.progress import Display, Silent
 
@@ -60,9 +60,12 @@ def label_set(
         display: Shows progress.
 
     Raises:
+        ConfigError: ``fps`` is out of range.
         DataError: the manifest cannot be read.
         WeightsError: the face analysis has no weights.
     """
+    if not 1 <= fps <= 240:
+        raise ConfigError("fps is out of range", expected="1 to 240", found=f"{fps}")
     found = read_manifest(manifest)
     measures = Measures.load(weights)
     memory = FinishedWork(found.root)

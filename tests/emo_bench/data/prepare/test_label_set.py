@@ -13,6 +13,7 @@ from emo_bench.data.import_folder import import_videos
 from emo_bench.data.labels import read_labels
 from emo_bench.data.manifest import read_manifest
 from emo_bench.data.prepare.label_set import label_set
+from emo_core.errors import ConfigError
 
 ASSETS = Path(__file__).resolve().parents[4] / ".." / "shared" / "assets"
 WEIGHTS = ASSETS / "weights"
@@ -20,6 +21,12 @@ needs_assets = pytest.mark.skipif(
     not (WEIGHTS / "face_landmarker_v2_with_blendshapes.task").is_file(),
     reason=f"needs real clips and the face analysis's weights in {ASSETS}",
 )
+
+
+@pytest.mark.parametrize("fps", [0, -25, 1000])
+def test_a_rate_that_no_video_has_is_refused(tmp_path: Path, fps: int) -> None:
+    with pytest.raises(ConfigError, match="fps"):
+        label_set(tmp_path / "manifest.jsonl", fps=fps)
 
 
 @needs_assets
