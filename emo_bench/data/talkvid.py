@@ -96,6 +96,7 @@ def labelled(
         DataError: when no clip has labels, or labels without a folder fit clips of several folders.
     """
     entries = list(entries)
+    own = {name_key(entry.id) for entry in entries}
     fitting: dict[str, list[str]] = {}
     for entry in entries:
         if name_key(entry.id) not in labels:
@@ -110,7 +111,9 @@ def labelled(
     changed: list[ManifestEntry] = []
     without: list[str] = []
     for entry in entries:
-        found = labels.get(name_key(entry.id)) or labels.get(name_key(entry.id.rsplit("__", 1)[-1]))
+        found, last = labels.get(name_key(entry.id)), name_key(entry.id.rsplit("__", 1)[-1])
+        if found is None and last not in own:  # those are another clip's
+            found = labels.get(last)
         if found is None:
             without.append(entry.id)
             changed.append(entry)

@@ -85,6 +85,16 @@ def test_labels_of_talkvid(tmp_path: Path) -> None:
             read_labels(tmp_path / "labels.json")
 
 
+def test_labels_of_a_clip_are_not_given_to_another_of_its_name_in_a_folder(tmp_path: Path) -> None:
+    entries = read_manifest(write_tiny_set(tmp_path, n_clips=3)).entries
+    names = ("clip-01", "other__clip-01", "clip-02")
+    entries = tuple(e.model_copy(update={"id": name}) for e, name in zip(entries, names, strict=True))
+    (tmp_path / "labels.csv").write_text("id,person\nclip-01,anna\nclip-02,ben\n", encoding="utf-8")
+    clips, without = labelled(entries, read_label_file(tmp_path / "labels.csv"))
+    assert [clip.identity for clip in clips] == ["anna", "person-1", "ben"]
+    assert without == ["other__clip-01"]
+
+
 def test_labels_of_a_table(tmp_path: Path) -> None:
     entries = read_manifest(write_tiny_set(tmp_path, n_clips=3)).entries
     table = tmp_path / "labels.csv"
