@@ -38,6 +38,13 @@ def test_what_a_later_step_lacks_is_told_first(tmp_path: Path, frames: int, plan
     assert not complete_checkpoints(tmp_path / "checkpoints")
 
 
+def test_clips_of_another_size_than_the_model_s_are_refused(tmp_path: Path) -> None:
+    data = MovingSquares()
+    data.records = [replace(clip, frames=clip.frames.repeat(2, 1).repeat(2, 2)) for clip in data.records]
+    with pytest.raises(ValueError, match=r"expected clips of 64x64 pixels, found 128x128 .*size: 64"):
+        run(config(), data, tmp_path)
+
+
 def test_clips_just_long_enough_are_trained_on(tmp_path: Path) -> None:
     video = FIRST.model_copy(update={"name": "video", "frames": 0})
     run(config(video, refiner=RefinerTraining(steps=1, batch=1, clips=2, rounds=1)), MovingSquares(frames=6), tmp_path)

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_signed
 from emo_models.autoencoder.training import reconstruct, region_psnr, train_autoencoder, write_facts
-from emo_models.emo.architecture import merge_parts
+from emo_models.emo.architecture import EMOArchitecture, merge_parts
 from emo_models.emo.audio_encoders import load_audio_encoder
 from emo_models.emo.building import build_autoencoder, build_model, build_refiner, extended, preset_named
 from emo_models.emo.codec import encode_in_pieces
@@ -46,7 +46,7 @@ from emo_models.emo.training.lora import add_lora, merge_lora
 from emo_models.emo.training.pipeline_facts import facts_before, guidance_facts, recommended, trained_on
 from emo_models.emo.training.refiner_frames import generate_clips
 from emo_models.emo.training.refiner_training import before_and_after, train_refiner
-from emo_models.emo.training.require_trainable import require_trainable
+from emo_models.emo.training.require_trainable import require_size, require_trainable
 from emo_models.emo.training.same_settings import require_same_settings
 from emo_models.emo.training.speech_handover import feature_map, fold_into
 from emo_models.emo.training.speech_net_training import heard_opening, train_speech_net
@@ -79,6 +79,9 @@ def run_training(
     before = facts_before(config)
     _check_guidance_stays(config, before)
     require_same_settings(config, data, out)
+    if not config.start_from:  # before an autoencoder is trained
+        changes = migrate_model_config(config.model_changes)
+        require_size(EMOArchitecture.from_parts(merge_parts(preset.model, changes)), data)
     accelerator = make_accelerator(config)
     if not accelerator.is_main_process:
         report = _silent
@@ -88,7 +91,7 @@ def run_training(
     encoder = _audio_encoder(config, preset, data, out, report, workers)
     vae.to(accelerator.device)
     model = _model(config, preset, data, vae)
-    require_trainable(config, model.architecture.segment, vae, data, large)
+    require_trainable(config, model.architecture, vae, data, large)
     _hand_over(config, model, encoder, data, report)
     if config.lora is not None:
         add_lora(model.backbone, config.lora, seed=config.seed)

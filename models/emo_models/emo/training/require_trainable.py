@@ -6,21 +6,41 @@ from pathlib import Path
 from typing import Any
 
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder
-from emo_models.emo.architecture import SegmentConfig
+from emo_models.emo.architecture import EMOArchitecture, SegmentConfig
+from emo_models.emo.extensions.detail_head import SCALE
 from emo_models.emo.training.config import StageConfig, TrainConfig
 from emo_models.emo.training.stages import STAGES
 from emo_models.emo.training.transfer_training import clips_with_flow
 from emo_models.training.clips import TrainingClips, every_clip, moving
 
 
+def require_size(architecture: EMOArchitecture, data: TrainingClips, *, times: int = 1) -> None:
+    """Checks that clips have the size that the model generates: larger ones would train, and never be seen in use.
+
+    Args:
+        architecture: Of the model.
+        data: The clips.
+        times: How many times the model's size they have to have.
+
+    Raises:
+        ValueError: They have another.
+    """
+    side = times * architecture.latents.size * architecture.latents.downsample
+    for clip in every_clip(data):
+        height, width = clip.frames.shape[1:3]
+        if (height, width) != (side, side):
+            fix = f"set size: {side}" if times == 1 else "make the set of 'detail_data' so large"
+            raise ValueError(f"expected clips of {side}x{side} pixels, found {width}x{height} (clip {clip.id}); {fix}")
+
+
 def require_trainable(
-    config: TrainConfig, segment: SegmentConfig, vae: Any, data: TrainingClips, large: TrainingClips | None
+    config: TrainConfig, architecture: EMOArchitecture, vae: Any, data: TrainingClips, large: TrainingClips | None
 ) -> None:
     """Checks that stages, refiner, transfer and detail will find the clips that they need.
 
     Args:
         config: The settings.
-        segment: Frames of the model.
+        architecture: Of the model.
         vae: The autoencoder.
         data: Training clips.
         large: Clips of twice the model's size.
@@ -28,6 +48,8 @@ def require_trainable(
     Raises:
         ValueError: One will not.
     """
+    require_size(architecture, data)
+    segment = architecture.segment
     for stage in config.stages:
         own = moving(data) if STAGES[stage.name].use_audio else data
         _require_length(own, frames_of(stage, segment), f"stage {stage.name}")
@@ -39,6 +61,8 @@ def require_trainable(
     refiner = config.refiner.steps or config.transfer.steps or (Path(config.start_from or "-") / "refiner").is_dir()
     if config.detail.steps and not (small and refiner and large is not None):
         raise ValueError("expected 'detail_data', a refiner and the small autoencoder to train 'detail'")
+    if config.detail.steps and large is not None:
+        require_size(architecture, large, times=SCALE)
 
 
 def frames_of(stage: StageConfig, segment: SegmentConfig) -> int:
