@@ -11,6 +11,7 @@ import numpy as np
 
 from emo_bench.data.labels import Labels, write_labels
 from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest, video_of, write_manifest
+from emo_bench.data.naming import IMAGE_EXTENSIONS
 from emo_bench.data.prepare.face_crop import FaceFilter
 from emo_bench.data.prepare.labels import Measures, clip_labels
 from emo_bench.data.prepare.report import Problem, problem_of
@@ -18,13 +19,16 @@ from emo_bench.data.prepare.speech import log_mel
 from emo_bench.data.prepare.state import FinishedWork
 from emo_bench.data.prepare.survey import clip_inputs, sound_rows
 from emo_bench.data.prepare.write_clip import ClipSink
-from emo_bench.media.decode import load_pair
+from emo_bench.media.decode import MediaPair, load_pair
+from emo_bench.media.image import read_image
+from emo_bench.media.types import Audio, video_from_array
 from emo_core.errors import ClipError, ConfigError, NoFaceError
 from emo_core.hashing import digest_of, sha256_file
 from emo_core.progress import Display, Silent
 
 RECIPE = 1
 """Raised whenever the same clip would get other labels."""
+SOUND_LABELS = ("loudness_db", "pitch_hz")
 OWN = "labels_key"
 """Marks labels that were measured here, in a clip's ``meta``; those that came with a set have no such mark."""
 
@@ -103,10 +107,12 @@ def measure_clip(manifest: Manifest, entry: ManifestEntry, measures: Measures, *
     """The labels of one clip, measured on its own frames.
 
     Raises:
-        ClipError: it cannot be decoded, has no audio, or shows no face on most frames.
+        ClipError: it cannot be decoded, has no audio and is no still, or shows no face on most frames.
     """
+    path = manifest.path(video_of(entry))
+    still = path.suffix.lower() in IMAGE_EXTENSIONS
     audio = manifest.path(entry.audio) if entry.audio else None
-    pair = load_pair(manifest.path(video_of(entry)), audio, fps=Fraction(fps))
+    pair = _still_pair(path, fps=fps) if still else load_pair(path, audio, fps=Fraction(fps))
     sink = ClipSink(measures.face, entry.id)
     for frames in pair.video.open():
         sink.add(frames, inputs=clip_inputs(pair, entry.id, frames[0]))
@@ -115,8 +121,15 @@ def measure_clip(manifest: Manifest, entry: ManifestEntry, measures: Measures, *
     least = FaceFilter().least_share
     if share < least:
         raise NoFaceError("too few frames have a face", expected=f"at least {least:.0%}", found=f"{share:.0%}")
-    sound = sound_rows(pair, measures.sound)
-    return clip_labels(face, sound, log_mel(pair.audio.samples), whole_frame=sink.whole_frame)
+    sound = dict.fromkeys(SOUND_LABELS, np.full(1, np.nan)) if still else sound_rows(pair, measures.sound)
+    labels = clip_labels(face, sound, log_mel(pair.audio.samples), whole_frame=sink.whole_frame)
+    return {name: value for name, value in labels.items() if not (still and name in (*SOUND_LABELS, "log_mel"))}
+
+
+def _still_pair(path: Path, *, fps: int) -> MediaPair:
+    """An image as a silent video of one frame, as training reads it."""
+    video = video_from_array(read_image(path)[None], fps=Fraction(fps))
+    return MediaPair(video=video, audio=Audio(np.zeros(0, np.float32), 16000))
 
 
 def _name(entry: ManifestEntry) -> str:

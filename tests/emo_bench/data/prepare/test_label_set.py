@@ -6,14 +6,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from emo_bench.data.import_folder import import_videos
 from emo_bench.data.labels import read_labels
-from emo_bench.data.manifest import read_manifest
+from emo_bench.data.manifest import ManifestEntry, read_manifest, write_manifest
 from emo_bench.data.prepare.label_set import label_set
+from emo_bench.train.config import DataSource
+from emo_bench.train.training_clips import open_training_clips
 from emo_core.errors import ConfigError
+from emo_core.hashing import sha256_file
 
 ASSETS = Path(__file__).resolve().parents[4] / ".." / "shared" / "assets"
 WEIGHTS = ASSETS / "weights"
@@ -55,3 +59,21 @@ def test_an_imported_set_gets_labels_and_keeps_them(tmp_path: Path, tiny: Any) -
         "radio": entry.meta["labels_sha256"],
         "oval": None,
     }
+
+
+@needs_assets
+def test_a_still_gets_labels_of_one_frame_that_training_reads(tmp_path: Path) -> None:
+    with av.open(str(ASSETS / "clips" / "RD_Radio10_0_clip_0.mp4")) as container:
+        next(container.decode(video=0)).to_image().save(tmp_path / "a.png")
+    entry = ManifestEntry(
+        id="a", video="a.png", identity="a", split="train", sha256={"video": sha256_file(tmp_path / "a.png")}
+    )
+    write_manifest(tmp_path / "manifest.jsonl", [entry])
+    report = label_set(tmp_path / "manifest.jsonl", weights=(WEIGHTS,))
+    assert (report.made, report.problems) == (1, ())
+    clips = open_training_clips([DataSource(manifest=str(tmp_path / "manifest.jsonl"))], cache=tmp_path / "cache")
+    left, top, right, bottom = clips[0].face_boxes[0]
+    height, width = clips[0].frames.shape[1:3]
+    assert 0 < left < width / 2 < right < width
+    assert 0 < top < bottom < height
+    assert (len(clips[0].frames), len(clips[0].audio)) == (1, 0)
