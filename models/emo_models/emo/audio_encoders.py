@@ -82,7 +82,8 @@ class TransformerEncoder:
         else:
             self.layers, self.width = config.encoder_layers + 1, config.d_model
             self.stride, self.field = 320, 320
-        self._chunks: OrderedDict[tuple[int, int, int], Tensor] = OrderedDict()
+        # With the audio itself: while it is held, no other audio can get its address.
+        self._chunks: OrderedDict[tuple[int, int, int], tuple[Tensor, NDArray[np.float32]]] = OrderedDict()
 
     def window(self, samples: NDArray[np.float32], first: int, last: int) -> Tensor:
         """See `AudioEncoder.window`."""
@@ -105,7 +106,7 @@ class TransformerEncoder:
     def _chunk(self, samples: NDArray[np.float32], index: int, per_chunk: int) -> Tensor:
         key = (samples.__array_interface__["data"][0], len(samples), index)
         if key in self._chunks:
-            return self._chunks[key]
+            return self._chunks[key][0]
         begin = max(round((index * per_chunk / self.fps - self.context_seconds) * RATE), 0)
         end = round(((index + 1) * per_chunk / self.fps + self.context_seconds) * RATE)
         # Silence behind the end, so that the last frames have hidden states of their own.
@@ -120,7 +121,7 @@ class TransformerEncoder:
         high = (low + 1).clamp(max=hidden.shape[0] - 1)
         share = (position - low).float()[:, None, None]
         chunk = torch.lerp(hidden[low], hidden[high], share)
-        self._chunks[key] = chunk
+        self._chunks[key] = (chunk, samples)
         while len(self._chunks) > 2:
             self._chunks.popitem(last=False)
         return chunk
