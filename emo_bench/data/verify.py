@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,17 +42,26 @@ def verify_manifest(path: Path, *, display: Display | None = None) -> list[Check
 def _check(manifest: Manifest, entry: ManifestEntry) -> Checked:
     try:
         paths = {kind: manifest.path(relative) for kind, relative in entry.files.items()}
-        for kind, file in paths.items():
+        for kind, relative, digest in _digests(entry):
+            file = manifest.path(relative)
             if not file.is_file():
-                return Checked(entry.id, "missing", f"{kind}: no file {entry.files[kind]}")
-            if kind in entry.sha256 and sha256_file(file) != entry.sha256[kind]:
-                return Checked(entry.id, "wrong_bytes", f"{kind}: {entry.files[kind]} is not the file of the manifest")
+                return Checked(entry.id, "missing", f"{kind}: no file {relative}")
+            if sha256_file(file) != digest:
+                return Checked(entry.id, "wrong_bytes", f"{kind}: {relative} is not the file of the manifest")
         found = _portrait(paths) if entry.wild else _film(paths)
     except ClipError as error:
         return Checked(entry.id, error.code, "; ".join(str(error).split("\n  ")))
     except DataError as error:
         return Checked(entry.id, "data_error", error.message)
     return Checked(entry.id, "ok", found)
+
+
+def _digests(entry: ManifestEntry) -> Iterator[tuple[str, str, str]]:
+    """Kind, path and digest of a clip's files, and of labels and still that its ``meta`` names with digests."""
+    yield from ((kind, relative, entry.sha256[kind]) for kind, relative in entry.files.items())
+    for kind in ("labels", "portrait"):
+        if f"{kind}_sha256" in entry.meta and kind in entry.meta:
+            yield kind, str(entry.meta[kind]), str(entry.meta[f"{kind}_sha256"])
 
 
 def _film(paths: Mapping[str, Path]) -> str:

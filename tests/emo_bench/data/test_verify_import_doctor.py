@@ -8,16 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_sets import write_tiny_set
 
 from emo_bench.data.doctor import examine
 from emo_bench.data.import_folder import import_videos
-from emo_bench.data.manifest import read_manifest
+from emo_bench.data.manifest import read_manifest, write_manifest
 from emo_bench.data.naming import audio_beside
 from emo_bench.data.sets.kind import open_dataset
 from emo_bench.data.verify import verify_manifest
 from emo_bench.media.lossless import write_clip
 from emo_bench.runner.suite import suite_from_values
 from emo_core.errors import ConfigError, DataError
+from emo_core.hashing import sha256_file
 
 
 def write_wave(path: Path, samples: np.ndarray) -> None:
@@ -168,3 +170,16 @@ def test_doctor_without_weights_says_so(folder: Path, monkeypatch: pytest.Monkey
     assert bad.worst == "error"
     assert good.worst != "error"
     assert good.plain()["name"] == "a1.mkv"
+
+
+def test_labels_and_stills_beside_a_clip_are_verified_too(tmp_path: Path) -> None:
+    path = write_tiny_set(tmp_path, n_clips=2)
+    first, second = read_manifest(path).entries
+    (tmp_path / "a.safetensors").write_bytes(b"labels")
+    meta = {"labels": "a.safetensors", "labels_sha256": sha256_file(tmp_path / "a.safetensors")}
+    still = {"portrait": "gone.png", "portrait_sha256": "0" * 64}
+    write_manifest(path, [first.model_copy(update={"meta": meta}), second.model_copy(update={"meta": still})])
+    checked = verify_manifest(path)
+    assert [(one.code, one.reason[:8]) for one in checked] == [("ok", checked[0].reason[:8]), ("missing", "portrait")]
+    (tmp_path / "a.safetensors").write_bytes(b"others")
+    assert verify_manifest(path)[0].code == "wrong_bytes"
