@@ -306,6 +306,8 @@ class _Import:
                 "no face was found in the portrait", expected="one clearly visible face", found="none",
                 fix="use another image; --face any takes faces that the detector does not know, such as drawings",
             )  # fmt: skip
+        if box is None:
+            self.notices.append(f"{relative}: no face was found; not cropped")
         return box
 
     def _cropped(self, image: FrameArray, box: Box, name: str) -> tuple[str, Box]:

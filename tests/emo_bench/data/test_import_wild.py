@@ -93,6 +93,14 @@ def test_portraits_need_a_face(folder: Path) -> None:
     assert [finding.code for finding in found.findings] == ["portrait"]
 
 
+def test_what_could_not_be_cropped_is_told(folder: Path) -> None:
+    for name in ("wild-10", "wild-11", "wild-12"):
+        Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(folder / f"{name}.png")
+    report = import_wild(folder, folder, options=WildOptions(face="any", crop=True))
+    assert [entry.portrait for entry in report.entries] == ["wild-10.png", "wild-11.png", "wild-12.png"]
+    assert report.notices == tuple(f"wild-1{i}.png: no face was found; not cropped" for i in range(3))
+
+
 @given(st.integers(1, 7), st.integers(1, 7), st.integers(1, 60), st.integers(0, 5))
 def test_plans_use_portraits_evenly(portraits: int, audio: int, clips: int, seed: int) -> None:
     plan = pair_plan(portraits, audio, clips, seed)
