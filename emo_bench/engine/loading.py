@@ -13,8 +13,9 @@ from emo_bench.engine.spec import RunSpec
 from emo_bench.extract.catalogue import extractor_digest, extractors, load_catalogues, metrics, needed_extractors
 from emo_bench.extract.single_pass import in_order
 from emo_bench.extract.weights import WeightsFinder
+from emo_bench.systems.device import require_device
 from emo_bench.systems.system import SystemContext, SystemKind, build_system, system_digest
-from emo_core.errors import EmoBenchError, WeightsError
+from emo_core.errors import ConfigError, EmoBenchError, WeightsError
 
 if TYPE_CHECKING:
     from emo_metrics.contract import Extractor, Metric
@@ -130,7 +131,8 @@ def check_before_work(loader: Loader) -> list[Availability]:
     Raises:
         EmoBenchError: when a system or the engine of the networks lacks something it needs.
     """
-    problems = _engine_problems(loader.config.execution)
+    execution = loader.config.execution
+    problems = [*_engine_problems(execution), *_device_problems(execution)]
     for name, system in loader.suite_systems.items():
         if loader.only_wild and loader.systems[name].needs_driving and not loader.systems[name].anchor:
             problems.append(f"system {name!r} works on the ground truth's video, and no clip of the suite has one")
@@ -142,6 +144,17 @@ def check_before_work(loader: Loader) -> list[Availability]:
     if problems:
         raise EmoBenchError("\n".join(problems))
     return [entry for entry in loader.availability.values() if not entry.ok]
+
+
+def _device_problems(execution: Execution) -> list[str]:
+    # Workers of Ray may have what the machine that starts them has not.
+    if execution.engine == "ray":
+        return []
+    try:
+        require_device(execution.device)
+    except ConfigError as error:
+        return [f"execution.device: {error}"]
+    return []
 
 
 def _engine_problems(execution: Execution) -> list[str]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from emo_bench.data.portrait import Box, Framing, Square, find_square
 from emo_bench.media.types import FrameArray, Video, VideoSpec, frames_for_samples
+from emo_bench.systems.device import require_device
 from emo_bench.systems.emo import EMBEDDED, PORTRAIT, EmoOptions, require_eyelids, sampling_options, weights_folder
 from emo_core.errors import ConfigError, GenerationError, LimitError, NoAudioError, WeightsError
 
@@ -26,6 +27,9 @@ LONGEST_S = 600.0
 SMALLEST_SIDE = 64
 LARGEST_SIDE = 512
 """Pixels a side that are made where the portrait has them."""
+
+SUFFIXES = (".mp4", ".m4v")
+"""Of what is written."""
 
 LARGEST_PICTURE = 2048
 """Pixels of the longer side of a whole image into which the moving face is pasted back."""
@@ -81,7 +85,7 @@ def animate(
         progress: Called with frames done and in total.
 
     Raises:
-        ConfigError: when the target is the image or the audio.
+        ConfigError: when the target is the image or the audio or no MP4, or the device is not there.
         ClipError: when image or audio cannot be used.
         WeightsError: when the model's weights are missing or wrong.
         CredentialsError: when the video cannot be signed; it is left at ``target`` unsigned.
@@ -93,9 +97,12 @@ def animate(
     from emo_bench.media.preview import write_preview
     from emo_models.emo.pipeline import EMOPipeline
 
+    require_device(device)
     for source in (portrait, audio):
         if target.resolve() == source.resolve():
             raise ConfigError(f"{source} would be written over", expected="another file", fix="choose one with -o")
+    if target.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"{target.name} is no name of an MP4", expected=" or ".join(SUFFIXES), found=target.suffix)
     still = read_still_image(portrait)
     image = still.pixels
     if min(image.shape[:2]) < SMALLEST_SIDE:

@@ -17,6 +17,8 @@ def region_mask(region: Box | NDArray[np.float32] | None, size: int) -> Tensor:
 
     >>> region_mask((0.0, 0.0, 0.5, 1.0), 4)[0, 0, 0].tolist()
     [1.0, 1.0, 0.0, 0.0]
+    >>> region_mask((0.99, 0.0, 1.0, 1.0), 4)[0, 0, 0].tolist()
+    [0.0, 0.0, 0.0, 1.0]
     """
     if region is None:
         return torch.ones(1, 1, size, size)
@@ -29,8 +31,14 @@ def region_mask(region: Box | NDArray[np.float32] | None, size: int) -> Tensor:
     if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
         raise ValueError(f"expected a face box (left, top, right, bottom) as fractions in [0, 1], found {region}")
     mask = torch.zeros(1, 1, size, size)
-    mask[..., round(top * size) : round(bottom * size), round(left * size) : round(right * size)] = 1
+    mask[..., _pixels(top, bottom, size), _pixels(left, right, size)] = 1
     return mask
+
+
+def _pixels(first: float, last: float, size: int) -> slice:
+    """Pixels between two fractions, at least one: an empty mask would mean that there is no face anywhere."""
+    start = min(round(first * size), size - 1)
+    return slice(start, max(round(last * size), start + 1))
 
 
 def middle_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

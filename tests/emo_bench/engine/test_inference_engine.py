@@ -44,3 +44,10 @@ def test_an_engine_that_cannot_run_is_told_before_any_work(monkeypatch: pytest.M
     (problem,) = loading._engine_problems(Execution(inference="openvino"))
     assert "emo-bench[openvino]" in problem
     assert loading._engine_problems(Execution(inference="torch", device="cuda")) == []
+
+
+def test_a_device_that_is_not_there_is_told_before_any_work() -> None:
+    assert loading._device_problems(Execution()) == []
+    (problem,) = loading._device_problems(Execution(device="cuda:99"))
+    assert problem.startswith("execution.device: there is no device cuda:99")
+    assert loading._device_problems(Execution(device="cuda:99", engine="ray")) == []

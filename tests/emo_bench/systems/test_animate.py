@@ -326,3 +326,18 @@ def test_certificate_and_key_belong_together(portrait: Path, weights: Path, tmp_
     more = ("--credentials", "--certificate", str(tmp_path / "c.pem"))
     error = refusal(run(portrait, sound(tmp_path / "a.wav"), tmp_path / "x.mp4", weights, *more), tmp_path / "x.mp4")
     assert "given together" in str(error)
+
+
+@pytest.mark.parametrize("name", ["out.webm", "out.avi", "out"])
+def test_a_target_that_is_no_mp4_is_refused(portrait: Path, weights: Path, tmp_path: Path, name: str) -> None:
+    target = tmp_path / name
+    error = refusal(run(portrait, sound(tmp_path / "in.wav"), target, weights), target)
+    assert ".mp4" in str(error)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu"])
+def test_a_device_that_is_not_there_is_told(portrait: Path, weights: Path, tmp_path: Path, device: str) -> None:
+    target = tmp_path / "out.mp4"
+    error = refusal(run(portrait, sound(tmp_path / "in.wav"), target, weights, "--device", device), target)
+    assert device in str(error)
+    assert "weights" not in str(error)
