@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,6 +21,9 @@ MAX_BYTES = 256 << 20
 """Of a manifest."""
 FORBIDDEN_IN_ID = frozenset('/\\:*?"<>|')
 
+
+REFERENCE_FPS = 25
+"""Frames a second of the timeline on which manifests name the reference frame."""
 
 FILE_KINDS = ("video", "portrait", "audio", "truth")
 """What a clip may list, in the order in which its files are named."""
@@ -98,6 +102,15 @@ class ManifestEntry(Frozen):
     def files(self) -> dict[str, str]:
         """Kind -> path of the files that are listed."""
         return {kind: path for kind in FILE_KINDS if (path := getattr(self, kind)) is not None}
+
+    def reference_frame_at(self, fps: Fraction) -> int:
+        """Index of the reference frame in the same clip at another frame rate: the nearest in time, the earlier of two.
+
+        >>> clip = ManifestEntry(id="a", video="a.mp4", identity="p", reference_frame=51, sha256={"video": "0" * 64})
+        >>> [clip.reference_frame_at(Fraction(fps)) for fps in (25, 50, 30)]
+        [51, 102, 61]
+        """
+        return -int(-(self.reference_frame * fps / REFERENCE_FPS - Fraction(1, 2)) // 1)
 
     @property
     def wild(self) -> bool:

@@ -130,7 +130,8 @@ class RunContext:
     def reference_index(self, clip: str, truth: Sidecar) -> int:
         """Position of the portrait among the frames of the prepared clip."""
         # A portrait index beyond a shortened clip falls back to the last frame; both are on the same timeline.
-        return min(self.entries[clip].reference_frame, truth.n_frames - 1)
+        wanted = self.entries[clip].reference_frame_at(self.config.media.rate)
+        return min(wanted, truth.n_frames - 1)
 
     def feature_keys(self, clip_id: str, clip: Sidecar, truth: Sidecar) -> dict[str, str]:
         """Key of the features of one stored clip beside its ground truth, for every extractor that can work on it."""

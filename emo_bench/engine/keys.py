@@ -53,7 +53,7 @@ class Keys:
                 "system": self._loader.system_digests[unit.system],
                 "clip": system.clip_dependencies(unit.clip, self._loader.system_context),
                 "truth": self.truth(unit.clip),
-                "reference_frame": entry.reference_frame,
+                "reference_frame": entry.reference_frame_at(self._config.media.rate),
                 "face_box": entry.face_box,
                 "partner": self.truth(unit.partner) if unit.partner else None,
                 "seed": self.seed(unit) if system.uses_seed else None,

@@ -95,6 +95,33 @@ def test_units_done_forecast(context: RunContext) -> None:
     assert (work(context, units[0]).computed, work(context, units[0]).reused) == (1, 1) or is_done(context, units[0])
 
 
+@pytest.mark.parametrize(("fps", "index"), [("25", 2), ("50", 4), ("30000/1001", 2), ("12", 1)])
+def test_the_portrait_is_the_frame_of_the_same_moment_at_any_rate(
+    tiny, tiny_set: Path, tmp_path: Path, fps: str, index: int
+) -> None:
+    values = {"anchors": ["frozen"], "metrics": ["flicker/luma@1"], "media": {"fps": fps}}
+    suite = load_suite(tiny.suite(tiny_set, tmp_path, **values))
+    context = RunContext(spec_of(suite, read_manifest(tiny_set)))
+    truth, frozen = truth_units(context)[0], other_units(context)[0]
+    assert work(context, truth).code == work(context, frozen).code == "ok"
+    stored = context.stored_truth(truth.clip)
+    assert stored is not None
+    assert context.reference_index(truth.clip, stored.sidecar) == index
+    real, still = (context.clips.open(found)[0].read_all() for found in (stored, context.stored_clip(frozen)) if found)
+    assert (still == real[index]).all()
+
+
+def test_another_rate_is_another_portrait_and_another_key(tiny, tiny_set: Path, tmp_path: Path) -> None:
+    def key(**changes: object) -> str:
+        manifest = read_manifest(tiny_set)
+        suite = load_suite(tiny.suite(tiny_set, tmp_path, anchors=["frozen"], media={"fps": "50"}))
+        entries = [entry.model_copy(update=changes) for entry in manifest.entries]
+        context = RunContext(spec_of(suite, Manifest(manifest.root, entries)))
+        return context.keys.clip(other_units(context)[0])
+
+    assert key(reference_frame=2) != key(reference_frame=4)
+
+
 def test_a_missing_system_folder_or_partner_stops_before_work(tiny, tiny_set: Path, tmp_path: Path) -> None:
     values = tiny.values(tiny_set, tmp_path, systems=[{"name": "mine", "kind": "videos", "folder": "nowhere"}])
     suite = suite_from_values(values, base=tmp_path)
