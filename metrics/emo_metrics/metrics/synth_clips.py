@@ -30,6 +30,8 @@ from emo_metrics.synth.face import FACE, IDENTITY
 
 TRUTH: Final = "truth/hdtf-synth@1"
 """Where the truth of a synthetic clip stands among the features of its ground truth."""
+TRUTH_FPS: Final = 25
+"""Rows of the truth a second."""
 LEAST_FRAMES: Final = 25
 _NONE: Final[frozenset[str]] = frozenset()
 
@@ -110,12 +112,14 @@ class MouthTruth(ClipMetric):
         """The three values of one clip.
 
         Raises:
-            Unscored: ``no_face``; ``not_applicable`` without truth; ``too_short`` with fewer than 25 known frames;
-                ``undefined`` when the true mouth never moves.
+            Unscored: ``no_face``; ``not_applicable`` without truth or at another frame rate than 25; ``too_short`` with
+                fewer than 25 known frames; ``undefined`` when the true mouth never moves.
         """
         known = {} if truth is None else truth.arrays.get(TRUTH, {})
         if "mouth_opening" not in known:
             raise Unscored("not_applicable", f"clip {generated.clip_id!r} is not of HDTF-Synth: it has no truth")
+        if generated.fps != TRUTH_FPS:
+            raise Unscored("not_applicable", f"the truth has 25 frames a second, the clip {generated.fps}")
         wanted = np.asarray(known["mouth_opening"], dtype=np.float64)
         seen = mouth_opening(generated)
         count = min(len(seen), len(wanted))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from importlib import import_module
 
 import numpy as np
@@ -130,6 +132,10 @@ def test_mouth_against_truth_orders_right_wrong_and_frozen(
     assert np.isnan(frozen["mouth-truth-r"])
     with pytest.raises(Unscored, match="no truth"):
         MouthTruth().score_clip(faces[0], faces[0])
+    # Row i of the truth is at i / 25 s: at another rate it would be compared with another moment.
+    faster = replace(faces[0], fps=Fraction(30))
+    with pytest.raises(Unscored, match=r"not_applicable.* 25 frames a second"):
+        MouthTruth().score_clip(faster, with_truth(0))
 
 
 @pytest.mark.parametrize("shift", [-4, 0, 5])
