@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emo_bench.extract.weights import WeightsFinder
 from emo_bench.media.types import FrameArray
+
+if TYPE_CHECKING:
+    from emo_metrics.faces.finder import FaceFinder
 
 FaceLocator = Callable[[FrameArray], "tuple[float, float, float, float] | None"]
 """Finds the face in one ``uint8 RGB [H, W, 3]``: left, top, right, bottom in pixels, or None."""
@@ -14,16 +20,17 @@ FaceLocator = Callable[[FrameArray], "tuple[float, float, float, float] | None"]
 def face_locator(weights: WeightsFinder) -> FaceLocator:
     """Makes a locator from the pinned files of the face analysis (docs/weights: MediaPipe landmarker and YuNet).
 
-    It follows a face from call to call: the last box is looked at again when the whole frame shows nothing.
+    It follows a face from call to call: the last box is looked at again when the whole frame shows nothing. So each
+    clip needs one of its own, or its face would depend on the clip before; they share the networks.
 
     Raises:
         WeightsError: when a file is missing or has other bytes.
     """
     import numpy as np
 
-    from emo_metrics.faces.finder import FACE_FILES, make_finder
+    from emo_metrics.faces.finder import FACE_FILES
 
-    finder = make_finder({name: weights.require(name) for name in FACE_FILES})
+    finder = _finder(tuple((name, weights.require(name)) for name in FACE_FILES))
     last = None
 
     def locate(frame: FrameArray) -> tuple[float, float, float, float] | None:
@@ -36,3 +43,11 @@ def face_locator(weights: WeightsFinder) -> FaceLocator:
         return left, top, right, bottom
 
     return locate
+
+
+@cache
+def _finder(files: tuple[tuple[str, Path], ...]) -> FaceFinder:
+    """The networks behind all locators of this process; what they see of a frame depends on that frame alone."""
+    from emo_metrics.faces.finder import make_finder
+
+    return make_finder(dict(files))

@@ -132,11 +132,12 @@ class Wav2Lip(SystemKind):
         return request.face_box if self.options.use_dataset_box else None
 
     def _locator(self) -> FaceLocator:
-        if self._locate_face is None:
-            from emo_bench.systems.face_boxes import face_locator
+        """A locator for one clip."""
+        if self._locate_face is not None:
+            return self._locate_face
+        from emo_bench.systems.face_boxes import face_locator
 
-            self._locate_face = face_locator(self._finder)
-        return self._locate_face
+        return face_locator(self._finder)
 
     def _speak_options(self) -> SpeakOptions:
         from emo_models.baselines.wav2lip.inference import SpeakOptions

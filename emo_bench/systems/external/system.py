@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -33,6 +33,9 @@ from emo_bench.systems.external.process import (
 from emo_bench.systems.external.workspace import TemporaryFolder
 from emo_bench.systems.system import FrameSource, GeneratedClip, GenerationRequest, Program, SystemContext, SystemKind
 from emo_core.errors import ConfigError, GenerationError, LimitError
+
+if TYPE_CHECKING:
+    from emo_bench.systems.face_boxes import FaceLocator
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
 """Set for every program: a measurement must not depend on what a hub serves today."""
@@ -104,12 +107,8 @@ class External(SystemKind):
         if isinstance(launch, Finding):
             raise _missing(self._known_card, [launch])
         self._launch = launch
-        self._base = context.base
-        self._locate = None
-        if self.options.check_face:
-            from emo_bench.systems.face_boxes import face_locator
-
-            self._locate = face_locator(context.weights)
+        self._base, self._weights = context.base, context.weights
+        self._locator()  # what it lacks is told before the first clip
 
     def generate(self, request: GenerationRequest) -> GeneratedClip:
         """Runs the program in a fresh folder and checks what it left.
@@ -148,8 +147,16 @@ class External(SystemKind):
             # Some programs print what went wrong and still end with status 0.
             found = f"{error.found}; {_last_words(log)}"
             raise GenerationError(error.message, expected=error.expected, found=found, fix=error.fix) from None
-        output = check_output(path, card.output, request, locate_face=self._locate)
+        output = check_output(path, card.output, request, locate_face=self._locator())
         return GeneratedClip(video=_keeping(output.video, space.folder), audio=request.audio, notes=output.notes)
+
+    def _locator(self) -> FaceLocator | None:
+        """A face locator for one clip; None when faces are not asked for."""
+        if not self.options.check_face:
+            return None
+        from emo_bench.systems.face_boxes import face_locator
+
+        return face_locator(self._weights)
 
     def _card(self, context: SystemContext) -> SystemCard:
         return load_card(find_card(self.options.card, base=context.base))

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -155,3 +156,28 @@ def test_kinds_import_no_network_library() -> None:
         "bad = {'torch', 'av', 'cv2', 'scipy', 'pandas', 'mediapipe'} & set(sys.modules); assert not bad, bad"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_a_face_is_looked_for_anew_in_each_clip(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the clip before had its face depends on the order of the work, and must decide nothing."""
+    known: list[Any] = []
+
+    class Finder:
+        def find(self, frame: Any, last: Any = None) -> Any:
+            known.append(last)
+            return SimpleNamespace(face=SimpleNamespace(box=np.array([16.0, 10.0, 50.0, 50.0])))
+
+    monkeypatch.setattr("emo_metrics.faces.finder.make_finder", lambda weights: Finder())
+    monkeypatch.setattr("emo_bench.extract.weights.WeightsFinder.require", lambda finder, name: tmp_path / name)
+    built = loaded(checkpoint, use_dataset_box=False)
+    for _ in range(2):
+        built.generate(request(face_box=None))
+    assert known == [None, None]
+    dubbing = loaded(checkpoint, Wav2LipDubbing, use_dataset_box=False)
+    video = video_from_array(np.zeros((3, 64, 64, 3), np.uint8), fps=FPS)
+    known.clear()
+    for _ in range(2):
+        dubbing.generate(request(driving=DrivingClip(clip_id="one", video=video, audio=request().audio), face_box=None))
+    assert [last is None for last in known] == [True, False, False] * 2

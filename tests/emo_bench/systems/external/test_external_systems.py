@@ -193,13 +193,20 @@ def test_a_face_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     install(tmp_path, WORKS)
     seen: list[int] = []
 
+    made: list[object] = []
+
     def locator(weights: object) -> Any:
+        made.append(weights)
         return lambda frame: seen.append(int(frame[0, 0, 0]))  # finds nothing
 
     monkeypatch.setattr("emo_bench.systems.face_boxes.face_locator", locator)
-    with pytest.raises(NoFaceError, match="no face"):
-        system(tmp_path, check_face=True).generate(request())
-    assert len(seen) == 3
+    checked = system(tmp_path, check_face=True)
+    before = len(made)
+    for _ in range(2):
+        with pytest.raises(NoFaceError, match="no face"):
+            checked.generate(request())
+    assert len(seen) == 6
+    assert len(made) == before + 2  # each clip gets one that knows nothing of the clip before
 
 
 def test_dubbing_hands_over_the_real_video(tmp_path: Path) -> None:
