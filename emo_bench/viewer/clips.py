@@ -36,8 +36,11 @@ class ReadingStore(ClipStore):
 
 
 def clip_keys(folder: Path) -> dict[tuple[str, str, int], str]:
-    """(system, clip, seed) -> key in the store, from the run's journal; the last line of each counts."""
-    found = {}
+    """(system, clip, seed) -> key in the store, from the run's journal; the last line of each counts.
+
+    A unit that failed last has no key, whatever an earlier run in the same folder had made of it.
+    """
+    found: dict[tuple[str, str, int], str] = {}
     try:
         lines = read_bytes(folder / JOURNAL_FILE, MAX_TEXT_BYTES).decode("utf-8", "replace").splitlines()
     except OSError:
@@ -48,9 +51,16 @@ def clip_keys(folder: Path) -> dict[tuple[str, str, int], str]:
             place = (str(entry["system"]), str(entry["clip"]), int(entry["seed"]))
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
+        found.pop(place, None)
         if isinstance(entry.get("clip_key"), str):
             found[place] = entry["clip_key"]
     return found
+
+
+def was_made(run: RunData, system: str, clip: str, seed: int) -> bool:
+    """Whether the run made this clip, or found it made; the journal does not name what was never begun."""
+    failed = (f for f in run.record.failures if not f.part and f.stage in ("prepare", "generate"))
+    return (system, clip, seed) not in ((f.system, f.clip, f.seed) for f in failed)
 
 
 def browser_data(run: RunData) -> dict[str, Any]:

@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from emo_bench.record.columns import ordered_systems
-from emo_bench.viewer.clips import ReadingStore, VideoCache, browser_data, clip_keys, curves, lag_curves, reason_of
+from emo_bench.viewer.clips import (
+    ReadingStore,
+    VideoCache,
+    browser_data,
+    clip_keys,
+    curves,
+    lag_curves,
+    reason_of,
+    was_made,
+)
 from emo_bench.viewer.runs import FoundRun, RunFolder
 from emo_core.errors import EmoBenchError
 from emo_core.version import __version__
@@ -152,8 +161,7 @@ class Viewer:
         if int(clip) >= len(record.clips) or int(system) >= len(systems):
             raise NotFoundError
         seeds = record.config.get("seeds") or [0]
-        seed = 0 if systems[int(system)].kind == "ground_truth" else int(seeds[0])
-        return run, record.clips[int(clip)].id, systems[int(system)].name, seed
+        return run, record.clips[int(clip)].id, systems[int(system)].name, int(seeds[0])
 
     def _curves(self, key: str, clip: str) -> Answer:
         run, name, _, _ = self._place(key, clip, "0")
@@ -164,10 +172,8 @@ class Viewer:
     def _video(self, key: str, clip: str, system: str) -> Answer:
         run, name, system_name, seed = self._place(key, clip, system)
         store = self._store_of(run)
-        found = clip_keys(run.folder)
-        stored = found.get((system_name, name, seed)) or next(
-            (value for (s, c, _), value in found.items() if (s, c) == (system_name, name)), None
-        )
+        made = was_made(run.data(), system_name, name, seed)
+        stored = clip_keys(run.folder).get((system_name, name, seed)) if made else None
         video = self._videos.video(store, stored) if store is not None and stored is not None else None
         if video is None:
             raise NotFoundError

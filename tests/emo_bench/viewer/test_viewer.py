@@ -6,6 +6,8 @@ import http.client
 import json
 import os
 import shutil
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,12 @@ import av
 import numpy as np
 import pytest
 
+from emo_bench.record.columns import ordered_systems
+from emo_bench.runner.run import run_suite
+from emo_bench.runner.suite import load_suite
 from emo_bench.viewer.clips import ReadingStore, clip_keys, curves
 from emo_bench.viewer.runs import FoundRun, RunFolder
-from emo_bench.viewer.server import ADDRESS, Server
+from emo_bench.viewer.server import ADDRESS, NotFoundError, Server, Viewer
 from emo_core.errors import ClipError
 
 
@@ -149,6 +154,32 @@ def test_a_damaged_clip_is_told_and_stays_where_it_is(folder: Path, tmp_path: Pa
     with pytest.raises(ClipError, match="is damaged"):
         store.open(stored)
     assert contents(copy) == before
+
+
+def test_a_clip_that_fails_now_is_not_shown_as_an_earlier_run_made_it(tiny: Any, tmp_path: Path) -> None:
+    manifest = tiny.set(tmp_path / "set")
+    made = Path(shutil.copytree(manifest.parent, tmp_path / "made"))
+    values = {"anchors": ["frozen"], "systems": [{"name": "one", "kind": "videos", "folder": str(made)}]}
+
+    def videos(seed: int) -> set[tuple[int, str]]:
+        record = run_suite(load_suite(tiny.suite(manifest, tmp_path, seeds=[seed], **values)))
+        viewer = Viewer(tmp_path, None, tmp_path)
+        (run,) = viewer.folder.runs()
+        found = set()
+        for clip, (number, system) in product(range(3), enumerate(ordered_systems(record))):
+            with suppress(NotFoundError):
+                viewer.answer(f"/run/{run.id}/clip/{clip}/{number}.mp4")
+                found.add((clip, system.name))
+        return found
+
+    everything = set(product(range(3), ("ground-truth", "frozen", "one")))
+    assert videos(seed=5) == everything
+    (made / "clip-01.mkv").unlink()
+    assert videos(seed=5) == everything - {(1, "one")}
+    source = manifest.parent / "clip-02.mkv"
+    source.write_bytes(source.read_bytes() + b"x")  # no longer the file of the manifest
+    assert videos(seed=5) == everything - {(1, "one"), *((2, name) for _, name in everything)}
+    assert videos(seed=6) == everything - {(1, "one"), *((2, name) for _, name in everything)}
 
 
 def test_a_running_suite_is_followed_by_what_is_new(tmp_path: Path) -> None:
