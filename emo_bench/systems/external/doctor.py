@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from emo_bench.systems.external.card import CardWeights, SystemCard, find_card, load_card
-from emo_core.hashing import sha256_file
+from emo_core.hashing import digest_of, sha256_file
 
 SYSTEMS_VARIABLE = "EMO_BENCH_SYSTEMS"
 """Environment variable with the folder that holds one checkout per system."""
@@ -185,6 +185,26 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file; computed once per process while size and time stay the same."""
     status = path.stat()
     return _digest(str(path), status.st_size, status.st_mtime_ns)
+
+
+def weights_digest(path: Path) -> str:
+    """SHA-256 of a file of weights, or over the names and digests of all files below a folder of them.
+
+    Hidden ones are left out: there downloaders note when they did their work.
+    """
+    if path.is_file():
+        return file_digest(path)
+    return digest_of({file.relative_to(path).as_posix(): file_digest(file) for file in _files_below(path)})
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for name, inner, names in os.walk(folder, followlinks=True):
+        place = Path(name)
+        inner[:] = [part for part in inner if not part.startswith(".")]
+        if place.resolve() in {above.resolve() for above in place.parents}:  # a link that leads round in a circle
+            inner.clear()
+            continue
+        yield from (place / file for file in names if not file.startswith(".") and (place / file).is_file())
 
 
 @cache

@@ -20,8 +20,8 @@ from emo_bench.systems.external.doctor import (
     checked_out_commit,
     default_repository,
     examine,
-    file_digest,
     launcher,
+    weights_digest,
 )
 from emo_bench.systems.external.process import (
     ProcessLimits,
@@ -82,11 +82,11 @@ class External(SystemKind):
         wrong = [finding for finding in examine(card, installation) if finding.level == "error"]
         if wrong:
             raise _missing(card, wrong)
-        files = [item for item in card.weights if (installation.repository / item.path).is_file()]
+        there = [item for item in card.weights if (installation.repository / item.path).exists()]
         return {
             "card": card.model_dump(mode="json", exclude={"setup", "sources", "notes", "licence", "hardware"}),
             "commit": checked_out_commit(installation.repository),
-            "weights": {item.path: file_digest(installation.repository / item.path) for item in files},
+            "weights": {item.path: weights_digest(installation.repository / item.path) for item in there},
         }
 
     def program(self, context: SystemContext) -> Program:

@@ -6,6 +6,7 @@ import gc
 import hashlib
 import importlib.util
 import json
+import shutil
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -29,6 +30,7 @@ from emo_bench.systems.external.system import External, ExternalDubbing
 from emo_bench.systems.external.workspace import view_of
 from emo_bench.systems.system import DrivingClip, GenerationRequest, SystemContext, build_system, system_digest
 from emo_core.errors import ClipError, ConfigError, DecodeError, GenerationError, LimitError, NoFaceError
+from emo_core.hashing import digest_of
 
 _SPEC = importlib.util.spec_from_file_location("external_fakes_2", Path(__file__).parent / "external_fakes.py")
 assert _SPEC is not None
@@ -276,6 +278,32 @@ def test_the_doctor_says_what_is_missing_and_how_to_get_it(tmp_path: Path) -> No
     allowed = Installation(repository=repository, python=sys.executable, allow_other_commit=True)
     assert "written for" not in errors(examine(card, allowed))
     assert "no program" in errors(examine(card, Installation(repository=repository, python="no-such-python")))
+
+
+def test_folders_of_weights_are_part_of_what_a_system_is(tmp_path: Path) -> None:
+    weights = [*CARD["weights"], {"path": "weights/vae", "source": "the authors"}]
+    folder = install(tmp_path, WORKS, {"weights": weights}) / "weights/vae"
+    elsewhere = tmp_path / "elsewhere"
+
+    def write(name: str, text: str) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+
+    def depends() -> Any:
+        return system(tmp_path).dependencies(SystemContext(base=tmp_path))
+
+    write("unet/net.safetensors", "one")
+    first = depends()
+    write(".cache/huggingface/net.metadata", "when it was downloaded")
+    assert depends() == first
+    shutil.copytree(folder, elsewhere)
+    shutil.rmtree(folder / "unet")
+    (folder / "unet").symlink_to(elsewhere / "unet", target_is_directory=True)
+    assert depends() == first
+    (elsewhere / "unet/net.safetensors").write_text("other", encoding="utf-8")
+    second = depends()
+    write("more.safetensors", "one")
+    assert len({digest_of(found) for found in (first, second, depends())}) == 3
 
 
 def test_the_doctor_finds_environments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
