@@ -164,13 +164,15 @@ def score_values(
     options: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The suite that ``score`` runs, as plain values."""
-    folder = Path(generated).absolute()
-    system: dict[str, Any] = {"name": _label(folder.name), "kind": "videos", "folder": str(folder), "pattern": pattern}
+    # Places stay as they were given: they stand in the record, which is for others too.
+    folder = Path(generated)
+    name_of_system = _label(folder.absolute().name)
+    system: dict[str, Any] = {"name": name_of_system, "kind": "videos", "folder": str(folder), "pattern": pattern}
     if length_tolerance_s is not None:
         system["length_tolerance_s"] = length_tolerance_s
     return {
         "name": name,
-        "dataset": {"kind": "manifest", "manifest": str(Path(reference).absolute())},
+        "dataset": {"kind": "manifest", "manifest": str(Path(reference))},
         "systems": [system],
         # Finished videos went through an ordinary encoder, so the frozen anchor goes through one too.
         "anchors": [*DEFAULT_ANCHORS, "frozen_reencoded"],

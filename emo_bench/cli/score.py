@@ -43,7 +43,7 @@ def score(
 
     options: dict[str, object] = {"output": str(output)} if output else {}
     if weights:
-        options["weights"] = {"folders": [str(folder.absolute()) for folder in weights]}
+        options["weights"] = {"folders": [str(folder) for folder in weights]}
     values = score_values(
         generated,
         reference,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -111,7 +112,10 @@ def test_lists_parse(tiny, tmp_path: Path) -> None:
 def test_scoring_finished_videos(tiny, tiny_set: Path, tmp_path: Path) -> None:
     for person in range(3):
         tiny.clip(tmp_path / "out" / f"gen-clip-{person:02d}.mkv", person=person if person else 5)
-    arguments = ["score", "-g", "out", "-r", tiny_set, "--pattern", "gen-{id}", "-m", "psnr/rgb@1", "--json"]
+    shutil.copytree(tiny_set.parent, tmp_path / "set")
+    manifest = f"set/{tiny_set.name}"
+    arguments = ["score", "-g", "out", "-r", manifest, "--pattern", "gen-{id}", "-m", "psnr/rgb@1", "--json"]
+    arguments += ["-w", "own-weights"]
     store = ["--set", "store=store", "--set", "anchors=[]", "-o", "run"]
     done = tiny.cli(*arguments, *store, "--set", "report.previews=false", cwd=tmp_path)
     assert done.code == 0, done.err
@@ -119,6 +123,10 @@ def test_scoring_finished_videos(tiny, tiny_set: Path, tmp_path: Path) -> None:
     value = next(entry for entry in record["values"] if entry["system"] == "out")
     assert 60 < value["value"] < 80  # two of three are the ground truth itself (100 dB)
     assert value["n_scored"] == 3
+    # Records and reports are for others, whom the user's folders do not concern.
+    written = [path for path in (tmp_path / "run").rglob("*") if path.suffix in (".json", ".html", ".jsonl", ".tex")]
+    assert written
+    assert not [path.name for path in written if str(tmp_path) in path.read_text(encoding="utf-8")]
 
 
 def test_names_cannot_steer_the_terminal(tiny, tmp_path: Path) -> None:
