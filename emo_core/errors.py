@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
+from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -55,9 +57,20 @@ def _rebuild(kind: type[EmoBenchError], message: str, expected: str, found: str,
 
 
 def one_line(error: BaseException) -> str:
-    """The text of an error as one line of at most 600 characters."""
-    parts = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """The text of an error as one line of at most 600 characters, for records: without the user's home folder."""
+    parts = [line.strip() for line in without_home(str(error)).splitlines() if line.strip()]
     return "; ".join(parts)[:600]
+
+
+def without_home(text: str) -> str:
+    """A text in which ``~`` stands for the home folder, whose name is often its user's."""
+    try:
+        home = str(Path.home())
+    except RuntimeError:
+        return text
+    if len(home) < 2:
+        return text
+    return re.sub(rf"(?<![\w/.-]){re.escape(home)}(?![\w.-])", "~", text)
 
 
 class ConfigError(EmoBenchError):

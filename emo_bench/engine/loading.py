@@ -15,7 +15,7 @@ from emo_bench.extract.single_pass import in_order
 from emo_bench.extract.weights import WeightsFinder
 from emo_bench.systems.device import require_device
 from emo_bench.systems.system import SystemContext, SystemKind, build_system, system_digest
-from emo_core.errors import ConfigError, EmoBenchError, WeightsError
+from emo_core.errors import ConfigError, EmoBenchError, WeightsError, without_home
 
 if TYPE_CHECKING:
     from emo_metrics.contract import Extractor, Metric
@@ -90,7 +90,7 @@ class Loader:
             for kind in needed_extractors([metric]).values():
                 kind.check({file: self.finder.require(file) for file in kind.weights})
         except (WeightsError, ValueError) as error:
-            return Availability(name, ok=False, reason=str(error))
+            return Availability(name, ok=False, reason=without_home(str(error)))  # it stands in the record
         return Availability(name, ok=True)
 
     @cached_property

@@ -133,6 +133,7 @@ def test_a_missing_system_folder_or_partner_stops_before_work(tiny, tiny_set: Pa
 def test_missing_weights_are_told_before_work_and_never_replaced(
     tiny, tiny_set: Path, tmp_path: Path, monkeypatch
 ) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("EMO_BENCH_WEIGHTS", raising=False)
     metrics = ["f-sim/mobilefacenet@1", "flicker/luma@1"]
@@ -144,6 +145,7 @@ def test_missing_weights_are_told_before_work_and_never_replaced(
     by_name = {protocol.name: protocol for protocol in record.protocols}
     assert by_name["f-sim/mobilefacenet@1"].status == "unavailable"
     assert "are missing" in by_name["f-sim/mobilefacenet@1"].reason
+    assert f"in one of: {Path('~/cache')}" in by_name["f-sim/mobilefacenet@1"].reason
     values = {entry.protocol: entry for entry in record.values}
     assert (values["f-sim/mobilefacenet@1"].status, values["f-sim/mobilefacenet@1"].value) == ("skipped", None)
     assert values["flicker/luma@1"].status == "ok"
