@@ -216,7 +216,7 @@ def _stage(
     outcomes = []
     journal_path = folder / JOURNAL_FILE
     # For whoever looks on: the journal's lines from here on belong to this stage.
-    begun = journal_path.stat().st_size if journal_path.is_file() else 0
+    begun = _closed(journal_path)
     write_json(folder / PROGRESS_FILE, {"stage": name, "total": len(units), "journal_from": begun})
     with journal_path.open("a", encoding="utf-8") as journal:
         for outcome in engine(context.spec, units, workers=execution.workers, timeout_s=execution.unit_timeout_s):
@@ -232,6 +232,17 @@ def _stage(
                 display.say(f"{label or outcome.unit.system} / {outcome.unit.clip}: {outcome.code}: {outcome.reason}")
     order = {unit: position for position, unit in enumerate(units)}
     return sorted(outcomes, key=lambda outcome: order[outcome.unit])
+
+
+def _closed(journal: Path) -> int:
+    """The size of a journal whose last line is whole; half a line, of a full disk for example, gets its end."""
+    with journal.open("ab+") as stream:
+        if size := stream.tell():
+            stream.seek(size - 1)
+            if stream.read() != b"\n":
+                stream.write(b"\n")
+                return size + 1
+        return size
 
 
 def _journal_line(outcome: Outcome, system: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from emo_bench.record.store import read_record
 from emo_bench.runner.run import run_suite
 from emo_bench.runner.suite import load_suite
+from emo_bench.viewer.clips import clip_keys
 from emo_core.progress import Silent
 
 
@@ -59,6 +60,17 @@ def test_features_and_clips_under_each_others_names_are_made_again_and_told(suit
     assert any("damaged and made again" in text for text in told.texts)
     journal = (tmp_path / "run" / "journal.jsonl").read_text(encoding="utf-8").splitlines()
     assert any(json.loads(line)["damaged"] for line in journal)
+
+
+def test_half_a_line_of_a_full_disk_costs_the_journal_no_other_line(suite: Any, tmp_path: Path) -> None:
+    journal = tmp_path / "run" / "journal.jsonl"
+    journal.parent.mkdir()
+    journal.write_text('{"at": "2026-01-01", "sys', encoding="utf-8")
+    run_suite(suite)
+    half, *whole = journal.read_text(encoding="utf-8").splitlines()
+    assert half == '{"at": "2026-01-01", "sys'
+    assert len([json.loads(line) for line in whole]) == 6
+    assert len(clip_keys(journal.parent)) == 6
 
 
 def test_an_unfinished_run_leaves_no_record_of_an_earlier_one(suite: Any, tmp_path: Path, monkeypatch: Any) -> None:
