@@ -28,6 +28,9 @@ class UnitWorker:
         os.chdir(folder)  # relative paths of the suite mean the same on every worker
         self._context = RunContext(spec)
 
+    def ready(self) -> None:
+        """Answers as soon as the actor runs."""
+
     def work(self, unit: Unit) -> Outcome | str:
         """Carries out a unit; a text is the reason why the whole work must stop."""
         try:
@@ -42,66 +45,116 @@ def run_units_on_ray(spec: RunSpec, units: Iterable[Unit], *, workers: int, time
     Args:
         spec: The run.
         units: What to do.
-        workers: Number of actors; each asks for one processor, and one GPU when the suite's device is CUDA.
+        workers: Number of actors; each asks for one processor, and one GPU when the suite's device is CUDA. Where Ray
+            has less, fewer of them work.
         timeout_s: A unit that takes longer has its actor killed and fails with the code 'timeout'.
 
     Raises:
         ConfigError: when the extra ``ray`` is not installed.
-        WorkStoppedError: when the file system refuses to write.
+        WorkStoppedError: when the file system refuses to write, or Ray starts no actor for ``timeout_s``.
     """
     waiting = list(units)
     if not waiting:
         return
-    ray = _ray()
-    waiting.reverse()
-    gpus = 1 if spec.config.execution.device.startswith("cuda") else 0
-    actor_class = ray.remote(num_cpus=1, num_gpus=gpus)(UnitWorker)
-    busy: dict[Any, tuple[Any, Unit, float]] = {}
-    actors: list[Any] = []
-
-    def start() -> Any:
-        actors.append(actor_class.remote(spec, str(Path.cwd())))
-        return actors[-1]
-
-    def give(actor: Any) -> None:
-        if waiting:
-            unit = waiting.pop()
-            busy[actor.work.remote(unit)] = (actor, unit, time.monotonic() + timeout_s)
-
+    crew = _Crew(_ray(), spec, waiting, timeout_s)
     try:
-        for _ in range(min(workers, len(waiting))):
-            give(start())
-        while busy:
-            ready, _ = ray.wait(list(busy), num_returns=1, timeout=1.0)
-            for reference in ready:
-                actor, unit, _ = busy.pop(reference)
-                try:
-                    answer = ray.get(reference)
-                except ray.exceptions.RayError as error:
-                    reason = f"the Ray actor was lost: {type(error).__name__}"
-                    yield Outcome(unit, code="worker_died", reason=reason, stage=unit.stage)
-                    actor = start() if waiting else actor
-                else:
-                    if isinstance(answer, str):
-                        raise WorkStoppedError(answer)
-                    yield answer
-                give(actor)
-            yield from _overdue(ray, busy, start, give, timeout_s)
+        yield from crew.run(min(workers, len(waiting)))
     finally:
-        for actor in actors:
-            ray.kill(actor)
+        crew.stop()
 
 
-def _overdue(
-    ray: Any, busy: dict[Any, tuple[Any, Unit, float]], start: Any, give: Any, timeout_s: float
-) -> Iterator[Outcome]:
-    for reference, (actor, unit, deadline) in list(busy.items()):
-        if time.monotonic() > deadline:
-            del busy[reference]
-            ray.kill(actor)
-            reason = f"took longer than {timeout_s:g} s and was stopped"
-            yield Outcome(unit, code="timeout", reason=reason, stage=unit.stage)
-            give(start())
+class _Crew:
+    """Actors, the units that they have, and who replaces them.
+
+    Only an actor that runs is given a unit: Ray starts no more of them than it has room for, and a unit that lay with
+    one of the others would be overdue without having begun.
+    """
+
+    def __init__(self, ray: Any, spec: RunSpec, units: list[Unit], timeout_s: float) -> None:
+        self._ray, self._spec, self._timeout_s = ray, spec, timeout_s
+        gpus = 1 if spec.config.execution.device.startswith("cuda") else 0
+        self._actor_class = ray.remote(num_cpus=1, num_gpus=gpus)(UnitWorker)
+        self._asked = "one processor and one GPU" if gpus else "one processor"
+        self._waiting = units[::-1]
+        self._actors: list[Any] = []
+        self._starting: dict[Any, Any] = {}
+        self._busy: dict[Any, tuple[Any, Unit, float]] = {}
+        self._since = time.monotonic()
+        """When somebody worked last."""
+
+    def run(self, workers: int) -> Iterator[Outcome]:
+        """Starts actors and gives them units until all are answered."""
+        for _ in range(workers):
+            self._start()
+        while self._waiting or self._busy:
+            ready, _ = self._ray.wait([*self._busy, *self._starting], num_returns=1, timeout=1.0)
+            for reference in ready:
+                yield from self._started(reference) if reference in self._starting else self._answered(reference)
+            yield from self._overdue()
+            self._check_anybody_works()
+
+    def stop(self) -> None:
+        """Ends all actors."""
+        for actor in self._actors:
+            self._ray.kill(actor)
+
+    def _start(self) -> None:
+        actor = self._actor_class.remote(self._spec, str(Path.cwd()))
+        self._actors.append(actor)
+        self._starting[actor.ready.remote()] = actor
+
+    def _give(self, actor: Any) -> None:
+        if self._waiting:
+            unit = self._waiting.pop()
+            self._busy[actor.work.remote(unit)] = (actor, unit, time.monotonic() + self._timeout_s)
+
+    def _started(self, reference: Any) -> Iterator[Outcome]:
+        actor = self._starting.pop(reference)
+        try:
+            self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            # Each try costs a unit, so that there is an end when none succeeds.
+            yield from self._lost(self._waiting.pop(), error) if self._waiting else ()
+        else:
+            self._give(actor)
+
+    def _answered(self, reference: Any) -> Iterator[Outcome]:
+        actor, unit, _ = self._busy.pop(reference)
+        try:
+            answer = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            yield from self._lost(unit, error)
+            return
+        if isinstance(answer, str):
+            raise WorkStoppedError(answer)
+        yield answer
+        self._give(actor)
+
+    def _lost(self, unit: Unit, error: Exception) -> Iterator[Outcome]:
+        reason = f"the Ray actor was lost: {type(error).__name__}"
+        yield Outcome(unit, code="worker_died", reason=reason, stage=unit.stage)
+        if self._waiting:
+            self._start()
+
+    def _overdue(self) -> Iterator[Outcome]:
+        for reference, (actor, unit, deadline) in list(self._busy.items()):
+            if time.monotonic() > deadline:
+                del self._busy[reference]
+                self._ray.kill(actor)
+                reason = f"took longer than {self._timeout_s:g} s and was stopped"
+                yield Outcome(unit, code="timeout", reason=reason, stage=unit.stage)
+                if self._waiting:
+                    self._start()
+
+    def _check_anybody_works(self) -> None:
+        if self._busy:
+            self._since = time.monotonic()
+        elif self._waiting and time.monotonic() - self._since > self._timeout_s:
+            raise WorkStoppedError(
+                f"Ray has started no worker for {self._timeout_s:g} s",
+                expected=f"{self._asked} that nobody else uses",
+                fix="wait until others have finished, or set execution.engine: local",
+            )
 
 
 def _ray() -> Any:
