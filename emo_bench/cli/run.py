@@ -27,12 +27,15 @@ def run(
 
     Example: emo-bench run --config configs/suites/quickstart.yaml
     """
+    import json
+
     from emo_bench.runner.run import run_folder, run_suite
     from emo_bench.runner.suite import load_suite
     from emo_bench.runner.tracking import mirrored
     from emo_core.progress import display
 
-    changes = [*(overrides or []), *([f"output={output}"] if output else [])]
+    # Quoted: the value of an override is read as YAML, where a name can be a number or a comment.
+    changes = [*(overrides or []), *([f"output={json.dumps(str(output))}"] if output else [])]
     suite = load_suite(config, changes)
     with display(quiet=quiet) as shown, mirrored(suite, track or (), shown) as (display_, finished):
         record = run_suite(suite, display=display_, allow_systems=allow_system or ())

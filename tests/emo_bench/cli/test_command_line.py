@@ -101,6 +101,15 @@ def test_json_is_all_that_goes_to_stdout(tiny, tiny_set: Path, tmp_path: Path) -
     assert plan.json["units"] == {name: {"all": 3, "done": 3} for name in ("ground-truth", "frozen")}
 
 
+def test_any_name_of_a_folder_is_the_folder_of_the_run(tiny, tiny_set: Path, tmp_path: Path) -> None:
+    suite = tiny.suite(tiny_set, tmp_path, anchors=[], metrics=["flicker/luma@1"])
+    for name in ("run #1: [new]", "2024"):
+        done = tiny.cli("run", "--config", suite, "-o", name, "--json", cwd=tmp_path)
+        assert done.code == 0, done.err
+        assert (tmp_path / name / "record.json").is_file()
+    assert not (tmp_path / "run").exists()
+
+
 def test_lists_parse(tiny, tmp_path: Path) -> None:
     metrics = tiny.cli("ls", "metrics", "--json", cwd=tmp_path).json
     assert set(tiny.metrics) <= {row["name"] for row in metrics}
