@@ -129,15 +129,15 @@ def _manifest_file(path: Path) -> dict[str, Any]:
 
 
 def _file_sets(manifest: Manifest) -> list[dict[str, Any]]:
-    """One set of files for each ending; the digest of every file stands in the manifest."""
-    endings = sorted({Path(place).suffix.lower() for entry in manifest.entries for place in _paths(entry)})
+    """One set of files for each ending as it is written; the digest of every file stands in the manifest."""
+    endings = sorted({Path(place).suffix for entry in manifest.entries for place in _paths(entry)})
     return [
         {
             "@type": "cr:FileSet",
             "@id": f"files{ending or '-without-ending'}",
             "name": f"files{ending}",
             "description": f"Files that end in {ending or 'nothing'}",
-            "encodingFormat": MEDIA.get(ending, "application/octet-stream"),
+            "encodingFormat": MEDIA.get(ending.lower(), "application/octet-stream"),
             "includes": f"**/*{ending}",
         }
         for ending in endings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ import record_factory
 from ruamel.yaml import YAML
 from tiny_sets import write_wild_lines
 
-from emo_bench.data.manifest import read_manifest, write_manifest
+from emo_bench.data.manifest import Manifest, read_manifest, write_manifest
 from emo_bench.publish.checklist import NOT_RECORDED, checklist, checklist_markdown
 from emo_bench.publish.croissant import croissant
 from emo_bench.publish.model_index import chosen_system, model_card, model_index, model_index_yaml
@@ -123,6 +123,19 @@ def test_croissant_lists_every_kind_of_file_with_digests(tiny_set: Path) -> None
     assert "version" not in found
     columns = {field["source"]["extract"]["column"] for field in found["recordSet"][0]["field"]}
     assert columns >= {"id", "video", "identity", "split"}
+
+
+def test_croissant_finds_files_as_their_endings_are_written(tiny_set: Path) -> None:
+    """Patterns tell large letters from small ones."""
+    manifest = read_manifest(tiny_set)
+    names = ("a.MP4", "b.mp4", "c.Mp4")
+    entries = [entry.model_copy(update={"video": name}) for entry, name in zip(manifest.entries, names, strict=True)]
+    found = croissant(tiny_set, Manifest(manifest.root, entries))
+    sets = [item for item in found["distribution"] if "includes" in item]
+    for name in names:
+        (one,) = (item for item in sets if PurePosixPath("set", name).match(item["includes"]))
+        assert one["encodingFormat"] == "video/mp4"
+    assert len({item["@id"] for item in sets}) == len(sets)
 
 
 def test_the_formats_own_library_takes_the_metadata(tiny_set: Path, tmp_path: Path) -> None:
