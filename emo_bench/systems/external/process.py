@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from emo_bench.systems.external.watchdog import kill_all
+from emo_bench.systems.external.watchdog import end_elsewhere, kill_all
 
 MARK = "EMO_BENCH_RUN"
 """Environment variable by which processes are found that left the program's process group."""
@@ -79,7 +79,7 @@ def run_limited(
     environment: Mapping[str, str],
     log: Path,
     limits: ProcessLimits,
-    on_stop: Callable[[], None] = lambda: None,
+    stop: Sequence[str] = (),
 ) -> ProcessResult:
     """Runs a program to its end or to a limit; when this returns, none of its processes is left.
 
@@ -89,7 +89,8 @@ def run_limited(
         environment: All of its environment variables.
         log: File that receives its output and errors.
         limits: What it may cost.
-        on_stop: Called after a limit was broken, for example to stop a container.
+        stop: Program and arguments that end what is no process of the program's own, such as a container; run when the
+            program does not end by itself, and also when this process is killed meanwhile.
     """
     mark = secrets.token_hex(12)
     started = time.monotonic()
@@ -109,7 +110,7 @@ def run_limited(
             return ProcessResult(returncode=None, stopped_for=None, seconds=0.0, peak_memory=0, error=str(error))
     stopped_for: Literal["time", "memory", "log"] | None = None
     peak = 0
-    watchdog = _start_watchdog(process.pid, mark)
+    watchdog = _start_watchdog(process.pid, mark, stop)
     try:
         while process.poll() is None and stopped_for is None:
             peak = max(peak, _resident(process.pid))
@@ -117,9 +118,9 @@ def run_limited(
             if stopped_for is None:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(_POLL_S)
-        if stopped_for is not None:
-            on_stop()
     finally:
+        if process.poll() is None:
+            end_elsewhere(stop, environment=clean_environment({}))
         _end(process, mark)
         _dismiss(watchdog)
     return ProcessResult(
@@ -165,11 +166,11 @@ def _end(process: subprocess.Popen[bytes], mark: str) -> None:
     process.wait()
 
 
-def _start_watchdog(group: int, mark: str) -> subprocess.Popen[bytes]:
+def _start_watchdog(group: int, mark: str, stop: Sequence[str]) -> subprocess.Popen[bytes]:
     """A process that ends the program's group should this process be killed; see ``watchdog.py``."""
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(Path(__file__).with_name("watchdog.py")), str(group), f"{MARK}={mark}"],
-        env={},
+        [sys.executable, "-I", "-S", str(Path(__file__).with_name("watchdog.py")), str(group), f"{MARK}={mark}", *stop],
+        env=clean_environment({}),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -137,7 +137,7 @@ class External(SystemKind):
             environment=clean_environment(variables),
             log=log,
             limits=ProcessLimits(seconds=self.options.timeout_s, memory_bytes=self._memory()),
-            on_stop=lambda: self._stop_container(card, container, space.folder.path),
+            stop=self._stop_command(card, container),
         )
         self._keep_log(log, request)
         self._check(result, log)
@@ -190,15 +190,10 @@ class External(SystemKind):
             *("--workdir", str(cwd), card.environment.name, *command),
         ]
 
-    def _stop_container(self, card: SystemCard, container: str, work: Path) -> None:
-        if card.environment.kind == "container" and self.options.python is None:
-            run_limited(
-                [*self._launch.prefix, "kill", container],
-                cwd=work,
-                environment=clean_environment({}),
-                log=work / "kill.txt",
-                limits=ProcessLimits(seconds=30.0),
-            )
+    def _stop_command(self, card: SystemCard, container: str) -> list[str]:
+        """Ends the container, which is no child of the engine's client."""
+        contained = card.environment.kind == "container" and self.options.python is None
+        return [*self._launch.prefix, "kill", container] if contained else []
 
     def _keep_log(self, log: Path, request: GenerationRequest) -> None:
         if self.options.log_folder is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -133,6 +134,43 @@ def test_a_killed_owner_leaves_no_program_behind(tmp_path: Path) -> None:
     process.kill()
     process.wait()
     assert _becomes(lambda: not any(_alive(pid) for pid in started))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are listed on Linux only")
+@pytest.mark.parametrize("how", ["kill", "interrupt", "limit"])
+def test_what_a_daemon_runs_for_the_program_is_stopped_with_it(tmp_path: Path, how: str) -> None:
+    """A container is no child of the program that started it: its engine has to be asked."""
+    begun, stopped = tmp_path / "begun", tmp_path / "stopped"
+    program = f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(300)"
+    stop = [sys.executable, "-c", f"import pathlib; pathlib.Path({str(stopped)!r}).touch()"]
+    seconds = 4 if how == "limit" else 300
+    owner = (
+        "from pathlib import Path;"
+        "from emo_bench.systems.external.process import ProcessLimits, run_limited;"
+        f"run_limited([{sys.executable!r}, '-c', {program!r}], cwd=Path({str(tmp_path)!r}), environment={{}},"
+        f" log=Path({str(tmp_path / 'log')!r}), limits=ProcessLimits(seconds={seconds}), stop={stop!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", owner], stderr=subprocess.DEVNULL)
+    assert _becomes(begun.exists), "the program did not start"
+    assert not stopped.exists()
+    if how != "limit":
+        process.send_signal(signal.SIGKILL if how == "kill" else signal.SIGINT)
+    process.wait(timeout=60)
+    assert _becomes(stopped.exists)
+
+
+def test_nothing_is_asked_to_stop_after_a_program_that_ended(tmp_path: Path) -> None:
+    stop = [sys.executable, "-c", f"import pathlib; pathlib.Path({str(tmp_path / 'stopped')!r}).touch()"]
+    result = run_limited(
+        [sys.executable, "-c", ""],
+        cwd=tmp_path,
+        environment={},
+        log=tmp_path / "log",
+        limits=ProcessLimits(seconds=30),
+        stop=stop,
+    )
+    assert result.returncode == 0
+    assert not (tmp_path / "stopped").exists()
 
 
 def _alive(pid: int) -> bool:

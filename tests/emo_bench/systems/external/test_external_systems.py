@@ -254,6 +254,11 @@ def test_containers_get_only_what_they_need(tmp_path: Path) -> None:
     assert seen[seen.index("--network") + 1] == "none"
     assert any(part.endswith(f"target={tmp_path / 'repo'},readonly") for part in seen)
     assert "MODE=test" in seen
+    (tmp_path / "repo/run.py").write_text("import time\ntime.sleep(60)\n", encoding="utf-8")
+    with pytest.raises(LimitError, match="more than 3 s"):
+        system(tmp_path, python=None, container_engine=str(engine), timeout_s=3.0).generate(request())
+    last = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
+    assert (last[0], last[1][:10], len(last)) == ("kill", "emo-bench-", 2)
 
 
 def errors(findings: list[Finding]) -> str:
