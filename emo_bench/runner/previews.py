@@ -57,9 +57,9 @@ def _preview(context: RunContext, outcome: Outcome) -> Path | None:
     if not path.is_file():
         try:
             video, audio = context.clips.open(StoredClip(context.clips.path(outcome.clip.key), outcome.clip))
-        except (ClipError, FileNotFoundError):
+            write_preview(path, video, audio, crf=PREVIEW_CRF)
+        except (ClipError, FileNotFoundError):  # some damage shows only while frames are read
             return None  # the numbers stand: they rest on features that were made before the damage
-        write_preview(path, video, audio, crf=PREVIEW_CRF)
     return path
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from emo_bench.media import preview
 from emo_bench.record.store import read_record
 from emo_bench.runner.run import run_suite
 from emo_bench.runner.suite import load_suite
@@ -71,6 +72,26 @@ def test_half_a_line_of_a_full_disk_costs_the_journal_no_other_line(suite: Any, 
     assert half == '{"at": "2026-01-01", "sys'
     assert len([json.loads(line) for line in whole]) == 6
     assert len(clip_keys(journal.parent)) == 6
+
+
+def test_a_preview_that_cannot_be_made_costs_no_number(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = tiny.set(tmp_path / "set", n_clips=2)
+    suite = tiny.suite(manifest, tmp_path, anchors=["reencoded"], metrics=["flicker/luma@1"])
+    run_suite(load_suite(suite))
+    before = values(tmp_path / "run")
+    decode = preview.decode_own
+    # As another version of the decoder would: found out at the end of the clip only.
+    monkeypatch.setattr(preview, "decode_own", lambda path, spec: (piece ^ 1 for piece in decode(path, spec)))
+    told = Told()
+    record = run_suite(load_suite(suite, ["report.previews=true"]), display=told)
+    assert record.status == "complete"
+    assert values(tmp_path / "run") == before
+    missing = [text for text in told.texts if text.startswith("no preview of reencoded / clip-0")]
+    assert len(missing) == 2
+    shown = json.loads((tmp_path / "run" / "previews" / "index.json").read_text(encoding="utf-8"))
+    assert {entry["system"] for entry in shown} == {"ground-truth"}
 
 
 def test_an_unfinished_run_leaves_no_record_of_an_earlier_one(suite: Any, tmp_path: Path, monkeypatch: Any) -> None:
