@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from emo_bench.record.proof import write_proof
@@ -138,6 +139,8 @@ def _fresh(suite: Suite, folder: Path, *, workers: int | None, device: str | Non
         execution["inference"] = inference
     elif device not in (None, "cpu"):
         execution["inference"] = "torch"  # the other engine knows processors only
+    if suite.config.execution.engine == "ray" and find_spec("ray") is None:
+        execution["engine"] = "local"  # the same units give the same numbers
     if workers is not None:
         execution["workers"] = workers
     if device is not None:

@@ -118,6 +118,15 @@ def test_another_device_is_not_asked_for_an_engine_that_it_does_not_have(copy: P
     assert chosen == {None: "openvino", "cpu": "openvino", "cuda:1": "torch"}
 
 
+@pytest.mark.parametrize(("installed", "engine"), [(True, "ray"), (False, "local")])
+def test_a_run_of_a_cluster_can_be_made_again_without_one(
+    made: Path, monkeypatch: pytest.MonkeyPatch, installed: bool, engine: str
+) -> None:
+    monkeypatch.setattr("emo_bench.reproduce.rerun.find_spec", lambda name: installed or None)
+    suite = load_suite(made / "suite.yaml", ["execution.engine=ray"])
+    assert _fresh(suite, made, workers=None, device=None, inference=None).config.execution.engine == engine
+
+
 def test_a_finished_folder_is_not_taken_again(made: Path, again: tuple[Reproduction, Path], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="finished reproduction"):
         reproduce(made / "run", output=again[1])
