@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,9 @@ PREVIEW_VERSION = 2
 PREVIEW_CRF = 23
 """Half the bytes of 18, at 41 to 44 dB beside the frames of real talking heads at 512 px (docs/benchmarks.md)."""
 
+INDEX_FILE = "index.json"
+_OWN_NAME = re.compile(r"[0-9a-f]{16}\.mp4")
+
 
 def write_previews(context: RunContext, outcomes: Sequence[Outcome], folder: Path, display: Display) -> Path:
     """Writes ``previews/*.mp4`` and ``previews/index.json`` for the first clips of all systems.
@@ -27,8 +31,8 @@ def write_previews(context: RunContext, outcomes: Sequence[Outcome], folder: Pat
     File names are hashes, never a user's text; a copy that exists already is linked, not made again.
     """
     target = folder / "previews"
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
+    target.mkdir(parents=True, exist_ok=True)
+    _remove_earlier(target)
     wanted = [outcome for outcome in outcomes if outcome.clip is not None and context.is_shown(outcome.unit)]
     display.stage("previews", len(wanted))
     index = []
@@ -44,8 +48,15 @@ def write_previews(context: RunContext, outcomes: Sequence[Outcome], folder: Pat
     for outcome in wanted:
         if outcome.clip is not None and outcome.code == "ok":
             context.let_go(outcome.unit, outcome.clip)
-    write_json(target / "index.json", index)
+    write_json(target / INDEX_FILE, index)
     return target
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Deletes what an earlier run wrote; a run's folder may be any, with things of the user's in it."""
+    for path in folder.iterdir():
+        if path.name == INDEX_FILE or _OWN_NAME.fullmatch(path.name):
+            path.unlink()
 
 
 def _preview(context: RunContext, outcome: Outcome) -> Path | None:

@@ -94,6 +94,20 @@ def test_a_preview_that_cannot_be_made_costs_no_number(
     assert {entry["system"] for entry in shown} == {"ground-truth"}
 
 
+def test_previews_replace_those_of_an_earlier_run_and_nothing_of_the_user(tiny: Any, tmp_path: Path) -> None:
+    """The output of a run can be any folder, which may have one of that name."""
+    manifest = tiny.set(tmp_path / "set", n_clips=1)
+    folder = tmp_path / "run" / "previews"
+    for name in ("holiday.mp4", "index.html", "deeper/index.json", f"{'a' * 16}.mp4"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    suite = tiny.suite(manifest, tmp_path, anchors=[], metrics=["flicker/luma@1"], report={"previews": True})
+    run_suite(load_suite(suite))
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    (made,) = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    assert found == {"holiday.mp4", "index.html", "deeper/index.json", "index.json", made["file"]}
+
+
 def test_an_unfinished_run_leaves_no_record_of_an_earlier_one(suite: Any, tmp_path: Path, monkeypatch: Any) -> None:
     run_suite(suite)
     assert (tmp_path / "run" / "record.json").is_file()
