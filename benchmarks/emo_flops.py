@@ -85,7 +85,7 @@ def naive(pipeline: EMOPipeline, inputs: dict[str, Tensor], options: SamplingOpt
     latents = pipeline.noise([0], 0)
     for when in scheduler.timesteps:
         predictions = []
-        for reference, audio, _ in options.guidance.passes:
+        for reference, audio, *_ in options.guidance.passes:
             conditions = naive_conditions(pipeline.model, inputs, reference=reference, audio=audio)
             predictions.append(pipeline.model.backbone(latents, when[None], conditions))
         latents = scheduler.step(options.guidance.combine(torch.cat(predictions)), when, latents).prev_sample

@@ -93,10 +93,10 @@ class SegmentConditions:
         """The same without audio."""
         return replace(self, audio=())
 
-    def for_passes(self, passes: tuple[tuple[bool, bool, bool], ...]) -> SegmentConditions:
-        """The conditions of one segment repeated for guidance passes ``(with reference, audio, speed)``, batched.
+    def for_passes(self, passes: tuple[tuple[bool, bool, bool, bool], ...]) -> SegmentConditions:
+        """The conditions of one segment repeated for guidance passes ``(with reference, audio, speed, eyelids)``.
 
-        Motion, face region and eyelids stay in every pass.
+        Motion and face region stay in every pass; without eyelids the eyes are open.
         """
         if len(passes) == 1 and all(passes[0]):
             return self
@@ -104,7 +104,7 @@ class SegmentConditions:
         size = self._batch()
         device = self.reference[0].key.device if self.reference else torch.device("cpu")
         columns = [torch.tensor(column, dtype=torch.float32, device=device) for column in zip(*passes, strict=True)]
-        reference, audio, speed = (column.repeat_interleave(size) for column in columns)
+        reference, audio, speed, closed = (column.repeat_interleave(size) for column in columns)
         return replace(
             self,
             reference=tuple(kv.repeat(times) for kv in self.reference),
@@ -114,7 +114,7 @@ class SegmentConditions:
             locator=_repeated(self.locator, times),
             portrait=_repeated(self.portrait, times),
             motion_channels=_repeated(self.motion_channels, times),
-            eyelids=_repeated(self.eyelids, times),
+            eyelids=None if self.eyelids is None else self.eyelids.repeat(times, 1, 1) * closed[:, None, None],
             condition_mask=ConditionMask(
                 reference=reference,
                 audio=audio,

@@ -48,7 +48,7 @@ class SamplingOptions:
     Attributes:
         steps: Denoising steps; the paper uses 40 with DDIM.
         sampler: ``"ddim"``, or ``"dpmsolver++"`` / ``"unipc"`` for few steps.
-        guidance: Scales of audio, reference and speed.
+        guidance: Scales of audio, reference, speed and eyelids.
         speed: Head rotation speed in degrees per frame, constant over the video; ``None`` leaves it to the audio.
         motion_from: The last frames enter the next segment re-encoded from ``"pixels"`` (as in the paper: ReferenceNet
             sees images) or as the sampled ``"latents"``.
@@ -58,8 +58,6 @@ class SamplingOptions:
             `schedulers.shifted_times`. For ``"dpmsolver++"``.
         blinks: Blinks a minute that are planned and asked of models with `extensions.eyelids`; see
             `eyelids.planned_closure`. 0 plans none.
-        blink_strength: The planned closure is multiplied by this. Weights that close lids halfway when they are told
-            that they are closed close them further when told more.
     """
 
     steps: int = 40
@@ -70,7 +68,6 @@ class SamplingOptions:
     segment_noise: SegmentNoise = "independent"
     shift: float = 1.0
     blinks: float = 0.0
-    blink_strength: float = 1.0
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -79,8 +76,6 @@ class SamplingOptions:
             raise ValueError(f"expected motion_from to be pixels or latents, found {self.motion_from!r}")
         if not 0 <= self.blinks <= MOST_PER_MINUTE:
             raise ValueError(f"expected 0 to {MOST_PER_MINUTE:g} blinks a minute, found {self.blinks:g}")
-        if self.blink_strength <= 0:
-            raise ValueError(f"expected a positive blink_strength, found {self.blink_strength:g}")
         if self.shift != 1.0 and (self.sampler != "dpmsolver++" or self.shift <= 0):
             raise ValueError(
                 f"expected shift 1, or a positive one with the sampler dpmsolver++, found {self.shift:g} with "
@@ -110,9 +105,9 @@ def recommended_sampling(facts: Mapping[str, Any]) -> SamplingOptions:
     40
     """
     said = migrate_sampling(facts.get("sampling") or {})
-    audio, reference, speed = (float(said.pop(f"{name}_guidance", 1.0)) for name in ("audio", "reference", "speed"))
+    scales = {name: float(said.pop(f"{name}_guidance", 1.0)) for name in ("audio", "reference", "speed", "eyelids")}
     low, high = said.pop("guidance_interval", (0.0, 1.0))
-    guidance = Guidance(audio=audio, reference=reference, speed=speed, interval=(float(low), float(high)))
+    guidance = Guidance(**scales, interval=(float(low), float(high)))
     return SamplingOptions(guidance=guidance, **said)
 
 
@@ -316,8 +311,8 @@ class EMOPipeline:
         """From noise to a segment of `EMOModel.to_residual`; all guidance passes of a step run as one batch."""
         scheduler = make_scheduler(schedule_of(self.scheduler), sampler=options.sampler)
         set_steps(scheduler, options.steps, shift=options.shift)
-        # Without a speed to follow there is nothing to strengthen, and no pass is spent on it.
-        guidance = options.guidance if conditions.speed else replace(options.guidance, speed=1.0)
+        blinking = conditions.eyelids is not None and bool(conditions.eyelids.any())
+        guidance = options.guidance.where(speed=bool(conditions.speed), eyelids=blinking)
         together: dict[Passes, SegmentConditions] = {}
         latents: Tensor = noise.to(self._device) * scheduler.init_noise_sigma
         for time in scheduler.timesteps:
@@ -351,7 +346,7 @@ class EMOPipeline:
         eyelids = None
         if self.model.architecture.extensions.eyelids:
             closure = planned_closure(first - m, first + f + m, seed=seed, per_minute=options.blinks, fps=self.fps)
-            eyelids = options.blink_strength * around_each_frame(closure, window=m)[None].to(self._device)
+            eyelids = around_each_frame(closure, window=m)[None].to(self._device)
         conditions: SegmentConditions = self.model.prepare(
             reference=reference,
             motion=motion,

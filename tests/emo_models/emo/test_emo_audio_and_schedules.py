@@ -210,23 +210,28 @@ def test_times_are_even_without_a_shift_and_end_nowhere_twice() -> None:
 def test_guidance_combines_as_stated() -> None:
     u, r, ra = (torch.full((1, 2), v) for v in (1.0, 2.0, 4.0))
     guidance = Guidance(audio=3.0, reference=2.0)
-    assert guidance.passes == ((False, False, True), (True, False, True), (True, True, True))
+    assert guidance.passes == ((False, False, True, True), (True, False, True, True), (True, True, True, True))
     assert guidance.combine(torch.cat([u, r, ra])).tolist() == [[1 + 2 * 1 + 3 * 2] * 2]
     assert Guidance(audio=3.0).combine(torch.cat([r, ra])).tolist() == [[2 + 3 * 2] * 2]
     joint = Guidance(audio=3.5, reference=3.5)
-    assert joint.passes == ((False, False, True), (True, True, True))
+    assert joint.passes == ((False, False, True, True), (True, True, True, True))
     assert joint.combine(torch.cat([u, ra])).tolist() == [[1 + 3.5 * 3] * 2]
 
 
 def test_guidance_by_speed_adds_one_pass_at_the_end() -> None:
     u, r, ra, ras = (torch.full((1, 2), v) for v in (1.0, 2.0, 4.0, 5.0))
     every = Guidance(audio=3.0, reference=2.0, speed=6.0)
-    assert every.passes == ((False, False, False), (True, False, False), (True, True, False), (True, True, True))
+    assert every.passes == (
+        (False, False, False, True),
+        (True, False, False, True),
+        (True, True, False, True),
+        (True, True, True, True),
+    )
     assert every.combine(torch.cat([u, r, ra, ras])).tolist() == [[1 + 2 * 1 + 3 * 2 + 6 * 1] * 2]
     assert Guidance(audio=3.0, speed=6.0).combine(torch.cat([r, ra, ras])).tolist() == [[2 + 3 * 2 + 6 * 1] * 2]
     assert Guidance(speed=6.0).combine(torch.cat([ra, ras])).tolist() == [[4 + 6 * 1] * 2]
     joint = Guidance(audio=3.5, reference=3.5, speed=0.0)
-    assert joint.passes == ((False, False, False), (True, True, False), (True, True, True))
+    assert joint.passes == ((False, False, False, True), (True, True, False, True), (True, True, True, True))
     assert joint.combine(torch.cat([u, ra, ras])).tolist() == [[1 + 3.5 * 3] * 2]
 
 

@@ -75,8 +75,6 @@ def test_a_rate_out_of_range_is_refused() -> None:
         planned_closure(0, 10, seed=0, per_minute=61, fps=25.0)
     with pytest.raises(ValueError, match="expected 0 to 60 blinks a minute, found -1"):
         SamplingOptions(blinks=-1)
-    with pytest.raises(ValueError, match="expected a positive blink_strength, found 0"):
-        SamplingOptions(blink_strength=0)
 
 
 def test_each_frame_sees_its_neighbours() -> None:
@@ -125,6 +123,28 @@ def test_guidance_passes_all_know_the_eyelids() -> None:
     assert len(passes) > 1
     assert stacked.eyelids is not None
     assert torch.equal(stacked.eyelids, conditions.eyelids.repeat(len(passes), 1, 1))
+    strengthened = conditions.for_passes(Guidance(eyelids=2.0).passes).eyelids
+    assert strengthened is not None
+    assert not strengthened[:2].any(), "eyes are open in the first pass"
+    assert torch.equal(strengthened[2:], conditions.eyelids)
+
+
+def test_guidance_pushes_away_from_open_eyes_and_costs_nothing_where_no_blink_is_due() -> None:
+    model = awake_model(**EYELIDS)
+    pipeline = build_pipeline(preset_named("tiny"))
+    pipeline.model = model
+    inputs = {k: v for k, v in random_inputs().items() if k not in {"latents", "timesteps"}}
+    noise = random_inputs()["latents"]
+    passes: list[int] = []
+    model.backbone.register_forward_pre_hook(lambda _, given: passes.append(len(given[0]) // len(noise)))
+
+    def denoised(closure: float, scale: float) -> torch.Tensor:
+        conditions = model.prepare(**inputs, eyelids=torch.full((2, 4, 3), closure))
+        return pipeline.denoise(noise, conditions, SamplingOptions(steps=1, guidance=Guidance(eyelids=scale)))
+
+    opened, closed, further = denoised(0.0, 2.0), denoised(1.0, 1.0), denoised(1.0, 2.0)
+    assert passes == [1, 1, 2]
+    torch.testing.assert_close(further - opened, 2 * (closed - opened), atol=1e-5, rtol=1e-4)
 
 
 @pytest.fixture(scope="module")

@@ -205,7 +205,7 @@ class RecommendedSampling(Frozen):
         default=None, description="Noise at segment boundaries"
     )
     blinks: float | None = Field(default=None, ge=0, le=60, description="Blinks a minute, with extensions.eyelids")
-    blink_strength: float | None = Field(default=None, gt=0, le=10, description="How strongly they are asked for")
+    eyelids_guidance: float | None = Field(default=None, ge=0, le=10, description="Guidance scale of closed eyes")
 
 
 class TrainConfig(Frozen):
