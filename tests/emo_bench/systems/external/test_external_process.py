@@ -145,6 +145,8 @@ def test_what_a_daemon_runs_for_the_program_is_stopped_with_it(tmp_path: Path, h
     stop = [sys.executable, "-c", f"import pathlib; pathlib.Path({str(stopped)!r}).touch()"]
     seconds = 4 if how == "limit" else 300
     owner = (
+        # Who is started in the background by a shell ignores the signal, and so would those started by it.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from pathlib import Path;"
         "from emo_bench.systems.external.process import ProcessLimits, run_limited;"
         f"run_limited([{sys.executable!r}, '-c', {program!r}], cwd=Path({str(tmp_path)!r}), environment={{}},"
