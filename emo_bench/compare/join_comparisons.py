@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
+from emo_bench.config.schema import Statistics
 from emo_bench.record.columns import Column
 from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import ComparisonEntry, IntervalEntry, RunRecord
@@ -16,6 +18,8 @@ def joint_comparisons(runs: Sequence[RunData], owner: Mapping[str, int]) -> tupl
         runs: Runs on the same clips, with systems of unique names (the same name is the same system).
         owner: System -> index of the run whose values it has.
     """
+    from emo_bench.scoring.comparisons import corrected
+
     entries = [
         c
         for place, run in enumerate(runs)
@@ -25,7 +29,9 @@ def joint_comparisons(runs: Sequence[RunData], owner: Mapping[str, int]) -> tupl
     for first, a in enumerate(runs):
         for second in range(first + 1, len(runs)):
             entries += _between(a, runs[second], (first, second), owner)
-    return _corrected(entries, runs[0].record)
+    record = runs[0].record
+    statistics = Statistics(level=_statistic(record, "level", 0.95), correction=_correction(record))
+    return tuple(corrected(entries, statistics))
 
 
 def _between(a: RunData, b: RunData, places: tuple[int, int], owner: Mapping[str, int]) -> list[ComparisonEntry]:
@@ -80,24 +86,9 @@ def _a_minus_b(column: Column, worse: float, low: float, high: float) -> tuple[f
     return -worse, -high, -low
 
 
-def _corrected(entries: Sequence[ComparisonEntry], record: RunRecord) -> tuple[ComparisonEntry, ...]:
-    """Corrects p over all comparisons of the joint table; a verdict that does not survive becomes a tie."""
-    from emo_metrics.statistics.multiple_tests import benjamini_hochberg, holm
-
-    known = {str(index): entry.p_value for index, entry in enumerate(entries) if entry.p_value is not None}
+def _correction(record: RunRecord) -> Literal["holm", "bh"]:
     statistics = record.config.get("statistics")
-    kind = statistics.get("correction", "holm") if isinstance(statistics, dict) else "holm"
-    adjusted = (benjamini_hochberg if kind == "bh" else holm)(known) if known else {}
-    alpha = 1 - _statistic(record, "level", 0.95)
-    result = []
-    for index, entry in enumerate(entries):
-        p = adjusted.get(str(index))
-        update: dict[str, object] = {"p_corrected": p if p is not None else entry.p_corrected}
-        if p is not None and p > alpha and entry.verdict in ("a_better", "b_better"):
-            reasons = ("not significant after correction for many comparisons", entry.reason)
-            update |= {"verdict": "tie", "reason": "; ".join(reason for reason in reasons if reason)}
-        result.append(entry.model_copy(update=update))
-    return tuple(result)
+    return "bh" if isinstance(statistics, dict) and statistics.get("correction") == "bh" else "holm"
 
 
 def _statistic(record: RunRecord, key: str, default: float) -> float:

@@ -266,18 +266,17 @@ def corrected(entries: Sequence[ComparisonEntry], statistics: Statistics) -> lis
     """Adds p-values corrected over all comparisons, and turns verdicts that do not survive into ties."""
     from emo_metrics.statistics.multiple_tests import benjamini_hochberg, holm
 
-    adjust: Callable[[Mapping[str, float]], dict[str, float]] = {"holm": holm, "bh": benjamini_hochberg}[
-        statistics.correction
-    ]
     p_values = {str(index): entry.p_value for index, entry in enumerate(entries) if entry.p_value is not None}
-    adjusted = adjust(p_values) if p_values else {}
-    result = []
-    for index, entry in enumerate(entries):
-        p = adjusted.get(str(index))
-        weak = p is not None and p > 1 - statistics.level and entry.verdict in ("a_better", "b_better")
-        update: dict[str, object] = {"p_corrected": p}
-        if weak:
-            reasons = ("not significant after correction for many comparisons", entry.reason)
-            update |= {"verdict": "tie", "reason": "; ".join(reason for reason in reasons if reason)}
-        result.append(entry.model_copy(update=update))
-    return result
+    adjusted = (benjamini_hochberg if statistics.correction == "bh" else holm)(p_values) if p_values else {}
+    return [_survived(entry, adjusted.get(str(index)), statistics.level) for index, entry in enumerate(entries)]
+
+
+def _survived(entry: ComparisonEntry, p: float | None, level: float) -> ComparisonEntry:
+    """A comparison with its corrected p, and as a tie when that is too large for a verdict."""
+    if p is None:
+        return entry
+    update: dict[str, object] = {"p_corrected": p}
+    if p > 1 - level and entry.verdict in ("a_better", "b_better"):
+        reasons = ("not significant after correction for many comparisons", entry.reason)
+        update |= {"verdict": "tie", "reason": "; ".join(reason for reason in reasons if reason)}
+    return entry.model_copy(update=update)
