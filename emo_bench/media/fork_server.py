@@ -79,6 +79,8 @@ def serve(connection: socket.socket, run: Callable[[], None]) -> None:
             for pid, control in children.items():
                 if control in ready:
                     _kill(pid)
+                    # It stays readable until the child's end, which may take a while: once is enough.
+                    waiting.unregister(control)
             if connection in ready:
                 said, descriptors, _, _ = socket.recv_fds(connection, len(REQUEST), PASSED)
                 if not said:
@@ -159,7 +161,8 @@ def _report_ended(children: dict[int, socket.socket], waiting: selectors.BaseSel
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             _say(control, os.waitstatus_to_exitcode(status))
-            waiting.unregister(control)
+            with contextlib.suppress(KeyError):  # it was killed on request, and is not waited for any more
+                waiting.unregister(control)
             control.close()
             del children[pid]
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -53,6 +56,16 @@ AUDIO = {
 }
 
 
+@contextmanager
+def usual_priority() -> Iterator[None]:
+    """SVT-AV1 makes the thread that asks for it a real-time one when the user is root; that would outlast the test."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
+
+
 def coded_video(muxer: str, codec: str, media: Any) -> bytes:
     if codec not in av.codecs_available or muxer not in av.formats_available:
         pytest.skip(f"this FFmpeg has no {codec} or no {muxer} to make a file with")
@@ -62,7 +75,7 @@ def coded_video(muxer: str, codec: str, media: Any) -> bytes:
         video = out.add_stream(codec, rate=25)
     except (ValueError, av.error.FFmpegError):
         pytest.skip(f"this FFmpeg does not encode {codec}")
-    with out:
+    with usual_priority(), out:
         video.width, video.height, video.pix_fmt = 128, 64, "rgb24" if codec == "apng" else "yuv420p"
         for index in range(10):
             frame = av.VideoFrame.from_ndarray(media.picture(index, 128, 64), format="rgb24")

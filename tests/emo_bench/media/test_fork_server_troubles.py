@@ -263,3 +263,33 @@ def test_more_descriptors_than_select_can_take(image: Path) -> None:
     """
     done = subprocess.run(program(body), capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
     assert done.stdout == "77\n", done.stderr
+
+
+def test_a_child_that_dies_slowly_is_killed_once_and_waited_for_in_peace() -> None:
+    body = """
+        import os, socket, threading, time
+        from emo_bench.media import fork_server
+
+        kills = []
+
+        def kill_later(pid):
+            kills.append(pid)
+            threading.Timer(0.5, os.kill, (pid, 9)).start()
+
+        def ask():
+            mine, control = socket.socketpair()
+            nothing = os.open(os.devnull, os.O_RDWR)
+            socket.send_fds(ours, [fork_server.REQUEST], [control.fileno(), *[nothing] * 4])
+            fork_server.STATUS.unpack(mine.recv(fork_server.STATUS.size))
+            mine.close()
+            time.sleep(1.5)
+            ours.close()
+
+        ours, theirs = socket.socketpair()
+        fork_server._kill = kill_later
+        threading.Thread(target=ask).start()
+        fork_server.serve(theirs, lambda: time.sleep(60))
+        print(len(kills))
+    """
+    done = subprocess.run(program(body), capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    assert done.stdout == "1\n", done.stderr
