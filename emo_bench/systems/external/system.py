@@ -30,6 +30,7 @@ from emo_bench.systems.external.process import (
     log_tail,
     run_limited,
 )
+from emo_bench.systems.external.sources import code_digest
 from emo_bench.systems.external.workspace import TemporaryFolder
 from emo_bench.systems.system import FrameSource, GeneratedClip, GenerationRequest, Program, SystemContext, SystemKind
 from emo_core.errors import ConfigError, GenerationError, LimitError
@@ -73,7 +74,7 @@ class External(SystemKind):
     frames: ClassVar[FrameSource] = "compressed"
 
     def dependencies(self, context: SystemContext) -> Mapping[str, Any]:
-        """The card, the commit that is checked out, and the digests of its weights.
+        """The card, the commit that is checked out, the digest of the code that lies there, and those of its weights.
 
         Raises:
             ConfigError: listing what is missing on this machine.
@@ -86,6 +87,10 @@ class External(SystemKind):
         return {
             "card": card.model_dump(mode="json", exclude={"setup", "sources", "notes", "licence", "hardware"}),
             "commit": checked_out_commit(installation.repository),
+            # A commit tells nothing of what was edited after it.
+            "code": code_digest(
+                installation.repository, without=frozenset(installation.repository / item.path for item in there)
+            ),
             "weights": {item.path: weights_digest(installation.repository / item.path) for item in there},
         }
 

@@ -26,6 +26,7 @@ from emo_bench.systems.external.doctor import (
     doctor,
     examine,
 )
+from emo_bench.systems.external.sources import code_digest
 from emo_bench.systems.external.system import External, ExternalDubbing
 from emo_bench.systems.external.workspace import view_of
 from emo_bench.systems.system import DrivingClip, GenerationRequest, SystemContext, build_system, system_digest
@@ -359,6 +360,43 @@ def test_a_run_stops_before_any_work_when_something_is_missing(tmp_path: Path) -
     (repository / "weights/net.pt").unlink()
     with pytest.raises(ConfigError, match=r"(?s)cannot run on this machine.*systems doctor toy"):
         kind.dependencies(context)
+
+
+@pytest.mark.parametrize("edited", ["run.py", "deep/er/new.py", "configs/inference.yaml"])
+def test_an_edited_checkout_of_the_same_commit_is_another_system(tmp_path: Path, edited: str) -> None:
+    repository = install(tmp_path, WORKS)
+    config = System(name="toy", kind="external", card="toy.yaml", repository="repo", python=sys.executable)
+    kind, context = build_system(config), SystemContext(base=tmp_path)
+    before = system_digest(config, kind, context)
+    path = repository / edited
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("steps: 20\n", encoding="utf-8")
+    assert system_digest(config, kind, context) != before
+
+
+@pytest.mark.parametrize(
+    "left",
+    ["results/a.mp4", "results/a.json", ".venv/x.py", "env/pyvenv.cfg", "__pycache__/a.py", "build/a.so", "log.txt"],
+)
+def test_what_a_program_or_a_compiler_leaves_changes_nothing(tmp_path: Path, left: str) -> None:
+    repository = install(tmp_path, WORKS)
+    before = code_digest(repository)
+    path = repository / left
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("left", encoding="utf-8")
+    assert code_digest(repository) == before
+    (path.parent / "again.py").write_text("left", encoding="utf-8")
+    inside = path.parent == repository or path.parent.name == "results"
+    assert (code_digest(repository) == before) != inside
+
+
+def test_code_beside_weights_is_told_once(tmp_path: Path) -> None:
+    repository = install(tmp_path, WORKS)
+    folder = frozenset({repository / "weights"})
+    before = code_digest(repository, without=folder)
+    (repository / "weights" / "config.yaml").write_text("a: 1\n", encoding="utf-8")
+    assert code_digest(repository, without=folder) == before
+    assert code_digest(repository) != before
 
 
 def test_commits_are_read_without_running_anything(tmp_path: Path) -> None:
