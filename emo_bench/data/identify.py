@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from emo_bench.data.carry_over import set_by
 from emo_bench.data.faces_alike import FRAMES, SAME_PERSON, THUMBNAIL, ClipFace, FaceReader, groups_of, read_faces
 from emo_bench.data.faces_alike import similarities as similarities_of
 from emo_bench.data.manifest import read_manifest, write_manifest
@@ -111,7 +112,10 @@ def identify(
     identity = {clip: name for name, clips in people.items() for clip in clips}
     write_manifest(
         target,
-        [entry.model_copy(update={"identity": identity.get(entry.id, entry.identity)}) for entry in manifest.entries],
+        [
+            set_by(entry, "identity", identity[entry.id], "data identify") if entry.id in identity else entry
+            for entry in manifest.entries
+        ],
     )
     picture = sheet or target.with_name(f"{target.stem}-identities.png")
     write_bytes(picture, contact_sheet(faces, groups, names))

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from emo_bench.data.manifest import Manifest, ManifestEntry, file_hashes, read_manifest, write_manifest
+from emo_bench.data.carry_over import EarlierManifest
+from emo_bench.data.manifest import Manifest, ManifestEntry, file_hashes, read_manifest
 from emo_bench.data.naming import AudioFiles, FolderFiles, clip_id, files_below, listed
 from emo_bench.media.containers import VIDEO_EXTENSIONS
 from emo_bench.media.notes import ROUTINE, most_telling
@@ -103,12 +104,13 @@ def import_videos(
     if not work.entries:
         reasons = "; ".join(f"{item.file}: {item.code}" for item in work.refused[:5])
         raise DataError(f"no usable video below {folder}", found=reasons)
-    write_manifest(target, work.entries)
-    notices = [*_unused(files, folder, target, work.used), *_equal_clips(work.entries)]
+    earlier = EarlierManifest(target)
+    entries = earlier.write(work.entries)
+    notices = [*earlier.notes(entries), *_unused(files, folder, target, work.used), *_equal_clips(work.entries)]
     if unnamed:
         notices.append(f"--identity fits not every video; each of these is an identity of its own: {listed(unnamed)}")
     notices += most_telling(work.notes, at_most=len(work.notes))[0]
-    return ImportReport(target, tuple(work.entries), tuple(work.refused), tuple(notices))
+    return ImportReport(target, entries, tuple(work.refused), tuple(notices))
 
 
 class _Import:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from emo_bench.data.carry_over import EarlierManifest
 from emo_bench.data.import_folder import ImportReport, Refused, copy_beside, identities_of, paths_listed
-from emo_bench.data.manifest import ManifestEntry, file_hashes, write_manifest
+from emo_bench.data.manifest import ManifestEntry, file_hashes
 from emo_bench.data.naming import (
     IMAGE_EXTENSIONS,
     FilesById,
@@ -109,15 +110,16 @@ def import_wild(
     for path in sounds:
         work.add_audio(path, audio)
         display.step(path.name)
-    entries = [work.entry(*pair, people[pair[0].relative_to(portraits)]) for pair in pairs if work.has(*pair)]
-    if not entries:
+    made = [work.entry(*pair, people[pair[0].relative_to(portraits)]) for pair in pairs if work.has(*pair)]
+    if not made:
         reasons = "; ".join(f"{item.file}: {item.reason}" for item in work.refused[:3])
         raise DataError("no pair of a portrait and an audio file can be used", found=reasons)
-    write_manifest(target, entries)
-    notices = list(work.notices)
+    earlier = EarlierManifest(target)
+    entries = earlier.write(made)
+    notices = [*earlier.notes(entries), *work.notices]
     if unnamed:
         notices.append(f"--identity fits not every portrait; each is an identity of its own: {listed(unnamed)}")
-    return ImportReport(target, tuple(entries), tuple(work.refused), tuple(notices))
+    return ImportReport(target, entries, tuple(work.refused), tuple(notices))
 
 
 def _files(portraits: Path, audio: Path, *, root: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:

@@ -31,6 +31,7 @@ OWN_META = frozenset(
         "driver_person",
         "enlarged",
         "fps",
+        "identity_by",
         "interval_seconds",
         "labels",
         "labels_key",
@@ -43,6 +44,7 @@ OWN_META = frozenset(
         "reenacted",
         "shortened",
         "size",
+        "split_by",
     }
 )
 """Keys of ``meta`` that this program writes and reads itself; as facts of a table they would be taken for its own."""

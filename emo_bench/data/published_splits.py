@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from emo_bench.config.schema import Frozen
+from emo_bench.data.carry_over import set_by
 from emo_bench.data.manifest import read_manifest, write_manifest
 from emo_bench.data.naming import name_key
 from emo_core.errors import ConfigError, DataError
@@ -104,7 +105,8 @@ def write_split(path: Path, name: str, *, output: Path | None = None) -> SplitRe
         )  # fmt: skip
     other = "train" if split.list == "test" else "test"
     entries = [
-        entry.model_copy(update={"split": split.list if named[entry.id] else other}) for entry in manifest.entries
+        set_by(entry, "split", split.list if named[entry.id] else other, f"the published split {name}")
+        for entry in manifest.entries
     ]
     write_manifest(output or path, entries)
     return SplitReport(

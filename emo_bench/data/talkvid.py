@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emo_bench.data.carry_over import set_by
 from emo_bench.data.manifest import MAX_BYTES, ManifestEntry
 from emo_bench.data.naming import listed, name_key
 from emo_core.errors import DataError
@@ -118,8 +119,8 @@ def labelled(
             without.append(entry.id)
             changed.append(entry)
             continue
-        update: dict[str, Any] = {"meta": {**entry.meta, **found.meta}, "identity": found.identity or entry.identity}
-        changed.append(entry.model_copy(update=update))
+        new = entry.model_copy(update={"meta": {**entry.meta, **found.meta}})
+        changed.append(set_by(new, "identity", found.identity, "a file of labels") if found.identity else new)
     if changed and len(without) == len(changed):
         raise DataError(
             "no clip has labels", expected="files named by the ids of the labels", found=", ".join(without[:5])

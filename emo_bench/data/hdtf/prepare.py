@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from emo_bench.data.carry_over import EarlierManifest
 from emo_bench.data.hdtf.annotations import AnnotatedVideo, read_annotations
 from emo_bench.data.hdtf.cut import QUALITIES, CutClip, cut_source
 from emo_bench.data.hdtf.identities import identity_of, read_test_identities
 from emo_bench.data.hdtf.plan import ClipCut, plan_clips
 from emo_bench.data.hdtf.sources import RawVideos, wanted_names
-from emo_bench.data.manifest import ManifestEntry, video_of, write_manifest
+from emo_bench.data.manifest import ManifestEntry, video_of
 from emo_bench.data.naming import AmbiguousNameError, audio_beside
 from emo_bench.data.prepare.disk import NO_ROOM, Quality, estimated_bytes, full_disk, require_space
 from emo_bench.data.prepare.label_set import label_set
@@ -172,6 +173,7 @@ class _Preparation:
         self._split = split
         self._display = display
         self._finished = FinishedWork(options.target)
+        self._earlier = EarlierManifest(options.target / "manifest.jsonl")
         self._entries: dict[str, ManifestEntry] = {}
         self._problems: list[Problem] = []
         self._notes: dict[str, None] = {}
@@ -271,7 +273,7 @@ class _Preparation:
             self._made += 1
             self._display.step(entry.id)
         if self._entries:
-            write_manifest(options.target / "manifest.jsonl", self._entries.values())
+            self._earlier.write(self._entries.values(), unfinished=True)
 
     def _entry(self, clip: CutClip, source: _Source, source_hash: str, shortened: str | None) -> ManifestEntry:
         options, cut, video = self._options, clip.cut, source.video
@@ -300,8 +302,7 @@ class _Preparation:
 
     def _report(self, kept: int) -> PrepareReport:
         manifest = self._options.target / "manifest.jsonl"
-        write_manifest(manifest, self._entries.values())
-        entries = tuple(sorted(self._entries.values(), key=lambda entry: entry.id))
+        entries = self._earlier.write(self._entries.values())
         spans = [entry.meta["interval_seconds"] for entry in entries]
         return PrepareReport(
             manifest=manifest,
@@ -309,7 +310,7 @@ class _Preparation:
             made=self._made,
             kept=kept,
             problems=tuple(sorted(self._problems)),
-            notes=tuple(self._notes),
+            notes=(*self._notes, *self._earlier.notes(entries)),
             seconds=sum(end - start for start, end in spans),
             n_bytes=sum((manifest.parent / video_of(entry)).stat().st_size for entry in entries),
         )

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emo_bench.data.carry_over import EarlierManifest
 from emo_bench.data.import_folder import identities_of
 from emo_bench.data.labels import write_labels
-from emo_bench.data.manifest import MAX_ID_LENGTH, ManifestEntry, video_of, write_manifest
+from emo_bench.data.manifest import MAX_ID_LENGTH, ManifestEntry, video_of
 from emo_bench.data.naming import AudioFiles, clip_id, files_below, listed
 from emo_bench.data.prepare.disk import NO_ROOM, Quality, estimated_bytes, full_disk, require_space
 from emo_bench.data.prepare.face_crop import EXPANSION, FaceFilter
@@ -169,6 +170,7 @@ class _FolderWork:
         target.mkdir(parents=True, exist_ok=True)
         sweep_temporary(target)
         self._finished = FinishedWork(target)
+        self._earlier = EarlierManifest(target / "manifest.jsonl")
         self._entries: dict[str, ManifestEntry] = {}
         self._notes: dict[str, None] = {}
         self._made = self._kept = 0
@@ -202,7 +204,7 @@ class _FolderWork:
         for entry in entries:
             self._keep(entry)
         if self._entries:
-            write_manifest(self._target / "manifest.jsonl", self._entries.values())
+            self._earlier.write(self._entries.values(), unfinished=True)
 
     def _take(self, known: dict[str, Any], key: str, identity: str) -> bool:
         """Takes a finished video's clips; False when one is gone or changed."""
@@ -342,8 +344,7 @@ class _FolderWork:
             shown = "; ".join(str(problem) for problem in sorted(self.problems)[:5])
             raise DataError("no clip could be made", expected="at least one", found=shown)
         manifest = self._target / "manifest.jsonl"
-        write_manifest(manifest, self._entries.values())
-        entries = tuple(sorted(self._entries.values(), key=lambda entry: entry.id))
+        entries = self._earlier.write(self._entries.values())
         spans = [entry.meta["interval_seconds"] for entry in entries]
         return PrepareReport(
             manifest=manifest,
@@ -351,7 +352,7 @@ class _FolderWork:
             made=self._made,
             kept=self._kept,
             problems=tuple(sorted(self.problems)),
-            notes=tuple(self._notes),
+            notes=(*self._notes, *self._earlier.notes(entries)),
             seconds=sum(end - start for start, end in spans),
             n_bytes=sum((self._target / video_of(entry)).stat().st_size for entry in entries),
         )

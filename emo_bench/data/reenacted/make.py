@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from emo_bench.data.manifest import ManifestEntry, video_of, write_manifest
+from emo_bench.data.carry_over import EarlierManifest
+from emo_bench.data.manifest import ManifestEntry, video_of
 from emo_bench.data.naming import listed
 from emo_bench.data.prepare.disk import estimated_bytes, require_space
 from emo_bench.data.prepare.report import PrepareReport, Problem, problem_of
@@ -298,7 +299,8 @@ def _report(target: Path, results: list[_Done], problems: list[Problem]) -> Prep
         shown = "; ".join(str(problem) for problem in told[:5])
         raise DataError("no clip could be made", expected="at least one", found=shown)
     manifest = target / "manifest.jsonl"
-    write_manifest(manifest, entries)
+    earlier = EarlierManifest(manifest)
+    kept = earlier.write(entries)
     made = sum(done.made for done in results)
     frames, seconds = (
         sum(values) for values in zip(*((d.drawn_frames, d.drawn_seconds) for d in results), strict=True)
@@ -307,11 +309,11 @@ def _report(target: Path, results: list[_Done], problems: list[Problem]) -> Prep
     spans = [entry.meta["driver_frames"] for entry in entries]
     return PrepareReport(
         manifest=manifest,
-        entries=tuple(entries),
+        entries=kept,
         made=made,
         kept=len(entries) - made,
         problems=tuple(sorted(told)),
-        notes=tuple(notes),
+        notes=(*notes, *earlier.notes(kept)),
         seconds=sum(last - first for first, last in spans) / float(FPS),
         n_bytes=sum((target / video_of(entry)).stat().st_size for entry in entries),
     )

@@ -77,7 +77,12 @@ def test_labels_of_talkvid(tmp_path: Path) -> None:
         (tmp_path / "labels.json").write_text(text, encoding="utf-8")
         found, without = labelled(entries, read_labels(tmp_path / "labels.json"))
         assert [entry.identity for entry in found] == ["talkvid-597", "talkvid-597", "person-2"]
-        assert found[0].meta == {"gender": "Male", "language": "English", "age": "60+"}
+        assert found[0].meta == {
+            "gender": "Male",
+            "language": "English",
+            "age": "60+",
+            "identity_by": "a file of labels",
+        }
         assert without == ["clip-02"]
     for text, said in (("{", "not JSON"), ('[{"id": 3}]', "another form"), (json.dumps([rows[0], rows[0]]), "repeats")):
         (tmp_path / "labels.json").write_text(text, encoding="utf-8")
@@ -103,7 +108,7 @@ def test_labels_of_a_table(tmp_path: Path) -> None:
     )
     clips, without = labelled(entries, read_label_file(table))
     assert [(clip.identity, clip.meta) for clip in clips] == [
-        ("anna", {"language": "de", "style": "calm"}),
+        ("anna", {"language": "de", "style": "calm", "identity_by": "a file of labels"}),
         ("person-1", {"language": "en"}),
         ("person-2", {}),
     ]
@@ -131,7 +136,8 @@ def test_the_list_of_emtd(tmp_path: Path) -> None:
     clips, without = labelled(entries, labels)
     assert without == []
     assert [clip.identity for clip in clips] == ["emtd-abcdefghij1", "emtd-abcdefghij1", "emtd--_cdefghij2"]
-    assert clips[0].meta == {"source": "abcdefghij1", "start": "00:00:54.596", "end": "00:01:01.561"}
+    told = {"source": "abcdefghij1", "start": "00:00:54.596", "end": "00:01:01.561"}
+    assert clips[0].meta == {**told, "identity_by": "a file of labels"}
 
 
 @pytest.mark.parametrize(

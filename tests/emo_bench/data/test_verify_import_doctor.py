@@ -126,7 +126,7 @@ def test_two_videos_of_one_name_are_both_refused(tiny, tmp_path: Path) -> None:
     tiny.clip(tmp_path / "sub" / "b.mkv", person=2)
     tiny.clip(tmp_path / "sub__b.mkv", person=3)
     report = import_videos(tmp_path)
-    assert [entry.id for entry in report.entries] == ["a.avi", "a"]
+    assert [entry.id for entry in report.entries] == ["a", "a.avi"]
     assert [(item.file, item.code) for item in report.refused] == [
         ("sub/b.mkv", "ambiguous_name"),
         ("sub__b.mkv", "ambiguous_name"),
