@@ -15,10 +15,12 @@ from emo_bench.data.sets.kind import open_dataset
 from emo_bench.engine.context import RunContext
 from emo_bench.engine.loading import check_before_work
 from emo_bench.engine.pool import limit_threads
+from emo_bench.record.store import RECORD_FILE
 from emo_bench.runner.build_record import build_record
 from emo_bench.runner.run import Stopwatch, alone_in, execute, spec_of
 from emo_bench.runner.suite import Suite
 from emo_bench.scoring.evaluate import evaluate
+from emo_core.errors import ConfigError
 from emo_core.hashing import digest_of
 from emo_core.progress import Display, Silent
 
@@ -66,10 +68,18 @@ def run_audit(suite: Suite, chosen: Sequence[Corruption], *, display: Display | 
         The record, which also lies in the audit's folder with its tables and its figure.
 
     Raises:
+        ConfigError: when the folder is that of a run, whose files an audit would replace.
         EmoBenchError: when the suite cannot be audited at all; a clip that fails is a status in the record.
         KeyboardInterrupt: every feature finished until then is kept.
     """
     folder = audit_folder(suite)
+    if (folder / RECORD_FILE).exists():
+        raise ConfigError(
+            f"{folder} is the folder of a run",
+            expected="a folder of its own, since an audit writes its features and samples where a run has them",
+            found=RECORD_FILE,
+            fix="give another folder with --output",
+        )
     with alone_in(folder):
         return _run(suite, chosen, folder, display or Silent())
 

@@ -45,16 +45,14 @@ def reproduce(
 
     Config, seeds, data and weights must be those of the record; nothing is taken from a store of earlier runs.
     """
-    import re
-
     from emo_bench.cli.options import print_json
     from emo_bench.reproduce import reproduce as make_again
     from emo_bench.reproduce import reproduction_markdown
-    from emo_core.errors import ConfigError
+    from emo_bench.systems.device import require_device
     from emo_core.progress import display
 
-    if device is not None and not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-        raise ConfigError("--device is wrong", expected="cpu or cuda[:N]", found=repr(device))
+    if device is not None:
+        require_device(device)
     with display(quiet=quiet) as shown:
         found = make_again(
             run,

@@ -17,7 +17,7 @@ from emo_bench.audit.run import audit_suite_of, run_audit
 from emo_bench.cli.main import main
 from emo_bench.extract.catalogue import load_catalogues, metrics
 from emo_bench.runner.suite import suite_from_values
-from emo_core.errors import RecordError
+from emo_core.errors import ConfigError, RecordError
 from emo_metrics.contract import ClipFeatures, ClipMetric, Direction, ProtocolSpec, Unscored
 from emo_metrics.metrics.psnr_ssim import Psnr
 
@@ -189,3 +189,12 @@ def test_the_number_of_workers_changes_nothing(tiny, manifest: Path, tmp_path: P
         changes = {"metrics": METRICS[:2], "execution": {"workers": workers}}
         found.append(audit(tiny, manifest, folder, names=["noise"], levels=["noise=20,60"], **changes).findings)
     assert found[0] == found[1]
+
+
+def test_the_folder_of_a_run_is_not_audited_into(tiny, manifest: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "audit"
+    folder.mkdir()
+    (folder / "record.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"(?s)is the folder of a run.*--output"):
+        audit(tiny, manifest, tmp_path, metrics=["psnr/rgb@1"])
+    assert [path.name for path in folder.iterdir()] == ["record.json"]
