@@ -34,6 +34,7 @@ LAG_TITLES = {MOUTH_LOUDNESS: "mouth and loudness"}
 LAG_PANELS = 3
 SHORTEST_TRACE = 45
 WAVE_STEPS = 700
+MOST_TRACED = 5
 
 
 def lag_curves(run: RunData) -> NamedFigure | None:
@@ -44,7 +45,8 @@ def lag_curves(run: RunData) -> NamedFigure | None:
     curves = [series for series in run.series if series.name.startswith("lag:")]
     if not any(series.name == MOUTH_LOUDNESS for series in curves):
         curves += mouth_and_loudness(run)
-    kinds = sorted({series.name for series in curves})[:LAG_PANELS]
+    every = sorted({series.name for series in curves})
+    kinds = every[:LAG_PANELS]
     styles = [style for style in system_styles(run.record) if any(series.system == style.name for series in curves)]
     if not kinds or not styles:
         return None
@@ -72,6 +74,7 @@ def lag_curves(run: RunData) -> NamedFigure | None:
         "clips; a dot marks the peak. In sync means a peak at zero; a peak at the right means that the audio is early, "
         "as a positive offset in the tables does."
     )
+    caption += _room(len(kinds), len(every), "kinds of such curves")
     return NamedFigure("lag-curves", caption, figure, full=len(kinds) > 1)
 
 
@@ -143,13 +146,23 @@ def traces(run: RunData) -> NamedFigure | None:
     figure.align_ylabels(axes)
     legend_below(figure, styles, lines=True)
     under = "under the audio of the real clip" if place else "over time"
-    return NamedFigure("traces", f"Mouth and head {under}, clip {short_label(clip)}.", figure)
+    systems = [style for style in system_styles(run.record) if not style.anchor]
+    shown = sum(not style.anchor and not style.truth for style in styles)
+    room = _room(shown, sum(not style.truth for style in systems), "systems")
+    return NamedFigure("traces", f"Mouth and head {under}, clip {short_label(clip)}.{room}", figure)
+
+
+def _room(shown: int, of: int, what: str) -> str:
+    """What a figure has no room for, in a sentence; empty when everything is shown."""
+    return "" if shown == of else f" There is room for {shown} of the {of} {what}."
 
 
 def _shown_styles(run: RunData) -> list[SystemStyle]:
-    """Ground truth, frozen-like anchors left out, and up to five systems."""
+    """The ground truth and the first systems; other anchors are left out."""
     styles = system_styles(run.record)
-    return [style for style in styles if style.truth] + [style for style in styles if not style.anchor][:5]
+    return [style for style in styles if style.truth] + [
+        style for style in styles if not style.anchor and not style.truth
+    ][:MOST_TRACED]
 
 
 def _loudness_of(run: RunData, series: Sequence[Series]) -> Series | None:

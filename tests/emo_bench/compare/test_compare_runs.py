@@ -9,6 +9,7 @@ import pytest
 import record_factory
 from record_factory import dataclasses
 
+from emo_bench.compare.ground_truth import differing_ground_truth
 from emo_bench.compare.markdown import comparison_markdown
 from emo_bench.compare.runs import compare_runs, cost_by_clip, match_systems, measure_change
 from emo_bench.record.columns import columns_of
@@ -75,6 +76,23 @@ def test_a_change_that_comes_from_the_ground_truth_is_told() -> None:
     assert "values of f-sim/" in sentence
     assert "in the first run" in sentence
     assert "⚠ The ground truth of both runs is the same" in comparison_markdown(comparison)
+
+
+@pytest.mark.parametrize(("factor", "told"), [(1.015, True), (0.985, True), (1.0005, False)])
+def test_one_moved_value_among_many_clips_is_told(factor: float, told: bool) -> None:
+    a = record_factory.make_run(n_clips=400, failing=0)
+    moved = ("ground-truth", "clip-123", "f-sim")
+    rows = tuple(
+        dataclasses.replace(row, value=row.value * factor)
+        if (row.system, row.clip, row.key) == moved and row.value
+        else row
+        for row in a.rows
+    )
+    assert rows != a.rows
+    columns = [column for column in columns_of(a.record) if column.value.key == "f-sim"]
+    found = list(differing_ground_truth(a, dataclasses.replace(a, rows=rows), columns))
+    assert len(found) == told
+    assert all("clip 'clip-123'" in sentence for sentence in found)
 
 
 def test_systems_are_matched_by_name_or_when_there_is_one_each() -> None:

@@ -100,3 +100,17 @@ def test_traces_have_the_waveform_of_the_real_clip(tmp_path: Path) -> None:
     (bare,) = make_figures(dataclasses.replace(loaded, previews=(), series=silent), names=("traces",))
     assert [axis.get_ylabel() for axis in bare.figure.axes] == ["mouth opening", "yaw (°)", "pitch (°)"]
     assert "over time" in bare.caption
+
+
+def test_what_there_is_no_room_for_is_counted() -> None:
+    curve = tuple(float(-abs(lag)) for lag in range(-10, 11))
+    stored = [Series("one", "clip-00", 0, f"lag:sync/{name}@1", FPS, curve) for name in "abcd"]
+    (figure,) = make_figures(base(stored), names=("lag-curves",))
+    assert len(figure.figure.axes) == 3
+    assert figure.caption.endswith("There is room for 3 of the 4 kinds of such curves.")
+    systems = tuple(f"system-{number}" for number in range(7))
+    run = record_factory.make_run(n_clips=2, systems=systems, anchors=("ground_truth", "frozen"), failing=0)
+    (traces,) = make_figures(run, names=("traces",))
+    assert traces.caption.endswith("There is room for 5 of the 7 systems.")
+    (all_shown,) = make_figures(base(spoken(mouth_late=0)), names=("traces",))
+    assert "room" not in all_shown.caption
