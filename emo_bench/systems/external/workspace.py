@@ -33,7 +33,7 @@ class TemporaryFolder:
     def __init__(self, parent: Path | None) -> None:
         try:
             self.path = Path(tempfile.mkdtemp(prefix=f"emo-bench-{owner()}-", dir=parent)).resolve()
-        except PermissionError as error:
+        except OSError as error:
             raise GenerationError(
                 f"no working folder can be made in {parent or tempfile.gettempdir()}",
                 expected="a folder that can be written",
