@@ -185,10 +185,12 @@ class External(SystemKind):
         if card.environment.kind != "container" or self.options.python is not None:
             return [*self._launch.prefix, *command]
         gpus = ["--gpus", "all"] if card.hardware.cuda else []
+        memory = self._memory()  # held by the engine's container, which is no process of ours to measure
+        limit = ["--memory", str(memory)] if memory is not None else []
         settings = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
         repository = str(self._place.repository)
         return [
-            *(*self._launch.prefix, "run", "--rm", "--name", container, "--network", "none", *gpus, *settings),
+            *(*self._launch.prefix, "run", "--rm", "--name", container, "--network", "none", *gpus, *limit, *settings),
             *("--mount", f"type=bind,source={work},target={work}"),
             *("--mount", f"type=bind,source={repository},target={repository},readonly"),
             *("--workdir", str(cwd), card.environment.name, *command),
