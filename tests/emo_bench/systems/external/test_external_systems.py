@@ -376,6 +376,8 @@ def test_the_doctor_speaks_of_every_card(tmp_path: Path, monkeypatch: pytest.Mon
     assert findings[0].level == "error"
     assert str(tmp_path / "sonic") in findings[0].fix
     assert any(item.about == "licence" and "non-commercial" in item.found for item in findings)
+    spaced = Installation(repository=tmp_path / "my methods/sonic")
+    assert f"git -C '{tmp_path}/my methods/sonic' checkout" in doctor("sonic", installation=spaced)[0].fix
     for name in card_names():
         findings = doctor(name)
         card = load_card(find_card(name))
