@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import wave
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from tiny_sets import write_tiny_set
 
 from emo_bench.data.doctor import examine
-from emo_bench.data.import_folder import import_videos
+from emo_bench.data.import_folder import identities_of, import_videos
 from emo_bench.data.manifest import read_manifest, write_manifest
 from emo_bench.data.naming import audio_beside
 from emo_bench.data.sets.kind import open_dataset
@@ -80,6 +81,25 @@ def test_places(folder: Path, tmp_path: Path) -> None:
     assert [entry.code for entry in verify_manifest(tmp_path / "set" / "m.jsonl")] == ["ok"] * 3
     above = import_videos(folder / "anna", manifest=folder / "above.jsonl")
     assert [entry.video for entry in above.entries] == ["anna/a1.mkv", "anna/a2.mkv"]
+
+
+def test_folder_and_manifest_may_be_given_from_different_starts(
+    tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.clip(tmp_path / "videos" / "sub" / "a.mkv")
+    monkeypatch.chdir(tmp_path)
+    report = import_videos(Path("videos"), manifest=tmp_path / "videos" / "m.jsonl")
+    assert [entry.video for entry in report.entries] == ["sub/a.mkv"]
+    report = import_videos(tmp_path / "videos", manifest=Path("m.jsonl"))
+    assert [entry.video for entry in report.entries] == ["videos/sub/a.mkv"]
+
+
+@pytest.mark.parametrize("rule", ["folder", r"^(é)", "^(\\w+)/"])
+def test_a_name_in_two_forms_of_unicode_is_one_person(rule: str) -> None:
+    videos = [Path("v") / unicodedata.normalize(form, "é") / f"{form}.mp4" for form in ("NFC", "NFD")]
+    people, unnamed = identities_of(videos, Path("v"), rule)
+    assert set(people.values()) == {"é"}
+    assert unnamed == []
 
 
 def test_what_is_not_used_is_told(tiny, tmp_path: Path) -> None:
