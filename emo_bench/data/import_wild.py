@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from emo_bench.data.import_folder import ImportReport, Refused, copy_beside, identities_of, paths_listed
+from emo_bench.data.import_folder import (
+    ImportReport,
+    Refused,
+    copy_beside,
+    identities_of,
+    paths_listed,
+    write_beside,
+)
 from emo_bench.data.manifest import ManifestEntry, file_hashes, write_manifest
 from emo_bench.data.naming import (
     IMAGE_EXTENSIONS,
@@ -315,14 +323,12 @@ class _Import:
         from PIL import Image
 
         from emo_bench.data.portrait import Framing, square_around
-        from emo_core.atomic import atomic_path
 
         square = square_around(box, Framing(), height=image.shape[0], width=image.shape[1])
         text = f"{CROPPED}/{name}.png"
-        path = self._root / text
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            Image.fromarray(square.cut(image)).save(temporary, format="PNG")
+        picture = io.BytesIO()
+        Image.fromarray(square.cut(image)).save(picture, format="PNG")
+        write_beside(picture.getvalue(), self._root / text, is_own=text in self._listed)
         left, top, right, bottom = box
         moved = (left - square.left, top - square.top, right - square.left, bottom - square.top)
         return text, moved

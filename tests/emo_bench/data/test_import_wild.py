@@ -101,6 +101,23 @@ def test_what_could_not_be_cropped_is_told(folder: Path) -> None:
     assert report.notices == tuple(f"wild-1{i}.png: no face was found; not cropped" for i in range(3))
 
 
+def test_no_file_of_the_user_is_replaced_by_a_crop(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emo_bench.data.portrait.largest_face", lambda image: ((20.0, 20.0, 40.0, 40.0), []))
+    own = tmp_path / "set" / "cropped" / "wild-11.png"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"mine")
+    crop, target = WildOptions(crop=True), tmp_path / "set" / "manifest.jsonl"
+    report = import_wild(folder, folder, options=crop, manifest=target)
+    assert own.read_bytes() == b"mine"
+    assert [entry.id for entry in report.entries] == ["wild-10", "wild-12"]
+    assert "cropped/wild-11.png" in report.refused[0].reason
+    Image.fromarray(np.full((64, 64, 3), 30, np.uint8)).save(folder / "wild-12.png")
+    again = import_wild(folder, folder, options=crop, manifest=target)  # its own crops are made anew
+    assert again.entries[1].sha256["portrait"] != report.entries[1].sha256["portrait"]
+
+
 @given(st.integers(1, 7), st.integers(1, 7), st.integers(1, 60), st.integers(0, 5))
 def test_plans_use_portraits_evenly(portraits: int, audio: int, clips: int, seed: int) -> None:
     plan = pair_plan(portraits, audio, clips, seed)
