@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -202,7 +203,8 @@ def pair_plan(n_portraits: int, n_audio: int, clips: int | None, seed: int) -> l
         seed: Decides which.
 
     Returns:
-        Distinct pairs (portrait, audio) in order; numbers of occurrences of portraits differ by at most one.
+        Distinct pairs (portrait, audio) in order; numbers of occurrences of portraits differ by at most one, and so
+        do those of audio files.
 
     >>> pair_plan(2, 2, None, 0)
     [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -212,9 +214,10 @@ def pair_plan(n_portraits: int, n_audio: int, clips: int | None, seed: int) -> l
         return [(i, j) for i in range(n_portraits) for j in range(n_audio)]
     generator = numpy_generator(seed, "wild pairs")
     rows, columns = generator.permutation(n_portraits), generator.permutation(n_audio)
-    # Round r gives portrait i the audio i + r, so each round uses every portrait once and no pair comes twice.
-    order = [(int(rows[i]), int(columns[(i + r) % n_audio])) for r in range(n_audio) for i in range(n_portraits)]
-    return sorted(order[:clips])
+    # Both go round; when both are at their beginning again, the audio skips one, so that no pair comes twice.
+    again = math.lcm(n_portraits, n_audio)
+    order = ((rows[k % n_portraits], columns[(k + k // again) % n_audio]) for k in range(clips))
+    return sorted((int(portrait), int(sound)) for portrait, sound in order)
 
 
 class _Import:

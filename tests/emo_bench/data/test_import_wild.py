@@ -119,11 +119,12 @@ def test_no_file_of_the_user_is_replaced_by_a_crop(
 
 
 @given(st.integers(1, 7), st.integers(1, 7), st.integers(1, 60), st.integers(0, 5))
-def test_plans_use_portraits_evenly(portraits: int, audio: int, clips: int, seed: int) -> None:
+def test_plans_use_portraits_and_audio_evenly(portraits: int, audio: int, clips: int, seed: int) -> None:
     plan = pair_plan(portraits, audio, clips, seed)
     assert len(plan) == len(set(plan)) == min(clips, portraits * audio)
-    counts = Counter(portrait for portrait, _ in plan)
-    assert max(counts.values()) - min(counts[i] for i in range(portraits)) <= 1
+    for place, number in ((0, portraits), (1, audio)):
+        counts = Counter(pair[place] for pair in plan)
+        assert max(counts.values()) - min(counts[i] for i in range(number)) <= 1
     assert plan == pair_plan(portraits, audio, clips, seed)
 
 
