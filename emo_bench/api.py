@@ -182,8 +182,8 @@ def score_values(
 
 
 def _label(name: str) -> str:
-    cleaned = "".join(character if character.isalnum() or character in "._+-" else "-" for character in name)
-    return cleaned.strip("-._+")[:64] or "generated"
+    plain = [letter if letter.isascii() and (letter.isalnum() or letter in "._+-") else "-" for letter in name]
+    return "".join(plain).strip("-._+")[:64] or "generated"
 
 
 def _run(suite: Suite, *, quiet: bool, allow_systems: Collection[str] = ()) -> RunResult:
