@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import record_factory
 
 from emo_bench.record.proof import Proof, Proved
 from emo_bench.record.run_data import RunData, load_run
 from emo_bench.record.seal import config_digest
-from emo_bench.reproduce import confirmation_of, open_original
+from emo_bench.reproduce import confirmation_of, open_original, reproduce
+from emo_bench.reproduce.rerun import _claim
+from emo_core.errors import ConfigError
 from emo_core.hashing import sha256_file
 
 
@@ -23,6 +26,29 @@ def made(folder: Path, **config: Any) -> RunData:
     update = {"config": values, "digests": digests, "timings": started}
     changed = RunData(record=record.model_copy(update=update), rows=run.rows)
     return load_run(record_factory.write_run(changed, folder, previews=False))
+
+
+def test_a_folder_that_cannot_be_taken_is_an_error_of_usage(tmp_path: Path) -> None:
+    made(tmp_path / "run")
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    with pytest.raises(ConfigError, match="is no folder"):
+        reproduce(tmp_path / "run", output=tmp_path / "file")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "source.json").write_text("{half", encoding="utf-8")
+    with pytest.raises(ConfigError, match="not empty"):
+        reproduce(tmp_path / "run", output=tmp_path / "out")
+
+
+def test_what_could_not_be_made_before_may_be_continued(tmp_path: Path) -> None:
+    made(tmp_path / "run")
+    digest, folder = sha256_file(tmp_path / "run" / "record.json"), tmp_path / "out"
+    assert reproduce(tmp_path / "run", output=folder).outcome == "cannot"
+    (folder / "run").mkdir()  # a second try, interrupted
+    _claim(folder, digest)
+    report = folder / "reproduction.json"
+    report.write_text(report.read_text(encoding="utf-8").replace('"cannot"', '"equal"'), encoding="utf-8")
+    with pytest.raises(ConfigError, match="finished reproduction"):
+        _claim(folder, digest)
 
 
 def doubt(before: RunData, after: RunData, folder: Path) -> str:
