@@ -53,6 +53,19 @@ def test_a_check_without_any_ratio_fails(monkeypatch: pytest.MonkeyPatch, capsys
     assert "nothing was checked" in capsys.readouterr().err
 
 
+def test_a_part_that_was_asked_for_and_gives_no_ratio_fails_the_check(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from benchmarks import __main__ as program
+
+    monkeypatch.setitem(program.PARTS, "inference", lambda folder: [Row("inference", "I3D: torch", 99.0)])
+    monkeypatch.setitem(program.PARTS, "store", lambda folder: [Row("store", "store / files scored", 1.0)])
+    monkeypatch.setitem(program.PARTS, "emo", lambda folder: [Row("emo", "a step", 1.0, "s")])  # has no limits
+    assert main(["--check", "store", "emo"]) == 0
+    assert main(["--check", "store", "inference"]) == 1
+    assert "inference: nothing was checked" in capsys.readouterr().err
+
+
 def test_memory_growth_is_counted_after_the_warm_up() -> None:
     watch = MemoryWatch()
     watch.resident["generate"] = [100.0] * 10 + [200.0] * 90
