@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import record_factory
+from tiny_sets import write_tiny_set
 
 from emo_bench.record.proof import Proof, Proved
 from emo_bench.record.run_data import RunData, load_run
@@ -49,6 +50,18 @@ def test_what_could_not_be_made_before_may_be_continued(tmp_path: Path) -> None:
     report.write_text(report.read_text(encoding="utf-8").replace('"cannot"', '"equal"'), encoding="utf-8")
     with pytest.raises(ConfigError, match="finished reproduction"):
         _claim(folder, digest)
+
+
+def test_a_set_that_is_found_starts_from_the_same_bases_as_a_manifest(tmp_path: Path) -> None:
+    write_tiny_set(tmp_path / "suites" / "sets" / "mine", n_clips=1)
+    dataset = {"kind": "reenacted", "folder": "sets/mine"}
+    record = made(tmp_path / "run", name="x", dataset=dataset, anchors=[], systems=[], metrics=["psnr/rgb@1"]).record
+    systems = [system.model_copy(update={"name": "ground-truth"}) for system in record.systems[:1]]
+    record = record.model_copy(update={"systems": systems, "values": []})
+    found = open_original(record, bases=(tmp_path, tmp_path / "suites"))
+    assert found.suite is not None
+    assert found.suite.base == tmp_path / "suites"
+    assert "does not take the config" not in " ".join(found.problems)
 
 
 def doubt(before: RunData, after: RunData, folder: Path) -> str:
