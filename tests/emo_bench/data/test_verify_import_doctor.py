@@ -166,6 +166,18 @@ def test_the_sound_beside_a_video(folder: Path) -> None:
     assert audio_beside(folder / "anna" / "a1.mkv") is None
 
 
+def test_a_file_that_cannot_be_read_is_that_clips_state(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import_videos(folder, manifest=folder / "m.jsonl")
+
+    def refuse(path: Path) -> str:
+        if path.name == "a1.mkv":
+            raise PermissionError(13, "Permission denied", str(path))
+        return sha256_file(path)
+
+    monkeypatch.setattr("emo_bench.data.verify.sha256_file", refuse)
+    assert [checked.code for checked in verify_manifest(folder / "m.jsonl")] == ["unreadable", "ok", "ok"]
+
+
 def test_verify_says_how_many_frames(folder: Path) -> None:
     import_videos(folder, manifest=folder / "v.jsonl")
     assert [(entry.code, entry.reason.split(";")[0]) for entry in verify_manifest(folder / "v.jsonl")] == [
