@@ -86,7 +86,7 @@ def import_videos(
             f"no videos below {folder}", expected=f"files ending in {', '.join(sorted(VIDEO_EXTENSIONS))}", found="none"
         )
     identity_of, unnamed = identities_of(files.videos, folder, identity)
-    work = _Import(folder, target, AudioFiles(files.audio))
+    work = _Import(folder, target, AudioFiles(files.audio, videos=files.videos))
     display.stage("import", len(files.videos))
     shared = Counter(clip_id(path.relative_to(folder)) for path in files.videos)
     for path in files.videos:

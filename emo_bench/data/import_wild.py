@@ -158,6 +158,7 @@ def _pairs(
         return [(images[i], sounds[j]) for i, j in pair_plan(len(images), len(sounds), options.clips, options.seed)], []
     by_id = FilesById(audio, sounds)
     pairs, alone = [], []
+    own = {clip_id(image.relative_to(portraits)) for image in images}
     for image in images:
         relative = image.relative_to(portraits)
         name = clip_id(relative)
@@ -166,7 +167,8 @@ def _pairs(
         except EmoBenchError as error:
             alone.append(Refused(str(relative), error.code, "; ".join(str(error).split("\n  "))))
             continue
-        if sound is None:
+        # An audio file that is named exactly like another portrait is that one's.
+        if sound is None or (clip_id(sound.relative_to(audio)) != name and clip_id(sound.relative_to(audio)) in own):
             near = by_id.near(name)
             hint = f"; near: {', '.join(near)}" if near else ""
             alone.append(Refused(str(relative), "no_audio", f"no audio file is named {name!r}{hint}"))

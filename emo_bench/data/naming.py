@@ -97,9 +97,12 @@ class AudioFiles:
 
     Args:
         paths: Audio files.
+        videos: All videos, so that audio whose name is exactly another video's is never taken.
     """
 
-    def __init__(self, paths: Iterable[Path]) -> None:
+    def __init__(self, paths: Iterable[Path], *, videos: Iterable[Path] = ()) -> None:
+        stems = ((video.parent, nfc(video.stem)) for video in videos)
+        self._taken = {(folder, name) for folder, stem in stems for name in (stem, stem.removesuffix(SILENT_SUFFIX))}
         self._by_name: dict[tuple[Path, str], list[Path]] = {}
         for path in sorted(paths):
             self._by_name.setdefault((path.parent, name_key(path.stem)), []).append(path)
@@ -116,7 +119,8 @@ class AudioFiles:
             AmbiguousNameError: when there are several, which are named.
         """
         for stem in dict.fromkeys((video.stem, video.stem.removesuffix(SILENT_SUFFIX))):
-            found = _nearest(self._by_name.get((video.parent, name_key(stem)), []), nfc(stem), lambda path: path.stem)
+            near = _nearest(self._by_name.get((video.parent, name_key(stem)), []), nfc(stem), lambda path: path.stem)
+            found = [p for p in near if nfc(p.stem) == nfc(stem) or (p.parent, nfc(p.stem)) not in self._taken]
             if len(found) > 1:
                 raise AmbiguousNameError(
                     f"several audio files lie beside {video.name}",

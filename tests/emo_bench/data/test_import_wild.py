@@ -46,6 +46,13 @@ def test_pairs_by_name(folder: Path, tmp_path: Path) -> None:
         video_of(entry)
 
 
+def test_audio_of_a_portrait_is_not_given_to_one_that_differs_in_case(folder: Path) -> None:
+    shutil.copyfile(folder / "wild-11.png", folder / "Wild-10.png")  # another person
+    report = import_wild(folder, folder, options=ANY)
+    assert [entry.id for entry in report.entries] == ["wild-10", "wild-11", "wild-12"]
+    assert [(item.file, item.code) for item in report.refused] == [("Wild-10.png", "no_audio")]
+
+
 def test_what_fits_nothing_is_named_with_what_lies_near(folder: Path) -> None:
     (folder / "wild-12.wav").rename(folder / "wild-13.wav")
     report = import_wild(folder, folder, options=ANY)
