@@ -65,11 +65,11 @@ class RunResult:
         """
         import json
 
-        from IPython.display import Video
-
-        index = json.loads((self.folder / "previews" / "index.json").read_text(encoding="utf-8"))
-        for entry in index:
+        index = self.folder / "previews" / "index.json"  # missing after a run without previews
+        for entry in json.loads(index.read_text(encoding="utf-8")) if index.is_file() else ():
             if (entry["clip"], entry["system"]) == (clip, system):
+                from IPython.display import Video
+
                 return Video(str(self.folder / "previews" / entry["file"]), embed=True)
         raise KeyError(f"no preview of clip {clip!r} by {system!r}")
 
