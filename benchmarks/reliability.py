@@ -370,6 +370,9 @@ def main() -> int:
             counts.setdefault(kind, Counter())[outcome] += 1
             sys.stderr.write(f"{outcome:9} {kind}: {what}: {text}\n")
             sys.stderr.flush()
+    if not counts:
+        sys.stderr.write(f"nothing was tried: no kind begins with {' or '.join(map(repr, arguments.kinds))}\n")
+        return 1
     print("| kind | tried | right | reported | refused | wrong |\n| --- | --: | --: | --: | --: | --: |")
     for kind, found in counts.items():
         cells = [str(sum(found.values())), *(str(found[outcome]) for outcome in OUTCOMES)]

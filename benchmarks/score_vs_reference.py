@@ -479,6 +479,9 @@ def main() -> None:
         found = PARTS[options.part](options.work)
         (options.work / f"{options.part.replace(' ', '-')}.json").write_text(json.dumps(found), encoding="utf-8")
         return
+    if options.work is not None and options.work.is_dir() and any(options.work.iterdir()):
+        # What lies there would spare one side its work.
+        raise SystemExit(f"{options.work} is not empty: expected a fresh folder; delete it, or give --work another")
     folder = options.work or Path(tempfile.mkdtemp(prefix="score-vs-reference-"))
     try:
         prepare(

@@ -58,11 +58,15 @@ def viewer(folder: Path, seconds: list[float], answers: list[int]) -> Iterator[N
     try:
         url = process.stdout.readline().split()[1]
         stop = threading.Event()
+        unanswered: list[OSError] = []
 
         def ask() -> None:
-            while not stop.wait(PERIOD_S):
-                with urllib.request.urlopen(f"{url}runs.json", timeout=60) as answer:  # noqa: S310 - our own address
-                    answers.append(len(answer.read()))
+            try:
+                while not stop.wait(PERIOD_S):
+                    with urllib.request.urlopen(f"{url}runs.json", timeout=60) as answer:  # noqa: S310 - our own
+                        answers.append(len(answer.read()))
+            except OSError as error:  # a viewer that answers nothing costs nothing either
+                unanswered.append(error)
 
         asking = threading.Thread(target=ask)
         began = seconds_of(process.pid)
@@ -70,6 +74,8 @@ def viewer(folder: Path, seconds: list[float], answers: list[int]) -> Iterator[N
         yield
         stop.set()
         asking.join()
+        if unanswered:
+            raise RuntimeError(f"the viewer did not answer: {unanswered[0]}")
         seconds.append(seconds_of(process.pid) - began)
     finally:
         process.kill()

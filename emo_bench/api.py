@@ -65,11 +65,11 @@ class RunResult:
         """
         import json
 
-        from IPython.display import Video
-
-        index = json.loads((self.folder / "previews" / "index.json").read_text(encoding="utf-8"))
-        for entry in index:
+        index = self.folder / "previews" / "index.json"  # missing after a run without previews
+        for entry in json.loads(index.read_text(encoding="utf-8")) if index.is_file() else ():
             if (entry["clip"], entry["system"]) == (clip, system):
+                from IPython.display import Video
+
                 return Video(str(self.folder / "previews" / entry["file"]), embed=True)
         raise KeyError(f"no preview of clip {clip!r} by {system!r}")
 
@@ -182,8 +182,8 @@ def score_values(
 
 
 def _label(name: str) -> str:
-    cleaned = "".join(character if character.isalnum() or character in "._+-" else "-" for character in name)
-    return cleaned.strip("-._+")[:64] or "generated"
+    plain = [letter if letter.isascii() and (letter.isalnum() or letter in "._+-") else "-" for letter in name]
+    return "".join(plain).strip("-._+")[:64] or "generated"
 
 
 def _run(suite: Suite, *, quiet: bool, allow_systems: Collection[str] = ()) -> RunResult:

@@ -37,7 +37,8 @@ def atomic_path(target: Path, *, durable: bool = True) -> Iterator[Path]:
         OSError: as the file system reports it, a full disk for example.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem[:80]}.{owner()}-{secrets.token_hex(4)}.tmp{target.suffix}")
+    stem = os.fsencode(target.stem)[:80].decode("utf-8", "ignore")  # file systems count bytes, not letters
+    temporary = target.with_name(f".{stem}.{owner()}-{secrets.token_hex(4)}.tmp{target.suffix}")
     try:
         yield temporary
         if durable:

@@ -121,8 +121,10 @@ class Bars:
 
     def step(self, text: str = "") -> None:
         """Moves the bar."""
+        from rich.markup import escape
+
         assert self._task is not None  # noqa: S101 - for the type checker
-        self._progress.update(self._task, advance=1, text=printable(text)[:40])
+        self._progress.update(self._task, advance=1, text=escape(printable(text)[:40]))
 
     def say(self, text: str) -> None:
         """Prints above the bars."""

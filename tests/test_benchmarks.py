@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,55 @@ def test_a_check_without_any_ratio_fails(monkeypatch: pytest.MonkeyPatch, capsys
     assert main(["inference"]) == 0
     assert main(["inference", "--check"]) == 1
     assert "nothing was checked" in capsys.readouterr().err
+
+
+def test_a_part_that_was_asked_for_and_gives_no_ratio_fails_the_check(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from benchmarks import __main__ as program
+
+    monkeypatch.setitem(program.PARTS, "inference", lambda folder: [Row("inference", "I3D: torch", 99.0)])
+    monkeypatch.setitem(program.PARTS, "store", lambda folder: [Row("store", "store / files scored", 1.0)])
+    monkeypatch.setitem(program.PARTS, "emo", lambda folder: [Row("emo", "a step", 1.0, "s")])  # has no limits
+    assert main(["--check", "store", "emo"]) == 0
+    assert main(["--check", "store", "inference"]) == 1
+    assert "inference: nothing was checked" in capsys.readouterr().err
+
+
+def test_a_viewer_that_does_not_answer_is_no_cheap_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from benchmarks import viewing
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError("refused")
+
+    monkeypatch.setattr(viewing, "PERIOD_S", 0.05)
+    monkeypatch.setattr("benchmarks.viewing.urllib.request.urlopen", refuse)
+    with pytest.raises(RuntimeError, match="did not answer: refused"), viewing.viewer(tmp_path, [], []):
+        time.sleep(0.5)
+
+
+def test_kinds_that_do_not_exist_are_no_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from benchmarks import reliability
+
+    for name in ("recorded_kinds", "cut_kinds", "image_kinds", "gate_kinds"):
+        monkeypatch.setattr(reliability, name, lambda folder: iter([("still images", "a", lambda: ("right", ""))]))
+    monkeypatch.setattr("sys.argv", ["reliability", "stil images"])
+    assert reliability.main() == 1
+    assert "nothing was tried" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["reliability", "still"])
+    assert reliability.main() == 0
+
+
+def test_a_comparison_starts_in_a_fresh_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from benchmarks import score_vs_reference
+
+    monkeypatch.setattr(score_vs_reference, "prepare", lambda *arguments, **options: pytest.fail("it began"))
+    (tmp_path / "store-torch").mkdir()
+    monkeypatch.setattr("sys.argv", ["score_vs_reference", "--work", str(tmp_path)])
+    with pytest.raises(SystemExit, match="is not empty"):
+        score_vs_reference.main()
 
 
 def test_memory_growth_is_counted_after_the_warm_up() -> None:

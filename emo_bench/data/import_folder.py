@@ -11,12 +11,12 @@ from pathlib import Path
 
 from emo_bench.data.carry_over import EarlierManifest
 from emo_bench.data.manifest import Manifest, ManifestEntry, file_hashes, read_manifest
-from emo_bench.data.naming import AudioFiles, FolderFiles, clip_id, files_below, listed
+from emo_bench.data.naming import AudioFiles, FolderFiles, clip_id, files_below, listed, nfc
 from emo_bench.media.containers import VIDEO_EXTENSIONS
 from emo_bench.media.notes import ROUTINE, most_telling
-from emo_core.atomic import atomic_path
+from emo_core.atomic import atomic_path, write_bytes
 from emo_core.errors import ClipError, ConfigError, DataError
-from emo_core.hashing import sha256_file
+from emo_core.hashing import sha256_bytes, sha256_file
 from emo_core.progress import Display, Silent
 
 
@@ -87,7 +87,7 @@ def import_videos(
             f"no videos below {folder}", expected=f"files ending in {', '.join(sorted(VIDEO_EXTENSIONS))}", found="none"
         )
     identity_of, unnamed = identities_of(files.videos, folder, identity)
-    work = _Import(folder, target, AudioFiles(files.audio))
+    work = _Import(folder, target, AudioFiles(files.audio, videos=files.videos))
     display.stage("import", len(files.videos))
     shared = Counter(clip_id(path.relative_to(folder)) for path in files.videos)
     for path in files.videos:
@@ -161,16 +161,23 @@ class _Import:
         root = self._folder if self._copies else self._root
         for file in files:
             if file is not None:
-                Manifest(root, ()).path(file.relative_to(root).as_posix())
+                Manifest(root, ()).path(_below(file, root))
 
     def _place(self, file: Path) -> str:
         """The path of a file in the manifest; copies it beside the manifest first where it lies outside."""
         if not self._copies:
-            return file.relative_to(self._root).as_posix()
+            return _below(file, self._root)
         text = file.relative_to(self._folder).as_posix()
         copy = self._root / text
         copy_beside(file, copy, is_own=text in self._listed)
         return text
+
+
+def _below(file: Path, folder: Path) -> str:
+    """A path below a folder; both may be given from different starts, and links in it stay as they are."""
+    if file.is_relative_to(folder):
+        return file.relative_to(folder).as_posix()
+    return (file.parent.resolve() / file.name).relative_to(folder.resolve()).as_posix()
 
 
 def paths_listed(target: Path) -> frozenset[str]:
@@ -192,16 +199,33 @@ def copy_beside(file: Path, copy: Path, *, is_own: bool) -> None:
     Raises:
         ClipError: when another file lies there.
     """
-    if copy.exists():
-        if copy.is_file() and sha256_file(copy) == sha256_file(file):
-            return
-        if not is_own:
-            raise ClipError(
-                f"another file lies where the copy would go: {copy}", expected="no file, or the same one",
-                fix="write the manifest to another folder, or move that file",
-            )  # fmt: skip
-    with atomic_path(copy) as temporary:
-        shutil.copyfile(file, temporary)
+    if _must_be_written(copy, sha256_file(file) if copy.exists() else "", is_own=is_own):
+        with atomic_path(copy) as temporary:
+            shutil.copyfile(file, temporary)
+
+
+def write_beside(data: bytes, path: Path, *, is_own: bool) -> None:
+    """Writes a new file beside a manifest; see ``copy_beside``."""
+    if _must_be_written(path, sha256_bytes(data), is_own=is_own):
+        write_bytes(path, data)
+
+
+def _must_be_written(path: Path, digest: str, *, is_own: bool) -> bool:
+    """Whether a file with this digest is still missing.
+
+    Raises:
+        ClipError: when another file lies there that no import wrote.
+    """
+    if not path.exists():
+        return True
+    if path.is_file() and sha256_file(path) == digest:
+        return False
+    if not is_own:
+        raise ClipError(
+            f"another file lies where the copy would go: {path}", expected="no file, or the same one",
+            fix="write the manifest to another folder, or move that file",
+        )  # fmt: skip
+    return True
 
 
 def identities_of(videos: Iterable[Path], folder: Path, rule: str) -> tuple[dict[Path, str], list[Path]]:
@@ -253,9 +277,9 @@ def identity_rule(rule: str) -> Callable[[Path], str | None]:
     if rule == "stem":
         return lambda relative: clip_id(relative)
     if rule == "folder":
-        return lambda relative: relative.parent.name or relative.stem
+        return lambda relative: nfc(relative.parent.name or relative.stem)
     try:
-        pattern = re.compile(rule)
+        pattern = re.compile(nfc(rule))  # some file systems hand out names in another form than they were typed
     except re.error as error:
         raise ConfigError(
             f"--identity {rule!r} is not a regular expression", expected="'stem', 'folder' or a regex", found=str(error)
@@ -264,7 +288,7 @@ def identity_rule(rule: str) -> Callable[[Path], str | None]:
         raise ConfigError(f"--identity {rule!r} has no group", expected="the identity in parentheses")
 
     def from_pattern(relative: Path) -> str | None:
-        found = pattern.search(relative.as_posix())
+        found = pattern.search(nfc(relative.as_posix()))
         return (found.group(1) or None) if found else None
 
     return from_pattern

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from emo_bench.data.carry_over import EarlierManifest
-from emo_bench.data.import_folder import ImportReport, Refused, copy_beside, identities_of, paths_listed
+from emo_bench.data.import_folder import (
+    ImportReport,
+    Refused,
+    copy_beside,
+    identities_of,
+    paths_listed,
+    write_beside,
+)
 from emo_bench.data.manifest import ManifestEntry, file_hashes
 from emo_bench.data.naming import (
     IMAGE_EXTENSIONS,
@@ -151,6 +160,7 @@ def _pairs(
         return [(images[i], sounds[j]) for i, j in pair_plan(len(images), len(sounds), options.clips, options.seed)], []
     by_id = FilesById(audio, sounds)
     pairs, alone = [], []
+    own = {clip_id(image.relative_to(portraits)) for image in images}
     for image in images:
         relative = image.relative_to(portraits)
         name = clip_id(relative)
@@ -159,7 +169,8 @@ def _pairs(
         except EmoBenchError as error:
             alone.append(Refused(str(relative), error.code, "; ".join(str(error).split("\n  "))))
             continue
-        if sound is None:
+        # An audio file that is named exactly like another portrait is that one's.
+        if sound is None or (clip_id(sound.relative_to(audio)) != name and clip_id(sound.relative_to(audio)) in own):
             near = by_id.near(name)
             hint = f"; near: {', '.join(near)}" if near else ""
             alone.append(Refused(str(relative), "no_audio", f"no audio file is named {name!r}{hint}"))
@@ -196,7 +207,8 @@ def pair_plan(n_portraits: int, n_audio: int, clips: int | None, seed: int) -> l
         seed: Decides which.
 
     Returns:
-        Distinct pairs (portrait, audio) in order; numbers of occurrences of portraits differ by at most one.
+        Distinct pairs (portrait, audio) in order; numbers of occurrences of portraits differ by at most one, and so
+        do those of audio files.
 
     >>> pair_plan(2, 2, None, 0)
     [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -206,9 +218,10 @@ def pair_plan(n_portraits: int, n_audio: int, clips: int | None, seed: int) -> l
         return [(i, j) for i in range(n_portraits) for j in range(n_audio)]
     generator = numpy_generator(seed, "wild pairs")
     rows, columns = generator.permutation(n_portraits), generator.permutation(n_audio)
-    # Round r gives portrait i the audio i + r, so each round uses every portrait once and no pair comes twice.
-    order = [(int(rows[i]), int(columns[(i + r) % n_audio])) for r in range(n_audio) for i in range(n_portraits)]
-    return sorted(order[:clips])
+    # Both go round; when both are at their beginning again, the audio skips one, so that no pair comes twice.
+    again = math.lcm(n_portraits, n_audio)
+    order = ((rows[k % n_portraits], columns[(k + k // again) % n_audio]) for k in range(clips))
+    return sorted((int(portrait), int(sound)) for portrait, sound in order)
 
 
 class _Import:
@@ -317,14 +330,12 @@ class _Import:
         from PIL import Image
 
         from emo_bench.data.portrait import Framing, square_around
-        from emo_core.atomic import atomic_path
 
         square = square_around(box, Framing(), height=image.shape[0], width=image.shape[1])
         text = f"{CROPPED}/{name}.png"
-        path = self._root / text
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            Image.fromarray(square.cut(image)).save(temporary, format="PNG")
+        picture = io.BytesIO()
+        Image.fromarray(square.cut(image)).save(picture, format="PNG")
+        write_beside(picture.getvalue(), self._root / text, is_own=text in self._listed)
         left, top, right, bottom = box
         moved = (left - square.left, top - square.top, right - square.left, bottom - square.top)
         return text, moved

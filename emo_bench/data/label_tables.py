@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from emo_bench.data.manifest import MAX_BYTES
-from emo_bench.data.naming import name_key
+from emo_bench.data.naming import IMAGE_EXTENSIONS, name_key, nfc
 from emo_bench.data.talkvid import ClipLabels, read_labels, text_of
+from emo_bench.media.containers import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS
 from emo_core.errors import DataError
 
 EMTD_COLUMNS = ("URL", "Start Timecode", "End Timecode")
@@ -139,5 +140,6 @@ def _row(cells: Mapping[str, str], columns: list[str], path: Path) -> tuple[str,
     person = next((lower[name] for name in IDENTITY_COLUMNS if name in lower), None)
     meta = {key: value for key, value in cells.items() if key not in (own, person) and value}
     name = cells[own].replace("\\", "/").rpartition("/")[2]
-    stem = name.rpartition(".")[0] if re.search(r"\.[A-Za-z0-9]{2,4}$", name) else name
-    return stem, ClipLabels(cells[person] if person else "", meta)
+    ending = name[name.rfind(".") :].lower()  # 'anna.v2' has none, and is not anna
+    stem = name[: -len(ending)] if ending in (*VIDEO_EXTENSIONS, *AUDIO_EXTENSIONS, *IMAGE_EXTENSIONS) else name
+    return stem, ClipLabels(nfc(cells[person]) if person else "", meta)

@@ -97,9 +97,12 @@ class AudioFiles:
 
     Args:
         paths: Audio files.
+        videos: All videos, so that audio whose name is exactly another video's is never taken.
     """
 
-    def __init__(self, paths: Iterable[Path]) -> None:
+    def __init__(self, paths: Iterable[Path], *, videos: Iterable[Path] = ()) -> None:
+        stems = ((video.parent, nfc(video.stem)) for video in videos)
+        self._taken = {(folder, name) for folder, stem in stems for name in (stem, stem.removesuffix(SILENT_SUFFIX))}
         self._by_name: dict[tuple[Path, str], list[Path]] = {}
         for path in sorted(paths):
             self._by_name.setdefault((path.parent, name_key(path.stem)), []).append(path)
@@ -116,7 +119,8 @@ class AudioFiles:
             AmbiguousNameError: when there are several, which are named.
         """
         for stem in dict.fromkeys((video.stem, video.stem.removesuffix(SILENT_SUFFIX))):
-            found = _nearest(self._by_name.get((video.parent, name_key(stem)), []), _nfc(stem), lambda path: path.stem)
+            near = _nearest(self._by_name.get((video.parent, name_key(stem)), []), nfc(stem), lambda path: path.stem)
+            found = [p for p in near if nfc(p.stem) == nfc(stem) or (p.parent, nfc(p.stem)) not in self._taken]
             if len(found) > 1:
                 raise AmbiguousNameError(
                     f"several audio files lie beside {video.name}",
@@ -157,7 +161,7 @@ class FilesById:
         Raises:
             AmbiguousNameError: when several fit equally well.
         """
-        found = _nearest(self._by_id.get(name_key(clip), []), _nfc(clip), lambda item: item[0])
+        found = _nearest(self._by_id.get(name_key(clip), []), nfc(clip), lambda item: item[0])
         if len(found) > 1:
             raise AmbiguousNameError(
                 f"several files fit {clip!r}",
@@ -189,7 +193,7 @@ class ClipVideos:
     def __init__(self, folder: Path, *, pattern: str = "{id}", clip_ids: Iterable[str] = ()) -> None:
         self.files = files_below(folder)
         self._folder = folder
-        self._clip_ids = {_nfc(name) for name in clip_ids}
+        self._clip_ids = {nfc(name) for name in clip_ids}
         self._by_id: dict[str, list[tuple[str, Path]]] = {}
         shape = _regex(pattern)
         for path in self.files.videos:
@@ -201,9 +205,9 @@ class ClipVideos:
     def candidates(self, clip: str) -> tuple[Path, ...]:
         """The files that fit a clip equally well; a single one when there is no doubt."""
         near = self._by_id.get(name_key(clip), [])
-        exact = _nearest(near, _nfc(clip), lambda item: item[0])
-        foreign = self._clip_ids - {_nfc(clip)}
-        return tuple(path for name, path in exact if name == _nfc(clip) or name not in foreign)
+        exact = _nearest(near, nfc(clip), lambda item: item[0])
+        foreign = self._clip_ids - {nfc(clip)}
+        return tuple(path for name, path in exact if name == nfc(clip) or name not in foreign)
 
     def find(self, clip: str) -> Path | None:
         """The video of a clip; None when there is none.
@@ -237,7 +241,7 @@ class ClipVideos:
 
 def _nearest(items: list[Item], name: str, name_of: Callable[[Item], str]) -> list[Item]:
     """Those whose name is equal but for the Unicode form; all when there is none, which then differ in case alone."""
-    return [item for item in items if _nfc(name_of(item)) == name] or items
+    return [item for item in items if nfc(name_of(item)) == name] or items
 
 
 def _kind(path: Path) -> str:
@@ -245,17 +249,18 @@ def _kind(path: Path) -> str:
     return "video" if ending in VIDEO_EXTENSIONS else "audio" if ending in AUDIO_EXTENSIONS else "other"
 
 
-def _nfc(text: str) -> str:
+def nfc(text: str) -> str:
+    """Text in the Unicode form in which names are compared and kept."""
     return unicodedata.normalize("NFC", text)
 
 
 def _flat(relative: Path) -> str:
-    return _nfc("__".join(relative.with_suffix("").parts))
+    return nfc("__".join(relative.with_suffix("").parts))
 
 
 def _regex(pattern: str) -> re.Pattern[str]:
     """How flat names look; further '{id}' stand for the same text as the first."""
-    parts = [re.escape(_nfc(part).replace("/", "__")) for part in pattern.split("{id}")]
+    parts = [re.escape(nfc(part).replace("/", "__")) for part in pattern.split("{id}")]
     return re.compile("(?P=id)".join(["(?P<id>.+)".join(parts[:2]), *parts[2:]]), re.IGNORECASE | re.DOTALL)
 
 

@@ -53,6 +53,8 @@ def _check(manifest: Manifest, entry: ManifestEntry) -> Checked:
         return Checked(entry.id, error.code, "; ".join(str(error).split("\n  ")))
     except DataError as error:
         return Checked(entry.id, "data_error", error.message)
+    except OSError as error:
+        return Checked(entry.id, "unreadable", str(error))
     return Checked(entry.id, "ok", found)
 
 

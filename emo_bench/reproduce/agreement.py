@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from emo_bench.record.run_data import RunData
-from emo_bench.record.schema import RunRecord, ValueEntry
+from emo_bench.record.schema import ComparisonEntry, RunRecord, ValueEntry
 
 How = Literal["exact", "within", "different"]
 What = Literal["value", "interval", "per clip", "comparison", "anchor check", "clip"]
@@ -97,7 +97,7 @@ def compare_records(before: RunData, after: RunData, *, tolerance: float = DEFAU
         *_pairs_of_checks(before.record, after.record),
         *_pairs_of_entries(before.record, after.record),
     ]
-    judged = [_judged(pair, digits.get((pair.protocol, pair.key), 3), tolerance) for pair in pairs]
+    judged = [_judged(pair, _decimals(pair, digits), tolerance) for pair in pairs]
     counts: dict[What, dict[How, int]] = {}
     for found in judged:
         row = counts.setdefault(found.what, {"exact": 0, "within": 0, "different": 0})
@@ -124,6 +124,11 @@ class _Pair:
     after: Shown
     clip: str = ""
     seed: int = 0
+    decimals: int | None = None
+
+
+def _decimals(pair: _Pair, digits: Mapping[tuple[str, str], int]) -> int:
+    return digits.get((pair.protocol, pair.key), 3) if pair.decimals is None else pair.decimals
 
 
 def _judged(pair: _Pair, decimals: int, tolerance: float) -> Difference:
@@ -222,10 +227,31 @@ def _pairs_of_comparisons(before: RunRecord, after: RunRecord) -> Iterator[_Pair
     )
     for (protocol, key, one, other), a, b in _matched(first, second):
         name = f"{one} / {other}"
-        differences: list[Shown] = [ABSENT if entry is None else entry.difference for entry in (a, b)]
-        verdicts: list[Shown] = [ABSENT if entry is None else entry.verdict for entry in (a, b)]
-        for values in (differences, verdicts):
-            yield _Pair(what="comparison", system=name, protocol=protocol, key=key, before=values[0], after=values[1])
+        first_facts, second_facts = _comparison_facts(a), _comparison_facts(b)
+        for fact in dict.fromkeys([*first_facts, *second_facts]):
+            yield _Pair(
+                what="comparison",
+                system=name,
+                protocol=protocol,
+                key=key,
+                before=first_facts.get(fact, ABSENT),
+                after=second_facts.get(fact, ABSENT),
+                decimals=0 if fact in _PROBABILITIES else None,
+            )
+
+
+_PROBABILITIES = ("p_value", "p_corrected", "probability_a_better")
+"""They count resamples or pairs, so that the last bit of a value moves them in steps: judged on the scale of 1."""
+
+
+def _comparison_facts(entry: ComparisonEntry | None) -> dict[str, Shown]:
+    if entry is None:
+        return {"difference": ABSENT, "verdict": ABSENT}
+    facts: dict[str, Shown] = {"difference": entry.difference, "verdict": entry.verdict, "pairs": str(entry.n_pairs)}
+    if entry.interval is not None:
+        facts |= {"low": entry.interval.low, "high": entry.interval.high}
+    found = {name: getattr(entry, name) for name in _PROBABILITIES}
+    return facts | {name: value for name, value in found.items() if value is not None}
 
 
 def _pairs_of_checks(before: RunRecord, after: RunRecord) -> Iterator[_Pair]:

@@ -66,12 +66,16 @@ def open_original(record: RunRecord, *, bases: Sequence[Path], allow_systems: Co
     return Original(suite, tuple(problems))
 
 
+FINDS = "reenacted"
+"""The kind of set that is found in its folder and never made there by a run."""
+
+
 def _values(record: RunRecord) -> dict[str, Any]:
     """The config of the record without places that belong to the run that made it."""
     values = {key: value for key, value in record.config.items() if key not in ("output", "store")}
     for name in ("dataset", "reference_set"):
         named = values.get(name)
-        if isinstance(named, dict) and "folder" in named and not _is_made(named):
+        if isinstance(named, dict) and "folder" in named and named.get("kind") != FINDS and not _is_made(named):
             # A set that has to be made is made in this version's place, not wherever the record says.
             values[name] = {key: value for key, value in named.items() if key != "folder"}
     return values
@@ -109,6 +113,8 @@ def _base(record: RunRecord, bases: Sequence[Path]) -> Path:
     """The first folder in which the record's manifest lies; the first of all when there is none."""
     dataset = record.config.get("dataset", {})
     manifest = dataset.get("manifest") if dataset.get("kind") == "manifest" else None
+    if dataset.get("kind") == FINDS and "folder" in dataset:
+        manifest = f"{dataset['folder']}/manifest.jsonl"
     if manifest is not None:
         for base in bases:
             if (base / manifest).is_file():

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from emo_bench.record.proof import write_proof
 from emo_bench.record.provenance import provenance
@@ -119,9 +120,12 @@ def _claim(folder: Path, digest: str) -> None:
     Raises:
         ConfigError: when it holds something else, or a finished reproduction.
     """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is no folder", expected="a fresh folder", fix="choose another one with --output")
     source = folder / SOURCE_FILE
-    if source.is_file() and json.loads(source.read_text(encoding="utf-8")) == {"record_sha256": digest}:
-        if (folder / JSON_FILE).is_file() and (folder / "run").exists():
+    if _read(source) == {"record_sha256": digest}:
+        # What was written when it could not be made does not finish it.
+        if _read(folder / JSON_FILE).get("outcome", "cannot") != "cannot" and (folder / "run").exists():
             raise ConfigError(
                 f"{folder} holds a finished reproduction of this record",
                 expected="a fresh folder, so that nothing is reused",
@@ -131,6 +135,15 @@ def _claim(folder: Path, digest: str) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty", expected="a fresh folder", fix="choose another one with --output")
     write_json(source, {"record_sha256": digest})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The values of a JSON file; none when it is missing or is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _fresh(suite: Suite, folder: Path, *, workers: int | None, device: str | None, inference: str | None) -> Suite:

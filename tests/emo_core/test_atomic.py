@@ -103,6 +103,13 @@ def test_a_kill_leaves_the_old_file_and_a_sweepable_rest(tmp_path: Path) -> None
     assert sweep_temporary(tmp_path) == 0
 
 
+def test_names_as_long_as_a_file_system_allows_can_be_written(tmp_path: Path) -> None:
+    target = tmp_path / ("漢" * 83 + ".txt")
+    assert len(target.name.encode()) == 253
+    write_bytes(target, b"new")
+    assert content(tmp_path) == {target.name: b"new"}
+
+
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "file"
     write_bytes(target, b"old")

@@ -8,6 +8,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.text import Text
 
 from emo_core.progress import Bars, Plain, Silent, display
 from emo_core.text import printable
@@ -39,6 +40,15 @@ def test_plain_lines_come_about_every_tenth() -> None:
     assert len(lines) == 1 + 10 + 1 + 1
     assert lines[10].startswith("work: 200/200, 0 s, about 0 s left")
     assert lines[11] == "bad \\x1b[2J"
+
+
+def test_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = Bars()
+    shown.stage("work", 2)
+    for name in ("a [dQw4w9WgXcQ].mp4", "a[/b].mp4"):  # before it is shown by a thread that would hang
+        shown.step(name)
+        text = shown._progress.tasks[-1].fields["text"]
+        assert Text.from_markup(f"[dim]{text}").plain == name
 
 
 def test_the_display_fits_where_stderr_goes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,75 @@ def test_the_verbs_that_are_called_exist(path: Path) -> None:
     assert called or path.name == "ci.yml"
 
 
+def prepared(tmp_path: Path, program: str) -> dict[str, str]:
+    """The environment of the action's steps, with a program in place of emo-bench."""
+    import os
+
+    here = tmp_path / "here"
+    (here / ".venv" / "bin").mkdir(parents=True)
+    (here / "configs").symlink_to(ROOT / "configs")
+    (here / ".venv" / "bin" / "emo-bench").write_text(f"#!/bin/bash\n{program}\n", encoding="utf-8")
+    (here / ".venv" / "bin" / "emo-bench").chmod(0o755)
+    return {
+        **os.environ, "HERE": str(here), "BASELINE": "a", "CANDIDATE": "b", "RULES": "",
+        "RUNNER_TEMP": str(tmp_path), "GITHUB_OUTPUT": str(tmp_path / "output"),
+    }  # fmt: skip
+
+
+def run_step(name: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """As GitHub runs steps whose shell is bash."""
+    script = next(step["run"] for step in steps(ROOT / "action.yml") if step["name"] == name)
+    command = [str(shutil.which("bash")), "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_the_verdict_of_an_earlier_use_is_not_shown_again(tmp_path: Path) -> None:
+    environment = prepared(tmp_path, "exit 2")
+    out = tmp_path / "emo-bench-verdict"
+    out.mkdir()
+    for name in ("verdict.md", "table.md"):
+        (out / name).write_text("passed\n", encoding="utf-8")
+    assert run_step("Judge", environment).returncode == 0
+    assert "exit-code=2" in (tmp_path / "output").read_text(encoding="utf-8")
+    comment = (out / "comment.md").read_text(encoding="utf-8")
+    assert "cannot be judged" in comment
+    assert "passed" not in comment
+
+
+@pytest.mark.parametrize("lines", [10, 3000])
+def test_a_long_comment_is_cut_between_lines_and_closed(tmp_path: Path, lines: int) -> None:
+    program = (
+        'while [ $# -gt 0 ]; do [ "$1" = --output ] && out="$2"; shift; done; mkdir -p "$out"\n'
+        f'echo verdict > "$out/verdict.md"; for i in $(seq {lines})\n'
+        'do echo "| row $i | ✅ ✅ ✅ |"; done > "$out/table.md"'
+    )
+    assert run_step("Judge", prepared(tmp_path, program)).returncode == 0
+    comment = (tmp_path / "emo-bench-verdict" / "comment.md").read_text(encoding="utf-8")  # no half letter
+    assert len(comment.encode()) < 65_536
+    assert comment.count("<details>") == comment.count("</details>") == 1
+    assert comment.endswith("\n</details>\n")
+    assert [line for line in comment.splitlines() if line.startswith("| row") and not line.endswith("✅ |")] == []
+    assert ("cut off" in comment) == (lines == 3000)
+
+
+@pytest.mark.parametrize("listing", ["exit 1", "seq 100000", "true"])
+def test_a_comment_that_cannot_be_written_stops_nothing(tmp_path: Path, listing: str) -> None:
+    gh = tmp_path / "bin" / "gh"
+    gh.parent.mkdir()
+    gh.write_text(
+        f'#!/bin/bash\necho "$*" >> {tmp_path}/calls\n[[ "$*" == *--paginate* ]] || exit 1\n{listing}\n',
+        encoding="utf-8",
+    )
+    gh.chmod(0o755)
+    environment = prepared(tmp_path, "exit 0")
+    environment |= {"PATH": f"{gh.parent}:{environment['PATH']}", "GITHUB_REPOSITORY": "a/b", "NUMBER": "1"}
+    done = run_step("Comment", {**environment, "COMMENT": str(tmp_path / "comment.md")})
+    assert (done.returncode, "::warning::" in done.stdout) == (0, True), done.stderr
+    calls = (tmp_path / "calls").read_text(encoding="utf-8")
+    assert ("comments/1 " in calls) == (listing == "seq 100000")
+    assert ("pr comment" in calls) == (listing == "true")
+
+
 def test_the_action_judges_and_writes_its_comment(tmp_path: Path) -> None:
     """The judging step itself, on two records of this repository: equal ones pass, and the table is in the comment."""
     import os

@@ -126,7 +126,7 @@ def prepare_folder(
     if not videos:
         raise DataError(f"no videos below {folder}", found="none")
     identity_of, unnamed = identities_of(videos, folder, identity)
-    work = _FolderWork(target, chosen, split, weights, AudioFiles(files.audio))
+    work = _FolderWork(target, chosen, split, weights, AudioFiles(files.audio, videos=files.videos))
     work.problems += [
         Problem(
             "no_identity", str(relative), f"expected a name that --identity fits; it is named {clip_id(relative)!r}"

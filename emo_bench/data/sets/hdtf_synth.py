@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emo_bench.data.manifest import ManifestEntry, write_manifest
-from emo_core.atomic import sweep_temporary, write_bytes
+from emo_core.atomic import sweep_orphans, write_bytes
 from emo_core.errors import DataError
 from emo_core.hashing import sha256_bytes, sha256_file
 from hdtf_synth.clip import clip_content, reference_frame
@@ -95,7 +95,7 @@ def make_hdtf_synth(
     plans = clips_of(slice)
     target.mkdir(parents=True, exist_ok=True)
     _check_disk(target, plans, size)
-    sweep_temporary(target)
+    sweep_orphans(target)  # another run may be making the same clips
     entries: dict[str, ManifestEntry] = {}
     waiting: list[ClipPlan] = []
     for plan in plans:

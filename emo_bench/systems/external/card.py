@@ -234,7 +234,8 @@ class SystemCard(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> SystemCard:
-        used = set().union(*(placeholders_in(text) for text in (*self.command, *(file.text for file in self.files))))
+        texts = (*self.command, *(file.text for file in self.files), *self.environment.variables.values())
+        used = set().union(*(placeholders_in(text) for text in texts))
         if self.uses_seed != ("seed" in used):
             raise ValueError("expected 'uses_seed' to be true exactly when {seed} is used")
         if ("video" in used) != (self.inputs.video is not None):

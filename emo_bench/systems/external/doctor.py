@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -96,7 +97,8 @@ def examine(card: SystemCard, installation: Installation, *, verify: bool = True
 
 def _repository(card: SystemCard, installation: Installation) -> Iterator[Finding]:
     folder, wanted = installation.repository, card.repository
-    get = f"git clone {wanted.url} {folder} && git -C {folder} checkout {wanted.commit}"
+    place = shlex.quote(str(folder))  # to be pasted into a shell
+    get = f"git clone {wanted.url} {place} && git -C {place} checkout {wanted.commit}"
     if not folder.is_dir():
         yield Finding(level="error", about="repository", found=f"no folder {folder}", fix=get)
         return
@@ -108,7 +110,7 @@ def _repository(card: SystemCard, installation: Installation) -> Iterator[Findin
             level="warning" if installation.allow_other_commit else "error",
             about="commit",
             found=f"{commit or 'no commit can be read'}; the card was written for {wanted.commit}",
-            fix=f"git -C {folder} checkout {wanted.commit}, or set allow_other_commit: true",
+            fix=f"git -C {place} checkout {wanted.commit}, or set allow_other_commit: true",
         )
     if not set(str(folder.resolve())) <= _PLAIN:
         yield Finding(

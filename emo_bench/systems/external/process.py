@@ -110,8 +110,9 @@ def run_limited(
             return ProcessResult(returncode=None, stopped_for=None, seconds=0.0, peak_memory=0, error=str(error))
     stopped_for: Literal["time", "memory", "log"] | None = None
     peak = 0
-    watchdog = _start_watchdog(process.pid, mark, stop)
+    watchdog: subprocess.Popen[bytes] | None = None
     try:
+        watchdog = _start_watchdog(process.pid, mark, stop)
         while process.poll() is None and stopped_for is None:
             peak = max(peak, _resident(process.pid))
             stopped_for = _broken(limits, seconds=time.monotonic() - started, memory=peak, log=log)
@@ -122,7 +123,8 @@ def run_limited(
         if process.poll() is None:
             end_elsewhere(stop, environment=clean_environment({}))
         _end(process, mark)
-        _dismiss(watchdog)
+        if watchdog is not None:
+            _dismiss(watchdog)
     return ProcessResult(
         returncode=process.returncode,
         stopped_for=stopped_for,

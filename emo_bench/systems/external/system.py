@@ -54,14 +54,18 @@ class ExternalOptions(Frozen):
         default=None, description="The checkout, relative to the suite file; $EMO_BENCH_SYSTEMS/<card> when absent"
     )
     environment: str | None = Field(default=None, description="Folder of its uv or conda environment")
-    python: str | None = Field(default=None, description="Interpreter to use instead of the environment's")
+    python: str | None = Field(
+        default=None, description="Interpreter to use instead of the environment's: its name, or path from the suite"
+    )
     container_engine: str = Field(default="docker", description="Program that runs containers")
     allow_other_commit: bool = Field(default=False, description="Accept another commit than the card's")
     extra_arguments: tuple[str, ...] = Field(default=(), description="Put behind the card's command")
     timeout_s: float = Field(default=3600.0, gt=0, description="A clip that takes longer fails")
     memory_gb: float | None = Field(default=None, gt=0, description="Resident memory of all its processes")
     check_face: bool = Field(default=False, description="Fail clips that show no face")
-    work_folder: str | None = Field(default=None, description="Where working folders are made; plain paths are safest")
+    work_folder: str | None = Field(
+        default=None, description="Where working folders are made, relative to the suite; plain paths are safest"
+    )
     log_folder: str | None = Field(default=None, description="Keep the log of every clip here, relative to the suite")
 
 
@@ -128,7 +132,7 @@ class External(SystemKind):
         from emo_bench.systems.external.workspace import prepare
 
         card = self._known_card
-        parent = Path(self.options.work_folder) if self.options.work_folder else None
+        parent = self._base / self.options.work_folder if self.options.work_folder else None
         space = prepare(card, request, repository=self._place.repository, python=self._launch.python, parent=parent)
         log = space.folder.path / "log.txt"
         container = f"emo-bench-{secrets.token_hex(6)}"
@@ -171,9 +175,9 @@ class External(SystemKind):
         repository = context.base / options.repository if options.repository else default_repository(card.name)
         return Installation(
             repository=repository.resolve(),
-            environment=context.base / options.environment if options.environment else None,
-            python=options.python,
-            container_engine=options.container_engine,
+            environment=(context.base / options.environment).absolute() if options.environment else None,
+            python=_from(context.base, options.python) if options.python else None,
+            container_engine=_from(context.base, options.container_engine),
             allow_other_commit=options.allow_other_commit,
         )
 
@@ -186,10 +190,12 @@ class External(SystemKind):
         if card.environment.kind != "container" or self.options.python is not None:
             return [*self._launch.prefix, *command]
         gpus = ["--gpus", "all"] if card.hardware.cuda else []
+        memory = self._memory()  # held by the engine's container, which is no process of ours to measure
+        limit = ["--memory", str(memory)] if memory is not None else []
         settings = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
         repository = str(self._place.repository)
         return [
-            *(*self._launch.prefix, "run", "--rm", "--name", container, "--network", "none", *gpus, *settings),
+            *(*self._launch.prefix, "run", "--rm", "--name", container, "--network", "none", *gpus, *limit, *settings),
             *("--mount", f"type=bind,source={work},target={work}"),
             *("--mount", f"type=bind,source={repository},target={repository},readonly"),
             *("--workdir", str(cwd), card.environment.name, *command),
@@ -241,6 +247,11 @@ def _keeping(video: Video, folder: TemporaryFolder) -> Video:
         yield from video.open()
 
     return Video(video.spec, pieces, video.recipe)
+
+
+def _from(base: Path, program: str) -> str:
+    """A program by name as it is, a path from the suite's folder: it is started in a folder of its own."""
+    return str((base / program).absolute()) if "/" in program else program
 
 
 def _last_words(log: Path) -> str:

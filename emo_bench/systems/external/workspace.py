@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class TemporaryFolder:
     def __init__(self, parent: Path | None) -> None:
         try:
             self.path = Path(tempfile.mkdtemp(prefix=f"emo-bench-{owner()}-", dir=parent)).resolve()
-        except PermissionError as error:
+        except OSError as error:
             raise GenerationError(
                 f"no working folder can be made in {parent or tempfile.gettempdir()}",
                 expected="a folder that can be written",
@@ -101,7 +101,10 @@ def prepare(
     for path in (cwd, inputs, output_dir, scratch):
         path.mkdir()
     if repository is not None:
-        view_of(repository, cwd, private={item.path: item.without for item in card.private})
+        # What is written below must not reach the repository through a link to one of its folders.
+        written = [card.inputs.image.folder, card.inputs.audio.folder, *(_folder_of(file.path) for file in card.files)]
+        own: dict[str, tuple[str, ...]] = {folder: () for folder in written if folder}
+        view_of(repository, cwd, private={**own, **{item.path: item.without for item in card.private}})
     image = (cwd / card.inputs.image.folder if card.inputs.image.folder else inputs) / card.inputs.image.file
     audio = (cwd / card.inputs.audio.folder if card.inputs.audio.folder else inputs) / card.inputs.audio.file
     write_image(image, request.reference_image, card.inputs.image)
@@ -206,6 +209,11 @@ def _even(video: Video) -> Video:
         return video
     even = VideoSpec(width=width, height=height, fps=spec.fps, n_frames=spec.n_frames)
     return Video(even, lambda: (piece[:, :height, :width] for piece in video.open()))
+
+
+def _folder_of(path: str) -> str:
+    parent = PurePosixPath(path).parent.as_posix()
+    return "" if parent == "." else parent
 
 
 def _number(value: Fraction) -> int | float:

@@ -46,6 +46,13 @@ def test_pairs_by_name(folder: Path, tmp_path: Path) -> None:
         video_of(entry)
 
 
+def test_audio_of_a_portrait_is_not_given_to_one_that_differs_in_case(folder: Path) -> None:
+    shutil.copyfile(folder / "wild-11.png", folder / "Wild-10.png")  # another person
+    report = import_wild(folder, folder, options=ANY)
+    assert [entry.id for entry in report.entries] == ["wild-10", "wild-11", "wild-12"]
+    assert [(item.file, item.code) for item in report.refused] == [("Wild-10.png", "no_audio")]
+
+
 def test_what_fits_nothing_is_named_with_what_lies_near(folder: Path) -> None:
     (folder / "wild-12.wav").rename(folder / "wild-13.wav")
     report = import_wild(folder, folder, options=ANY)
@@ -101,12 +108,30 @@ def test_what_could_not_be_cropped_is_told(folder: Path) -> None:
     assert report.notices == tuple(f"wild-1{i}.png: no face was found; not cropped" for i in range(3))
 
 
+def test_no_file_of_the_user_is_replaced_by_a_crop(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emo_bench.data.portrait.largest_face", lambda image: ((20.0, 20.0, 40.0, 40.0), []))
+    own = tmp_path / "set" / "cropped" / "wild-11.png"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"mine")
+    crop, target = WildOptions(crop=True), tmp_path / "set" / "manifest.jsonl"
+    report = import_wild(folder, folder, options=crop, manifest=target)
+    assert own.read_bytes() == b"mine"
+    assert [entry.id for entry in report.entries] == ["wild-10", "wild-12"]
+    assert "cropped/wild-11.png" in report.refused[0].reason
+    Image.fromarray(np.full((64, 64, 3), 30, np.uint8)).save(folder / "wild-12.png")
+    again = import_wild(folder, folder, options=crop, manifest=target)  # its own crops are made anew
+    assert again.entries[1].sha256["portrait"] != report.entries[1].sha256["portrait"]
+
+
 @given(st.integers(1, 7), st.integers(1, 7), st.integers(1, 60), st.integers(0, 5))
-def test_plans_use_portraits_evenly(portraits: int, audio: int, clips: int, seed: int) -> None:
+def test_plans_use_portraits_and_audio_evenly(portraits: int, audio: int, clips: int, seed: int) -> None:
     plan = pair_plan(portraits, audio, clips, seed)
     assert len(plan) == len(set(plan)) == min(clips, portraits * audio)
-    counts = Counter(portrait for portrait, _ in plan)
-    assert max(counts.values()) - min(counts[i] for i in range(portraits)) <= 1
+    for place, number in ((0, portraits), (1, audio)):
+        counts = Counter(pair[place] for pair in plan)
+        assert max(counts.values()) - min(counts[i] for i in range(number)) <= 1
     assert plan == pair_plan(portraits, audio, clips, seed)
 
 

@@ -31,6 +31,14 @@ def lay(folder: Path, *names: str) -> Path:
     return folder
 
 
+def test_audio_beside_a_video_is_not_given_to_one_that_differs_in_case() -> None:
+    folder = Path("x")
+    videos = [folder / "Take.mp4", folder / "take.mp4"]
+    files = AudioFiles([folder / "take.wav"], videos=videos)
+    assert [files.beside(video) for video in videos] == [None, folder / "take.wav"]
+    assert AudioFiles([folder / "take.wav"], videos=videos[:1]).beside(videos[0]) == folder / "take.wav"
+
+
 def test_every_file_is_of_one_kind(tmp_path: Path) -> None:
     lay(tmp_path, "b.MPEG", "a/x.Mp4", "a/x.WAV", "c.opus", "notes.txt", ".DS_Store", ".git/d.mp4")
     found = files_below(tmp_path)

@@ -115,6 +115,14 @@ def test_labels_of_a_table(tmp_path: Path) -> None:
     assert without == ["clip-02"]
 
 
+def test_a_dot_in_an_id_is_no_ending(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text("id,person\nanna,a\nanna.v2,b\nanna.v3.MP4,c\n", encoding="utf-8")
+    assert {name: found.identity for name, found in read_label_file(table).items()} == {
+        "anna": "a", "anna.v2": "b", "anna.v3": "c",
+    }  # fmt: skip
+
+
 def test_the_list_of_emtd(tmp_path: Path) -> None:
     """Segments of one video are one person; clips have the names that the published script gives them."""
     table = tmp_path / "list.txt"

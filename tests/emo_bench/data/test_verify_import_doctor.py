@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import wave
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from tiny_sets import write_tiny_set
 
 from emo_bench.data.doctor import examine
-from emo_bench.data.import_folder import import_videos
+from emo_bench.data.import_folder import identities_of, import_videos
 from emo_bench.data.manifest import read_manifest, write_manifest
 from emo_bench.data.naming import audio_beside
 from emo_bench.data.sets.kind import open_dataset
@@ -82,6 +83,25 @@ def test_places(folder: Path, tmp_path: Path) -> None:
     assert [entry.video for entry in above.entries] == ["anna/a1.mkv", "anna/a2.mkv"]
 
 
+def test_folder_and_manifest_may_be_given_from_different_starts(
+    tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.clip(tmp_path / "videos" / "sub" / "a.mkv")
+    monkeypatch.chdir(tmp_path)
+    report = import_videos(Path("videos"), manifest=tmp_path / "videos" / "m.jsonl")
+    assert [entry.video for entry in report.entries] == ["sub/a.mkv"]
+    report = import_videos(tmp_path / "videos", manifest=Path("m.jsonl"))
+    assert [entry.video for entry in report.entries] == ["videos/sub/a.mkv"]
+
+
+@pytest.mark.parametrize("rule", ["folder", r"^(é)", "^(\\w+)/"])
+def test_a_name_in_two_forms_of_unicode_is_one_person(rule: str) -> None:
+    videos = [Path("v") / unicodedata.normalize(form, "é") / f"{form}.mp4" for form in ("NFC", "NFD")]
+    people, unnamed = identities_of(videos, Path("v"), rule)
+    assert set(people.values()) == {"é"}
+    assert unnamed == []
+
+
 def test_what_is_not_used_is_told(tiny, tmp_path: Path) -> None:
     tiny.clip(tmp_path / "id1_x.mkv", person=0)
     (tmp_path / "id2_x.mkv").write_bytes((tmp_path / "id1_x.mkv").read_bytes())
@@ -144,6 +164,18 @@ def test_a_manifest_may_begin_with_a_byte_order_mark(folder: Path) -> None:
 def test_the_sound_beside_a_video(folder: Path) -> None:
     assert audio_beside(folder / "ben" / "b1_silent.mkv") == folder / "ben" / "b1.wav"
     assert audio_beside(folder / "anna" / "a1.mkv") is None
+
+
+def test_a_file_that_cannot_be_read_is_that_clips_state(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import_videos(folder, manifest=folder / "m.jsonl")
+
+    def refuse(path: Path) -> str:
+        if path.name == "a1.mkv":
+            raise PermissionError(13, "Permission denied", str(path))
+        return sha256_file(path)
+
+    monkeypatch.setattr("emo_bench.data.verify.sha256_file", refuse)
+    assert [checked.code for checked in verify_manifest(folder / "m.jsonl")] == ["unreadable", "ok", "ok"]
 
 
 def test_verify_says_how_many_frames(folder: Path) -> None:

@@ -177,6 +177,23 @@ def test_numbers_near_zero_are_judged_by_their_last_printed_digit(made: Path) ->
     assert how(0.0, 0.5) == {"different"}
 
 
+def test_everything_that_tables_print_of_a_comparison_is_compared(made: Path) -> None:
+    run = load_run(made / "run")
+    place = next(
+        i for i, entry in enumerate(run.record.comparisons) if entry.interval and entry.p_corrected is not None
+    )
+
+    def how(change: Callable[[dict[str, Any]], None]) -> list[str]:
+        edited = with_record(run, lambda values: change(values["comparisons"][place]))
+        return [entry.how for entry in compare_records(run, edited).differences]
+
+    assert how(lambda entry: entry.update(p_corrected=abs(entry["p_corrected"] - 0.2))) == ["different"]
+    assert how(lambda entry: entry.update(p_value=entry["p_value"] + 0.0001)) == ["within"]  # one resample of 10,000
+    assert how(lambda entry: entry.update(n_pairs=entry["n_pairs"] + 1)) == ["different"]
+    assert how(lambda entry: entry["interval"].update(low=entry["interval"]["low"] - 9.0)) == ["different"]
+    assert how(lambda entry: entry.update(interval=None)) == ["different", "different"]
+
+
 def test_per_clip_values_status_and_missing_rows_are_compared(made: Path) -> None:
     run = load_run(made / "run")
     rows = list(run.rows)

@@ -13,6 +13,7 @@ import pytest
 from emo_bench.data.manifest import read_manifest
 from emo_bench.data.sets import hdtf_synth as make
 from emo_bench.data.sets.hdtf_synth import make_clip, make_hdtf_synth
+from emo_core.atomic import owner
 from emo_core.errors import DataError
 from hdtf_synth.clip import clip_content
 from hdtf_synth.identity import identity_from_seed
@@ -61,7 +62,11 @@ def test_interrupted_work_is_resumed_and_damage_is_repaired(tmp_path: Path, monk
     make_clip(tmp_path, plans[0], 32)
     make_clip(tmp_path, plans[1], 32)
     (tmp_path / "clips" / f"{plans[1].id}.avi").write_bytes(b"half")
-    (tmp_path / "clips" / ".mini-002.1-00.tmp.avi").write_bytes(b"left over")
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = f"{owner().partition('.')[0]}.{gone.pid}"
+    (tmp_path / "clips" / f".mini-002.{left}-00.tmp.avi").write_bytes(b"left over")
+    (tmp_path / "truth" / f".mini-002.{owner()}-00.tmp.safetensors").write_bytes(b"another run is at it")
     seen: list[tuple[int, int]] = []
     report = make_hdtf_synth(tmp_path, slice="mini", size=32, workers=1, progress=lambda i, n, _: seen.append((i, n)))
     assert (report.made, report.kept) == (2, 1)
@@ -76,6 +81,7 @@ def test_interrupted_work_is_resumed_and_damage_is_repaired(tmp_path: Path, monk
             data = manifest.path(path).read_bytes()
             assert hashlib.sha256(data).hexdigest() == entry.sha256[kind]
         assert entry.meta["synthetic"] is True
+    assert [path.name for path in tmp_path.rglob(".*.tmp.*")] == [f".mini-002.{owner()}-00.tmp.safetensors"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "manifest.jsonl", "truth"]
 
 

@@ -158,6 +158,8 @@ def test_frames_before_the_audio_are_cut(tmp_path: Path) -> None:
         ({"command": ["run", "{imgae}"]}, "unknown placeholder"),
         ({"uses_seed": True}, "uses_seed"),
         ({"command": ["run", "{video}"]}, r"inputs\.video"),
+        ({"environment": {"kind": "none", "variables": {"SEED": "{seed}"}}}, "uses_seed"),
+        ({"environment": {"kind": "none", "variables": {"FACE": "{video}"}}}, r"inputs\.video"),
         ({"output": {"glob": "../*.mp4"}}, "stays inside"),
         ({"output": {"glob": "/etc/*"}}, "stays inside"),
         ({"files": [{"path": "../x", "text": ""}]}, "stays inside"),

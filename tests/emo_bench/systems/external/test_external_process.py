@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,25 @@ def test_a_missing_program_is_no_crash(tmp_path: Path) -> None:
     )
     assert result.returncode is None
     assert "No such file" in result.error
+
+
+def test_a_program_that_cannot_be_watched_does_not_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    started: list[int] = []
+    begin = subprocess.Popen
+
+    def noting(*arguments: Any, **options: Any) -> Any:
+        process = begin(*arguments, **options)
+        started.append(process.pid)
+        return process
+
+    monkeypatch.setattr("emo_bench.systems.external.process.subprocess.Popen", noting)
+    monkeypatch.setattr("emo_bench.systems.external.process._start_watchdog", refuse)
+    with pytest.raises(BlockingIOError):
+        run(tmp_path, "import time; time.sleep(300)")
+    assert gone(started[0])
 
 
 def test_no_credentials_are_handed_over() -> None:

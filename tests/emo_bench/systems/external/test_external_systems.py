@@ -192,6 +192,41 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: py
         system(tmp_path, work_folder="/read-only").generate(request())
 
 
+def test_a_missing_place_is_named_and_paths_start_from_the_suite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suites = tmp_path / "suites"
+    install(suites, WORKS)
+    for place in (suites / "env/bin/python", suites / "work/keep"):
+        place.parent.mkdir(parents=True)
+    python = suites / "env/bin/python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GenerationError, match="work_folder"):
+        system(Path("suites"), work_folder="nowhere").generate(request())
+    by_environment = system(Path("suites"), python=None, environment="env", work_folder="work").generate(request())
+    assert len(list((suites / "work").iterdir())) == 1
+    assert len(by_environment.video.read_all()) == 6
+    assert len(system(Path("suites"), python="env/bin/python").generate(request()).video.read_all()) == 6
+
+
+def test_inputs_in_folders_of_the_repository_stay_out_of_it(tmp_path: Path) -> None:
+    card = {
+        "inputs": {"audio": {"folder": "examples"}},
+        "files": [{"path": "configs/deep/case.txt", "text": "{seed}", "quoted": False}],
+        "command": [*CARD["command"], "{seed}"],
+        "uses_seed": True,
+    }
+    repository = install(tmp_path, "assert pathlib.Path('configs/base.txt').is_file()\n" + WORKS, card)
+    for name in ("examples/speech.wav", "configs/base.txt", "configs/deep/case.txt"):
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_text("theirs", encoding="utf-8")
+    assert len(system(tmp_path).generate(request()).video.read_all()) == 6
+    for name in ("examples/speech.wav", "configs/deep/case.txt"):
+        assert (repository / name).read_text(encoding="utf-8") == "theirs"
+
+
 def test_a_face_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, WORKS)
     seen: list[int] = []
@@ -248,13 +283,14 @@ def test_containers_get_only_what_they_need(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     engine.chmod(0o755)
-    kind = system(tmp_path, python=None, container_engine=str(engine))
+    kind = system(tmp_path, python=None, container_engine=str(engine), memory_gb=2.0)
     assert len(kind.generate(request()).video.read_all()) == 6
     seen = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
     assert seen[:3] == ["run", "--rm", "--name"]
     assert seen[seen.index("--network") + 1] == "none"
     assert any(part.endswith(f"target={tmp_path / 'repo'},readonly") for part in seen)
     assert "MODE=test" in seen
+    assert seen[seen.index("--memory") + 1] == str(2 << 30)  # the engine's client holds none of the program's memory
     (tmp_path / "repo/run.py").write_text("import time\ntime.sleep(60)\n", encoding="utf-8")
     with pytest.raises(LimitError, match="more than 3 s"):
         system(tmp_path, python=None, container_engine=str(engine), timeout_s=3.0).generate(request())
@@ -341,6 +377,8 @@ def test_the_doctor_speaks_of_every_card(tmp_path: Path, monkeypatch: pytest.Mon
     assert findings[0].level == "error"
     assert str(tmp_path / "sonic") in findings[0].fix
     assert any(item.about == "licence" and "non-commercial" in item.found for item in findings)
+    spaced = Installation(repository=tmp_path / "my methods/sonic")
+    assert f"git -C '{tmp_path}/my methods/sonic' checkout" in doctor("sonic", installation=spaced)[0].fix
     for name in card_names():
         findings = doctor(name)
         card = load_card(find_card(name))

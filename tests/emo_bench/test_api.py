@@ -1,0 +1,26 @@
+"""What Python programs call: suites from plain values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import record_factory
+
+from emo_bench.api import RunResult, score_values
+from emo_bench.runner.suite import suite_from_values
+
+
+@pytest.mark.parametrize(("folder", "name"), [("видео", "generated"), ("model-é", "model"), ("a b", "a-b")])
+def test_folders_of_any_name_can_be_scored(folder: str, name: str) -> None:
+    values = score_values(
+        Path("videos") / folder, "m.jsonl", metrics=["psnr/rgb@1"], name="score", pattern="{id}", options={}
+    )
+    suite = suite_from_values(values, base=Path())
+    assert [system.name for system in suite.config.systems] == [name]
+
+
+def test_a_run_without_previews_has_none_to_show(tmp_path: Path) -> None:
+    run = record_factory.make_run(n_clips=1, systems=("s",), failing=0)
+    with pytest.raises(KeyError, match="no preview of clip"):
+        RunResult(run.record, tmp_path).show("clip", "s")
