@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -222,10 +222,13 @@ def renamed(votes: Votes, known: Iterable[str]) -> Votes:
     """
     from dataclasses import replace
 
-    by_plain = {_plain(name): name for name in known}
+    names = set(known)
+    alike = Counter(map(_plain, names))
+    by_plain = {_plain(name): name for name in names if alike[_plain(name)] == 1}
 
     def spelled(name: str) -> str:
-        return by_plain.get(_plain(name), name)
+        # A name that is known as it stands is no other spelling, and of two that look alike neither is guessed.
+        return name if name in names else by_plain.get(_plain(name), name)
 
     return replace(
         votes,
@@ -235,4 +238,4 @@ def renamed(votes: Votes, known: Iterable[str]) -> Votes:
 
 
 def _plain(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
+    return name.casefold().replace("-", "").replace("_", "")

@@ -16,7 +16,7 @@ from emo_bench.humans.result import Estimate, Finding, QuestionEntry, ValidityRe
 from emo_bench.humans.validity import validate
 from emo_bench.humans.validity_report import validity_figure, validity_markdown, write_validity_report
 from emo_bench.humans.values import MeasuredValue, measures_of_values, read_measures
-from emo_bench.humans.votes import PairVotes, Votes, read_votes
+from emo_bench.humans.votes import PairVotes, Votes, read_votes, renamed
 from emo_core.errors import ConfigError
 
 SYSTEMS, CLIPS = ("ant", "bee", "cat"), tuple(f"clip-{index}" for index in range(12))
@@ -130,6 +130,16 @@ def test_mistakes_in_votes_are_named(text: str, message: str, tmp_path: Path) ->
     (tmp_path / "votes.csv").write_text(text)
     with pytest.raises(ConfigError, match=message):
         read_votes(tmp_path / "votes.csv")
+
+
+def test_a_name_that_is_known_is_no_spelling_of_another(tmp_path: Path) -> None:
+    def names(first: str, second: str, known: list[str]) -> list[str]:
+        pair = PairVotes(question="", clip="c", a=first, b=second, for_a=1, for_b=0)
+        return [name for item in renamed(Votes(name="v", pairs=(pair,)), known).pairs for name in (item.a, item.b)]
+
+    assert names("v1-1", "v11", ["v11", "v1-1"]) == ["v1-1", "v11"]
+    assert names("v1.1", "wav2lip+", ["v11", "wav2lip"]) == ["v1.1", "wav2lip+"]
+    assert names("EMO_a", "x", ["emo-a", "emoa", "X"]) == ["EMO_a", "X"]
 
 
 def test_ties_and_the_order_of_a_pair_do_not_matter(tmp_path: Path) -> None:
