@@ -374,6 +374,28 @@ def test_times_that_are_none_count_as_no_time(study: Path, tmp_path: Path, secon
     assert "answered within 0.0 s" in {rater.rater: rater.excluded for rater in result.raters}["eve"]
 
 
+def test_votes_on_clips_that_could_not_be_played_do_not_count(study: Path, tmp_path: Path) -> None:
+    key = read_key(study)
+    data = sheet(key, "ann", 0, rater_who(key, 3))
+    first = key.forms[0][0].id
+    for vote in data["votes"]:
+        if vote["trial"] == first:
+            vote["plays"] = [1, 0]
+    scored = score_study(key, [write(tmp_path / "votes", "ann", data)], resamples=100)
+    lost = {entry.kind: entry.n_votes for entry in scored.result.exclusions}
+    assert lost == {"unseen": len(key.questions)}
+    assert not any(vote.trial.id == first for vote in scored.votes)
+
+
+def test_a_question_that_is_no_text_was_not_asked(study: Path, tmp_path: Path) -> None:
+    key = read_key(study).model_copy(update={"questions": (Question(key="1", text="Which?"),)})
+    data = sheet(key, "ann", 0, rater_who(key, 3))
+    for vote in data["votes"][:2]:
+        vote["question"] = 1
+    scored = score_study(key, [write(tmp_path / "votes", "ann", data)], resamples=100)
+    assert {entry.kind: entry.n_votes for entry in scored.result.exclusions} == {"unknown_question": 2}
+
+
 def test_a_file_nested_without_end_is_unreadable(study: Path, tmp_path: Path) -> None:
     key = read_key(study)
     write(tmp_path / "votes", "ann", sheet(key, "ann", 0, rater_who(key, 0)))
