@@ -396,6 +396,13 @@ def test_a_question_that_is_no_text_was_not_asked(study: Path, tmp_path: Path) -
     assert {entry.kind: entry.n_votes for entry in scored.result.exclusions} == {"unknown_question": 2}
 
 
+def test_a_system_that_is_named_twice_is_shown_once(run_folder: Path, tmp_path: Path) -> None:
+    plan = StudyPlan(systems=("bee-x", "ant-x", "ant-x"), n_forms=1)
+    key = make_study(load_run(run_folder), plan, tmp_path / "new", generator=np.random.default_rng(2))
+    assert key.systems == ("ant-x", "bee-x")
+    assert all(key.media[t.left].system != key.media[t.right].system or t.check for t in key.forms[0])
+
+
 def test_a_file_nested_without_end_is_unreadable(study: Path, tmp_path: Path) -> None:
     key = read_key(study)
     write(tmp_path / "votes", "ann", sheet(key, "ann", 0, rater_who(key, 0)))
