@@ -403,6 +403,21 @@ def test_a_system_that_is_named_twice_is_shown_once(run_folder: Path, tmp_path: 
     assert all(key.media[t.left].system != key.media[t.right].system or t.check for t in key.forms[0])
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"study": "../../outside"}, "study"),
+        ({"media": {}}, "which is none of the media"),
+    ],
+)
+def test_a_key_that_was_changed_is_refused(study: Path, tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    values = json.loads((study / "study-key.json").read_text())
+    path = tmp_path / "study-key.json"
+    path.write_text(json.dumps({**values, **change}))
+    with pytest.raises(ConfigError, match=rf"is no key of a study(?s:.*){words}"):
+        read_key(path)
+
+
 def test_a_file_nested_without_end_is_unreadable(study: Path, tmp_path: Path) -> None:
     key = read_key(study)
     write(tmp_path / "votes", "ann", sheet(key, "ann", 0, rater_who(key, 0)))
