@@ -418,6 +418,21 @@ def test_a_key_that_was_changed_is_refused(study: Path, tmp_path: Path, change: 
         read_key(path)
 
 
+def test_an_outcome_joins_only_the_run_that_was_asked_about(study: Path, run_folder: Path, tmp_path: Path) -> None:
+    """Also where the key or the run has no digest."""
+    key = read_key(study)
+    votes = write(tmp_path / "votes", "ann", sheet(key, "ann", 0, rater_who(key, 3)))
+    other = record_factory.make_run(name="other", n_clips=2, systems=tuple(STRENGTH), failing=0)
+    folder = record_factory.write_run(other, tmp_path / "other")
+    unsealed = tmp_path / "study-key.json"
+    unsealed.write_text(key.model_copy(update={"record": ""}).model_dump_json())
+    for path in (study, unsealed):
+        done = CliRunner().invoke(app, ["study", "score", str(path), str(votes), "--run", str(folder)])
+        assert isinstance(done.exception, ConfigError)
+        assert "made from another record" in str(done.exception)
+    assert not (folder / "studies").exists()
+
+
 def test_a_file_nested_without_end_is_unreadable(study: Path, tmp_path: Path) -> None:
     key = read_key(study)
     write(tmp_path / "votes", "ann", sheet(key, "ann", 0, rater_who(key, 0)))
