@@ -21,12 +21,13 @@ from emo_bench.humans.study.key import Question, StudyKey, Trial, read_key
 from emo_bench.humans.study.make import StudyPlan, make_study
 from emo_bench.humans.study.power import power_of, votes_needed
 from emo_bench.humans.study.raters import Rules
-from emo_bench.humans.study.score import score_study, votes_csv, write_scored
+from emo_bench.humans.study.score import _pairs, score_study, votes_csv, write_scored
 from emo_bench.humans.study.text import study_markdown
 from emo_bench.humans.votes import read_votes
 from emo_bench.record.run_data import load_run
 from emo_bench.report import write_report
 from emo_core.errors import ConfigError
+from emo_metrics.statistics.bradley_terry import Ballot
 
 STRENGTH = {"ant-x": 1.5, "bee-x": 0.0, "cat-x": -1.5}
 
@@ -352,6 +353,32 @@ def test_few_votes_that_all_agree_are_no_verdict(study: Path, tmp_path: Path) ->
 
     assert verdicts("few", 2) <= {"tie", "undefined"}
     assert verdicts("many", 18) == {"a_better"}
+
+
+def test_with_many_pairs_there_are_enough_draws_for_their_tails() -> None:
+    """Of 28 pairs each end has less than a thousandth beyond it, which five hundred draws cannot tell."""
+    generator = np.random.default_rng(0)
+    n_systems, n_votes = 8, 3000
+    first = generator.integers(n_systems, size=n_votes)
+    second = (first + generator.integers(1, n_systems, size=n_votes)) % n_systems
+    rater = generator.integers(12, size=n_votes)
+    taste = generator.normal(size=(12, n_systems))  # raters differ, so resamples of them do
+    swap = taste[rater, second] > taste[rater, first]
+    ballot = Ballot(
+        systems=tuple("abcdefgh"),
+        winner=np.where(swap, second, first),
+        loser=np.where(swap, first, second),
+        weight=np.ones(n_votes),
+        rater=rater,
+        clip=np.zeros(n_votes, dtype=np.intp),
+    )
+
+    def widths(resamples: int) -> list[float]:
+        made = _pairs(ballot, level=0.95, resamples=resamples, generator=np.random.default_rng(1))
+        assert len(made) == 28
+        return [float(item.high or 0) - float(item.low or 0) for item in made]
+
+    assert widths(100) == widths(500) == widths(2000)
 
 
 @pytest.mark.parametrize("rater", ["\ud800", "=cmd()", "<b>x</b>", ["ann"], "", 7])
