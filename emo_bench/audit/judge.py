@@ -201,7 +201,9 @@ def _span(interval: IntervalEntry | None) -> str:
     return f"worse by [{interval.low:.3g}, {interval.high:.3g}]" if interval else "no finite interval"
 
 
-def clip_evidence(spec: ProtocolSpec, value: ValueSpec, scores: Scores, reasons: Mapping[str, str]) -> Evidence:
+def clip_evidence(
+    spec: ProtocolSpec, value: ValueSpec, scores: Scores, reasons: Mapping[str, str], *, resamples: int = 2000
+) -> Evidence:
     """Evidence of a value per clip: paired differences, resampled by identity.
 
     Args:
@@ -209,6 +211,7 @@ def clip_evidence(spec: ProtocolSpec, value: ValueSpec, scores: Scores, reasons:
         value: Which of its values.
         scores: Numbers by system.
         reasons: Why clips of a system have no number.
+        resamples: Bootstrap draws of each interval.
     """
     from emo_metrics.contract import Unscored
     from emo_metrics.statistics.bootstrap import cluster_bootstrap
@@ -224,6 +227,7 @@ def clip_evidence(spec: ProtocolSpec, value: ValueSpec, scores: Scores, reasons:
             {clip: scores.identities[clip] for clip in shared},
             generator=numpy_generator(0, f"audit {scores.protocol} {value.key} {first} {second}"),
             level=level,
+            resamples=resamples,
         )
         return float(np.mean(list(differences.values()))), interval
 

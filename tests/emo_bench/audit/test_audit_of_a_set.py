@@ -136,6 +136,17 @@ def test_only_new_levels_are_computed(tiny, manifest: Path, work_folder: Path, r
     assert verdicts(more, "psnr/rgb@1") == {"blur": "pass"}
 
 
+def test_the_statistics_are_those_of_the_suite(tiny, manifest: Path, tmp_path: Path, record: AuditRecord) -> None:
+    given = {"names": ["noise"], "levels": ["noise=20,60"], "metrics": METRICS[:1], "store": str(tmp_path / "store")}
+    few, many = (
+        audit(tiny, manifest, tmp_path / str(number), statistics={"resamples": number}, **given)
+        for number in (100, 2000)
+    )
+    assert few.findings != many.findings
+    (noise,) = (f for f in record.findings if (f.protocol, f.distortion) == ("psnr/rgb@1", "noise") and f.primary)
+    assert few.findings == (noise,)  # as the small suites of these tests say
+
+
 def test_shifted_sound_needs_no_pictures_again(tiny, manifest: Path, work_folder: Path, record: AuditRecord) -> None:
     shifted = audit(tiny, manifest, work_folder, names=["audio-late"], levels=["audio-late=7"], metrics=METRICS[:1])
     assert shifted.timings.units_computed == 0
