@@ -302,6 +302,13 @@ def test_power_is_exact_and_enough_votes_are_enough() -> None:
         votes_needed(0.5)
 
 
+def test_differences_that_need_too_many_votes_are_named() -> None:
+    done = CliRunner().invoke(app, ["study", "power", "--systems", "30", "--power", "0.99"])
+    assert done.exit_code == 0, done.output
+    assert "| 0.52 | 0.08 | more than 20,000 | – |" in done.output
+    assert "| 0.90 |" in done.output
+
+
 def test_the_commands_say_what_is_wrong(run_folder: Path, tmp_path: Path) -> None:
     def ask(*arguments: str) -> Any:
         return CliRunner().invoke(app, ["study", *arguments])
