@@ -116,6 +116,7 @@ MOUTH_JITTER = Distortion(
     unit="± frames",
     levels=(1, 2, 4, 8, 16),
     change_video=mouth_jittered,
+    whole=True,
     needs_face=True,
 )
 IDENTITY_SWAP = Distortion(
@@ -124,6 +125,7 @@ IDENTITY_SWAP = Distortion(
     unit="share of clip",
     levels=(0.1, 0.25, 0.5, 1.0),
     change_video=swapped,
+    most=1.0,
     needs_partner=True,
     anchor="other-identity",
 )

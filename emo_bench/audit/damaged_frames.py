@@ -71,5 +71,11 @@ BLUR = Distortion(
 )
 NOISE = Distortion(name="noise", title="Noise", unit="σ, grey levels", levels=(2, 5, 10, 20, 40), change_video=noisy)
 COMPRESSION = Distortion(
-    name="compression", title="Compression", unit="H.264 CRF", levels=(28, 34, 40, 46), change_video=compressed
+    name="compression",
+    title="Compression",
+    unit="H.264 CRF",
+    levels=(28, 34, 40, 46),
+    change_video=compressed,
+    most=51,
+    whole=True,
 )

@@ -86,6 +86,9 @@ FROZEN = Distortion(
     unit="share of clip",
     levels=(0.1, 0.25, 0.5, 1.0),
     change_video=frozen,
+    most=1.0,
     anchor="frozen",
 )
-JITTER = Distortion(name="jitter", title="Frame jitter", unit="± frames", levels=(1, 2, 4, 8), change_video=jittered)
+JITTER = Distortion(
+    name="jitter", title="Frame jitter", unit="± frames", levels=(1, 2, 4, 8), change_video=jittered, whole=True
+)

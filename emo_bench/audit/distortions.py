@@ -6,6 +6,7 @@ the clip and the kind of damage but not on the level, so that a higher level is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -78,6 +79,8 @@ class Distortion:
         anchor: The anchor that this kind of damage leads to; metrics declare their blindness in those words.
         needs_face: Whether it must know where the face is.
         needs_partner: Whether it shows another person.
+        most: The largest level that means anything, such as 1 for a share.
+        whole: Whether levels between whole numbers would be rounded.
         version: Raised whenever the same level could give other frames or samples.
     """
 
@@ -90,6 +93,8 @@ class Distortion:
     anchor: str = ""
     needs_face: bool = False
     needs_partner: bool = False
+    most: float = math.inf
+    whole: bool = False
     version: int = 1
 
 
@@ -143,24 +148,44 @@ def chosen_corruptions(names: Sequence[str] = (), levels: Sequence[str] = ()) ->
         levels: Other levels than the usual ones, as ``blur=0.5,1,2``.
 
     Raises:
-        ConfigError: for unknown names, repeated names, levels that are no positive numbers or do not rise.
+        ConfigError: for unknown names, repeated names, and levels that are no positive numbers, do not rise, mean
+            nothing to the distortion, or cannot be told apart by six digits.
     """
     rank = {name: place for place, name in enumerate(STANDARD_ORDER)}
     chosen = list(names) or sorted(distortions.names(), key=lambda name: (rank.get(name, len(rank)), name))
     if len(set(chosen)) != len(chosen):
         raise ConfigError("a distortion is named twice", expected="each name once", found=", ".join(chosen))
-    other = dict(_read_levels(text) for text in levels)
+    given = [_read_levels(text) for text in levels]
+    other = dict(given)
+    if len(other) < len(given):
+        raise ConfigError("the levels of a distortion are given twice", expected="one list each, as blur=0.5,1,2")
     for name in other:
         if name not in chosen:
             distortions.target(name)  # says which names there are
             raise ConfigError(f"levels are given for {name!r}, which is not part of this audit")
     made = [distortions.get(name) for name in chosen]
+    for kind in made:
+        _check_levels(kind, other.get(kind.name, kind.levels))
     return tuple(Corruption(distortion=kind, levels=other.get(kind.name, kind.levels)) for kind in made)
 
 
-def _read_levels(text: str) -> tuple[str, tuple[float, ...]]:
-    import math
+def _check_levels(kind: Distortion, levels: tuple[float, ...]) -> None:
+    """Two levels that show the same would look like a metric that does not tell them apart."""
+    if levels[-1] > kind.most or (kind.whole and any(level != round(level) for level in levels)):
+        numbers = "whole numbers" if kind.whole else "numbers"
+        upto = f" of at most {kind.most:g}" if math.isfinite(kind.most) else ""
+        raise ConfigError(
+            f"{kind.name} has no such levels ({kind.unit})",
+            expected=f"{numbers}{upto}",
+            found=", ".join(f"{level:g}" for level in levels),
+        )
+    if len({f"{level:g}" for level in levels}) < len(levels):
+        raise ConfigError(
+            f"levels of {kind.name} are too close to each other", expected="levels that differ within six digits"
+        )
 
+
+def _read_levels(text: str) -> tuple[str, tuple[float, ...]]:
     name, _, numbers = text.partition("=")
     try:
         values = tuple(float(part) for part in numbers.split(","))

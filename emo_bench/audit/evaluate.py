@@ -67,8 +67,11 @@ def _of_clips(
             )
             for system in systems
         }
-        evidence = clip_evidence(metric.spec, value, gather(rows, value, metric.spec.name), reasons)
-        found += [judge(evidence, corruption, context.config.statistics) for corruption in chosen]
+        statistics = context.config.statistics
+        evidence = clip_evidence(
+            metric.spec, value, gather(rows, value, metric.spec.name), reasons, resamples=statistics.resamples
+        )
+        found += [judge(evidence, corruption, statistics) for corruption in chosen]
     return found
 
 

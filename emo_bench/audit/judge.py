@@ -96,17 +96,26 @@ def judge(evidence: Evidence, corruption: Corruption, statistics: Statistics) ->
         return Finding.model_validate(
             {**common, "verdict": "cannot" if blind else "no_value", "reason": blind or absent}
         )
-    corruption = replace(corruption, levels=tuple(level for level in corruption.levels if level not in gaps))
-    try:
-        steps = _steps(evidence, corruption, statistics)
-        reversals = _reversals(evidence, corruption, statistics)
-    except Unscored as outcome:
-        verdict = "cannot" if blind else "tie"
-        return Finding.model_validate({**common, "verdict": verdict, "reason": blind or outcome.reason})
+    unjudged = {}
+    for level in corruption.levels:
+        if level not in gaps:
+            try:
+                evidence.worse_by(evidence.nothing, corruption.system(level), statistics.level)
+            except Unscored as outcome:
+                unjudged[level] = outcome.reason
+    if len(unjudged) + len(gaps) == len(corruption.levels):
+        reason = next(iter(unjudged.values()))
+        return Finding.model_validate({**common, "verdict": "cannot" if blind else "tie", "reason": blind or reason})
+    # A level on too few clips says nothing of the others.
+    judged = tuple(level for level in corruption.levels if level not in gaps and level not in unjudged)
+    corruption = replace(corruption, levels=judged)
+    steps = _steps(evidence, corruption, statistics)
+    reversals = _reversals(evidence, corruption, statistics)
     verdict, reason = _verdict(evidence, corruption, steps, reversals)
-    if gaps:
-        shown = ", ".join(f"{level:g}" for level in gaps)
-        reason += f"; no value at level {shown}: {next(iter(gaps.values()))}"
+    for what, levels in (("no value", gaps), ("not judged", unjudged)):
+        if levels:
+            shown = ", ".join(f"{level:g}" for level in levels)
+            reason += f"; {what} at level {shown}: {next(iter(levels.values()))}"
     reacts = any(step.told for step in steps)
     if blind:
         verdict = "cannot"
@@ -151,11 +160,16 @@ def _steps(evidence: Evidence, corruption: Corruption, statistics: Statistics) -
 
 
 def _reversals(evidence: Evidence, corruption: Corruption, statistics: Statistics) -> list[Reversal]:
+    from emo_metrics.contract import Unscored
+
     pairs = list(combinations(corruption.levels, 2))
     level = _shared_level(statistics, len(pairs))
     found = []
     for milder, stronger in pairs:
-        _, interval = evidence.worse_by(corruption.system(milder), corruption.system(stronger), level)
+        try:
+            _, interval = evidence.worse_by(corruption.system(milder), corruption.system(stronger), level)
+        except Unscored:
+            continue  # they share too few clips for an order
         entry = as_entry(interval)
         if entry is not None and interval.high < 0:
             found.append(Reversal(milder=milder, stronger=stronger, interval=entry))
@@ -201,7 +215,9 @@ def _span(interval: IntervalEntry | None) -> str:
     return f"worse by [{interval.low:.3g}, {interval.high:.3g}]" if interval else "no finite interval"
 
 
-def clip_evidence(spec: ProtocolSpec, value: ValueSpec, scores: Scores, reasons: Mapping[str, str]) -> Evidence:
+def clip_evidence(
+    spec: ProtocolSpec, value: ValueSpec, scores: Scores, reasons: Mapping[str, str], *, resamples: int = 2000
+) -> Evidence:
     """Evidence of a value per clip: paired differences, resampled by identity.
 
     Args:
@@ -209,6 +225,7 @@ def clip_evidence(spec: ProtocolSpec, value: ValueSpec, scores: Scores, reasons:
         value: Which of its values.
         scores: Numbers by system.
         reasons: Why clips of a system have no number.
+        resamples: Bootstrap draws of each interval.
     """
     from emo_metrics.contract import Unscored
     from emo_metrics.statistics.bootstrap import cluster_bootstrap
@@ -224,6 +241,7 @@ def clip_evidence(spec: ProtocolSpec, value: ValueSpec, scores: Scores, reasons:
             {clip: scores.identities[clip] for clip in shared},
             generator=numpy_generator(0, f"audit {scores.protocol} {value.key} {first} {second}"),
             level=level,
+            resamples=resamples,
         )
         return float(np.mean(list(differences.values()))), interval
 

@@ -24,6 +24,7 @@ from emo_core.atomic import write_text
 from emo_core.errors import RecordError
 
 AUDIT_FILE = "audit.json"
+FILES = (AUDIT_FILE, "audit.csv", "audit.md", "audit.png", "audit.pdf")
 Verdict = Literal["pass", "fail", "tie", "cannot", "no_value"]
 Baseline = Literal["ground-truth", "reencoded"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from emo_bench.audit.distortions import Corruption
 from emo_bench.audit.evaluate import findings
-from emo_bench.audit.result import AUDIT_FILE, AuditRecord, DistortionEntry, write_audit
+from emo_bench.audit.result import FILES, AuditRecord, DistortionEntry, write_audit
 from emo_bench.audit.work import corrupted_clips, run_corruptions
 from emo_bench.data.sets.kind import open_dataset
 from emo_bench.engine.context import RunContext
@@ -95,7 +95,8 @@ def _run(suite: Suite, chosen: Sequence[Corruption], folder: Path, display: Disp
     context = RunContext(spec)
     for missing in check_before_work(context.loader):
         display.say(f"cannot audit {missing.protocol}: {missing.reason}")
-    (folder / AUDIT_FILE).unlink(missing_ok=True)  # an unfinished audit is never taken for an earlier one
+    for name in FILES:  # an unfinished audit is never taken for an earlier one, and not every audit has a figure
+        (folder / name).unlink(missing_ok=True)
     anchors, planned = execute(context, folder, display)
     good = sorted(outcome.unit.clip for outcome in anchors if outcome.unit.stage == "prepare" and outcome.clip)
     corrupted = run_corruptions(

@@ -98,4 +98,5 @@ def _print(record: AuditRecord, folder: Path) -> None:
     for (stage, code), count in sorted(failed.items()):
         console.print(Text(f"{stage}: {count} x {printable(code)}", style="red"))
     for what, name in (("table", "audit.md"), ("figure", "audit.png"), ("record", "audit.json")):
-        console.print(printable(f"{what}: {folder / name}"), soft_wrap=True, markup=False)
+        if (folder / name).is_file():  # there is no figure where nothing was judged
+            console.print(printable(f"{what}: {folder / name}"), soft_wrap=True, markup=False)

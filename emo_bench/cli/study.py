@@ -118,7 +118,8 @@ def score(
     found = read_key(key)
     if run is not None:
         record = load_run(run).record
-        if found.record and record.seal is not None and record.seal.record != found.record:
+        seal = record.seal.record if record.seal is not None else ""
+        if (record.name, seal) != (found.run, found.record):
             raise ConfigError(
                 "the study was made from another record",
                 expected=f"the run {found.run!r} as it was when the study was made",

@@ -33,7 +33,8 @@ def read_table(path: Path) -> TextTable:
     """Reads a CSV file (UTF-8, comma).
 
     Raises:
-        ConfigError: when it is missing, empty, not UTF-8, or a line has too few or too many fields.
+        ConfigError: when it is missing, empty, not UTF-8 or no CSV, when two columns have one name, or a line has too
+            few or too many fields.
     """
     if not path.is_file():
         raise ConfigError(f"no file {path}", expected="a CSV file with a header")
@@ -41,8 +42,14 @@ def read_table(path: Path) -> TextTable:
         text = read_bytes(path, MAX_TEXT_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not UTF-8 text", expected="a CSV file with a header") from None
-    lines = list(csv.reader(io.StringIO(text)))
+    try:
+        lines = list(csv.reader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise ConfigError(f"{path} is no CSV file", expected="a CSV file with a header", found=str(error)) from None
     columns = tuple(name.strip() for name in lines[0]) if lines else ()
+    if len(set(columns)) < len(columns):
+        twice = next(name for name in columns if columns.count(name) > 1)
+        raise ConfigError(f"{path}: two columns have one name", expected="each name once", found=repr(twice))
     rows = []
     for number, fields in enumerate(lines[1:], start=2):
         if not fields:

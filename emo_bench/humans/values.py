@@ -155,7 +155,8 @@ def read_measures(path: Path, *, lower: tuple[str, ...] = ()) -> tuple[Measure, 
         lower: Columns of a table of which less is better.
 
     Raises:
-        ConfigError: when a table lacks those columns or one that ``lower`` names, or a cell is no number.
+        ConfigError: when a table lacks those columns or one that ``lower`` names, a cell is no number, or a clip of a
+            system stands there twice.
         RecordError: when a run cannot be read.
     """
     if path.suffix.lower() != ".csv":
@@ -167,8 +168,16 @@ def read_measures(path: Path, *, lower: tuple[str, ...] = ()) -> tuple[Measure, 
     unknown = [name for name in lower if name not in columns]
     if unknown or not columns:
         raise ConfigError(f"{path}: no column {', '.join(unknown) or 'of numbers'}", expected=", ".join(columns))
-    values = []
+    values, seen = [], set()
     for line, row in enumerate(table.rows, start=2):
+        place = row["system"], row["clip"]
+        if place in seen:
+            raise ConfigError(
+                f"{path}, line {line}: values that stand there already",
+                expected="one line for each system and clip",
+                found=" / ".join(place),
+            )
+        seen.add(place)
         for name in columns:
             if row[name] == "":
                 continue

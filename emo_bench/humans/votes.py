@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,10 +107,11 @@ def read_votes(path: Path) -> Votes:
     ``question`` may be left out where there is one only; ``unit`` may say what is resampled for a clip.
 
     Raises:
-        ConfigError: for another header, a number that is none, an unknown choice, or a vote that stands there twice.
+        ConfigError: for another header, a number that is none, an unknown choice, a vote that stands there twice, a
+            pair of a system with itself, or a clip with two units.
     """
     table = read_table(path)
-    units = {row["clip"]: row["unit"] for row in table.rows if row.get("unit")}
+    units = _units(path, table.rows)
     name = path.stem
     if table.has("system_a", "system_b", "rater", "choice"):
         return Votes(name=name, pairs=_single_votes(path, table.rows), units=units, source=path.name)
@@ -125,9 +126,30 @@ def read_votes(path: Path) -> Votes:
     )
 
 
+def _units(path: Path, rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line, row in enumerate(rows, start=2):
+        unit = row.get("unit")
+        if unit and found.setdefault(row["clip"], unit) != unit:
+            raise ConfigError(
+                f"{path}, line {line}: a clip with two units",
+                expected="one unit for each clip",
+                found=f"clip {row['clip']!r}: {found[row['clip']]!r} and {unit!r}",
+            )
+    return found
+
+
+def _refuse_one_system(path: Path, line: int, row: Mapping[str, str]) -> None:
+    if row["system_a"] == row["system_b"]:
+        raise ConfigError(
+            f"{path}, line {line}: a pair of a system with itself", expected="two systems", found=repr(row["system_a"])
+        )
+
+
 def _single_votes(path: Path, rows: Sequence[Mapping[str, str]]) -> tuple[PairVotes, ...]:
     found: dict[tuple[str, str, str, str], dict[str, str]] = defaultdict(dict)
     for line, row in enumerate(rows, start=2):
+        _refuse_one_system(path, line, row)
         choice = row["choice"].strip().lower()
         if choice not in CHOICES:
             raise ConfigError(
@@ -162,6 +184,7 @@ def pair_of_raters(question: str, clip: str, a: str, b: str, *, raters: Mapping[
 def _counted_votes(path: Path, rows: Sequence[Mapping[str, str]]) -> tuple[PairVotes, ...]:
     made, seen = [], set()
     for line, row in enumerate(rows, start=2):
+        _refuse_one_system(path, line, row)
         votes_a, votes_b = (_number(path, line, name, row[name], least=0.0) for name in ("votes_a", "votes_b"))
         ties = _number(path, line, "ties", row.get("ties") or "0", least=0.0)
         key = (row.get("question", ""), row["clip"], *sorted((row["system_a"], row["system_b"])))
@@ -222,10 +245,13 @@ def renamed(votes: Votes, known: Iterable[str]) -> Votes:
     """
     from dataclasses import replace
 
-    by_plain = {_plain(name): name for name in known}
+    names = set(known)
+    alike = Counter(map(_plain, names))
+    by_plain = {_plain(name): name for name in names if alike[_plain(name)] == 1}
 
     def spelled(name: str) -> str:
-        return by_plain.get(_plain(name), name)
+        # A name that is known as it stands is no other spelling, and of two that look alike neither is guessed.
+        return name if name in names else by_plain.get(_plain(name), name)
 
     return replace(
         votes,
@@ -235,4 +261,4 @@ def renamed(votes: Votes, known: Iterable[str]) -> Votes:
 
 
 def _plain(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
+    return name.casefold().replace("-", "").replace("_", "")

@@ -237,6 +237,8 @@ def _not_ranked(column: Column, value: ValueEntry | None, widest: float | None) 
     if value is None:
         return "the record holds no such value"
     if cost_of(column, value) is None:
+        if value.status == "ok" and column.value.direction == "closer_to_gt" and value.gap_to_ground_truth is None:
+            return "its distance to the ground truth is unknown: the run has no real clips"
         return value.reason or f"no number: {value.status}"
     if value.n_scored < value.n_planned:
         return f"it rests on {value.n_scored} of {value.n_planned} clips"

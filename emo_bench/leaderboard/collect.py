@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,7 +101,7 @@ def collect(folder: Path) -> Collection:
     seen: dict[str, str] = {}
     for path in records:
         place = path.parent.relative_to(folder).as_posix()
-        read = _read(path, place)
+        read = _read(path, place, folder)
         if isinstance(read, Exclusion):
             exclusions.append(read)
         elif other := seen.get(_identity(read)):
@@ -131,12 +132,20 @@ def _found(folder: Path) -> tuple[list[Path], list[Path]]:
     return sorted(records), sorted(proofs)
 
 
-def _read(path: Path, place: str) -> Entry | Exclusion:
+def _without_place(text: str, folder: Path) -> str:
+    """A reason as the published pages may show it: paths in it begin at the folder of records."""
+    for start in (folder, folder.resolve()):
+        text = re.sub(rf"(?<![\w./-]){re.escape(f'{start}{os.sep}')}", "", text)
+    return text
+
+
+def _read(path: Path, place: str, folder: Path) -> Entry | Exclusion:
     try:
         record = read_record(path)
     except RecordError as error:
         text = error.message.replace(str(path), RECORD_FILE)
-        return Exclusion(place, "unreadable", f"{text}{f': {error.found}' if error.found else ''}")
+        found = f": {error.found}" if error.found else ""
+        return Exclusion(place, "unreadable", _without_place(f"{text}{found}", folder))
     if record.seal is None:
         return Exclusion(place, "unsealed", "the record has no seal; run the suite again with this version")
     if damaged := list(damage(record, path.parent)):
@@ -164,7 +173,8 @@ def _confirmed(path: Path, folder: Path, entries: Mapping[str, Entry]) -> Entry 
             return Exclusion(place, "proof", "the record that it is about is not among those that count")
         found = _compared(proof, folder / entry.place, again)
     except (RecordError, OSError) as error:
-        return Exclusion(place, "proof", error.message if isinstance(error, RecordError) else str(error))
+        text = error.message if isinstance(error, RecordError) else str(error)
+        return Exclusion(place, "proof", _without_place(text, folder))
     return Exclusion(place, "proof", found.doubt) if found.doubt else _with_badge(entry, exact=found.exact)
 
 

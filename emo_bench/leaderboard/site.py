@@ -77,6 +77,8 @@ def _build(folder: Path, target: Path, title: str) -> Site:
     collection = collect(folder)
     boards = make_boards(collection.entries)
     templates = _Templates()
+    # First of all, so that the folder of a build that was interrupted is known as the site's own.
+    _write(target / MARK_FILE, _json(_index(collection, boards)))
     for name in OWN_FOLDERS:
         shutil.rmtree(target / name, ignore_errors=True)
     for board in boards:
@@ -89,7 +91,6 @@ def _build(folder: Path, target: Path, title: str) -> Site:
     _write(target / "style.css", _text("report", "report.css") + _text("leaderboard", "board.css"))
     _write(target / "board.js", _text("report", "report.js") + _text("leaderboard", "board.js"))
     _write(target / "index.html", templates.render("index", index_page(collection, boards, title=title)))
-    _write(target / MARK_FILE, _json(_index(collection, boards)))
     return Site(target / "index.html", boards, collection)
 
 

@@ -96,6 +96,8 @@ class FoundRun:
             self._count = count = JournalCount(start=start, position=start)
         try:
             with (self.folder / JOURNAL_FILE).open("rb") as stream:
+                if stream.seek(0, os.SEEK_END) < count.position:  # another journal: the folder was made anew
+                    self._count = count = JournalCount(start=start, position=start)
                 stream.seek(count.position)
                 piece = stream.read(MAX_PIECE)
         except OSError:

@@ -129,7 +129,7 @@ class Viewer:
 
     def _index(self) -> Answer:
         page = self._templates.get_template("list.html.j2").render(folder=str(self.folder.folder))
-        return Answer(page.encode())
+        return Answer(_page_bytes(page))
 
     def _line(self, run: FoundRun) -> dict[str, Any]:
         """A run in the list; a record that cannot be read is named, not hidden."""
@@ -152,7 +152,7 @@ class Viewer:
         page = self._templates.get_template("browser.html.j2").render(
             title=record.title or record.name, place=run.place, synthetic=record.synthetic, notes=run.data().notes
         )
-        return Answer(page.encode())
+        return Answer(_page_bytes(page))
 
     def _place(self, key: str, clip: str, system: str) -> tuple[FoundRun, str, str, int]:
         run = self._run(key)
@@ -197,6 +197,11 @@ class Viewer:
         place = Path(named).resolve()
         inside = any(place.is_relative_to(root) for root in (Path.cwd().resolve(), self.folder.folder))
         return ReadingStore(place) if inside and place.is_dir() else None
+
+
+def _page_bytes(page: str) -> bytes:
+    """A name of a folder may hold bytes that are no text."""
+    return page.encode("utf-8", "replace")
 
 
 def _json(value: Any) -> Answer:

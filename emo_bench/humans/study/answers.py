@@ -75,8 +75,9 @@ class Tally:
 def read_sheets(places: Sequence[Path], key: StudyKey, tally: Tally) -> tuple[Sheet, ...]:
     """All sheets of this study from files and folders.
 
-    Files of another study, unreadable or cut off, unknown screens and clips, answers that cannot be given, and answers
-    that are there twice are left out and noted; a rater who sent a file twice counts once.
+    Files of another study, unreadable or cut off, unknown screens and clips, answers that cannot be given, answers on
+    clips that could not be played, and answers that are there twice are left out and noted; a rater who sent a file
+    twice counts once.
 
     Args:
         places: Files, or folders with ``*.json``.
@@ -143,15 +144,17 @@ def _fitting(answers: Sequence[Any], rater: str, key: StudyKey, form: int, name:
     asked = {question.key for question in key.questions}
     allowed: set[Any] = {"left", "right", *(("tie",) if key.ties else ())} if key.kind == "pairs" else set(SCALE)
     kept: dict[tuple[str, str], Vote] = {}
-    lost = {"unknown_clip": 0, "unknown_question": 0, "impossible": 0, "doubled": 0}
+    lost = {"unknown_clip": 0, "unknown_question": 0, "impossible": 0, "unseen": 0, "doubled": 0}
     for answer in answers:
         trial = trials.get(str(answer.get("trial"))) if isinstance(answer, Mapping) else None
         if trial is None or (answer.get("left"), answer.get("right") or "") != (trial.left, trial.right):
             lost["unknown_clip"] += 1
-        elif str(answer.get("question")) not in asked:
+        elif not isinstance(answer.get("question"), str) or answer["question"] not in asked:
             lost["unknown_question"] += 1
         elif type(answer.get("choice")) not in (str, int) or answer["choice"] not in allowed:
             lost["impossible"] += 1
+        elif 0 in _plays(answer.get("plays")):
+            lost["unseen"] += 1
         elif (trial.id, answer["question"]) in kept:
             lost["doubled"] += 1
         else:
@@ -166,11 +169,17 @@ def _fitting(answers: Sequence[Any], rater: str, key: StudyKey, form: int, name:
         "unknown_clip": "for screens or clips that the rater's form does not have",
         "unknown_question": "on questions that were not asked",
         "impossible": "with answers that cannot be given",
+        "unseen": "on clips that the browser could not play to their end",
         "doubled": "given twice; the first counts",
     }
     for kind, count in lost.items():
         tally.add(kind, count, name, reasons[kind])
     return tuple(kept.values())
+
+
+def _plays(given: Any) -> list[Any]:
+    """How often each clip was watched to its end; the page lets raters pass clips that it cannot load."""
+    return given if isinstance(given, list) else []
 
 
 def _seconds(given: Any) -> float:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from emo_bench.config.schema import Frozen
 from emo_bench.record.limits import MAX_TEXT_BYTES, read_bytes
@@ -43,7 +43,7 @@ class StudyKey(Frozen):
     """Everything that is needed to score the votes."""
 
     version: Literal[1] = 1
-    study: str = Field(description="Id that the page and all its exports carry")
+    study: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Id that the page and all its exports carry")
     title: str
     kind: Literal["pairs", "rating"]
     ties: bool = Field(description="Whether 'no difference' could be chosen")
@@ -54,6 +54,14 @@ class StudyKey(Frozen):
     identities: dict[str, str] = Field(description="Clip -> person; the unit of resampling")
     media: dict[str, Media]
     forms: tuple[tuple[Trial, ...], ...]
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        for trial in (trial for form in self.forms for trial in form):
+            shown = (trial.left, trial.right) if self.kind == "pairs" else (trial.left,)
+            if unknown := [name for name in shown if name not in self.media]:
+                raise ValueError(f"screen {trial.id!r} shows {unknown[0]!r}, which is none of the media")
+        return self
 
 
 def read_key(path: Path) -> StudyKey:
@@ -69,4 +77,5 @@ def read_key(path: Path) -> StudyKey:
     try:
         return StudyKey.model_validate_json(read_bytes(path, MAX_TEXT_BYTES))
     except ValueError as error:
-        raise ConfigError(f"{path} is no key of a study", found=str(error).splitlines()[0]) from None
+        found = " ".join(str(error).split())[:300]
+        raise ConfigError(f"{path} is no key of a study", expected="as 'study make' wrote it", found=found) from None

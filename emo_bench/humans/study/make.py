@@ -123,7 +123,8 @@ def _chosen(run: RunData, plan: StudyPlan, previews: dict[tuple[str, str], Path]
     unknown = [name for name in plan.systems if name not in known]
     if unknown:
         raise ConfigError(f"the run has no system {unknown[0]!r}", expected=", ".join(known))
-    systems = sorted(plan.systems or [system.name for system in run.record.systems if not system.anchor])
+    # A system that is named twice would be compared with itself.
+    systems = sorted(set(plan.systems) or {system.name for system in run.record.systems if not system.anchor})
     least = 2 if plan.kind == "pairs" else 1
     if len(systems) < least:
         raise ConfigError(

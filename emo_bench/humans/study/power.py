@@ -72,17 +72,23 @@ def power_table(
         power: Chance of finding a difference.
         design_effect: How many votes of few raters on few clips are worth one independent vote; 1 for independent ones.
         shares: True shares of votes for the better system.
+
+    Returns:
+        A row for each share; numbers of votes are None where 20,000 independent ones on a pair do not suffice.
     """
     n_pairs = max(1, n_systems * (n_systems - 1) // 2)
     rows = []
     for share in shares:
-        n = int(np.ceil(votes_needed(share, alpha=alpha / n_pairs, power=power) * design_effect))
+        try:
+            n = int(np.ceil(votes_needed(share, alpha=alpha / n_pairs, power=power) * design_effect))
+        except ValueError:  # more than anyone collects
+            n = None
         rows.append(
             {
                 "share": share,
                 "log_odds": float(np.log(share / (1 - share))) if share < 1 else None,
                 "votes_per_pair": n,
-                "votes": n * n_pairs,
+                "votes": None if n is None else n * n_pairs,
             }
         )
     return rows
@@ -91,9 +97,10 @@ def power_table(
 def power_markdown(rows: Sequence[dict[str, Any]], *, about: str) -> str:
     """The table in Markdown."""
     lines = [about, "", "| true share for the better | log odds | votes per pair | votes in all |", "|--:|--:|--:|--:|"]
-    lines += [
-        f"| {row['share']:.2f} | {row['log_odds']:.2f} | {row['votes_per_pair']:,} | {row['votes']:,} |" for row in rows
-    ]
+    for row in rows:
+        known = row["votes"] is not None
+        votes = f"{row['votes_per_pair']:,} | {row['votes']:,}" if known else f"more than {MOST_VOTES:,} | –"
+        lines.append(f"| {row['share']:.2f} | {row['log_odds']:.2f} | {votes} |")
     return "\n".join(lines) + "\n"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +39,12 @@ from emo_core.errors import ConfigError
 from emo_core.rng import numpy_generator
 from emo_metrics.contract import Unscored
 from emo_metrics.statistics.agreement import krippendorff_alpha, rank_correlation
-from emo_metrics.statistics.bradley_terry import Ballot, bradley_terry
+from emo_metrics.statistics.bradley_terry import Ballot, bradley_terry, wins_of
+
+BEYOND = 2
+"""Draws that must lie beyond either end of an interval."""
+MOST_DRAWS = 20_000
+"""Of pairs, unless more are asked for; a study of fifty systems has 1225 pairs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,10 +243,13 @@ def _pairs(ballot: Ballot, *, level: float, resamples: int, generator: np.random
     """Shares of votes with intervals that hold for all pairs at once (Bonferroni); raters and people are resampled.
 
     An interval is never narrower than the exact one of as many independent votes: few votes that all agree are equal
-    in every resample, and would pass for certain.
+    in every resample, and would pass for certain. With many pairs there are more draws than were asked for, so that
+    some lie beyond each end.
     """
     pairs = list(combinations(range(len(ballot.systems)), 2))
-    counts = [_share(ballot, ballot.weight, a, b) for a, b in pairs]
+    tail = (1 - level) / 2 / max(1, len(pairs))
+    resamples = max(resamples, min(math.ceil(BEYOND / tail), MOST_DRAWS))
+    shares, totals = _shares(wins_of(ballot), pairs)
     n_raters, n_people = int(ballot.rater.max()) + 1, int(ballot.clip.max()) + 1
     draws = np.full((resamples, len(pairs)), np.nan)
     for row in range(resamples if max(n_raters, n_people) > 1 else 0):
@@ -248,10 +257,9 @@ def _pairs(ballot: Ballot, *, level: float, resamples: int, generator: np.random
         for index, count in ((ballot.rater, n_raters), (ballot.clip, n_people)):
             if count > 1:
                 weights *= np.bincount(generator.integers(count, size=count), minlength=count)[index]
-        draws[row] = [_share(ballot, weights, a, b)[0] for a, b in pairs]
-    tail = (1 - level) / 2 / max(1, len(pairs))
+        draws[row] = _shares(wins_of(ballot, weights), pairs)[0]
     made = []
-    for column, ((a, b), (share, total)) in enumerate(zip(pairs, counts, strict=True)):
+    for column, ((a, b), share, total) in enumerate(zip(pairs, shares.tolist(), totals.tolist(), strict=True)):
         if total == 0:
             continue
         known = draws[np.isfinite(draws[:, column]), column]
@@ -289,10 +297,14 @@ def _verdict(low: float | None, high: float | None) -> Literal["a_better", "b_be
     return "a_better" if low > 0.5 else "b_better" if high < 0.5 else "tie"
 
 
-def _share(ballot: Ballot, weights: NDArray[np.float64], a: int, b: int) -> tuple[float, float]:
-    for_a = float(weights[(ballot.winner == a) & (ballot.loser == b)].sum())
-    total = for_a + float(weights[(ballot.winner == b) & (ballot.loser == a)].sum())
-    return (for_a / total if total else float("nan")), total
+def _shares(
+    wins: NDArray[np.float64], pairs: Sequence[tuple[int, int]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each pair the share of votes for its first system, NaN without votes, and the number of votes."""
+    first, second = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
+    for_first = wins[first, second]
+    totals = for_first + wins[second, first]
+    return np.divide(for_first, totals, out=np.full(len(pairs), np.nan), where=totals > 0), totals
 
 
 def _opinions(

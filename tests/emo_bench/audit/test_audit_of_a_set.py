@@ -12,7 +12,7 @@ from typing import ClassVar
 import pytest
 
 from emo_bench.audit.distortions import chosen_corruptions
-from emo_bench.audit.result import AuditRecord, as_markdown, read_audit
+from emo_bench.audit.result import FILES, AuditRecord, as_markdown, read_audit
 from emo_bench.audit.run import audit_suite_of, run_audit
 from emo_bench.cli.main import main
 from emo_bench.extract.catalogue import load_catalogues, metrics
@@ -136,6 +136,17 @@ def test_only_new_levels_are_computed(tiny, manifest: Path, work_folder: Path, r
     assert verdicts(more, "psnr/rgb@1") == {"blur": "pass"}
 
 
+def test_the_statistics_are_those_of_the_suite(tiny, manifest: Path, tmp_path: Path, record: AuditRecord) -> None:
+    given = {"names": ["noise"], "levels": ["noise=20,60"], "metrics": METRICS[:1], "store": str(tmp_path / "store")}
+    few, many = (
+        audit(tiny, manifest, tmp_path / str(number), statistics={"resamples": number}, **given)
+        for number in (100, 2000)
+    )
+    assert few.findings != many.findings
+    (noise,) = (f for f in record.findings if (f.protocol, f.distortion) == ("psnr/rgb@1", "noise") and f.primary)
+    assert few.findings == (noise,)  # as the small suites of these tests say
+
+
 def test_shifted_sound_needs_no_pictures_again(tiny, manifest: Path, work_folder: Path, record: AuditRecord) -> None:
     shifted = audit(tiny, manifest, work_folder, names=["audio-late"], levels=["audio-late=7"], metrics=METRICS[:1])
     assert shifted.timings.units_computed == 0
@@ -164,6 +175,27 @@ def test_broken_clips_are_reported(tiny, tmp_path: Path) -> None:
     assert (record.n_clips, record.status) == (2, "incomplete")
     assert verdicts(record, "psnr/rgb@1") == {"noise": "pass"}
     assert any(entry.clip == "clip-01" and entry.stage == "prepare" for entry in record.failures)
+
+
+def test_nothing_of_an_earlier_audit_stays_beside_a_later_one(
+    tiny, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "audit"
+    audit(tiny, manifest, tmp_path, names=["noise"], levels=["noise=20,60"], metrics=METRICS[:1])
+    assert {path.name for path in folder.glob("audit.*")} == set(FILES)
+    monkeypatch.setattr("emo_bench.audit.figure.heat_map", lambda record: None)  # as where nothing is judged
+    suite = str(tiny.suite(manifest, tmp_path, anchors=[]))
+    assert main(["audit", "--config", suite, "-m", METRICS[0], "-d", "noise", "-o", str(folder), "-q"]) == 0
+    assert {path.name for path in folder.glob("audit.*")} == {"audit.json", "audit.csv", "audit.md"}
+    assert "figure:" not in capsys.readouterr().out
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("emo_bench.audit.run.findings", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        audit(tiny, manifest, tmp_path, names=["noise"], levels=["noise=20,60"], metrics=METRICS[:1])
+    assert not list(folder.glob("audit.*"))
 
 
 def test_command_line(tiny, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

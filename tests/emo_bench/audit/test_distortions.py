@@ -137,6 +137,14 @@ def test_corruptions_are_chosen_and_checked() -> None:
         (["blur"], ["blur=0,1"], "rising positive numbers"),
         (["blur"], ["blur=nan"], "rising positive numbers"),
         (["blur"], ["blur="], "rising positive numbers"),
+        (["blur"], ["blur=1", "blur=2"], "given twice"),
+        (["blur"], ["blur=1.0000001,1.0000002"], "too close"),
+        (["frozen"], ["frozen=0.5,2"], r"share of clip(?s:.*)at most 1"),
+        (["identity-swap"], ["identity-swap=1,2"], r"share of clip(?s:.*)at most 1"),
+        (["compression"], ["compression=28.2,28.4"], r"CRF(?s:.*)whole numbers of at most 51"),
+        (["compression"], ["compression=40,60"], r"CRF(?s:.*)whole numbers of at most 51"),
+        (["jitter"], ["jitter=0.3"], r"frames(?s:.*)whole numbers"),
+        (["mouth-jitter"], ["mouth-jitter=1.5"], r"frames(?s:.*)whole numbers"),
     ):
         with pytest.raises(ConfigError, match=message):
             chosen_corruptions(names, levels)

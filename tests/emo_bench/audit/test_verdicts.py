@@ -122,6 +122,19 @@ def test_missing_values_are_named() -> None:
     assert "no value at level 4: no clip has a number" in part.reason
 
 
+def test_a_level_on_too_few_clips_does_not_hide_the_others() -> None:
+    names = sorted(IDENTITIES)
+    by_system = {
+        system: {f"{clip}#0": mean + place % 3 / 10 for place, clip in enumerate(names[:n_clips])}
+        for system, mean, n_clips in (("ground-truth", 0, 24), ("blur@1", 1, 24), ("blur@2", 2, 24), ("blur@4", 3, 1))
+    }
+    scores = Scores(protocol="planted/v@1", value=VALUE, by_system=by_system, identities=IDENTITIES)
+    found = judge(clip_evidence(spec(), VALUE, scores, {}), BLUR, Statistics())
+    assert (found.verdict, found.smallest_told, len(found.steps)) == ("pass", 1, 2)
+    assert "not judged at level 4" in found.reason
+    assert "at least 2 independent units" in found.reason
+
+
 @pytest.mark.parametrize(("told", "expected"), [((0, 1, 1), 2), ((1, 0, 1), 4), ((1, 1, 0), None), ((1, 1, 1), 1)])
 def test_smallest_told_level_has_no_gap_above(told: tuple[int, ...], expected: float | None) -> None:
     steps = [

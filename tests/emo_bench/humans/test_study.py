@@ -21,12 +21,13 @@ from emo_bench.humans.study.key import Question, StudyKey, Trial, read_key
 from emo_bench.humans.study.make import StudyPlan, make_study
 from emo_bench.humans.study.power import power_of, votes_needed
 from emo_bench.humans.study.raters import Rules
-from emo_bench.humans.study.score import score_study, votes_csv, write_scored
+from emo_bench.humans.study.score import _pairs, score_study, votes_csv, write_scored
 from emo_bench.humans.study.text import study_markdown
 from emo_bench.humans.votes import read_votes
 from emo_bench.record.run_data import load_run
 from emo_bench.report import write_report
 from emo_core.errors import ConfigError
+from emo_metrics.statistics.bradley_terry import Ballot
 
 STRENGTH = {"ant-x": 1.5, "bee-x": 0.0, "cat-x": -1.5}
 
@@ -301,6 +302,13 @@ def test_power_is_exact_and_enough_votes_are_enough() -> None:
         votes_needed(0.5)
 
 
+def test_differences_that_need_too_many_votes_are_named() -> None:
+    done = CliRunner().invoke(app, ["study", "power", "--systems", "30", "--power", "0.99"])
+    assert done.exit_code == 0, done.output
+    assert "| 0.52 | 0.08 | more than 20,000 | – |" in done.output
+    assert "| 0.90 |" in done.output
+
+
 def test_the_commands_say_what_is_wrong(run_folder: Path, tmp_path: Path) -> None:
     def ask(*arguments: str) -> Any:
         return CliRunner().invoke(app, ["study", *arguments])
@@ -354,6 +362,32 @@ def test_few_votes_that_all_agree_are_no_verdict(study: Path, tmp_path: Path) ->
     assert verdicts("many", 18) == {"a_better"}
 
 
+def test_with_many_pairs_there_are_enough_draws_for_their_tails() -> None:
+    """Of 28 pairs each end has less than a thousandth beyond it, which five hundred draws cannot tell."""
+    generator = np.random.default_rng(0)
+    n_systems, n_votes = 8, 3000
+    first = generator.integers(n_systems, size=n_votes)
+    second = (first + generator.integers(1, n_systems, size=n_votes)) % n_systems
+    rater = generator.integers(12, size=n_votes)
+    taste = generator.normal(size=(12, n_systems))  # raters differ, so resamples of them do
+    swap = taste[rater, second] > taste[rater, first]
+    ballot = Ballot(
+        systems=tuple("abcdefgh"),
+        winner=np.where(swap, second, first),
+        loser=np.where(swap, first, second),
+        weight=np.ones(n_votes),
+        rater=rater,
+        clip=np.zeros(n_votes, dtype=np.intp),
+    )
+
+    def widths(resamples: int) -> list[float]:
+        made = _pairs(ballot, level=0.95, resamples=resamples, generator=np.random.default_rng(1))
+        assert len(made) == 28
+        return [float(item.high or 0) - float(item.low or 0) for item in made]
+
+    assert widths(100) == widths(500) == widths(2000)
+
+
 @pytest.mark.parametrize("rater", ["\ud800", "=cmd()", "<b>x</b>", ["ann"], "", 7])
 def test_a_code_that_the_page_gives_nobody_is_no_rater(study: Path, tmp_path: Path, rater: Any) -> None:
     key = read_key(study)
@@ -372,6 +406,65 @@ def test_times_that_are_none_count_as_no_time(study: Path, tmp_path: Path, secon
     write(tmp_path / "votes", "eve", {**hasty, "votes": [{**vote, "seconds": seconds} for vote in hasty["votes"]]})
     result = score_study(key, [tmp_path / "votes"], resamples=100).result
     assert "answered within 0.0 s" in {rater.rater: rater.excluded for rater in result.raters}["eve"]
+
+
+def test_votes_on_clips_that_could_not_be_played_do_not_count(study: Path, tmp_path: Path) -> None:
+    key = read_key(study)
+    data = sheet(key, "ann", 0, rater_who(key, 3))
+    first = key.forms[0][0].id
+    for vote in data["votes"]:
+        if vote["trial"] == first:
+            vote["plays"] = [1, 0]
+    scored = score_study(key, [write(tmp_path / "votes", "ann", data)], resamples=100)
+    lost = {entry.kind: entry.n_votes for entry in scored.result.exclusions}
+    assert lost == {"unseen": len(key.questions)}
+    assert not any(vote.trial.id == first for vote in scored.votes)
+
+
+def test_a_question_that_is_no_text_was_not_asked(study: Path, tmp_path: Path) -> None:
+    key = read_key(study).model_copy(update={"questions": (Question(key="1", text="Which?"),)})
+    data = sheet(key, "ann", 0, rater_who(key, 3))
+    for vote in data["votes"][:2]:
+        vote["question"] = 1
+    scored = score_study(key, [write(tmp_path / "votes", "ann", data)], resamples=100)
+    assert {entry.kind: entry.n_votes for entry in scored.result.exclusions} == {"unknown_question": 2}
+
+
+def test_a_system_that_is_named_twice_is_shown_once(run_folder: Path, tmp_path: Path) -> None:
+    plan = StudyPlan(systems=("bee-x", "ant-x", "ant-x"), n_forms=1)
+    key = make_study(load_run(run_folder), plan, tmp_path / "new", generator=np.random.default_rng(2))
+    assert key.systems == ("ant-x", "bee-x")
+    assert all(key.media[t.left].system != key.media[t.right].system or t.check for t in key.forms[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"study": "../../outside"}, "study"),
+        ({"media": {}}, "which is none of the media"),
+    ],
+)
+def test_a_key_that_was_changed_is_refused(study: Path, tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    values = json.loads((study / "study-key.json").read_text())
+    path = tmp_path / "study-key.json"
+    path.write_text(json.dumps({**values, **change}))
+    with pytest.raises(ConfigError, match=rf"is no key of a study(?s:.*){words}"):
+        read_key(path)
+
+
+def test_an_outcome_joins_only_the_run_that_was_asked_about(study: Path, run_folder: Path, tmp_path: Path) -> None:
+    """Also where the key or the run has no digest."""
+    key = read_key(study)
+    votes = write(tmp_path / "votes", "ann", sheet(key, "ann", 0, rater_who(key, 3)))
+    other = record_factory.make_run(name="other", n_clips=2, systems=tuple(STRENGTH), failing=0)
+    folder = record_factory.write_run(other, tmp_path / "other")
+    unsealed = tmp_path / "study-key.json"
+    unsealed.write_text(key.model_copy(update={"record": ""}).model_dump_json())
+    for path in (study, unsealed):
+        done = CliRunner().invoke(app, ["study", "score", str(path), str(votes), "--run", str(folder)])
+        assert isinstance(done.exception, ConfigError)
+        assert "made from another record" in str(done.exception)
+    assert not (folder / "studies").exists()
 
 
 def test_a_file_nested_without_end_is_unreadable(study: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,3 +150,17 @@ def test_back_and_the_pointer_work_and_phones_are_not_too_narrow(browser: Browse
     assert browser.run("return document.querySelector('h1').textContent") == "A </script> study"
     assert browser.run("return document.querySelector('legend').textContent") == "Whose lips <fit>?"
     assert browser.complaints() == []
+
+
+def test_a_browser_that_keeps_nothing_shows_the_study_and_says_so(browser: Browser, study: Path) -> None:
+    text = re.sub("<meta http-equiv[^>]*>", "", (study / "page" / "index.html").read_text())
+    refuse = "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('no'); }});"
+    page = study / "page" / "blocked.html"
+    page.write_text(text.replace('"use strict";', f'"use strict";{refuse}', 1))
+    try:
+        browser.open(page)
+        browser.wait("return document.getElementById('rater').value.length === 8")
+        browser.run("document.getElementById('begin').click()")
+        browser.wait("return !document.getElementById('trial').hidden && !document.getElementById('trouble').hidden")
+    finally:
+        page.unlink()

@@ -16,7 +16,7 @@ from emo_bench.humans.result import Estimate, Finding, QuestionEntry, ValidityRe
 from emo_bench.humans.validity import validate
 from emo_bench.humans.validity_report import validity_figure, validity_markdown, write_validity_report
 from emo_bench.humans.values import MeasuredValue, measures_of_values, read_measures
-from emo_bench.humans.votes import PairVotes, Votes, read_votes
+from emo_bench.humans.votes import PairVotes, Votes, read_votes, renamed
 from emo_core.errors import ConfigError
 
 SYSTEMS, CLIPS = ("ant", "bee", "cat"), tuple(f"clip-{index}" for index in range(12))
@@ -132,6 +132,37 @@ def test_mistakes_in_votes_are_named(text: str, message: str, tmp_path: Path) ->
         read_votes(tmp_path / "votes.csv")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("clip,system,score,score\nc,a,1,2\n", r"two columns have one name(?s:.*)'score'"),
+        ("clip,system,score\n" + "c" * 200_000 + ",a,1\n", "is no CSV file"),
+        ("clip,system_a,system_b,rater,choice\nc,x,y,r,a\nc,x,x,r,a\n", r"line 3: a pair of a system with itself"),
+        ("clip,system_a,system_b,votes_a,votes_b\nc,x,x,1,2\n", r"line 2: a pair of a system with itself"),
+        ("clip,unit,system,score\nc,ann,x,1\nc,bob,y,2\n", r"line 3: a clip with two units(?s:.*)'ann' and 'bob'"),
+    ],
+)
+def test_tables_that_say_two_things_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "votes.csv").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_votes(tmp_path / "votes.csv")
+
+
+def test_lines_may_end_as_on_old_machines(tmp_path: Path) -> None:
+    (tmp_path / "votes.csv").write_bytes(b"clip,system,score\rc,x,1\rd,x,2\r")
+    assert [(item.clip, item.score) for item in read_votes(tmp_path / "votes.csv").scores] == [("c", 1), ("d", 2)]
+
+
+def test_a_name_that_is_known_is_no_spelling_of_another(tmp_path: Path) -> None:
+    def names(first: str, second: str, known: list[str]) -> list[str]:
+        pair = PairVotes(question="", clip="c", a=first, b=second, for_a=1, for_b=0)
+        return [name for item in renamed(Votes(name="v", pairs=(pair,)), known).pairs for name in (item.a, item.b)]
+
+    assert names("v1-1", "v11", ["v11", "v1-1"]) == ["v1-1", "v11"]
+    assert names("v1.1", "wav2lip+", ["v11", "wav2lip"]) == ["v1.1", "wav2lip+"]
+    assert names("EMO_a", "x", ["emo-a", "emoa", "X"]) == ["EMO_a", "X"]
+
+
 def test_ties_and_the_order_of_a_pair_do_not_matter(tmp_path: Path) -> None:
     head = "clip,system_a,system_b,rater,choice\n"
     (tmp_path / "one.csv").write_text(head + "c,x,y,r1,a\nc,x,y,r2,tie\n")
@@ -156,6 +187,13 @@ def test_all_ties_have_no_agreement(quality: dict[tuple[str, str], float]) -> No
     assert finding.agreement.value is None
     assert finding.agreement.status == "undefined"
     assert "–" in validity_markdown(result)
+
+
+def test_values_that_stand_there_twice_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "values.csv"
+    path.write_text("system,clip,lse-d\nx,c,7.5\ny,c,8\nx,c,9\n")
+    with pytest.raises(ConfigError, match=r"line 4: values that stand there already(?s:.*)x / c"):
+        read_measures(path)
 
 
 def test_a_table_of_values_says_which_columns_are_lower(tmp_path: Path) -> None:

@@ -110,6 +110,17 @@ def test_a_value_that_is_not_ranked_keeps_no_other_from_its_rank() -> None:
     assert places["t"].rank is not None, places["t"].reason
 
 
+def test_a_value_without_a_truth_to_be_close_to_says_so() -> None:
+    def edit(record: Any) -> dict[str, Any]:
+        return {"values": tuple(v.model_copy(update={"gap_to_ground_truth": None}) for v in record.values)}
+
+    board = make_board([changed(entry(run(systems=("s", "t"))), edit)])
+    column = next(column for column in board.columns if column.value.direction == "closer_to_gt")
+    assert {place.reason for place in board.places[column.id]} == {
+        "its distance to the ground truth is unknown: the run has no real clips"
+    }
+
+
 def test_a_lone_system_has_no_rank() -> None:
     board = make_board([entry(run(systems=("s",)))])
     assert {place.rank for places in board.places.values() for place in places} == {None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import record_factory
 
 from emo_bench.leaderboard.collect import collect
+from emo_bench.record.proof import write_proof
 from emo_bench.record.schema import RunRecord
 from emo_bench.record.seal import sealed
 from emo_bench.record.store import read_record, write_record
@@ -36,6 +38,23 @@ def test_every_whole_record_counts_wherever_it_lies(folder: Path) -> None:
     assert [entry.place for entry in found.entries] == ["a", "b", "c", "deep/few"]
     assert found.exclusions == ()
     assert all(entry.reproduced == "" for entry in found.entries)
+
+
+def test_reasons_name_no_place_outside_the_folder(folder: Path) -> None:
+    """They stand on pages that are published."""
+    for name, spoil in (("run-only", "run/record.json"), ("proof-only", "proof.json")):
+        again = folder / name
+        shutil.copytree(folder / "a", again / "run")
+        write_proof(again, folder / "a", again / "run", exact=True, tolerance=0.001)
+        (again / spoil).write_bytes(b"{" * 100_000)
+    (folder / "b" / "record.json").unlink()
+    (folder / "b" / "record.json").symlink_to(folder / "b" / "record.json")
+    for place in (folder, Path(os.path.relpath(folder))):
+        found = reasons(place)
+        assert {name for name, (why, _) in found.items() if why == "proof"} == {"run-only", "proof-only"}
+        assert found["proof-only"][1] == "proof-only/proof.json is too large"
+        assert found["b"][0] == "unreadable"
+        assert not any(str(folder) in reason for _, reason in found.values())
 
 
 def test_a_changed_number_is_found(folder: Path) -> None:

@@ -55,6 +55,20 @@ def test_every_link_leads_somewhere(records: Path, tmp_path: Path) -> None:
             assert f'id="{anchor}"' in place.read_text(encoding="utf-8"), (page, target)
 
 
+def test_a_first_build_that_was_interrupted_is_made_again(
+    records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("emo_bench.leaderboard.site.record_page", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            build_site(records, tmp_path / "site")
+    assert any((tmp_path / "site" / "boards").iterdir())
+    assert build_site(records, tmp_path / "site").index.is_file()
+
+
 def test_pages_of_an_earlier_build_go_away(records: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(records, tmp_path / "records"))
     build_site(copy, tmp_path / "site")

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from emo_bench.record.columns import ordered_systems
+from emo_bench.record.unit_times import JOURNAL_FILE
 from emo_bench.runner.run import run_suite
 from emo_bench.runner.suite import load_suite
 from emo_bench.viewer.clips import ReadingStore, clip_keys, curves
@@ -54,6 +55,23 @@ def test_only_this_machine_is_served(server: Server) -> None:
     assert server.server_address[0] == "127.0.0.1"
     assert server.url.startswith("http://127.0.0.1:")
     assert len(server.viewer.token) >= 32
+
+
+def test_folders_may_have_names_that_are_no_text(folder: Path, tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/odd\xff"))
+    shutil.copytree(folder / "run", odd / "run\udcff")
+    viewer = Viewer(odd, None, tmp_path)
+    (run,) = json.loads(viewer.answer("/runs.json").body)
+    assert b"odd?" in viewer.answer("/").body
+    assert b"run?" in viewer.answer(f"/run/{run['id']}/").body
+
+
+def test_a_journal_that_was_made_anew_is_counted_from_its_start(tmp_path: Path) -> None:
+    run = FoundRun("0", tmp_path, "run")
+    line = json.dumps({"system": "a", "clip": "c", "seed": 0, "code": "ok"}) + "\n"
+    for n_lines in (5, 2, 3):
+        (tmp_path / JOURNAL_FILE).write_text(line * n_lines)
+        assert run.progress()["done"] == n_lines
 
 
 @pytest.mark.parametrize("path", ["/", "/runs.json", "/wrong/", "//", "/style.css", "/favicon.ico"])

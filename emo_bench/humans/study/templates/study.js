@@ -21,12 +21,15 @@
   const keep = () => {
     try {
       localStorage.setItem(prefix + state.rater, JSON.stringify(state));
-      localStorage.setItem(prefix + "last", state.rater);
+      localStorage.setItem(`${prefix}:last`, state.rater); // no code of a rater has a colon
       by("trouble").hidden = true;
     } catch {
       by("trouble").textContent = "This browser keeps nothing (a private window?). Save your answers before you close the page.";
       by("trouble").hidden = false;
     }
+  };
+  const last = () => {
+    try { return localStorage.getItem(`${prefix}:last`); } catch { return null; }
   };
   const random = (n) => [...crypto.getRandomValues(new Uint8Array(n))].map((b) => (b % 36).toString(36)).join("");
   const asked = new URLSearchParams(location.search);
@@ -63,7 +66,7 @@
       by("again").textContent = `Welcome back: ${n} of ${design.forms[known.form].length} screens are answered.`;
     }
   };
-  by("rater").value = asked.get("rater") ?? localStorage.getItem(prefix + "last") ?? random(8);
+  by("rater").value = asked.get("rater") ?? last() ?? random(8);
   by("rater").addEventListener("input", greet);
   by("begin").addEventListener("click", () => {
     const rater = by("rater").value.trim().replace(/[^\w.-]/g, "").slice(0, 32) || random(8);
@@ -261,8 +264,10 @@
   by("clear").addEventListener("click", () => {
     if (!state.saved) return;
     if (!sure) { sure = true; by("clear").textContent = "Really remove? Only if the file is safe."; return; }
-    localStorage.removeItem(prefix + state.rater);
-    localStorage.removeItem(prefix + "last");
+    try {
+      localStorage.removeItem(prefix + state.rater);
+      localStorage.removeItem(`${prefix}:last`);
+    } catch { /* nothing was kept */ }
     state = null;
     by("rater").value = random(8);
     greet();
