@@ -1,7 +1,7 @@
 """Atomic writes: files are written beside their place under a temporary name, synced, then renamed.
 
 After a crash at any moment the old content or the new content is there, never a part; what is left of an
-interrupted write ends in ``.tmp`` and may be deleted (``sweep_temporary``).
+interrupted write has ``.tmp`` in its name and may be deleted once its process is gone (``sweep_orphans``).
 """
 
 from __future__ import annotations
@@ -64,17 +64,6 @@ def write_text(target: Path, text: str) -> None:
 def write_json(target: Path, value: Any) -> None:
     """Writes ``value`` as indented JSON with sorted keys; refuses NaN and infinities."""
     write_text(target, json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def sweep_temporary(folder: Path) -> int:
-    """Deletes what interrupted writes left below ``folder`` and returns how many files that were.
-
-    Only call it while no other process writes there.
-    """
-    leftovers = [path for path in folder.rglob(".*.tmp*") if path.is_file()]
-    for path in leftovers:
-        path.unlink(missing_ok=True)
-    return len(leftovers)
 
 
 @cache

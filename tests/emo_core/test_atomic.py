@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from emo_core.atomic import atomic_path, sweep_temporary, write_bytes, write_json, write_text
+from emo_core.atomic import atomic_path, sweep_orphans, write_bytes, write_json, write_text
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -98,9 +98,9 @@ def test_a_kill_leaves_the_old_file_and_a_sweepable_rest(tmp_path: Path) -> None
     assert done.returncode == -signal.SIGKILL
     assert target.read_bytes() == b"old"
     assert len(content(tmp_path)) == 2
-    assert sweep_temporary(tmp_path) == 1
+    assert sweep_orphans(tmp_path) == 1
     assert content(tmp_path) == {"file.json": b"old"}
-    assert sweep_temporary(tmp_path) == 0
+    assert sweep_orphans(tmp_path) == 0
 
 
 def test_names_as_long_as_a_file_system_allows_can_be_written(tmp_path: Path) -> None:

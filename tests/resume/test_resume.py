@@ -20,7 +20,7 @@ from emo_bench.record.store import read_record
 from emo_bench.runner import run as engine_run
 from emo_bench.runner.run import run_suite
 from emo_bench.runner.suite import load_suite
-from emo_core.atomic import sweep_temporary
+from emo_core.atomic import sweep_orphans
 
 
 def files(store: Path) -> dict[str, bytes]:
@@ -123,7 +123,7 @@ def test_killed_at_random_moments_with_two_workers(
     assert process.returncode == 0, talk
     assert json.loads(out)["status"] == "complete"
     same(tiny, uninterrupted, tmp_path)
-    sweep_temporary(tmp_path / "store")
+    sweep_orphans(tmp_path / "store")
     assert files(tmp_path / "store") == files(uninterrupted / "store")
 
 

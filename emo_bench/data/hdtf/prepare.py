@@ -20,7 +20,7 @@ from emo_bench.data.prepare.label_set import label_set
 from emo_bench.data.prepare.labels import Measures
 from emo_bench.data.prepare.report import PrepareReport, Problem
 from emo_bench.data.prepare.state import FinishedWork
-from emo_core.atomic import sweep_temporary
+from emo_core.atomic import sweep_orphans
 from emo_core.errors import ConfigError, DataError
 from emo_core.hashing import digest_of, sha256_file
 from emo_core.progress import Display, Silent
@@ -182,7 +182,7 @@ class _Preparation:
     def run(self, sources: list[_Source], problems: list[Problem]) -> PrepareReport:
         options = self._options
         options.target.mkdir(parents=True, exist_ok=True)
-        sweep_temporary(options.target)
+        sweep_orphans(options.target)  # another run may be making the same clips
         self._problems = problems
         hashes = self._hash_sources(sources)
         waiting = {source.name: self._not_finished(source, hashes[source.path]) for source in sources}

@@ -34,7 +34,7 @@ from emo_bench.media.decode import MediaPair, load_pair
 from emo_bench.media.limits import Limits
 from emo_bench.media.lossless import LOSSLESS, NEAR_LOSSLESS, ClipFile, LosslessWriter
 from emo_bench.media.types import Audio, samples_for_frames
-from emo_core.atomic import sweep_temporary
+from emo_core.atomic import sweep_orphans
 from emo_core.errors import ClipError, ConfigError, DataError
 from emo_core.hashing import digest_of, sha256_file
 from emo_core.progress import Display, Silent
@@ -168,7 +168,7 @@ class _FolderWork:
         self._measures = Measures.load(weights)
         self._target, self._options, self._split, self._audio = target, options, split, audio
         target.mkdir(parents=True, exist_ok=True)
-        sweep_temporary(target)
+        sweep_orphans(target)  # another run may be making the same clips
         self._finished = FinishedWork(target)
         self._earlier = EarlierManifest(target / "manifest.jsonl")
         self._entries: dict[str, ManifestEntry] = {}

@@ -24,7 +24,7 @@ from emo_bench.data.reenacted.drivers import FPS, DriverClip, open_driver, read_
 from emo_bench.data.reenacted.faces import FaceReader
 from emo_bench.data.reenacted.portraits import Still, crop_side, open_portrait, read_stills
 from emo_bench.extract.weights import WeightsFinder
-from emo_core.atomic import sweep_temporary
+from emo_core.atomic import sweep_orphans
 from emo_core.errors import ClipError, ConfigError, DataError
 from emo_core.hashing import digest_of, sha256_file
 from emo_core.progress import Display, Silent
@@ -104,7 +104,7 @@ def make_reenacted(
     if not stills or not drivers:
         raise DataError("nothing is left to re-enact", found=f"{len(stills)} portraits, {len(drivers)} talking clips")
     target.mkdir(parents=True, exist_ok=True)
-    sweep_temporary(target)
+    sweep_orphans(target)  # another run may be making the same clips
     n_frames = clips * round(chosen.seconds * FPS)
     require_space(
         target,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +22,7 @@ from emo_bench.data.prepare import disk
 from emo_bench.data.prepare.report import PrepareReport
 from emo_bench.data.verify import verify_manifest
 from emo_bench.media.decode import load_pair, open_video
+from emo_core.atomic import owner
 from emo_core.errors import ConfigError, DataError
 
 Run = Callable[..., PrepareReport]
@@ -178,14 +181,19 @@ def test_a_half_finished_preparation_goes_on(fake_hdtf: Any, run: Run, monkeypat
     with pytest.raises(KeyboardInterrupt):
         run()
     assert not list((fake_hdtf.target / "clips").glob(".*"))
-    (fake_hdtf.target / "clips" / ".left.tmp.mkv").write_bytes(b"of a killed run")
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    host = owner().partition(".")[0]
+    (fake_hdtf.target / "clips" / f".left.{host}.{gone.pid}-00.tmp.mkv").write_bytes(b"of a killed run")
+    other = fake_hdtf.target / "clips" / f".made.{owner()}-00.tmp.mkv"
+    other.write_bytes(b"another run is at it")
     monkeypatch.undo()
     report = run()
     assert (report.made, report.kept, report.problems) == (2, 2, ())
     again = run()
     assert (again.made, again.kept) == (0, 4)
     assert again.entries == report.entries
-    assert not list((fake_hdtf.target / "clips").glob(".*"))
+    assert list((fake_hdtf.target / "clips").glob(".*")) == [other]
 
 
 def test_changed_bytes_and_changed_options_are_made_again(fake_hdtf: Any, run: Run) -> None:

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from emo_bench.data.prepare.folder import FolderOptions, prepare_folder, reference_frame
+from emo_bench.data.prepare.labels import Measures
 from emo_bench.data.verify import verify_manifest
+from emo_core.atomic import owner
 from emo_core.errors import ConfigError, DataError, WeightsError
 
 ASSETS = Path(__file__).resolve().parents[4] / ".." / "shared" / "assets"
@@ -107,3 +109,16 @@ def test_without_weights_it_says_so(tmp_path: Path, tiny: Any, monkeypatch: pyte
     tiny.clip(tmp_path / "raw" / "a.mkv")
     with pytest.raises(WeightsError, match="face_"):
         prepare_folder(tmp_path / "raw", target=tmp_path / "out")
+
+
+def test_unfinished_files_of_another_run_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing: Any = None
+    monkeypatch.setattr(Measures, "load", lambda weights: Measures(nothing, nothing, ()))
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "broken.mp4").write_bytes(b"no video")
+    other = tmp_path / "out" / "clips" / f".a_000.{owner()}-00.tmp.mkv"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"another run is at it")
+    with pytest.raises(DataError, match="no clip could be made"):
+        prepare_folder(tmp_path / "raw", target=tmp_path / "out")
+    assert other.is_file()

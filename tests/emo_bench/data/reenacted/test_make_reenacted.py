@@ -20,7 +20,8 @@ from emo_bench.data.sets.kind import open_dataset
 from emo_bench.data.sets.manifest_set import opened
 from emo_bench.media.types import FrameArray
 from emo_bench.runner.suite import suite_from_values
-from emo_core.errors import ConfigError, DataError
+from emo_core.atomic import owner
+from emo_core.errors import ConfigError, DataError, WeightsError
 
 SHARED = Path(__file__).resolve().parents[4].parent / "shared"
 WEIGHTS = SHARED / "assets" / "weights"
@@ -176,3 +177,17 @@ def test_wrong_calls_are_refused(tmp_path: Path) -> None:
         )
     with pytest.raises(DataError, match="nothing is left"):
         make_reenacted(tmp_path, tmp_path / "m.csv", target=tmp_path.parent / "s", clips=1, leave_out=["v"])
+
+
+def test_unfinished_files_of_another_run_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EMO_BENCH_WEIGHTS", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "stills").mkdir()
+    (tmp_path / "stills" / "a.jpg").write_bytes(b"x")
+    (tmp_path / "m.csv").write_text("file\nv.mp4\n", encoding="utf-8")
+    other = tmp_path / "set" / "clips" / f".000000_a.{owner()}-00.tmp.mkv"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"another run is at it")
+    with pytest.raises(WeightsError):
+        make_reenacted(tmp_path / "stills", tmp_path / "m.csv", target=tmp_path / "set", clips=1)
+    assert other.is_file()
