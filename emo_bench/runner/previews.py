@@ -31,8 +31,8 @@ def write_previews(context: RunContext, outcomes: Sequence[Outcome], folder: Pat
     File names are hashes, never a user's text; a copy that exists already is linked, not made again.
     """
     target = folder / "previews"
+    remove_previews(folder)
     target.mkdir(parents=True, exist_ok=True)
-    _remove_earlier(target)
     wanted = [outcome for outcome in outcomes if outcome.clip is not None and context.is_shown(outcome.unit)]
     display.stage("previews", len(wanted))
     index = []
@@ -52,9 +52,9 @@ def write_previews(context: RunContext, outcomes: Sequence[Outcome], folder: Pat
     return target
 
 
-def _remove_earlier(folder: Path) -> None:
+def remove_previews(folder: Path) -> None:
     """Deletes what an earlier run wrote; a run's folder may be any, with things of the user's in it."""
-    for path in folder.iterdir():
+    for path in (folder / "previews").glob("*"):
         if path.name == INDEX_FILE or _OWN_NAME.fullmatch(path.name):
             path.unlink()
 

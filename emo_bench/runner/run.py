@@ -108,7 +108,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
     from emo_bench.report import write_report
-    from emo_bench.runner.previews import write_previews
+    from emo_bench.runner.previews import remove_previews, write_previews
 
     watch = Stopwatch()
     limit_threads(suite.config.execution.workers)
@@ -144,6 +144,8 @@ def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
     write_clip_facts(folder, _clip_facts(context, outcomes))
     if suite.config.report.previews:
         write_previews(context, outcomes, folder, display)
+    else:
+        remove_previews(folder)  # they would show an earlier run's clips beside these numbers
     _sweep(suite, folder)  # of workers that were stopped
     # The record comes last: it lists everything else, and where it lies the run is finished.
     record = sealed(record, folder)

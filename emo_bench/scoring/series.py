@@ -135,17 +135,18 @@ def agreement_over_offsets(distances: NDArray[np.generic]) -> NDArray[np.float64
 
 
 def write_series(context: RunContext, outcomes: Sequence[Outcome], folder: Path) -> Path | None:
-    """Writes ``series.parquet`` for the clips that the report shows; nothing when no extractor gives traces.
+    """Writes ``series.parquet`` for the clips that the report shows, or takes an older one away without any traces.
 
     Columns: system, clip, seed, name, fps, values (list of float, NaN where unknown).
     """
     places, lags, curves = known_series(context), known_lag_curves(context), known_frame_curves(context)
+    path = folder / SERIES_FILE
     if not places and not lags and not curves:
+        path.unlink(missing_ok=True)
         return None
     import pandas as pd
 
     rows = list(_rows(context, outcomes, places, lags, curves))
-    path = folder / SERIES_FILE
     with atomic_path(path) as temporary:
         pd.DataFrame(rows, columns=["system", "clip", "seed", "name", "fps", "values"]).to_parquet(
             temporary, index=False

@@ -94,6 +94,20 @@ def test_a_preview_that_cannot_be_made_costs_no_number(
     assert {entry["system"] for entry in shown} == {"ground-truth"}
 
 
+def test_a_run_without_previews_and_traces_keeps_none_of_an_earlier_one(tiny: Any, tmp_path: Path) -> None:
+    manifest = tiny.set(tmp_path / "set", n_clips=2)
+    suite = tiny.suite(manifest, tmp_path, anchors=["frozen"], metrics=["flicker/luma@1"])
+    run_suite(load_suite(suite, ["report.previews=true"]))
+    folder = tmp_path / "run"
+    assert list((folder / "previews").glob("*.mp4"))
+    (folder / "series.parquet").write_bytes(b"traces of protocols that the suite had then")
+    record = run_suite(load_suite(suite))
+    assert not list((folder / "previews").glob("*"))
+    assert not (folder / "series.parquet").exists()
+    assert record.seal is not None
+    assert sorted(record.seal.files) == ["clips.json", "clips.parquet"]
+
+
 def test_previews_replace_those_of_an_earlier_run_and_nothing_of_the_user(tiny: Any, tmp_path: Path) -> None:
     """The output of a run can be any folder, which may have one of that name."""
     manifest = tiny.set(tmp_path / "set", n_clips=1)
