@@ -76,7 +76,7 @@ def prune(
     from emo_core.errors import ExitCode
 
     store = _opened(folder)
-    paths = unneeded(store, contents(store), keep=_keys(keep) if keep else None)
+    paths = unneeded(store, contents(store), keep=_keys(keep, folder) if keep else None)
     size = sum(file_bytes(path) for path in paths)
     if not dry_run:
         for path in paths:
@@ -85,7 +85,9 @@ def prune(
     return ExitCode.OK
 
 
-def _keys(suites: list[Path]) -> set[str]:
+def _keys(suites: list[Path], folder: Path) -> set[str]:
+    from dataclasses import replace
+
     from emo_bench.data.manifest import Manifest
     from emo_bench.data.sets.kind import open_dataset
     from emo_bench.engine.context import RunContext
@@ -97,7 +99,8 @@ def _keys(suites: list[Path]) -> set[str]:
     keys: set[str] = set()
     for path in suites:
         suite = load_suite(path)
-        context = RunContext(spec_of(suite, open_dataset(suite.config, suite.base).manifest))
+        spec = spec_of(suite, open_dataset(suite.config, suite.base).manifest)
+        context = RunContext(replace(spec, store=folder))  # which may lie elsewhere than the suite says
         keys |= {context.keys.clip(unit) for unit in (*truth_units(context), *other_units(context))}
         # Where a clip could not be prepared, others took its place as partners.
         good = [entry for entry in context.manifest.entries if context.stored_truth(entry.id) is not None]

@@ -97,6 +97,18 @@ def test_prune_with_suites_keeps_their_clips(tiny, tiny_set: Path, tmp_path: Pat
     assert run_suite(load_suite(smaller)).timings.units_computed == 0
 
 
+def test_prune_reads_the_store_that_it_prunes(tiny, tmp_path: Path) -> None:
+    """Which clips are partners of others depends on those that could be prepared, as the pruned store has them."""
+    manifest = tiny.set(tmp_path / "set", n_clips=4)
+    tiny.clip(tmp_path / "set" / "clip-02.mkv", person=7)  # another one than the manifest has: it fails
+    suite = tiny.suite(manifest, tmp_path, anchors=["other_identity"], metrics=METRICS)
+    run_suite(load_suite(suite))
+    moved = (tmp_path / "store").rename(tmp_path / "moved")
+    clips = contents(ClipStore(moved)).records.keys()
+    assert len(clips) == 6
+    assert clips <= _keys([suite], moved)
+
+
 def test_a_forecast_after_half_of_the_clips_is_right_within_a_fifth(tiny, tmp_path: Path) -> None:
     manifest = tiny.set(tmp_path / "set", n_clips=6)
     suite = load_suite(
@@ -237,4 +249,4 @@ def test_prune_keeps_the_reference_set_of_a_suite(tiny, tiny_set: Path, tmp_path
     named = open_reference(loaded)
     assert named is not None
     own = reference_context(loaded, named, RunContext(spec_of(loaded, read_manifest(tiny_set))))
-    assert {own.keys.clip(unit) for unit in truth_units(own)} <= _keys([suite])
+    assert {own.keys.clip(unit) for unit in truth_units(own)} <= _keys([suite], tmp_path / "store")
