@@ -86,6 +86,7 @@ def make_reenacted(
     from emo_bench.data.reenacted.clip import ReenactOptions
     from emo_bench.data.reenacted.make import make_reenacted as make
     from emo_bench.data.reenacted.portraits import PortraitRules
+    from emo_bench.data.reenacted.tables import names_in
     from emo_core.errors import ExitCode
     from emo_core.progress import display
 
@@ -97,7 +98,6 @@ def make_reenacted(
         quality="lossless" if lossless else "near-lossless",
         portraits=PortraitRules(widest_mouth=widest_mouth),
     )
-    held = leave_out.read_text(encoding="utf-8-sig").split("\n") if leave_out else []
     with display(quiet=quiet) as shown:
         report = make(
             portraits,
@@ -106,7 +106,7 @@ def make_reenacted(
             clips=clips,
             options=options,
             split=split,
-            leave_out=[line.strip() for line in held if line.strip()],
+            leave_out=names_in(leave_out) if leave_out else (),
             workers=workers,
             weights=tuple(weights or ()),
             display=shown,

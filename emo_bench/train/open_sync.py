@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from emo_bench.data.manifest import ManifestEntry, read_manifest
 from emo_bench.data.naming import listed
 from emo_bench.data.reenacted.drivers import DriverClip, read_drivers
+from emo_bench.data.reenacted.tables import names_in
 from emo_bench.train.config import SyncTraining
 from emo_bench.train.extractors import fit, repeatable, write_tensors
 from emo_bench.train.open_sync_objective import OpenSyncObjective, SpeakingMouth, speaking_mouth
@@ -84,8 +85,7 @@ def _held_out(config: SyncTraining) -> frozenset[str]:
     path = Path(config.leave_out)
     if not path.is_file():
         raise ConfigError(f"leave_out: {path} is missing", expected="a text file of ids, one a line")
-    # Not splitlines(): names may hold U+2028 and the like.
-    return frozenset(line.strip() for line in path.read_text("utf-8-sig").split("\n") if line.strip())
+    return frozenset(names_in(path))
 
 
 def _names_of(clip: DriverClip) -> set[str]:

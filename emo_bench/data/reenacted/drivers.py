@@ -82,7 +82,7 @@ def read_drivers(motion: Path) -> tuple[DriverClip, ...]:
     ``tracks``, ``speaker``, ``licence``, ``note``.
 
     Raises:
-        DataError: when there is no such file, it lists nothing, or a path leaves its folder.
+        DataError: when there is no such file, it lists nothing, a path leaves its folder, or two clips have one id.
     """
     if motion.suffix.lower() != ".csv":
         manifest = read_manifest(motion)
@@ -101,6 +101,12 @@ def read_drivers(motion: Path) -> tuple[DriverClip, ...]:
         )
     else:
         clips = tuple(_row_clips(motion))
+        files: dict[str, Path] = {}
+        for clip in clips:
+            if clip.id in files:
+                found = f"{files[clip.id]}, {clip.video}"
+                raise DataError(f"two talking clips have the id {clip.id!r}", expected="one", found=found)
+            files[clip.id] = clip.video
     if not clips:
         raise DataError(f"{motion} lists no talking clips", expected="at least one")
     return clips

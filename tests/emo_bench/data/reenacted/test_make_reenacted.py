@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emo_bench.cli.main import app
 from emo_bench.data.manifest import ManifestEntry, read_manifest
 from emo_bench.data.reenacted.clip import ReenactOptions
 from emo_bench.data.reenacted.drivers import read_drivers
@@ -157,9 +158,21 @@ def test_tables_and_folders_are_read(tmp_path: Path) -> None:
     assert (clip.id, clip.person, clip.late, clip.tracks) == ("v", "eve", 2, None)
 
 
-@pytest.mark.parametrize("text", ["file\n../outside.jpg\n", "name\na.jpg\n", "file\n"])
-def test_wrong_tables_are_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"file\n../outside.jpg\n",
+        b"name\na.jpg\n",
+        b"file\n",
+        b"file\nJos\xe9.mp4\n",
+        b"speaker,file\nanna\n",
+        b"file,speaker\n ,anna\n",
+        b"file\n" + b"x" * 200_000,
+        b"file\na/b.mp4\na__b.mp4\n",
+    ],
+)
+def test_wrong_tables_are_refused(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "t.csv").write_bytes(text)
     with pytest.raises(DataError):
         read_stills(tmp_path / "t.csv")
     with pytest.raises(DataError):
@@ -191,3 +204,12 @@ def test_unfinished_files_of_another_run_stay(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(WeightsError):
         make_reenacted(tmp_path / "stills", tmp_path / "m.csv", target=tmp_path / "set", clips=1)
     assert other.is_file()
+
+
+def test_a_list_of_names_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_bytes(b"Jos\xe9\n")
+    arguments = ["--portraits", str(tmp_path), "--motion", "m.csv", "-o", str(tmp_path / "set")]
+    with pytest.raises(ConfigError, match="UTF-8"):
+        app(
+            ["data", "make", "reenacted", *arguments, "--leave-out", str(tmp_path / "names.txt")], standalone_mode=False
+        )
