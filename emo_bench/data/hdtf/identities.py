@@ -66,6 +66,7 @@ def read_test_identities(path: Path | None = None) -> frozenset[str]:
     try:
         source = path if path is not None else files("emo_bench.data.hdtf") / LIST_NAME
         text = source.read_text(encoding="utf-8")
+        text = text.removeprefix("\ufeff")  # editors put it there; it would be part of the first name
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the list of test identities {path} cannot be read", found=str(error)) from None
     lines = (line.strip() for line in text.splitlines())

@@ -15,6 +15,7 @@ from emo_bench.data.hdtf.plan import ClipCut, plan_clips
 from emo_bench.data.hdtf.sources import RawVideos, wanted_names
 from emo_bench.data.manifest import ManifestEntry, video_of
 from emo_bench.data.naming import AmbiguousNameError, audio_beside
+from emo_bench.data.naming import listed as names_of
 from emo_bench.data.prepare.disk import NO_ROOM, Quality, estimated_bytes, full_disk, require_space
 from emo_bench.data.prepare.label_set import label_set
 from emo_bench.data.prepare.labels import Measures
@@ -103,7 +104,8 @@ def prepare_hdtf(
     if not raw.is_dir():
         raise DataError(f"no folder {raw}", expected="a folder with the videos of HDTF")
     listed = read_annotations(annotations or raw)
-    split = _Splits(read_test_identities(test_identities))
+    test_people = read_test_identities(test_identities)
+    split = _Splits(test_people)
     options = _Options(target=target, fps=fps, size=size, quality=quality)
     problems = list(listed.problems)
     sources: list[_Source] = []
@@ -133,6 +135,11 @@ def prepare_hdtf(
             fix="download the videos first (this program never does) and keep their names or ids",
         )
     report = _Preparation(options, split, display).run(sources, problems)
+    known = {identity_of(video.part, video.name) for video in listed.videos}
+    if test_identities is not None and not test_people <= known:
+        # Someone whose name is misspelt would be trained on.
+        told = f"of the test identities, the annotations name nobody like this: {names_of(sorted(test_people - known))}"
+        report = replace(report, notes=(*report.notes, told))
     if not labels:
         return report
     labelled = label_set(report.manifest, weights=weights, fps=fps, display=display)

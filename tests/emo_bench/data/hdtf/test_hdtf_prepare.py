@@ -236,6 +236,20 @@ def test_a_disk_that_fills_up(run: Run, monkeypatch: pytest.MonkeyPatch, fake_hd
     assert (report.kept + report.made, report.kept >= 1) == (4, True)
 
 
+def test_a_list_of_test_identities_with_a_byte_order_mark_and_unknown_names(
+    fake_hdtf: Any, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "people.txt").write_text("\ufeffAdamSchiff\nJohnLewis0\n", encoding="utf-8")
+    report = run(test_identities=tmp_path / "people.txt")
+    assert {entry.identity: entry.split for entry in report.entries} == {
+        "AdamSchiff": "test",
+        "JohnLewis": "train",
+        "Radio10": "train",
+    }
+    assert [note for note in report.notes if "JohnLewis0" in note]
+    assert not [note for note in run().notes if "test identities" in note]
+
+
 def test_names_that_find_nothing(fake_hdtf: Any, run: Run, tmp_path: Path) -> None:
     for number, path in enumerate(list(fake_hdtf.raw.iterdir())):
         path.rename(fake_hdtf.raw / f"other{number}.mkv")
