@@ -42,7 +42,9 @@ from emo_core.progress import Display, Silent
 RECIPE = 1
 """Raised whenever the same input would give other clips or labels."""
 QUALITIES = {"lossless": LOSSLESS, "near-lossless": NEAR_LOSSLESS}
-SOURCE_LIMITS = Limits(cpu_seconds=6 * 3600, wall_seconds=6 * 3600.0, max_frames=500_000, max_seconds=7200.0)
+LONGEST_SOURCE = 7200.0
+"""Seconds that a video may last."""
+SOURCE_LIMITS = Limits(cpu_seconds=6 * 3600, wall_seconds=6 * 3600.0, max_frames=500_000, max_seconds=LONGEST_SOURCE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,14 +77,21 @@ class FolderOptions:
         Raises:
             ConfigError: when one is out of range.
         """
+        width = self.faces.least_width
         rules = [
             (10 <= self.fps <= 60, "fps", "10 to 60", self.fps),
             (32 <= self.size <= 2048 and self.size % 2 == 0, "size", "an even number from 32 to 2048", self.size),
             (self.shortest >= 0.2, "shortest", "at least 0.2 s", self.shortest),
-            (self.longest >= 2 * self.shortest, "longest", "at least twice the shortest", self.longest),
+            (
+                2 * self.shortest <= self.longest <= LONGEST_SOURCE,
+                "longest",
+                f"at least twice the shortest, at most {LONGEST_SOURCE:g} s",
+                self.longest,
+            ),
             (1.0 <= self.expansion <= 10.0, "expansion", "1 to 10", self.expansion),
             (0.0 < self.threshold < 1.0, "threshold", "between 0 and 1", self.threshold),
             (self.quality in QUALITIES, "quality", " or ".join(QUALITIES), self.quality),
+            (0 <= width < float("inf"), "the smallest face", "at least 0 pixels", width),
         ]
         for fine, name, expected, found in rules:
             if not fine:

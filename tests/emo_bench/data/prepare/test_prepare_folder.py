@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emo_bench.data.prepare.face_crop import FaceFilter
 from emo_bench.data.prepare.folder import FolderOptions, prepare_folder, reference_frame
 from emo_bench.data.prepare.labels import Measures
 from emo_bench.data.verify import verify_manifest
@@ -98,7 +99,9 @@ def test_places_and_options_that_cannot_be(tmp_path: Path) -> None:
         prepare_folder(tmp_path, target=tmp_path.parent / "out")
     with pytest.raises(DataError, match="lies inside"):
         prepare_folder(tmp_path, target=tmp_path / "out")
-    for options in ({"fps": 5}, {"size": 63}, {"shortest": 8.0}, {"expansion": 0.5}, {"threshold": 1.0}):
+    face = {"faces": FaceFilter(least_width=float("nan"))}
+    refused = ({"fps": 5}, {"size": 63}, {"shortest": 8.0}, {"longest": float("inf")}, {"expansion": 0.5}, face)
+    for options in (*refused, {"threshold": 1.0}):
         with pytest.raises(ConfigError, match="out of range"):
             prepare_folder(tmp_path, target=tmp_path.parent / "out", options=FolderOptions(**options))
 
