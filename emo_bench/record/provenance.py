@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -40,12 +41,23 @@ def git_state(folder: Path) -> GitState | None:
     """
     try:
         commit = _git(folder, "rev-parse", "HEAD")
-        if _names_programs(_git(folder, "config", "--local", "--includes", "--name-only", "--list")):
+        if _names_programs(_settings(folder)):
             return None
-        dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
+        # Git would look into the files of a submodule by the submodule's own settings.
+        dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=dirty"))
     except (OSError, subprocess.SubprocessError):
         return None
     return GitState(commit=commit, dirty=dirty)
+
+
+def _settings(folder: Path) -> str:
+    """Names of the settings that lie in the folder, those of this working tree alone included."""
+    listing = ("--includes", "--name-only", "--list")
+    names = _git(folder, "config", "--local", *listing)
+    if "extensions.worktreeconfig" in names.lower().splitlines():
+        with suppress(subprocess.CalledProcessError):  # there is no file of them
+            names += "\n" + _git(folder, "config", "--worktree", *listing)
+    return names
 
 
 def _names_programs(settings: str) -> bool:

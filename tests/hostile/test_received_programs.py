@@ -176,3 +176,29 @@ def test_a_repository_around_a_suite_starts_nothing(tmp_path: Path) -> None:
         assert git_state(tmp_path) is None
         git("config", "--unset", setting[0])
     assert not mark.exists()
+
+
+def test_neither_settings_of_a_working_tree_nor_of_a_submodule_start_anything(tmp_path: Path) -> None:
+    def git(folder: Path, *arguments: str) -> None:
+        command = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b.c", *arguments]
+        subprocess.run(command, check=True, capture_output=True)
+
+    mark, own, outer = tmp_path / "started", tmp_path / "own", tmp_path / "outer"
+    for folder in (own, outer, outer / "inner"):
+        folder.mkdir()
+        git(folder, "init", "-q")
+        (folder / "file").write_text("x", encoding="utf-8")
+        git(folder, "add", "file")
+        git(folder, "commit", "-q", "-m", "x")
+    git(own, "config", "extensions.worktreeConfig", "true")
+    assert git_state(own) is not None
+    git(own, "config", "--worktree", "core.fsmonitor", f"touch {mark}")
+    assert git_state(own) is None
+    (outer / ".gitmodules").write_text('[submodule "inner"]\npath = inner\nurl = ./inner\n', encoding="utf-8")
+    git(outer, "add", "inner", ".gitmodules")
+    git(outer, "commit", "-q", "-m", "with a submodule")
+    git(outer / "inner", "config", "core.fsmonitor", f"touch {mark}")
+    state = git_state(outer)
+    assert state is not None
+    assert not state.dirty
+    assert not mark.exists()
