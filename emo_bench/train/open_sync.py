@@ -112,11 +112,12 @@ def _talking(clips: Sequence[DriverClip], work: Path, say: Say) -> Iterator[Spea
     say(f"reading {len(clips)} talking clips")
     for clip in clips:
         digest = _source_digest(clip)
+        own = digest_of([digest, clip.late]) if clip.late else digest
         kept = work / "mouths" / f"{FORMAT}-{clip.late}-{digest}.safetensors"
         if not kept.is_file():
             write_tensors(kept, _arrays_of(clip))
         arrays = {name: value.numpy() for name, value in load_file(kept).items()}
-        yield SpeakingMouth(**arrays, person=clip.person, digest=digest)
+        yield SpeakingMouth(**arrays, person=clip.person, digest=own)
 
 
 def _source_digest(clip: DriverClip) -> str:
@@ -149,4 +150,5 @@ def _labelled(config: SyncTraining, left_out: set[str], say: Say) -> Iterator[Sp
     for clip in every_clip(opened):
         if len(clip.audio) and clip.id not in left_out:
             points = np.asarray(clip.labels["landmarks68"], np.float32)
-            yield speaking_mouth(clip.frames, points, clip.audio, person=clip.identity, digest=clip.digest)
+            digest = digest_of([clip.digest, clip.beside])
+            yield speaking_mouth(clip.frames, points, clip.audio, person=clip.identity, digest=digest)

@@ -147,7 +147,7 @@ def open_training_clips(
         # With one source every clip weighs 1, whatever the weight of the source.
         weight = 1.0 if len(sources) == 1 else source.weight / len(manifest.entries)
         # What the manifest says of clips is read anew: identities and styles may be written after the decoding.
-        told = [_described(entry, fps=fps) for entry in manifest.entries]
+        told = [_described(manifest, entry, fps=fps) for entry in manifest.entries]
         opened.append(_opened(folder, weight, told))
     sizes = {source.manifest: found.frames.shape[1:3] for source, found in zip(sources, opened, strict=True)}
     if len(set(sizes.values())) > 1:
@@ -276,7 +276,7 @@ def _decode_all(manifest: Manifest, folder: Path, *, fps: Fraction, size: int | 
         sounds.append(audio)
         rows.append(
             {
-                "clip": _described(entry, fps=fps),
+                "clip": _described(manifest, entry, fps=fps),
                 "labels": sorted(known),
                 "first_frame": first_frame,
                 "n_frames": n_frames,
@@ -304,11 +304,14 @@ def _small(labels: Labels) -> Labels:
     return {name: value for name, value in labels.items() if value[:1].size <= LARGEST_LABEL}
 
 
-def _described(entry: ManifestEntry, *, fps: Fraction) -> dict[str, Any]:
+def _described(manifest: Manifest, entry: ManifestEntry, *, fps: Fraction) -> dict[str, Any]:
+    read = {kind: digest for kind, digest in entry.listed.items() if kind != "video"}
+    beside = [sorted(read.items()), _labels_digest(manifest, entry), entry.meta.get("portrait_sha256")]
     return {
         "id": entry.id,
         "identity": entry.identity,
         "digest": entry.sha256["video"],
+        "beside": digest_of(beside),
         "style": str(entry.meta.get("style", "")),
         "reference_index": int(entry.reference_frame * fps / 25),
         "audio_offset": int(entry.meta.get("audio_offset_frames", 0)),

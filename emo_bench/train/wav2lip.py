@@ -109,7 +109,11 @@ def _run(
         steps=trainer.options.steps,
         checkpoint_every=config.checkpoint_every,
         log_every=250,
-        identity={**trainer.identity(), "data": _data_digest(trainer.sampler.clips)},
+        identity={
+            **trainer.identity(),
+            "data": _data_digest(trainer.sampler.clips),
+            "labels": digest_of([clip.clip.beside for clip in trainer.sampler.clips]),
+        },
     )
     loop = Loop(trainer, settings, folder, report=say, after_step=after_step, should_stop=should_stop)
     loop.run()

@@ -35,6 +35,7 @@ class TrainingClip:
         style: What kind of image it is, such as ``"anime"``; empty where nobody says.
         identity: Who is seen; empty where nobody says.
         digest: Of the file it was read from.
+        beside: Digest of what was read beside it: labels, audio of its own and portrait; empty where nobody says.
         audio_offset: By how many frames the audio is known to come late.
         fps: Frames per second.
         weight: How often it is chosen relative to the others.
@@ -55,6 +56,7 @@ class TrainingClip:
     style: str = ""
     identity: str = ""
     digest: str = ""
+    beside: str = ""
     audio_offset: int = 0
     fps: float = 25.0
     weight: float = 1.0

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
@@ -223,6 +224,19 @@ def test_labels_whose_digest_nobody_wrote_down_are_read_again_when_they_change(t
     labels = {**load_file(tmp_path / "a.safetensors"), "head_velocity": np.full(5, 2.0, np.float32)}
     write_labels(tmp_path / "a.safetensors", labels)
     assert opened(tmp_path, tmp_path / "cache")[0].head_speed.min() == 2.0
+
+
+def test_a_clip_names_what_was_read_beside_its_video(tmp_path: Path) -> None:
+    """Else a training with other labels, audio or portraits would be taken for the one that was finished."""
+    entry = _labelled(tmp_path, "a", 5)
+    sound = {"audio": "a.wav", "sha256": {**entry.sha256, "audio": "0" * 64}}
+    soundfile.write(tmp_path / "a.wav", np.full(3200, 0.1), 16000)
+    seen = []
+    for changes in ({}, {}, {"meta": {**entry.meta, "labels_sha256": "1" * 64}}, sound):
+        write_manifest(tmp_path / "manifest.jsonl", [entry.model_copy(update=changes)])
+        seen.append(opened(tmp_path, tmp_path / "cache")[0].beside)
+    assert seen[0] == seen[1]
+    assert len(set(seen)) == 3
 
 
 def test_clips_without_labels_are_named_before_anything_is_decoded(tmp_path: Path) -> None:

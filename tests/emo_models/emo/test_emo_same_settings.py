@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from emo_models.autoencoder.config import AutoencoderTraining
 from emo_models.emo.training import run
 from emo_models.emo.training.config import RefinerTraining, StageConfig, TrainConfig
 from emo_models.emo.training.same_settings import require_same_settings
+from emo_models.training.clips import every_clip
 
 
 def config(**options: object) -> TrainConfig:
@@ -24,8 +26,11 @@ def test_a_finished_training_is_not_taken_for_one_with_other_settings(tmp_path: 
     run(config(), MovingSquares(), tmp_path)
     with pytest.raises(ValueError, match=r"other settings \(seed\)"):
         run(config(seed=1), MovingSquares(), tmp_path)
-    with pytest.raises(ValueError, match=r"other settings \(data\)"):
+    with pytest.raises(ValueError, match=r"other settings \(data, labels\)"):
         run(config(), MovingSquares(clips=2), tmp_path)
+    relabelled = [replace(clip, beside="measured anew") for clip in every_clip(MovingSquares())]
+    with pytest.raises(ValueError, match=r"other settings \(labels\)"):
+        run(config(), relabelled, tmp_path)
 
 
 def test_what_decides_no_weights_may_change(tmp_path: Path) -> None:

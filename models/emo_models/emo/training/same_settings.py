@@ -60,4 +60,9 @@ def _settings(config: TrainConfig, data: TrainingClips) -> dict[str, Any]:
     for part in PARTS:
         settings[part].pop("checkpoint_every", None)
     clips = [[clip.id, clip.digest, clip.weight, *clip.frames.shape] for clip in every_clip(data)]
-    return {**settings, "data": hashlib.sha256(json.dumps(clips).encode()).hexdigest()[:16]}
+    beside = [clip.beside for clip in every_clip(data)]
+    return {**settings, "data": _digest(clips), "labels": _digest(beside)}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
