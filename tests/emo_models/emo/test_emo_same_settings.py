@@ -43,6 +43,16 @@ def test_what_decides_no_weights_may_change(tmp_path: Path) -> None:
     require_same_settings(config(autoencoder=often), MovingSquares(), tmp_path)
 
 
+def test_clips_of_the_detail_network_may_change_until_its_training_has_begun(tmp_path: Path) -> None:
+    data, large = MovingSquares(), MovingSquares(clips=2)
+    for given in (None, data, large):
+        require_same_settings(config(), data, tmp_path, large=given)
+    (tmp_path / "detail").mkdir()
+    require_same_settings(config(), data, tmp_path, large=large)
+    with pytest.raises(ValueError, match=r"other settings \(detail_data\)"):
+        require_same_settings(config(), data, tmp_path, large=data)
+
+
 def test_a_part_may_change_until_its_training_has_begun(tmp_path: Path) -> None:
     data = MovingSquares()
     require_same_settings(config(), data, tmp_path)

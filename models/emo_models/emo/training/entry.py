@@ -78,7 +78,7 @@ def run_training(
     preset = preset_named(config.preset)
     before = facts_before(config)
     _check_guidance_stays(config, before)
-    require_same_settings(config, data, out)
+    require_same_settings(config, data, out, large=large)
     if not config.start_from:  # before an autoencoder is trained
         changes = migrate_model_config(config.model_changes)
         require_size(EMOArchitecture.from_parts(merge_parts(preset.model, changes)), data)

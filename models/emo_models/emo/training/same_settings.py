@@ -29,21 +29,28 @@ PARTS = {
 """Settings of a network of its own -> its folder; free until there is one."""
 
 
-def require_same_settings(config: TrainConfig, data: TrainingClips, out: Path) -> None:
+DETAIL_DATA = "detail_data"
+
+
+def require_same_settings(
+    config: TrainConfig, data: TrainingClips, out: Path, *, large: TrainingClips | None = None
+) -> None:
     """Compares settings and data with those that a folder was begun with, and keeps them there.
 
     Args:
         config: The settings.
         data: Training clips.
         out: Folder of the training; one of an earlier version that says nothing is continued.
+        large: Clips of the detail network.
 
     Raises:
         ValueError: They are others.
     """
-    wanted = _settings(config, data)
+    wanted = {**_settings(config, data), DETAIL_DATA: None if large is None else _data(large)}
     path = out / FILE
     found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    begun = {name for name in found if name not in PARTS or (out / PARTS[name]).is_dir()}
+    folders = {**PARTS, DETAIL_DATA: PARTS["detail"]}
+    begun = {name for name in found if name not in folders or (out / folders[name]).is_dir()}
     different = sorted(name for name in begun & wanted.keys() if found[name] != wanted[name])
     if different:
         raise ValueError(
@@ -59,9 +66,13 @@ def _settings(config: TrainConfig, data: TrainingClips) -> dict[str, Any]:
     settings: dict[str, Any] = config.model_dump(mode="json", include=own)
     for part in PARTS:
         settings[part].pop("checkpoint_every", None)
+    return {**settings, **_data(data)}
+
+
+def _data(data: TrainingClips) -> dict[str, str]:
     clips = [[clip.id, clip.digest, clip.weight, *clip.frames.shape] for clip in every_clip(data)]
     beside = [clip.beside for clip in every_clip(data)]
-    return {**settings, "data": _digest(clips), "labels": _digest(beside)}
+    return {"data": _digest(clips), "labels": _digest(beside)}
 
 
 def _digest(value: Any) -> str:
