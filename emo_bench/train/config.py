@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from emo_bench.config.load import Source, apply_overrides, read_yaml, validate
 from emo_core.errors import ConfigError
@@ -110,7 +110,20 @@ class NetworkTraining(Frozen):
     checkpoint_every: int = Field(default=50, ge=1, description="Steps between checkpoints")
 
 
-class ExtractorTraining(TrainingFile):
+class _UnmeasuredTraining(TrainingFile):
+    """A training that measures no progress; clips held out in its file would be left aside without a word."""
+
+    @field_validator("held_out")
+    @classmethod
+    def _holds_nothing_out(cls, sources: tuple[DataSource, ...]) -> tuple[DataSource, ...]:
+        if sources:
+            raise ValueError(
+                "expected []: this training measures nothing (for people kept for tests, kind sync has leave_out)"
+            )
+        return sources
+
+
+class ExtractorTraining(_UnmeasuredTraining):
     """The small networks of the synth family."""
 
     kind: Literal["extractors"] = Field(default="extractors", description="What this file trains")
@@ -126,7 +139,7 @@ class ExtractorTraining(TrainingFile):
     sync: NetworkTraining
 
 
-class SyncTraining(TrainingFile):
+class SyncTraining(_UnmeasuredTraining):
     """The open sync network."""
 
     kind: Literal["sync"] = Field(description="What this file trains")

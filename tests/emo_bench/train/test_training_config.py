@@ -27,6 +27,14 @@ def test_the_shipped_files_are_right(path: Path) -> None:
         (EMO + "    clips: -4\n", r":6: stages\[0\]\.clips: .*found -4"),
         (EMO + "seed: abc\n", ":6: seed: .*found 'abc'"),
         (EMO + "    mouth_wieght: 1\n", r":6: stages\[0\]\.mouth_wieght: .*did you mean 'mouth_weight'"),
+        (
+            "kind: sync\ntalking: [a.csv]\nnetwork: {steps: 1, batch: 2}\nheld_out: [{manifest: b.jsonl}]\n",
+            r":4: held_out: .*leave_out",
+        ),
+        (
+            (ROOT / "configs" / "train" / "extractors.yaml").read_text("utf-8") + "\nheld_out: [{manifest: b.jsonl}]\n",
+            "held_out: .*measures nothing",
+        ),
         (EMO + "optimizer: muno\n", ":6: optimizer: found 'muno'.*did you mean 'muon'"),
         (EMO.replace("name: image", "name: imgae"), r":4: stages\[0\]\.name: .*did you mean 'image'"),
         (EMO + "data: [{manifest: a, weight: 0}]\n", r":6: data\[0\]\.weight"),
