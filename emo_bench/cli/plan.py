@@ -12,11 +12,13 @@ def plan(
 ) -> int:
     """Show units of work, what is already done, estimated time and disk space, and what cannot be computed here."""
     from emo_bench.cli.options import print_json
+    from emo_bench.config.schema import REFERENCE_SET
     from emo_bench.data.sets.kind import open_dataset
     from emo_bench.engine.context import RunContext
     from emo_bench.engine.loading import check_before_work
     from emo_bench.engine.plan import forecast
     from emo_bench.runner.permission import check_programs
+    from emo_bench.runner.reference_set import open_reference, reference_context
     from emo_bench.runner.run import spec_of
     from emo_bench.runner.suite import load_suite
     from emo_core.errors import ExitCode
@@ -27,6 +29,10 @@ def plan(
     context = RunContext(spec_of(suite, dataset.manifest))
     missing = check_before_work(context.loader)
     found = forecast(context)
+    reference = open_reference(suite)
+    if reference is not None:
+        own = forecast(reference_context(suite, reference, context))
+        found = found.beside(own, name=REFERENCE_SET)
     if as_json:
         print_json(
             {

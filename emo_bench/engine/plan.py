@@ -33,6 +33,18 @@ class Forecast:
     bytes_by_system: Mapping[str, int]
     basis: str
 
+    def beside(self, other: Forecast, *, name: str) -> Forecast:
+        """This work and other work that is counted under one name."""
+        counts = zip(*other.units.values(), strict=True)
+        total, done = (sum(values) for values in counts)
+        return Forecast(
+            {**self.units, name: (total, done)},
+            self.seconds + other.seconds,
+            self.bytes + other.bytes,
+            {**self.bytes_by_system, name: other.bytes},
+            self.basis,
+        )
+
 
 def truth_units(context: RunContext) -> list[Unit]:
     """One unit per clip: its preparation as ground truth."""

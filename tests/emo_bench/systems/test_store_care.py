@@ -250,3 +250,15 @@ def test_prune_keeps_the_reference_set_of_a_suite(tiny, tiny_set: Path, tmp_path
     assert named is not None
     own = reference_context(loaded, named, RunContext(spec_of(loaded, read_manifest(tiny_set))))
     assert {own.keys.clip(unit) for unit in truth_units(own)} <= _keys([suite], tmp_path / "store")
+
+
+def test_a_plan_counts_the_reference_set_of_a_suite(tiny, tiny_set: Path, tmp_path: Path) -> None:
+    real = str(write_tiny_set(tmp_path / "real", n_clips=2))
+    plans = []
+    for name, more in (("without", {}), ("with", {"reference_set": {"kind": "manifest", "manifest": real}})):
+        suite = tiny.suite(tiny_set, tmp_path / name, anchors=["frozen"], metrics=["fid/synth@1"], **more)
+        plans.append(json.loads(tiny.cli("plan", "-c", suite, "--json", cwd=tmp_path).out))
+    before, after = plans
+    assert after["units"] == {**before["units"], "reference-set": {"all": 2, "done": 0}}
+    assert after["seconds"] > before["seconds"]
+    assert after["bytes"] == sum(after["bytes_by_system"].values()) > before["bytes"]
