@@ -32,11 +32,13 @@ class PreparedReference:
         entry: What the record says of it.
         scoring: What protocols of sets compare with.
         failures: Its clips that could not be read or measured.
+        outcomes: What became of its units.
     """
 
     entry: ReferenceSetEntry
     scoring: ReferenceSet
     failures: tuple[FailureEntry, ...]
+    outcomes: tuple[Outcome, ...]
 
 
 def open_reference(suite: Suite, *, progress: Progress | None = None) -> OpenedDataset | None:
@@ -103,6 +105,7 @@ def prepare_reference(suite: Suite, opened: OpenedDataset, context: RunContext, 
         ),
         scoring=ReferenceSet(opened.name, FeatureReader(own, outcomes), people),
         failures=failures,
+        outcomes=tuple(outcomes),
     )
 
 

@@ -131,7 +131,7 @@ def _run(suite: Suite, folder: Path, display: Display) -> RunRecord:
         outcomes=outcomes,
         planned=planned,
         evaluation=evaluation,
-        timings=watch.timings(outcomes),
+        timings=watch.timings([*outcomes, *(reference.outcomes if reference else ())]),
         config_given=suite.text,
         overrides=suite.overrides,
         dataset_name=dataset.name,

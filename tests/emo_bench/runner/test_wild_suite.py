@@ -74,6 +74,8 @@ def test_both_kinds_and_a_reference_set(tmp_path: Path) -> None:
     without = run(wild_values(tmp_path / "other", real=3))
     assert (value(without, "mine", "fid").n_planned, value(without, "ground-truth", "fid").value) == (3, 0.0)
     assert without.digests.dataset != record.digests.dataset
+    worked = [made.timings.units_computed + made.timings.units_reused for made in (without, record)]
+    assert worked[1] - worked[0] >= 4  # the clips of the reference set are work too
 
 
 def test_a_reference_set_must_be_of_use_and_of_real_clips(tmp_path: Path) -> None:
