@@ -75,7 +75,7 @@ def label_set(
     memory = FinishedWork(found.root)
     display = display or Silent()
     display.stage("label", len(found.entries))
-    entries: list[ManifestEntry] = []
+    measured: dict[str, dict[str, Any]] = {}
     problems: list[Problem] = []
     made = kept = 0
     for entry in found.entries:
@@ -83,10 +83,9 @@ def label_set(
         known = memory.recall(_name(entry), key=key)
         if entry.truth or ("labels" in entry.meta and OWN not in entry.meta):
             kept += 1
-            entries.append(entry)
         elif known is not None and _is_there(found, known):
             kept += 1
-            entries.append(_with(entry, known))
+            measured[entry.id] = known
         else:
             try:
                 labels = measure_clip(found, entry, measures, fps=_fps_of(entry, fps))
@@ -94,11 +93,17 @@ def label_set(
                 value = {"labels": place, "labels_sha256": write_labels(found.root / place, labels), OWN: key}
                 memory.remember(_name(entry), key=key, value=value)
                 made += 1
-                entries.append(_with(entry, value))
+                measured[entry.id] = value
             except ClipError as error:
                 problems.append(problem_of(error, entry.id))
-                entries.append(_with(entry, {}))
+                measured[entry.id] = {}
         display.step(entry.id)
+    # Other commands may have written the manifest meanwhile: only what was measured is added, to the same clips.
+    same = {entry.id: entry.listed for entry in found.entries}
+    entries = [
+        _with(entry, measured[entry.id]) if entry.id in measured and entry.listed == same[entry.id] else entry
+        for entry in read_manifest(manifest).entries
+    ]
     write_manifest(manifest, entries)
     return LabelReport(tuple(entries), made, kept, tuple(problems))
 

@@ -10,10 +10,12 @@ import av
 import numpy as np
 import pytest
 
+from emo_bench.data.carry_over import set_by
 from emo_bench.data.import_folder import import_videos
 from emo_bench.data.labels import read_labels
 from emo_bench.data.manifest import ManifestEntry, read_manifest, write_manifest
 from emo_bench.data.prepare.label_set import label_set
+from emo_bench.data.prepare.labels import Measures
 from emo_bench.train.config import DataSource
 from emo_bench.train.training_clips import open_training_clips
 from emo_core.errors import ConfigError
@@ -31,6 +33,33 @@ needs_assets = pytest.mark.skipif(
 def test_a_rate_that_no_video_has_is_refused(tmp_path: Path, fps: int) -> None:
     with pytest.raises(ConfigError, match="fps"):
         label_set(tmp_path / "manifest.jsonl", fps=fps)
+
+
+def test_what_other_commands_write_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.mp4").write_bytes(name.encode())
+    entries = [
+        ManifestEntry(
+            id=name, video=f"{name}.mp4", identity=name, sha256={"video": sha256_file(tmp_path / f"{name}.mp4")}
+        )
+        for name in ("a", "b", "c")
+    ]
+    manifest = tmp_path / "manifest.jsonl"
+    write_manifest(manifest, entries[:2])
+
+    def measured(*_: object, **__: object) -> dict[str, Any]:
+        # Meanwhile somebody is identified, one clip is another file, and one is added.
+        changed = entries[1].model_copy(update={"sha256": {"video": "0" * 64}})
+        write_manifest(manifest, [set_by(entries[0], "identity", "anna", "data identify"), changed, entries[2]])
+        return {"box": np.zeros((1, 4), np.float32)}
+
+    nothing: Any = None
+    monkeypatch.setattr(Measures, "load", lambda weights: Measures(nothing, nothing, ()))
+    monkeypatch.setattr("emo_bench.data.prepare.label_set.measure_clip", measured)
+    report = label_set(manifest)
+    found = read_manifest(manifest).entries
+    assert [(entry.identity, "labels" in entry.meta) for entry in found] == [("anna", True), ("b", False), ("c", False)]
+    assert report.entries == tuple(found)
 
 
 @needs_assets
