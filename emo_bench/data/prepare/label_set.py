@@ -22,7 +22,7 @@ from emo_bench.data.prepare.write_clip import ClipSink
 from emo_bench.media.decode import MediaPair, load_pair
 from emo_bench.media.image import read_image
 from emo_bench.media.types import Audio, video_from_array
-from emo_core.errors import ClipError, ConfigError, NoFaceError
+from emo_core.errors import ClipError, ConfigError, DataError, NoFaceError
 from emo_core.hashing import digest_of, sha256_file
 from emo_core.progress import Display, Silent
 
@@ -65,12 +65,13 @@ def label_set(
 
     Raises:
         ConfigError: ``fps`` is out of range.
-        DataError: the manifest cannot be read.
+        DataError: the manifest cannot be read, or a clip states a rate that labels cannot have.
         WeightsError: the face analysis has no weights.
     """
     if not 1 <= fps <= 240:
         raise ConfigError("fps is out of range", expected="1 to 240", found=f"{fps}")
     found = read_manifest(manifest)
+    rates = {entry.id: _fps_of(entry, fps) for entry in found.entries if not _came_with_labels(entry)}
     measures = Measures.load(weights)
     memory = FinishedWork(found.root)
     display = display or Silent()
@@ -79,16 +80,18 @@ def label_set(
     problems: list[Problem] = []
     made = kept = 0
     for entry in found.entries:
-        key = digest_of([RECIPE, entry.listed, _fps_of(entry, fps), measures.digests])
-        known = memory.recall(_name(entry), key=key)
-        if entry.truth or ("labels" in entry.meta and OWN not in entry.meta):
+        if _came_with_labels(entry):
             kept += 1
-        elif known is not None and _is_there(found, known):
+            display.step(entry.id)
+            continue
+        key = digest_of([RECIPE, entry.listed, rates[entry.id], measures.digests])
+        known = memory.recall(_name(entry), key=key)
+        if known is not None and _is_there(found, known):
             kept += 1
             measured[entry.id] = known
         else:
             try:
-                labels = measure_clip(found, entry, measures, fps=_fps_of(entry, fps))
+                labels = measure_clip(found, entry, measures, fps=rates[entry.id])
                 place = f"labels/{entry.id}.safetensors"
                 value = {"labels": place, "labels_sha256": write_labels(found.root / place, labels), OWN: key}
                 memory.remember(_name(entry), key=key, value=value)
@@ -137,12 +140,30 @@ def _still_pair(path: Path, *, fps: int) -> MediaPair:
     return MediaPair(video=video, audio=Audio(np.zeros(0, np.float32), 16000))
 
 
+def _came_with_labels(entry: ManifestEntry) -> bool:
+    return bool(entry.truth) or ("labels" in entry.meta and OWN not in entry.meta)
+
+
 def _name(entry: ManifestEntry) -> str:
     return f"labels {entry.id}"
 
 
 def _fps_of(entry: ManifestEntry, fps: int) -> int:
-    return int(entry.meta.get("fps", fps))
+    """The rate at which a clip is read and labelled.
+
+    Raises:
+        DataError: the clip states another than a whole number; labels at a rounded one would shift against its frames.
+    """
+    found = entry.meta.get("fps", fps)
+    whole = isinstance(found, (int, float)) and not isinstance(found, bool) and float(found).is_integer()
+    if not whole or not 1 <= found <= 240:
+        raise DataError(
+            f"clip {entry.id} has no rate that labels can have under meta.fps",
+            expected="a whole number of frames a second from 1 to 240",
+            found=repr(found)[:80],
+            fix="correct the manifest, or prepare the video: emo-bench data prepare folder",
+        )
+    return int(found)
 
 
 def _with(entry: ManifestEntry, labels: dict[str, Any]) -> ManifestEntry:

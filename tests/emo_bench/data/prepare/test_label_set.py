@@ -18,7 +18,7 @@ from emo_bench.data.prepare.label_set import label_set
 from emo_bench.data.prepare.labels import Measures
 from emo_bench.train.config import DataSource
 from emo_bench.train.training_clips import open_training_clips
-from emo_core.errors import ConfigError
+from emo_core.errors import ConfigError, DataError
 from emo_core.hashing import sha256_file
 
 ASSETS = Path(__file__).resolve().parents[4] / ".." / "shared" / "assets"
@@ -33,6 +33,20 @@ needs_assets = pytest.mark.skipif(
 def test_a_rate_that_no_video_has_is_refused(tmp_path: Path, fps: int) -> None:
     with pytest.raises(ConfigError, match="fps"):
         label_set(tmp_path / "manifest.jsonl", fps=fps)
+
+
+@pytest.mark.parametrize("rate", [29.97, "30000/1001", 0, True])
+def test_a_rate_of_a_clip_that_labels_cannot_have_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: object
+) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"a")
+    digest = {"video": sha256_file(tmp_path / "a.mp4")}
+    entry = ManifestEntry(id="a", video="a.mp4", identity="a", sha256=digest, meta={"fps": rate})
+    write_manifest(tmp_path / "manifest.jsonl", [entry])
+    nothing: Any = None
+    monkeypatch.setattr(Measures, "load", lambda weights: Measures(nothing, nothing, ()))
+    with pytest.raises(DataError, match=r"clip a .*fps"):
+        label_set(tmp_path / "manifest.jsonl")
 
 
 def test_what_other_commands_write_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
