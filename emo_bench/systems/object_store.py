@@ -47,6 +47,7 @@ class ObjectStore:
         name = (sha256 or sha256_file(path)) + path.suffix
         target = self.path(name)
         target.parent.mkdir(parents=True, exist_ok=True)
+        os.utime(path)  # however old it is, no prune takes it before its record is written
         path.replace(target)
         return name
 

@@ -201,6 +201,16 @@ def test_an_object_that_is_used_again_is_young(tmp_path: Path) -> None:
     assert unneeded(store, seen, keep=None) == []
 
 
+def test_an_old_file_that_is_taken_over_is_young(tmp_path: Path) -> None:
+    """As a clip of the earlier layout, whose new record is written a moment later."""
+    store = ClipStore(tmp_path)
+    left = tmp_path / "clip.mkv"
+    left.write_bytes(b"frames")
+    age(tmp_path)
+    store.objects.adopt(left)
+    assert unneeded(store, contents(store), keep=None) == []
+
+
 def test_prune_keeps_the_audio_of_a_clip_whose_video_is_away(tmp_path: Path) -> None:
     store = ClipStore(tmp_path / "store")
     frames = FileFrames(
