@@ -86,6 +86,7 @@ class StudyResult(Frozen):
     title: str
     kind: Literal["pairs", "rating"]
     run: str
+    record: str = Field(default="", description="Digest of the record whose clips were shown, where it is sealed")
     level: float
     questions: tuple[QuestionResult, ...]
     raters: tuple[RaterEntry, ...]

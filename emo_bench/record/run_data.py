@@ -165,7 +165,7 @@ def load_run(path: Path) -> RunData:
         strips=_optional(folder / "previews" / "frames.json", _previews, notes, ""),
         facts=_optional(folder / FACTS_FILE, read_clip_facts, notes, ""),
         unit_times=_optional(folder / JOURNAL_FILE, read_unit_times, notes, ""),
-        studies=_studies(folder, notes),
+        studies=_studies(folder, record, notes),
         notes=tuple(notes),
         damage=damaged,
         unsealed=record.seal is None,
@@ -187,12 +187,17 @@ def _optional(path: Path, read: Any, notes: list[str], loss: str) -> Any:
         return ()
 
 
-def _studies(folder: Path, notes: list[str]) -> tuple[StudyResult, ...]:
+def _studies(folder: Path, record: RunRecord, notes: list[str]) -> tuple[StudyResult, ...]:
     try:
-        return read_studies(folder)
+        found = read_studies(folder)
     except (ValueError, RecordError, OSError) as error:
         notes.append(f"{STUDIES_FOLDER} cannot be read ({type(error).__name__}), so human studies are left out.")
         return ()
+    seal = record.seal.record if record.seal is not None else ""
+    # A suite that runs again in its folder may show other clips than raters have seen.
+    other = [study for study in found if study.record not in ("", seal)]
+    notes += [f"The human study {study.study} is left out: it was made from another record." for study in other]
+    return tuple(study for study in found if study not in other)
 
 
 def _series(path: Path) -> Iterator[Series]:

@@ -119,6 +119,7 @@ def score_study(
         title=key.title,
         kind=key.kind,
         run=key.run,
+        record=key.record,
         level=level,
         questions=questions,
         raters=raters,

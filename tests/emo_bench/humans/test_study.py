@@ -180,6 +180,11 @@ def test_votes_join_the_run_its_report_and_validation(study: Path, run_folder: P
     assert votes.systems == set(STRENGTH)
     (run / "studies" / "broken.json").write_text("{")
     assert any("studies cannot be read" in note for note in load_run(run).notes)
+    (run / "studies" / "broken.json").unlink()
+    record_factory.write_run(record_factory.make_run(n_clips=3, systems=tuple(STRENGTH), failing=0), run)
+    other = load_run(run)  # run again in the same folder, with other clips
+    assert other.studies == ()
+    assert any(key.study in note and "another record" in note for note in other.notes)
 
 
 def test_no_vote_is_lost_or_counted_twice(study: Path, tmp_path: Path) -> None:
