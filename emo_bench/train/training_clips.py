@@ -313,7 +313,7 @@ def _described(manifest: Manifest, entry: ManifestEntry, *, fps: Fraction) -> di
         "digest": entry.sha256["video"],
         "beside": digest_of(beside),
         "style": str(entry.meta.get("style", "")),
-        "reference_index": int(entry.reference_frame * fps / 25),
+        "reference_index": entry.reference_frame_at(fps),
         "audio_offset": int(entry.meta.get("audio_offset_frames", 0)),
         "fps": float(fps),
     }

@@ -217,6 +217,15 @@ def test_what_the_manifest_says_now_counts_and_nothing_is_decoded_again(
     assert (clip.identity, clip.style, clip.reference_index, clip.audio_offset) == ("person-001", "anime", 3, 2)
 
 
+def test_the_portrait_is_the_frame_that_suites_take(tmp_path: Path) -> None:
+    entry = _labelled(tmp_path, "a", 5).model_copy(update={"reference_frame": 3})
+    write_manifest(tmp_path / "manifest.jsonl", [entry])
+    manifest = read_manifest(tmp_path / "manifest.jsonl")
+    for fps in (Fraction(25), Fraction(30), Fraction(60)):
+        told = training_clips._described(manifest, entry, fps=fps)
+        assert told["reference_index"] == entry.reference_frame_at(fps)
+
+
 def test_labels_whose_digest_nobody_wrote_down_are_read_again_when_they_change(tmp_path: Path) -> None:
     entry = _labelled(tmp_path, "a", 5)
     write_manifest(tmp_path / "manifest.jsonl", [entry.model_copy(update={"meta": {"labels": "a.safetensors"}})])
