@@ -110,11 +110,16 @@ def identify(
     names = _names(len(groups), taken)
     people = {name: tuple(faces[index].clip for index in members) for name, members in zip(names, groups, strict=True)}
     identity = {clip: name for name, clips in people.items() for clip in clips}
+    # Other commands may have written the manifest meanwhile: only people are added, to the clips that were seen.
+    seen = {entry.id: entry.listed for entry in manifest.entries if entry.id in identity}
+    now = read_manifest(path).entries
     write_manifest(
         target,
         [
-            set_by(entry, "identity", identity[entry.id], "data identify") if entry.id in identity else entry
-            for entry in manifest.entries
+            set_by(entry, "identity", identity[entry.id], "data identify")
+            if entry.listed == seen.get(entry.id)
+            else entry
+            for entry in now
         ],
     )
     picture = sheet or target.with_name(f"{target.stem}-identities.png")

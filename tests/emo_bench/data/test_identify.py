@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from PIL import Image
 from emo_bench.data.faces_alike import ClipFace, groups_of, lookalike_notice, lookalikes
 from emo_bench.data.identify import contact_sheet, identify
 from emo_bench.data.import_folder import import_videos
-from emo_bench.data.manifest import read_manifest
+from emo_bench.data.manifest import ManifestEntry, read_manifest, write_manifest
 from emo_bench.extract.weights import WeightsFinder
 from emo_core.errors import ConfigError
 
@@ -65,6 +67,28 @@ def test_without_weights_an_import_says_that_nothing_was_compared(
     assert lookalike_notice(path, same, WeightsFinder()) == ""
     with pytest.raises(ConfigError, match="--threshold"):
         identify(path, threshold=1.5)
+
+
+def test_what_other_commands_write_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tiny_sets import write_tiny_set
+
+    path = write_tiny_set(tmp_path, n_clips=3)
+    first, second, third = read_manifest(path).entries
+
+    def read(*_: object, **__: object) -> Iterator[tuple[ManifestEntry, ClipFace, str]]:
+        # Meanwhile one clip gets labels, and another one is made anew.
+        labelled = first.model_copy(update={"meta": {**first.meta, "labels": "labels/a"}})
+        anew = second.model_copy(update={"sha256": dict.fromkeys(second.sha256, "0" * 64)})
+        write_manifest(path, [labelled, anew, third])
+        for entry, face in zip((first, second, third), faces(0, 0, 1), strict=True):
+            yield entry, dataclasses.replace(face, clip=entry.id), ""
+
+    monkeypatch.setattr("emo_bench.data.identify.FaceReader", lambda finder: None)
+    monkeypatch.setattr("emo_bench.data.identify.read_faces", read)
+    identify(path)
+    found = read_manifest(path).entries
+    assert [entry.identity for entry in found] == ["person-001", second.identity, "person-002"]
+    assert found[0].meta["labels"] == "labels/a"
 
 
 @pytest.mark.skipif(not ASSETS.is_dir(), reason="the real clips are not here")
