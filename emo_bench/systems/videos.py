@@ -96,7 +96,7 @@ class Videos(SystemKind):
         checks = [
             (
                 unmatched,
-                f"videos that fit no clip of this run, {len(unmatched)}: {listed(map(videos.relative, unmatched))}",
+                f"videos that fit no clip, {len(unmatched)}: {listed(map(videos.relative, unmatched))}",
             ),
             (missing, f"clips without a video, {len(missing)}: {listed(missing)}"),
             (audio, f"audio files are not used, clips are scored with the reference's audio: {listed(audio)}"),

@@ -332,7 +332,7 @@ class TestVideos:
         system, context = self.context_of(tmp_path, "clip-00", "clip-01")
         assert system.dependencies(context) == {}
         assert system.notices(context) == (
-            "videos that fit no clip of this run, 1: other.mkv",
+            "videos that fit no clip, 1: other.mkv",
             "clips without a video, 1: clip-01",
             "audio files are not used, clips are scored with the reference's audio: clip-00.wav",
         )
