@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from emo_bench.config.schema import DEFAULT_ANCHORS
 from emo_bench.record.schema import RunRecord
 from emo_bench.runner.run import run_folder, run_suite
 from emo_bench.runner.suite import Suite, load_suite, suite_from_values
+from emo_core.errors import ConfigError
 from emo_core.progress import display
 
 DEFAULT_SCORE_METRICS = (
@@ -187,6 +189,11 @@ def _label(name: str) -> str:
 
 
 def _run(suite: Suite, *, quiet: bool, allow_systems: Collection[str] = ()) -> RunResult:
+    if getattr(current_process(), "_inheriting", False):  # a worker, while it imports the script that started it
+        raise ConfigError(
+            "the script that runs a suite was imported by a worker and would run it again",
+            fix='put the call below `if __name__ == "__main__":`',
+        )
     with display(quiet=quiet) as shown:
         record = run_suite(suite, display=shown, allow_systems=allow_systems)
     return RunResult(record, run_folder(suite))

@@ -99,7 +99,7 @@ def animate(
         say(f"no content credentials in the video: {EXTRA} adds them", err=True)
     for note in made.notes:
         say(note, err=True)
-    say(f"{made.path}: {made.n_frames} frames, {made.seconds:.2f} s")
+    say(f"{made.path}: {made.n_frames} frame{'' if made.n_frames == 1 else 's'}, {made.seconds:.2f} s")
     return 0
 
 

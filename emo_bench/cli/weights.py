@@ -106,7 +106,7 @@ def _show(folders: list[Path] | None, names: list[str] | None, *, verify: bool, 
         )
     else:
         for state in found:
-            size = f"{state.entry.bytes / 1e6:8.1f} MB" if state.entry.bytes else "        ?   "
+            size = _size(state.entry.bytes)
             nc = " (non-commercial)" if state.entry.non_commercial else ""
             typer.echo(
                 f"{state.state:<11} {state.entry.name:<44} {size}  {state.entry.source():<28}  "
@@ -116,6 +116,12 @@ def _show(folders: list[Path] | None, names: list[str] | None, *, verify: bool, 
         state for state in found if state.state in ("wrong bytes", "unpinned") or (names and state.state == "missing")
     ]
     return ExitCode.USAGE if verify and bad else ExitCode.OK
+
+
+def _size(n_bytes: int | None) -> str:
+    if not n_bytes:
+        return "        ?   "
+    return f"{n_bytes / 1e3:8.1f} kB" if n_bytes < 100_000 else f"{n_bytes / 1e6:8.1f} MB"
 
 
 def _text(path: Path | None) -> str | None:

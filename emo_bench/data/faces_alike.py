@@ -173,8 +173,9 @@ def lookalike_notice(path: Path, entries: Sequence[ManifestEntry], weights: Weig
     if not pairs:
         return ""
     first = f"{pairs[0][0]} and {pairs[0][1]} ({pairs[0][2]:.2f})"
+    shown = "a pair of clips shows" if len(pairs) == 1 else f"{len(pairs)} pairs of clips show"
     return (
-        f"every clip is an identity of its own, and {len(pairs)} pairs of clips show faces alike, first {first}; "
+        f"every clip is an identity of its own, and {shown} faces alike, first {first}; "
         "intervals resample identities and would be too narrow: give --identity, or `emo-bench data identify`"
     )
 

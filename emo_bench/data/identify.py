@@ -23,6 +23,8 @@ DOUBTFUL = 0.1
 
 SHEET_COLUMNS = 10
 CAPTION = 12
+LABEL = 15
+"""Letters of a caption."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +169,8 @@ def contact_sheet(faces: Sequence[ClipFace], groups: Sequence[Sequence[int]], na
         for name, members in zip(names, groups, strict=True)
         for start in range(0, len(members), SHEET_COLUMNS)
     ]
-    height, width = len(rows) * (THUMBNAIL + CAPTION), (SHEET_COLUMNS + 1) * THUMBNAIL
+    longest = max((len(members) for _, members in rows), default=0)
+    height, width = len(rows) * (THUMBNAIL + CAPTION), (longest + 1) * THUMBNAIL
     page = Image.fromarray(np.full((height, width, 3), 255, np.uint8))
     draw = ImageDraw.Draw(page)
     for line, (name, members) in enumerate(rows):
@@ -175,8 +178,13 @@ def contact_sheet(faces: Sequence[ClipFace], groups: Sequence[Sequence[int]], na
         draw.text((4, top + THUMBNAIL // 2), name, fill=(0, 0, 0))
         for column, index in enumerate(members, start=1):
             page.paste(Image.fromarray(faces[index].picture), (column * THUMBNAIL, top))
-            label = faces[index].clip[-15:].encode("ascii", "replace").decode()
-            draw.text((column * THUMBNAIL + 2, top + THUMBNAIL), label, fill=(60, 60, 60))
+            draw.text((column * THUMBNAIL + 2, top + THUMBNAIL), label_of(faces[index].clip), fill=(60, 60, 60))
     buffer = io.BytesIO()
     page.save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def label_of(clip: str) -> str:
+    """The end of a clip's id, as much as stands below its face; dots where the start is left out."""
+    short = clip if len(clip) <= LABEL else f"..{clip[2 - LABEL :]}"
+    return short.encode("ascii", "replace").decode()

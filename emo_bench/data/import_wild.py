@@ -111,7 +111,7 @@ def import_wild(
     people, unnamed = identities_of(images, portraits, options.identity)
     work = _Import(target, options)
     display.stage("import", len(images) + len(sounds))
-    pairs, alone = _pairs(portraits, audio, images, sounds, options)
+    named, alone = _named_pairs(portraits, audio, images, sounds) if options.pairs == "name" else ([], [])
     work.refused += alone
     for path in images:
         work.add_portrait(path, portraits)
@@ -119,7 +119,8 @@ def import_wild(
     for path in sounds:
         work.add_audio(path, audio)
         display.step(path.name)
-    made = [work.entry(*pair, people[pair[0].relative_to(portraits)]) for pair in pairs if work.has(*pair)]
+    pairs = [pair for pair in named if work.has(*pair)] if options.pairs == "name" else work.every_pair(images, sounds)
+    made = [work.entry(*pair, people[pair[0].relative_to(portraits)]) for pair in pairs]
     if not made:
         reasons = "; ".join(f"{item.file}: {item.reason}" for item in work.refused[:3])
         raise DataError("no pair of a portrait and an audio file can be used", found=reasons)
@@ -153,11 +154,9 @@ def _without_copies(files: Sequence[Path], folder: Path, root: Path) -> tuple[Pa
     return tuple(path for path in files if not any(path.absolute().is_relative_to(output) for output in outputs))
 
 
-def _pairs(
-    portraits: Path, audio: Path, images: Sequence[Path], sounds: Sequence[Path], options: WildOptions
+def _named_pairs(
+    portraits: Path, audio: Path, images: Sequence[Path], sounds: Sequence[Path]
 ) -> tuple[list[tuple[Path, Path]], list[Refused]]:
-    if options.pairs == "all":
-        return [(images[i], sounds[j]) for i, j in pair_plan(len(images), len(sounds), options.clips, options.seed)], []
     by_id = FilesById(audio, sounds)
     pairs, alone = [], []
     own = {clip_id(image.relative_to(portraits)) for image in images}
@@ -238,6 +237,12 @@ class _Import:
     def has(self, portrait: Path, audio: Path) -> bool:
         """Whether both files can be used."""
         return portrait in self._usable and audio in self._usable
+
+    def every_pair(self, images: Sequence[Path], sounds: Sequence[Path]) -> list[tuple[Path, Path]]:
+        """All pairs of files that can be used, or so many as were asked for."""
+        faces, voices = ([path for path in paths if path in self._usable] for paths in (images, sounds))
+        plan = pair_plan(len(faces), len(voices), self._options.clips, self._options.seed)
+        return [(faces[i], voices[j]) for i, j in plan]
 
     def add_portrait(self, path: Path, folder: Path) -> None:
         """Reads a portrait, looks for its face, crops it if asked; or says why it cannot be used."""

@@ -21,6 +21,9 @@ CLEARLY_LARGER = 2.0
 SURER = 0.1
 """A face counts as turned when the detector is surer of it by that much once the image is turned back."""
 
+UNSURE = 0.6
+"""A face that the detector is less sure of is told with its place, which may be wrong."""
+
 FEATHER = 0.1
 """Share of the square's side over which a moving face fades into the still image."""
 
@@ -198,6 +201,12 @@ def largest_face(image: FrameArray) -> tuple[Box | None, list[str]]:
                 fix="choose one: --face-box left,top,right,bottom in pixels",
             )
         notes.append(f"the image shows {len(faces)} faces; the largest speaks (--face-box chooses another)")
+    if faces[0].probability < UNSURE:
+        place = ",".join(f"{value:.0f}" for value in faces[0].box)
+        notes.append(
+            f"the face was found with little certainty, at {place}; if that is not brow to chin, the mouth will be in "
+            "the wrong place (--face-box gives the right one)"
+        )
     _require_room(faces[0].box)
     return faces[0].box, notes
 

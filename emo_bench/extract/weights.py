@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -48,6 +49,7 @@ class WeightsFile(Frozen):
         own: Whether it is whatever file the user puts there: not pinned, but records and features carry its digest, so
             that numbers of different files never meet.
         made_from: File of the registry whose arrays it holds as JSON; that one is fetched, and this one made of it.
+        installed: Where it lies within an installed package, ``package/folder/file``; read there, never fetched.
         used_by: What needs it.
         note: Anything a user should know, for example which file it must not be mixed up with.
     """
@@ -63,6 +65,7 @@ class WeightsFile(Frozen):
     family: FetchFamily | None = None
     own: bool = False
     made_from: str | None = None
+    installed: str | None = None
     used_by: str = ""
     note: str = ""
 
@@ -72,7 +75,9 @@ class WeightsFile(Frozen):
             return "your own"
         if self.package:
             return f"package {self.package.package} {self.package.version}"
-        return "home address" if self.urls or self.made_from else "by hand"
+        if self.installed:
+            return f"installed package {self.installed.partition('/')[0]}"
+        return "official URL" if self.urls or self.made_from else "by hand"
 
 
 class _Table(Frozen):
@@ -95,6 +100,14 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("emo-bench", appauthor=False)) / "weights"
 
 
+def _within_package(path: str) -> Path | None:
+    """A file of an installed package, found without importing it."""
+    package, _, rest = path.partition("/")
+    spec = find_spec(package)
+    folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
+    return next((folder / rest for folder in folders if (folder / rest).is_file()), None)
+
+
 @dataclass(frozen=True)
 class WeightsFinder:
     """Finds weight files for one run.
@@ -114,7 +127,9 @@ class WeightsFinder:
 
     def locate(self, name: str) -> Path | None:
         """The first file of that name, unchecked; None when there is none."""
-        return next((folder / name for folder in self.search_path() if (folder / name).is_file()), None)
+        found = next((folder / name for folder in self.search_path() if (folder / name).is_file()), None)
+        entry = weights_table().get(name)
+        return _within_package(entry.installed) if found is None and entry and entry.installed else found
 
     def entry(self, name: str) -> WeightsFile:
         """The registry's entry.
@@ -246,6 +261,9 @@ def fetch(
             expected=f"a file of yours under this name in {target or cache_folder()} or another weights folder",
             fix="put it there",
         )
+    if entry.installed and (there := _within_package(entry.installed)):
+        check_file(there, entry)
+        return there
     folder = target or cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name

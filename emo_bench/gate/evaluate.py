@@ -119,8 +119,15 @@ def _unequal(baseline: RunRecord, candidate: RunRecord, rules: GateRules) -> lis
     if require.complete:
         for label, record in (("baseline", baseline), ("candidate", candidate)):
             if record.status != "complete":
-                problems.append(f"The {label} is {record.status}.")
+                problems.append(f"The {label} is {record.status}{_what_it_lacks(record)}.")
     return problems
+
+
+def _what_it_lacks(record: RunRecord) -> str:
+    """The first units of a run that have no result, and how such a run is judged all the same."""
+    lost = [f"{one.stage} {one.system} / {one.clip}: {one.code}" for one in record.failures]
+    named = f" ({len(lost)} without a result, for example {lost[0]})" if lost else ""
+    return f"{named}; repeat its suite, or let what it lost count as worse with 'require.complete: false'"
 
 
 def _other_reference_set(

@@ -25,7 +25,7 @@ class Requirements(Frozen):
     recomputed: bool = Field(
         default=True, description="Refuse values of whole sets that cannot be recomputed from samples beside the record"
     )
-    complete: bool = Field(default=True, description="Refuse runs that did not finish")
+    complete: bool = Field(default=True, description="Refuse runs that were cancelled or lack a clip or value")
 
 
 class SystemPair(Frozen):

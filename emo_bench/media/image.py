@@ -76,8 +76,17 @@ def read_still_image(path: Path) -> StillImage:
 def _explained(path: Path, code: int, complained: bytes) -> DecodeError | LimitError:
     said = complained.decode(errors="replace").strip().splitlines()
     reason = said[-1][:200] if said else f"the decoding process ended with code {code}"
-    if code < 0 or "pixels; at most" in reason or "MemoryError" in reason:
-        return LimitError(f"{shown_name(path)} is too large an image or too costly to decode", found=reason)
+    if code < 0 or any(word in reason for word in ("pixels; at most", "MemoryError", "DecompressionBombError")):
+        return LimitError(
+            f"{shown_name(path)} is too large an image or too costly to decode", found=reason, fix="reduce the image"
+        )
+    if "pixels" in reason:  # what image_pixels refuses: the file is whole, but its values are ambiguous
+        return DecodeError(
+            f"the colours of {shown_name(path)} are not known",
+            expected="8-bit pixels in sRGB, or with a colour profile",
+            found=reason,
+            fix="save it as PNG or JPEG with 8 bits, in sRGB",
+        )
     return DecodeError(
         f"{shown_name(path)} is not a readable image",
         expected="JPEG, PNG, WebP, BMP, TIFF or GIF",

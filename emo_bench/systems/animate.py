@@ -111,7 +111,12 @@ def animate(
             expected=f"at least {SMALLEST_SIDE} pixels a side",
             found=f"{image.shape[1]}x{image.shape[0]}",
         )
-    speech = read_audio(audio)
+    try:
+        speech = read_audio(audio)
+    except NoAudioError as error:
+        raise NoAudioError(
+            error.message, expected=error.expected, found=error.found, fix="choose another file for the audio"
+        ) from None
     if speech.seconds > LONGEST_S:
         raise LimitError(
             f"{audio.name} is too long", expected=f"at most {LONGEST_S:g} s", found=f"{speech.seconds:g} s"

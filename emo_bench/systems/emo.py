@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -99,7 +100,9 @@ def weights_folder(name: str, base: Path) -> Path:
         folder = Path(str(files("emo_models.emo"))) / "weights" / name
         fix = f"train them: emo-bench train --config configs/train/{name.replace('-', '_')}.yaml"
     else:
-        folder, fix = base / name, "give the folder of a saved EMO pipeline"
+        near = difflib.get_close_matches(name, SHIPPED, n=1)
+        hint = f"did you mean '{near[0]}'? Else " if near else ""
+        folder, fix = base / name, f"{hint}give the folder of a saved EMO pipeline"
     if not (folder / "model_index.json").is_file():
         raise WeightsError(f"no EMO weights {name!r}", expected=f"a saved pipeline in {folder}", fix=fix)
     return folder

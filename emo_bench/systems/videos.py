@@ -94,8 +94,11 @@ class Videos(SystemKind):
         unmatched, missing = videos.unmatched(), videos.missing()
         audio = [videos.relative(path) for path in videos.files.audio]
         checks = [
-            (unmatched, f"{len(unmatched)} videos fit no clip of this run: {listed(map(videos.relative, unmatched))}"),
-            (missing, f"{len(missing)} clips have no video: {listed(missing)}"),
+            (
+                unmatched,
+                f"videos that fit no clip, {len(unmatched)}: {listed(map(videos.relative, unmatched))}",
+            ),
+            (missing, f"clips without a video, {len(missing)}: {listed(missing)}"),
             (audio, f"audio files are not used, clips are scored with the reference's audio: {listed(audio)}"),
         ]
         return tuple(text for names, text in checks if names)

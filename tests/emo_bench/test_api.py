@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from multiprocessing import current_process
 from pathlib import Path
 
 import pytest
 import record_factory
 
-from emo_bench.api import RunResult, score_values
+from emo_bench.api import RunResult, run, score_values
 from emo_bench.runner.suite import suite_from_values
+from emo_core.errors import ConfigError
 
 
 @pytest.mark.parametrize(("folder", "name"), [("видео", "generated"), ("model-é", "model"), ("a b", "a-b")])
@@ -24,3 +26,14 @@ def test_a_run_without_previews_has_none_to_show(tmp_path: Path) -> None:
     run = record_factory.make_run(n_clips=1, systems=("s",), failing=0)
     with pytest.raises(KeyError, match="no preview of clip"):
         RunResult(run.record, tmp_path).show("clip", "s")
+
+
+def test_a_script_that_its_own_workers_would_run_again_is_told_what_to_write(
+    tiny, tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = tiny.suite(tiny_set, tmp_path, anchors=[], metrics=["flicker/luma@1"])
+    # What a worker is while it imports the script that started it.
+    monkeypatch.setattr(current_process(), "_inheriting", True, raising=False)
+    with pytest.raises(ConfigError, match="imported by a worker") as caught:
+        run(suite, quiet=True)
+    assert '__name__ == "__main__"' in str(caught.value.fix)

@@ -67,9 +67,14 @@ def _group_table(run: RunData, found: Slices, group: str, columns: Sequence[Colu
     )
     clips = len(found.clips[group])
     title = f"{found.by.removeprefix('meta.')}: {group}"
-    small = (f"Only {people} people: too few for intervals and gaps that mean much.",) if people < FEW_PEOPLE else ()
+    counted = f"{clips} clip{'' if clips == 1 else 's'}, {people} {'person' if people == 1 else 'people'}"
+    small = (
+        (f"Only {counted.partition(', ')[2]}: too few for intervals and gaps that mean much.",)
+        if people < FEW_PEOPLE
+        else ()
+    )
     return Table(
-        name, f"{title} ({clips} clips, {people} people)", tuple(head_of(column) for column in columns), rows,
+        name, f"{title} ({counted})", tuple(head_of(column) for column in columns), rows,
         notes=small, about=f"Clips with {title}.",
     )  # fmt: skip
 

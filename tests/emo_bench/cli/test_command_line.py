@@ -116,6 +116,7 @@ def test_lists_parse(tiny, tmp_path: Path) -> None:
     assert all(row["about"] for row in metrics)
     weights = tiny.cli("weights", "list", "--json", cwd=tmp_path).json
     assert all({"name", "sha256", "state", "licence"} <= set(entry) for entry in weights)
+    assert " 0.0 MB" not in tiny.cli("weights", "list", cwd=tmp_path).out
 
 
 def test_scoring_finished_videos(tiny, tiny_set: Path, tmp_path: Path) -> None:

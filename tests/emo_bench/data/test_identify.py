@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from emo_bench.data.faces_alike import ClipFace, groups_of, lookalike_notice, lookalikes
-from emo_bench.data.identify import contact_sheet, identify
+from emo_bench.data.identify import contact_sheet, identify, label_of
 from emo_bench.data.import_folder import import_videos
 from emo_bench.data.manifest import ManifestEntry, read_manifest, write_manifest
 from emo_bench.extract.weights import WeightsFinder
@@ -48,8 +48,14 @@ def test_the_sheet_has_a_row_for_each_person(tmp_path: Path) -> None:
     some = faces(0, 1, 0)
     (tmp_path / "sheet.png").write_bytes(contact_sheet(some, [[0, 2], [1]], ["a", "b"]))
     with Image.open(tmp_path / "sheet.png") as page:
-        assert page.size == (11 * 96, 2 * (96 + 12))
+        assert page.size == (3 * 96, 2 * (96 + 12))  # as wide as the longest row
         assert page.getpixel((96 + 48, 96 + 12 + 48)) == (40, 40, 40)
+
+
+def test_a_label_that_has_no_room_shows_that_it_is_cut() -> None:
+    assert [label_of(name) for name in ("c0", "exactly-15-long", "anna__grid_bbaf2n")] == [
+        "c0", "exactly-15-long", "..__grid_bbaf2n",
+    ]  # fmt: skip
 
 
 def test_without_weights_an_import_says_that_nothing_was_compared(

@@ -67,6 +67,15 @@ def test_what_fits_nothing_is_named_with_what_lies_near(folder: Path) -> None:
         import_wild(folder, folder, options=ANY)
 
 
+def test_files_that_are_refused_take_no_place_among_so_many_pairs(folder: Path) -> None:
+    Image.new("CMYK", (64, 64)).save(folder / "ink.jpg")
+    (folder / "broken.wav").write_bytes(b"no audio")
+    report = import_wild(folder, folder, options=WildOptions(face="any", pairs="all", clips=6))
+    assert {item.file for item in report.refused} == {"ink.jpg", "broken.wav"}
+    assert len(report.entries) == 6
+    assert set(Counter(entry.portrait for entry in report.entries).values()) == {2}
+
+
 def test_every_pair_or_so_many(folder: Path) -> None:
     every = import_wild(folder, folder, options=WildOptions(face="any", pairs="all"))
     assert len(every.entries) == 9

@@ -102,3 +102,14 @@ def test_a_face_that_lies_on_its_side_or_head_is_told() -> None:
             notes = [error.found]
         assert any(f"turned by {90 * turns} degrees" in note for note in notes)
     assert turned_by(np.full((300, 300, 3), 118, np.uint8)) == 0
+
+
+@pytest.mark.parametrize(("sure", "told"), [(0.55, True), (0.9, False)])
+def test_a_face_that_the_detector_is_not_sure_of_is_told_with_its_place(
+    monkeypatch: pytest.MonkeyPatch, sure: float, told: bool
+) -> None:
+    from emo_models.face_detector import detect
+
+    monkeypatch.setattr(detect, "find_faces", lambda image: [detect.FoundFace((10.0, 20.0, 60.0, 80.0), sure)])
+    _, notes = find_square(picture(90, 90), Framing())
+    assert [("little certainty, at 10,20,60,80" in note) for note in notes] == [True] * told

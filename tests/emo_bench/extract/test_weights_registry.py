@@ -50,6 +50,21 @@ def test_the_real_table_is_whole() -> None:
         assert all(url.startswith("https://") for url in entry.urls), entry.name
 
 
+def test_files_inside_an_installed_package_are_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMO_BENCH_WEIGHTS", "")
+    heads = [entry.name for entry in weights_table().values() if entry.name.startswith("lpips-lin-v0.1")]
+    assert len(heads) == 3
+    for state in states(WeightsFinder(), heads, verify=True):
+        assert state.state == "ok", state.entry.name
+        assert state.entry.source() == "installed package lpips"
+        assert fetch(state.entry.name) == state.path
+
+
+@pytest.mark.parametrize(("urls", "source"), [(["https://somewhere/file"], "official URL"), ([], "by hand")])
+def test_the_source_in_words(table: Callable[..., WeightsFile], urls: list[str], source: str) -> None:
+    assert table("network.bin", urls=tuple(urls)).source() == source
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_files_of_the_users_own_are_never_fetched_nor_called_wrong(
     table: Callable[..., WeightsFile], tmp_path: Path, there: bool

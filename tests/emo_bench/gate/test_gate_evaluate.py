@@ -12,6 +12,7 @@ from record_factory import dataclasses
 from emo_bench.gate import GateRules, Rule, Verdict, evaluate_gate, read_rules, verdict_markdown, write_verdict
 from emo_bench.gate.rules import Requirements, SystemPair
 from emo_bench.record.run_data import RunData
+from emo_bench.record.schema import FailureEntry
 from emo_core.errors import ExitCode
 
 RULES = GateRules(resamples=200, require=Requirements(recomputed=False), rules=(Rule(protocol="*", primary_only=True),))
@@ -121,6 +122,15 @@ def test_other_terms_are_refused(baseline: RunData) -> None:
         verdict = evaluate_gate(baseline, candidate, RULES)
         assert (verdict.outcome, verdict.exit_code) == ("invalid", ExitCode.USAGE), text
         assert any(text in problem for problem in verdict.problems), (text, verdict.problems)
+
+
+def test_what_an_incomplete_run_lacks_is_told(baseline: RunData) -> None:
+    lost = FailureEntry(stage="generate", system="emo-synth", clip="clip-03", seed=0, code="system_error", reason="x")
+    incomplete = _changed(baseline, status="incomplete", failures=(lost,))
+    problems = evaluate_gate(baseline, incomplete, RULES).problems
+    (told,) = (problem for problem in problems if "is incomplete" in problem)
+    assert "generate emo-synth / clip-03: system_error" in told
+    assert "require.complete: false" in told
 
 
 def test_lost_values_fail(baseline: RunData) -> None:

@@ -34,6 +34,15 @@ def test_what_is_no_picture_is_said_in_words(tmp_path: Path) -> None:
     assert caught.value.found == "content of no such format"
 
 
+def test_colours_that_nobody_can_know_are_no_broken_file(tmp_path: Path) -> None:
+    Image.new("CMYK", (8, 8)).save(tmp_path / "a.jpg")
+    with pytest.raises(DecodeError, match=r"the colours of 'a\.jpg' are not known") as caught:
+        read_image(tmp_path / "a.jpg")
+    assert "without a colour profile" in str(caught.value.found)
+    assert "8-bit" in str(caught.value.expected)
+    assert "sRGB" in str(caught.value.fix)
+
+
 def test_a_cut_picture_says_so(tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:2000])
@@ -42,11 +51,13 @@ def test_a_cut_picture_says_so(tmp_path: Path) -> None:
     assert "truncated" in str(caught.value.found)
 
 
-def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
-    Image.new("1", (9000, 8000)).save(tmp_path / "a.png")
+@pytest.mark.parametrize(("size", "told"), [((9000, 8000), "9000x8000"), ((14000, 13000), "182000000 pixels")])
+def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path: Path, size: tuple[int, int], told: str) -> None:
+    Image.new("1", size).save(tmp_path / "a.png")
     with pytest.raises(LimitError) as caught:
         read_image(tmp_path / "a.png")
-    assert "9000x8000" in str(caught.value.found)
+    assert told in str(caught.value.found)
+    assert caught.value.fix == "reduce the image"
 
 
 RAMP = np.linspace(0, 255, 64).round().astype(np.uint8).reshape(8, 8)

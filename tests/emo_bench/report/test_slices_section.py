@@ -74,6 +74,16 @@ def test_a_table_for_each_group_and_the_gaps(run: RunData) -> None:
         slice_sections(Material(run, by=("meta.voice",)))
 
 
+def test_a_group_of_one_is_one_person(run: RunData) -> None:
+    first, *others = run.record.clips
+    clips = (first.model_copy(update={"meta": {"style": "sketch"}}), *others)
+    alone = RunData(record=run.record.model_copy(update={"clips": clips}), rows=run.rows)
+    (section,) = slice_sections(Material(alone, by=("meta.style",)))
+    (table,) = (table for table in section.tables if "sketch" in table.title)
+    assert table.title == "style: sketch (1 clip, 1 person)"
+    assert any("Only 1 person:" in note for note in table.notes)
+
+
 def test_it_stands_in_markdown(run: RunData) -> None:
     text = markdown_report(Material(run, by=("meta.style",)))
     assert "By meta.style" in text

@@ -332,8 +332,8 @@ class TestVideos:
         system, context = self.context_of(tmp_path, "clip-00", "clip-01")
         assert system.dependencies(context) == {}
         assert system.notices(context) == (
-            "1 videos fit no clip of this run: other.mkv",
-            "1 clips have no video: clip-01",
+            "videos that fit no clip, 1: other.mkv",
+            "clips without a video, 1: clip-01",
             "audio files are not used, clips are scored with the reference's audio: clip-00.wav",
         )
         system, context = self.context_of(tmp_path, "nobody")

@@ -96,7 +96,7 @@ def test_the_video_is_as_long_as_the_sound_and_says_what_it_is(
     assert comment["seed"] == 7
     assert frames_of(target).shape == (wanted, 64, 64, 3)
     assert abs(read_audio(target).seconds - seconds) < 0.07  # AAC works in blocks of 64 ms at 16 kHz
-    assert f"{wanted} frames" in result.output
+    assert f"{wanted} frame{'' if wanted == 1 else 's'}, " in result.output
 
 
 def test_the_seed_decides_and_nothing_else(portrait: Path, weights: Path, tmp_path: Path) -> None:
@@ -193,6 +193,27 @@ def test_what_is_no_sound_is_refused(
         (tmp_path / name).write_bytes(content)
     target = tmp_path / "out.mp4"
     assert name in str(refusal(run(portrait, tmp_path / name, target, weights), target))
+
+
+def test_a_misspelt_name_of_shipped_weights_is_told_the_right_one(portrait: Path, tmp_path: Path) -> None:
+    audio, target = sound(tmp_path / "in.wav"), tmp_path / "out.mp4"
+    error = refusal(run(portrait, audio, target, Path("emo-portrat")), target)
+    assert "did you mean 'emo-portrait'?" in str(error.fix)
+
+
+def test_a_video_without_sound_is_refused_with_what_animate_needs(
+    portrait: Path, weights: Path, tmp_path: Path
+) -> None:
+    with av.open(str(tmp_path / "mute.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "bgr0"
+        for packet in (*stream.encode(av.VideoFrame(64, 64, "bgr0")), *stream.encode()):
+            container.mux(packet)
+    target = tmp_path / "out.mp4"
+    error = refusal(run(portrait, tmp_path / "mute.mkv", target, weights), target)
+    assert "has no audio" in str(error)
+    assert "beside" not in str(error.fix)
 
 
 def test_small_pictures_and_what_is_no_picture_are_refused(weights: Path, tmp_path: Path) -> None:
