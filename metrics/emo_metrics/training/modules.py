@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torchmetrics import Metric
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from emo_metrics.contract import FrameArray, Unscored
 from emo_metrics.distances.frechet import Moments, frechet_from_moments
@@ -178,7 +179,7 @@ class KernelDistance(Metric):
     truth: list[torch.Tensor]
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"dist_sync_fn": _gathered_rows, **kwargs})
         self.add_state("generated", [], dist_reduce_fx="cat")
         self.add_state("truth", [], dist_reduce_fx="cat")
 
@@ -197,7 +198,7 @@ class KernelDistance(Metric):
         for side in collected:
             # After a gathering the list has become one tensor.
             parts = [side] if isinstance(side, torch.Tensor) else side
-            if not parts:
+            if not sum(len(part) for part in parts):
                 raise Unscored("too_few", "no features were added on one side")
             sides.append(torch.cat(parts).cpu().numpy())
         return torch.tensor(polynomial_mmd2(*sides), dtype=torch.float64)
@@ -249,6 +250,15 @@ class PerceptualDistance(Metric):
         if not int(self.count):
             raise Unscored("too_few", "no pair of images was added")
         return self.total / self.count
+
+
+def _gathered_rows(rows: torch.Tensor, group: Any = None) -> list[torch.Tensor]:
+    """The rows ``[n, d]`` of every process; one that has none, and so a tensor ``[0]``, gives ``[0, d]``."""
+    # Processes can only gather tensors of one type and of as many dimensions as the others have.
+    width = torch.tensor([rows.shape[1] if rows.ndim == 2 else 0], device=rows.device)
+    widest = max(int(found) for found in gather_all_tensors(width, group))
+    own = rows if rows.ndim == 2 else rows.new_zeros((0, widest), dtype=torch.float64)
+    return gather_all_tensors(own, group)
 
 
 def _frames(images: torch.Tensor, count: str) -> FrameArray:

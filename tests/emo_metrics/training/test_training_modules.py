@@ -119,7 +119,15 @@ def _worker(rank: int, port: int, folder: str) -> None:
         metric.update(b[:30] if rank else b[30:], real=True)
     images = torch.full((1 + rank, 3, 4, 4), 100 * rank, dtype=torch.uint8)
     pairs.update(images, torch.zeros_like(images))
-    torch.save([float(metric.compute()) for metric in (frechet, kernel, pairs)], Path(folder) / f"{rank}.pt")
+    values = [float(metric.compute()) for metric in (frechet, kernel, pairs)]
+    # One process has no truth, as with fewer batches than processes.
+    uneven = KernelDistance()
+    uneven.update(a[:20] if rank else a[20:], real=False)
+    if not rank:
+        uneven.update(b, real=True)
+    torch.save([*values, float(uneven.compute())], Path(folder) / f"{rank}.pt")
+    with pytest.raises(Unscored, match="too_few"):
+        KernelDistance().compute()
     torch.distributed.destroy_process_group()
 
 
@@ -131,7 +139,7 @@ def test_two_processes_see_all_samples(tmp_path: Path) -> None:
     # Forked, so that the children need not import this file by a name.
     torch.multiprocessing.start_processes(_worker, args=(port, str(tmp_path)), nprocs=2, start_method="fork")
     a, b = _features(0).numpy(), _features(1, 50).numpy()
-    expected = [frechet_distance(a, b), polynomial_mmd2(a, b), 200 / 3]
+    expected = [frechet_distance(a, b), polynomial_mmd2(a, b), 200 / 3, polynomial_mmd2(a, b)]
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     assert first == second
     assert first == pytest.approx(expected, rel=1e-10)
