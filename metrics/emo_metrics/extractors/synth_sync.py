@@ -20,6 +20,7 @@ from emo_metrics.contract import (
     Unscored,
 )
 from emo_metrics.faces.gaps import LEAST_FOUND
+from emo_metrics.networks.inference import exact_inference
 from emo_metrics.signals.sync_curve import lag_distances
 from emo_metrics.synth.face import FACE
 from emo_metrics.synth.face_network import FRAME_SIDE
@@ -86,7 +87,7 @@ class _Mouths(Accumulator):
         height, width = piece.frames.shape[1:3]
         points = torch.from_numpy(np.nan_to_num(np.asarray(face["points68"], dtype=np.float32)))
         place = torch.from_numpy(np.nan_to_num(np.asarray(face["placement"], dtype=np.float32)))
-        with torch.inference_mode():
+        with exact_inference():
             x = to_square(piece.frames, FRAME_SIDE)
             cut = mouths(x, mouth_placement(points / torch.tensor([width, height]), place))
         self._crops.append((cut * 255).round().to(torch.uint8))
@@ -99,7 +100,7 @@ class _Mouths(Accumulator):
             raise Unscored("no_face", f"a face was found on {int(found.sum())} of {found.size} frames")
         crops = _without_gaps(torch.cat(self._crops), found)
         network, device = self._extractor.network, self._extractor.device
-        with torch.inference_mode():
+        with exact_inference():
             mouth = network.mouth(crops[None].to(device).float() / 255.0)[0].cpu().numpy()
             cepstra = cepstra_of(self._audio, len(crops), rate=self._clip.audio_rate)
             audio = network.sound(cepstra[None].to(device))[0].cpu().numpy()
