@@ -244,6 +244,17 @@ class TestExpressiveness:
         assert abs(ignores["expressiveness"]) < 0.15
         assert follows["expressiveness"] == pytest.approx(np.mean([follows[key] for key in ("brows", "eyes", "head")]))
 
+    def test_a_pose_from_a_crop_is_no_nod(self):
+        voice = wave(300, 5)
+        clip = clip_of(300, loudness=-30 + 8 * voice, pitch=120 * 2 ** (0.2 * wave(300, 6)))
+        clip.arrays[FACE]["pose_degrees"][:, 1] = 2 * voice
+        clear = Expressiveness().score_clip(clip, None)["head"]
+        assert clear > 0.6
+        cropped = np.arange(300) % 25 < 5
+        clip.arrays[FACE]["found_by"][cropped] = 2
+        clip.arrays[FACE]["pose_degrees"][cropped, 1] += 9  # the crop is another camera
+        assert Expressiveness().score_clip(clip, None)["head"] == pytest.approx(clear, abs=0.1)
+
     def test_chance_is_about_zero_on_average(self):
         values = [
             excess_explained(wave(150, 100 + seed), np.column_stack([wave(150, seed)] * 2), fps=25.0)
