@@ -58,6 +58,14 @@ def test_blur_lowers_sharpness_and_face_size_does_not_change_it_much() -> None:
     assert sharpness(face_square(double, 2 * box)) == pytest.approx(softer[2], rel=0.1)
 
 
+def test_the_edge_of_the_frame_is_no_detail_of_the_face() -> None:
+    frame, box = blurred(textured(), 3.0), np.array([50.0, 50.0, 250.0, 250.0])
+    inside = sharpness(face_square(frame, box))
+    for cut in (50, 90):
+        part = np.ascontiguousarray(frame[cut:])
+        assert sharpness(face_square(part, box - [0, cut, 0, cut])) == pytest.approx(inside, rel=0.2)
+
+
 def test_colour_of_a_grey_face() -> None:
     grey = np.full((256, 256, 3), 119, dtype=np.uint8)
     np.testing.assert_allclose(mean_lab(grey), [50.0, 0.0, 0.0], atol=0.3)
