@@ -220,6 +220,14 @@ class TestBeats:
         signal[20:22] = np.nan
         np.testing.assert_allclose(smoothed(signal, deviation=2.0), 3.0)
 
+    @pytest.mark.filterwarnings("error")
+    def test_a_face_found_in_another_way_on_every_frame_has_no_beats(self):
+        yaw = np.cumsum(wave(100, 4))
+        clip = clip_of(100, yaw=yaw, loudness=-30 + 8 * wave(100, 3))
+        clip.arrays[FACE]["found_by"][::2] = 2
+        with pytest.raises(Unscored, match="undefined"):
+            BeatAlignment().score_clip(clip, None)
+
     def test_a_head_at_rest_has_no_beats(self):
         with pytest.raises(Unscored, match="undefined"):
             BeatAlignment().score_clip(clip_of(100, loudness=wave(100, 3)), None)
