@@ -12,7 +12,8 @@ guessed.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import itertools
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
@@ -23,6 +24,8 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 from emo_metrics.contract import FrameArray, Unscored
 from emo_metrics.distances.frechet import Moments, frechet_from_moments
 from emo_metrics.distances.kernel import polynomial_mmd2
+
+_NUMBERS: Final = itertools.count(1)
 
 
 class FrameFeatures(Protocol):
@@ -121,6 +124,7 @@ class FrechetInceptionDistance(FrechetDistance):
     def __init__(self, extractor: FrameFeatures, *, width: int = 2048, **kwargs: Any) -> None:
         super().__init__(width, **kwargs)
         self._extractor = extractor
+        _keep_apart(self)
 
     def update(self, images: torch.Tensor, *, real: bool) -> None:
         """Adds images.
@@ -147,6 +151,7 @@ class FrechetVideoDistance(FrechetDistance):
     def __init__(self, extractor: WindowFeatures, *, width: int = 400, **kwargs: Any) -> None:
         super().__init__(width, **kwargs)
         self._extractor = extractor
+        _keep_apart(self)
 
     def update(self, videos: torch.Tensor, *, real: bool) -> None:
         """Adds videos.
@@ -223,6 +228,7 @@ class PerceptualDistance(Metric):
         self._extractor = extractor
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+        _keep_apart(self)
 
     def update(self, generated: torch.Tensor, truth: torch.Tensor) -> None:
         """Adds pairs.
@@ -250,6 +256,15 @@ class PerceptualDistance(Metric):
         if not int(self.count):
             raise Unscored("too_few", "no pair of images was added")
         return self.total / self.count
+
+
+def _keep_apart(metric: Metric) -> None:
+    """Gives a metric a state that no other has.
+
+    A MetricCollection lets metrics share one state for good when theirs are equal after the first batch, which those
+    of two extractors are for black images or equal pairs.
+    """
+    metric.add_state("own_number", torch.tensor(next(_NUMBERS)), dist_reduce_fx="max")
 
 
 def _gathered_rows(rows: torch.Tensor, group: Any = None) -> list[torch.Tensor]:

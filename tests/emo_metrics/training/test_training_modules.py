@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torchmetrics import MetricCollection
 
 from emo_metrics.contract import FrameArray, Unscored
 from emo_metrics.distances.frechet import frechet_distance
@@ -82,6 +83,33 @@ def test_images_videos_and_pairs() -> None:
     lpips.update(images[:4], 255 - images[:4])
     expected = (np.abs(2.0 * images[:4].numpy() - 255)).mean() / 2
     assert float(lpips.compute()) == pytest.approx(expected)
+
+
+class _Contrast(_MeanColour):
+    def features(self, frames: FrameArray) -> np.ndarray:
+        return frames.std(axis=(1, 2)).astype(np.float32)
+
+    def distance(self, generated: FrameArray, truth: FrameArray) -> float:
+        return 2 * super().distance(generated, truth)
+
+
+def test_two_extractors_in_a_collection_keep_their_own_numbers() -> None:
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, size=(20, 3, 8, 8), dtype=np.uint8))
+    black = torch.zeros_like(images[:4])  # the first batch looks the same to both extractors
+    both = {"colour": _MeanColour(), "contrast": _Contrast()}
+    pairs = MetricCollection({name: PerceptualDistance(extractor) for name, extractor in both.items()})
+    for batch in (black, images):
+        pairs.update(batch, torch.zeros_like(batch))
+    lpips = {name: float(value) for name, value in pairs.compute().items()}
+    assert lpips["contrast"] == pytest.approx(2 * lpips["colour"])
+
+    fids = MetricCollection({name: FrechetInceptionDistance(extractor, width=3) for name, extractor in both.items()})
+    for batch, real in ((black, True), (images[:10], True), (images[10:], False)):
+        fids.update(batch, real=real)
+    alone = FrechetInceptionDistance(both["contrast"], width=3)
+    alone.update(torch.cat([black, images[:10]]), real=True)
+    alone.update(images[10:], real=False)
+    assert float(fids.compute()["contrast"]) == pytest.approx(float(alone.compute()), rel=1e-8)
 
 
 def test_floats_and_wrong_shapes_are_refused() -> None:
