@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final
@@ -43,7 +44,7 @@ class SyncSynth(Extractor):
     """Distances between mouth and audio at lags of −10 to 10 frames.
 
     Arrays: ``distances`` float64 [w, 21], row i is the window around frame i + 4, column k compares with the audio of
-    window i + k − 10, NaN where that lies beyond the clip.
+    window i + k − 10, NaN where that lies beyond the clip or its audio.
     """
 
     name: ClassVar[str] = SYNC
@@ -98,13 +99,21 @@ class _Mouths(Accumulator):
         found = np.concatenate(self._found)
         if found.mean() < LEAST_FOUND:
             raise Unscored("no_face", f"a face was found on {int(found.sum())} of {found.size} frames")
+        heard = self._heard_windows()
+        if heard < LEAST_PAIRS + MAX_LAG:
+            raise Unscored("too_short", f"the sound fills {max(heard, 0)} windows; {LEAST_PAIRS + MAX_LAG} are needed")
         crops = _without_gaps(torch.cat(self._crops), found)
         network, device = self._extractor.network, self._extractor.device
         with exact_inference():
             mouth = network.mouth(crops[None].to(device).float() / 255.0)[0].cpu().numpy()
             cepstra = cepstra_of(self._audio, len(crops), rate=self._clip.audio_rate)
             audio = network.sound(cepstra[None].to(device))[0].cpu().numpy()
-        return {"distances": _known_only(lag_distances(mouth, audio, max_lag=MAX_LAG))}
+        return {"distances": _known_only(lag_distances(mouth, audio, max_lag=MAX_LAG), heard)}
+
+    def _heard_windows(self) -> int:
+        """How many windows the sound fills; one that ends within a frame fills that frame."""
+        frames = math.ceil(len(self._audio) * _FPS / self._clip.audio_rate)
+        return min(frames, self._clip.n_frames) - 2 * CONTEXT
 
 
 def _without_gaps(crops: torch.Tensor, found: NDArray[np.bool_]) -> torch.Tensor:
@@ -114,8 +123,8 @@ def _without_gaps(crops: torch.Tensor, found: NDArray[np.bool_]) -> torch.Tensor
     return crops[torch.from_numpy(nearest)]
 
 
-def _known_only(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """NaN where the audio lies beyond the ends of the clip."""
+def _known_only(distances: NDArray[np.float64], heard: int) -> NDArray[np.float64]:
+    """NaN where the audio lies before the clip or after the ``heard`` windows that there are of it."""
     windows, lags = distances.shape
     at = np.arange(windows)[:, None] + np.arange(lags)[None] - lags // 2
-    return np.where((at >= 0) & (at < windows), distances, np.nan)
+    return np.where((at >= 0) & (at < heard), distances, np.nan)
