@@ -25,8 +25,8 @@ protocols bridge in a clip of a few seconds."""
 def frame_share(clip: ClipFeatures) -> float:
     """Share of a clip's frames that its features exist for, in [0, 1]: the least over all extractors.
 
-    An extractor says so itself by an array ``found``; else a frame counts when no per-frame array of the extractor
-    is NaN there. Arrays without a row per frame say nothing.
+    An extractor says so itself by an array ``found``; else a frame counts when a per-frame array of the extractor
+    has no NaN there: one that is heard but has no pitch is measured. Arrays without a row per frame say nothing.
     """
     return min((_share(arrays, clip.n_frames) for arrays in clip.arrays.values()), default=1.0)
 
@@ -39,7 +39,8 @@ def _share(arrays: Arrays, n_frames: int) -> float:
     ]
     if not rows or n_frames == 0:
         return 1.0
-    return min(float(1 - np.isnan(a.reshape(n_frames, -1)).any(axis=1).mean()) for a in rows)
+    lost = [np.isnan(a.reshape(n_frames, -1)).any(axis=1) for a in rows]
+    return float(1 - np.logical_and.reduce(lost).mean())
 
 
 def mean_coverage(shares: Iterable[float | None]) -> float | None:

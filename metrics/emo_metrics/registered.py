@@ -14,7 +14,7 @@ EXTRACTORS: Final[Mapping[str, str]] = {
     "pixels/psnr-ssim@1": "emo_metrics.extractors.paired_pixels:PairedPixels",
     "brisque/frames@1": "emo_metrics.extractors.brisque_frames:BrisqueFrames",
     "clip-iqa/frames@1": "emo_metrics.extractors.clip_quality_frames:ClipQualityFrames",
-    "face-crop/quality@1": "emo_metrics.extractors.face_crop_quality:FaceCropQuality",
+    "face-crop/quality@2": "emo_metrics.extractors.face_crop_quality:FaceCropQuality",
     "sync/open@1": "emo_metrics.extractors.open_sync:SyncOpen",
     "pixels/flicker@1": "emo_metrics.extractors.flicker_pixels:FlickerPixels",
     # the networks that papers use

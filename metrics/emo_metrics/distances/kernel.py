@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emo_metrics.contract import Unscored
 from emo_metrics.distances.samples import checked_samples, require_same_width
 
 _BLOCK_ROWS = 1024
@@ -49,9 +50,13 @@ def polynomial_mmd2(samples_a: NDArray[np.generic], samples_b: NDArray[np.generi
     b = checked_samples(samples_b, side="truth")
     require_same_width(a, b)
     n, m = len(a), len(b)
-    within_a = (_kernel_sum(a, a) - _kernel_diagonal_sum(a)) / (n * (n - 1))
-    within_b = (_kernel_sum(b, b) - _kernel_diagonal_sum(b)) / (m * (m - 1))
-    return within_a + within_b - 2.0 * _kernel_sum(a, b) / (n * m)
+    with np.errstate(over="ignore", invalid="ignore"):
+        within_a = (_kernel_sum(a, a) - _kernel_diagonal_sum(a)) / (n * (n - 1))
+        within_b = (_kernel_sum(b, b) - _kernel_diagonal_sum(b)) / (m * (m - 1))
+        value = within_a + within_b - 2.0 * _kernel_sum(a, b) / (n * m)
+    if not np.isfinite(value):
+        raise Unscored("undefined", "the kernel distance overflowed; the features are too large")
+    return value
 
 
 def kernel_distance(

@@ -1,4 +1,4 @@
-"""The extractor ``face-crop/quality@1``: how sharp the face is on each frame, and which colour it has."""
+"""The extractor ``face-crop/quality@2``: how sharp the face is on each frame, and which colour it has."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo_metrics.contract import Accumulator, Arrays, ClipInputs, Extractor, FrameArray, Piece
-from emo_metrics.faces.alignment import square_crop
 from emo_metrics.faces.gaps import FACE
 
-FACE_CROP: Final = "face-crop/quality@1"
+FACE_CROP: Final = "face-crop/quality@2"
 SIDE: Final = 256
 """The square around the face is brought to this side, so that sharpness does not depend on how large the face is."""
 _MARGIN: Final = 0.1
@@ -20,7 +19,8 @@ _MARGIN: Final = 0.1
 def face_square(frame: FrameArray, box: NDArray[np.floating]) -> FrameArray:
     """The square around a face's box with a tenth more on each side, 256 x 256.
 
-    Larger squares are averaged down, smaller ones enlarged bicubically; black outside of the frame.
+    Larger squares are averaged down, smaller ones enlarged bicubically; what lies outside of the frame
+    repeats its edge, since the step to any one colour would count as detail.
 
     Args:
         frame: ``uint8 RGB [H, W, 3]``.
@@ -31,7 +31,9 @@ def face_square(frame: FrameArray, box: NDArray[np.floating]) -> FrameArray:
     left, top, right, bottom = (float(value) for value in box)
     side = max(2, round(max(right - left, bottom - top) * (1 + 2 * _MARGIN)))
     x, y = round((left + right - side) / 2), round((top + bottom - side) / 2)
-    crop = square_crop(frame, x, y, side)
+    rows = np.clip(np.arange(y, y + side), 0, frame.shape[0] - 1)
+    columns = np.clip(np.arange(x, x + side), 0, frame.shape[1] - 1)
+    crop = frame[rows[:, None], columns[None]]
     way = cv2.INTER_AREA if side > SIDE else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(crop, (SIDE, SIDE), interpolation=way), dtype=np.uint8)
 

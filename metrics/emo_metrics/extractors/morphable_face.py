@@ -72,11 +72,13 @@ class MorphableFaceNetwork:
         import cv2
         import torch
 
+        from emo_metrics.networks.inference import exact_inference
+
         crop = square_crop(frame, *crop_square(points68))
         small = cv2.resize(crop, (INPUT_SIDE, INPUT_SIDE), interpolation=cv2.INTER_LINEAR)
         # the network was trained on OpenCV's channel order
         tensor = (small[..., ::-1].astype(np.float32).transpose(2, 0, 1)[np.newaxis] - 127.5) / 128.0
-        with torch.inference_mode():
+        with exact_inference():
             raw = self._model(torch.from_numpy(np.ascontiguousarray(tensor)).to(self._device))
         return np.asarray(raw[0].double().cpu().numpy() * self._std + self._mean)
 

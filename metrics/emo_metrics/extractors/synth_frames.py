@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from emo_metrics.contract import Accumulator, ClipInputs, Extractor, FrameArray
 from emo_metrics.extractors.inception_frames import SampledFrames
 from emo_metrics.extractors.video_windows import _WindowExtractor
+from emo_metrics.networks.inference import exact_inference
 from emo_metrics.synth.appearance_network import SIDE as FRAME_SIDE
 from emo_metrics.synth.appearance_network import AppearanceNetwork
 from emo_metrics.synth.layers import to_square
@@ -39,7 +39,7 @@ class AppearanceSynth(Extractor):
 
     def features(self, frames: FrameArray) -> NDArray[np.float32]:
         """``float32 [n, 64]`` of frames ``uint8 RGB [n, H, W, 3]``."""
-        with torch.inference_mode():
+        with exact_inference():
             rows = self._network(to_square(frames, FRAME_SIDE, self.device))
         return np.asarray(rows.cpu().numpy(), dtype=np.float32)
 
@@ -60,6 +60,6 @@ class VideoSynth(_WindowExtractor):
 
     def window_features(self, frames: FrameArray) -> NDArray[np.float32]:
         """``float32 [64]`` of a window ``uint8 RGB [16, H, W, 3]``."""
-        with torch.inference_mode():
+        with exact_inference():
             row = self._network(to_square(frames, WINDOW_SIDE, self.device)[None])[0]
         return np.asarray(row.cpu().numpy(), dtype=np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final
@@ -20,6 +21,7 @@ from emo_metrics.contract import (
     Unscored,
 )
 from emo_metrics.faces.gaps import LEAST_FOUND
+from emo_metrics.networks.inference import exact_inference
 from emo_metrics.signals.sync_curve import lag_distances
 from emo_metrics.synth.face import FACE
 from emo_metrics.synth.face_network import FRAME_SIDE
@@ -42,7 +44,7 @@ class SyncSynth(Extractor):
     """Distances between mouth and audio at lags of −10 to 10 frames.
 
     Arrays: ``distances`` float64 [w, 21], row i is the window around frame i + 4, column k compares with the audio of
-    window i + k − 10, NaN where that lies beyond the clip.
+    window i + k − 10, NaN where that lies beyond the clip or its audio.
     """
 
     name: ClassVar[str] = SYNC
@@ -86,7 +88,7 @@ class _Mouths(Accumulator):
         height, width = piece.frames.shape[1:3]
         points = torch.from_numpy(np.nan_to_num(np.asarray(face["points68"], dtype=np.float32)))
         place = torch.from_numpy(np.nan_to_num(np.asarray(face["placement"], dtype=np.float32)))
-        with torch.inference_mode():
+        with exact_inference():
             x = to_square(piece.frames, FRAME_SIDE)
             cut = mouths(x, mouth_placement(points / torch.tensor([width, height]), place))
         self._crops.append((cut * 255).round().to(torch.uint8))
@@ -97,13 +99,21 @@ class _Mouths(Accumulator):
         found = np.concatenate(self._found)
         if found.mean() < LEAST_FOUND:
             raise Unscored("no_face", f"a face was found on {int(found.sum())} of {found.size} frames")
+        heard = self._heard_windows()
+        if heard < LEAST_PAIRS + MAX_LAG:
+            raise Unscored("too_short", f"the sound fills {max(heard, 0)} windows; {LEAST_PAIRS + MAX_LAG} are needed")
         crops = _without_gaps(torch.cat(self._crops), found)
         network, device = self._extractor.network, self._extractor.device
-        with torch.inference_mode():
+        with exact_inference():
             mouth = network.mouth(crops[None].to(device).float() / 255.0)[0].cpu().numpy()
             cepstra = cepstra_of(self._audio, len(crops), rate=self._clip.audio_rate)
             audio = network.sound(cepstra[None].to(device))[0].cpu().numpy()
-        return {"distances": _known_only(lag_distances(mouth, audio, max_lag=MAX_LAG))}
+        return {"distances": _known_only(lag_distances(mouth, audio, max_lag=MAX_LAG), heard)}
+
+    def _heard_windows(self) -> int:
+        """How many windows the sound fills; one that ends within a frame fills that frame."""
+        frames = math.ceil(len(self._audio) * _FPS / self._clip.audio_rate)
+        return min(frames, self._clip.n_frames) - 2 * CONTEXT
 
 
 def _without_gaps(crops: torch.Tensor, found: NDArray[np.bool_]) -> torch.Tensor:
@@ -113,8 +123,8 @@ def _without_gaps(crops: torch.Tensor, found: NDArray[np.bool_]) -> torch.Tensor
     return crops[torch.from_numpy(nearest)]
 
 
-def _known_only(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """NaN where the audio lies beyond the ends of the clip."""
+def _known_only(distances: NDArray[np.float64], heard: int) -> NDArray[np.float64]:
+    """NaN where the audio lies before the clip or after the ``heard`` windows that there are of it."""
     windows, lags = distances.shape
     at = np.arange(windows)[:, None] + np.arange(lags)[None] - lags // 2
-    return np.where((at >= 0) & (at < windows), distances, np.nan)
+    return np.where((at >= 0) & (at < heard), distances, np.nan)

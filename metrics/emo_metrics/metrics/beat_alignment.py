@@ -41,6 +41,8 @@ def local_minima(values: NDArray[np.float64]) -> NDArray[np.int64]:
     [1, 4]
     """
     inner = np.flatnonzero((values[1:-1] < values[:-2]) & (values[1:-1] <= values[2:])) + 1
+    if len(inner) == 0:
+        return np.zeros(0, dtype=np.int64)
     depth = 0.05 * float(np.nanstd(values))
     bounds = np.concatenate([[0], inner, [len(values) - 1]])
     kept = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from emo_metrics.contract import (
     ValueSpec,
 )
 from emo_metrics.extractors.brisque_frames import BRISQUE
+
+MOST_UNIFORM: Final = 0.2
+"""A clip with a larger share of uniform frames, which have no score, is not judged by its others."""
 
 
 class Brisque(ClipMetric):
@@ -42,9 +45,12 @@ class Brisque(ClipMetric):
         """The mean of one clip.
 
         Raises:
-            Unscored: ``undefined`` when every frame is uniform.
+            Unscored: ``undefined`` when more than a fifth of the frames is uniform.
         """
         scores = np.asarray(generated.arrays[BRISQUE]["score"], dtype=np.float64)
-        if not np.isfinite(scores).any():
-            raise Unscored("undefined", f"every frame of clip {generated.clip_id!r} is uniform")
+        uniform = np.isnan(scores)
+        if uniform.mean() > MOST_UNIFORM:
+            raise Unscored(
+                "undefined", f"{int(uniform.sum())} of {uniform.size} frames of clip {generated.clip_id!r} are uniform"
+            )
         return {"brisque": float(np.nanmean(scores))}

@@ -22,6 +22,7 @@ from emo_metrics.contract import (
 from emo_metrics.extractors.loudness_pitch import AUDIO, log_pitch_of, loudness_of
 from emo_metrics.faces.gaps import FACE, close_gaps, face_arrays, longest_gap
 from emo_metrics.faces.landmark_sets import blendshape
+from emo_metrics.metrics.head_motion import found_as_most
 from emo_metrics.signals.motion_floors import BROWS_FLOOR, EYES_FLOOR, HEAD_FLOOR, amplitude
 from emo_metrics.signals.time_series import smoothed
 
@@ -41,7 +42,8 @@ def motion_signals(clip: ClipFeatures) -> dict[str, NDArray[np.float64]]:
     """How far the brows are raised, how wide the eyes are, and how the head nods, one number a frame.
 
     Returns:
-        ``brows``, ``eyes`` (blendshapes) and ``head`` (pitch in degrees), each ``float64 [n]``; NaN in longer gaps.
+        ``brows``, ``eyes`` (blendshapes) and ``head`` (pitch in degrees), each ``float64 [n]``; NaN in longer gaps. The
+        pitch of frames whose face was found in another way than most is a gap, as in ``head_turn``.
     """
     arrays = face_arrays(clip)
     shapes = np.asarray(arrays["blendshapes"], dtype=np.float64)
@@ -52,7 +54,7 @@ def motion_signals(clip: ClipFeatures) -> dict[str, NDArray[np.float64]]:
     signals = {
         "brows": up - down,
         "eyes": wide - narrow,
-        "head": np.asarray(arrays["pose_degrees"], dtype=np.float64)[:, 1],
+        "head": np.where(found_as_most(arrays), np.asarray(arrays["pose_degrees"], dtype=np.float64)[:, 1], np.nan),
     }
     return {key: close_gaps(values, longest=longest_gap(clip)) for key, values in signals.items()}
 
@@ -96,7 +98,9 @@ def excess_explained(
     """
     count = len(target)
     known = np.isfinite(target)
-    if known.sum() < count // 2 or np.ptp(target[known]) < 1e-9:
+    if known.sum() < count // 2:
+        raise ValueError("the movement is unknown in more than half of the clip")
+    if np.ptp(target[known]) < 1e-9:
         raise ValueError("the movement never changes, so nothing of it can be explained")
     lags = sorted({round(lag * fps) for lag in LAGS_SECONDS})
     predictors = lagged_predictors(audio, lags)

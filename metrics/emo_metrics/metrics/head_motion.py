@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from emo_metrics.contract import (
     HEAD_MOTION,
+    Arrays,
     ClipFeatures,
     ClipMetric,
     Direction,
@@ -47,6 +48,14 @@ def rotation_steps(clip: ClipFeatures) -> NDArray[np.float64]:
     return np.where(whole[1:] == whole[:-1], steps, np.nan)
 
 
+def found_as_most(arrays: Arrays) -> NDArray[np.bool_]:
+    """Frames ``[n]`` with a face that was found as most faces of the clip: in the whole frame, or in a crop of it."""
+    whole = np.asarray(arrays["found_by"]) == FoundBy.WHOLE_FRAME
+    found = np.asarray(arrays["found"], dtype=bool)
+    usual: NDArray[np.bool_] = found & (whole == (whole[found].mean() >= 0.5))
+    return usual
+
+
 def head_turn(clip: ClipFeatures) -> NDArray[np.float64]:
     """Yaw, pitch and roll of the head about its own axes, from its pose in the middle frame with a face.
 
@@ -60,9 +69,7 @@ def head_turn(clip: ClipFeatures) -> NDArray[np.float64]:
     """
     arrays = face_arrays(clip)
     rotation = np.asarray(arrays["rotation"], dtype=np.float64)
-    whole = np.asarray(arrays["found_by"]) == FoundBy.WHOLE_FRAME
-    found = np.asarray(arrays["found"], dtype=bool)
-    usual = found & (whole == (whole[found].mean() >= 0.5))
+    usual = found_as_most(arrays)
     places = np.flatnonzero(usual)
     turned = rotation[places[len(places) // 2]].T @ rotation
     return np.where(usual[:, None], pose_degrees(turned), np.nan)

@@ -11,6 +11,7 @@ import torch
 
 from emo_core.network_config import without_code
 from emo_metrics.contract import FrameArray
+from emo_metrics.networks.inference import exact_inference
 
 PROMPTS: Final = ("Good photo.", "Bad photo.")
 SCALE: Final = 100.0
@@ -34,7 +35,7 @@ class ClipQuality:
     def __init__(self, folder: Path, *, device: str = "cpu") -> None:
         self._device = device
         self._network, self._prepare = _network(folder).to(device).eval(), _image_processor(folder)
-        with torch.inference_mode():
+        with exact_inference():
             rows = [self._pooled(self._network.get_text_features(input_ids=ids.to(device))) for ids in _tokens(folder)]
             self._anchors = torch.cat(rows).double()
 
@@ -43,7 +44,7 @@ class ClipQuality:
         # As float, 0 to 255, like torchmetrics: integers would be rounded once more when the image is resized.
         image = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1).float()
         pixels = self._prepare(images=[image], return_tensors="pt")["pixel_values"]
-        with torch.inference_mode():
+        with exact_inference():
             seen = self._pooled(self._network.get_image_features(pixel_values=pixels.to(self._device))).double()
             return float((SCALE * seen @ self._anchors.T).softmax(dim=-1)[0, 0])
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from emo_metrics.contract import FrameArray
+from emo_metrics.networks.inference import exact_inference
 from emo_metrics.synth.face_network import (
     CROP_SIDE,
     FRAME_SIDE,
@@ -53,7 +54,7 @@ class FaceNetworks:
 
     def _read_batch(self, frames: FrameArray) -> dict[str, NDArray[np.generic]]:
         height, width = frames.shape[1:3]
-        with torch.inference_mode():
+        with exact_inference():
             x = to_square(frames, FRAME_SIDE, self._device)
             place, presence = self._locator(x)
             reading = self._reader(crops(x, place, side=CROP_SIDE))

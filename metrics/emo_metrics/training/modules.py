@@ -12,16 +12,20 @@ guessed.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import itertools
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torchmetrics import Metric
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from emo_metrics.contract import FrameArray, Unscored
 from emo_metrics.distances.frechet import Moments, frechet_from_moments
 from emo_metrics.distances.kernel import polynomial_mmd2
+
+_NUMBERS: Final = itertools.count(1)
 
 
 class FrameFeatures(Protocol):
@@ -120,6 +124,7 @@ class FrechetInceptionDistance(FrechetDistance):
     def __init__(self, extractor: FrameFeatures, *, width: int = 2048, **kwargs: Any) -> None:
         super().__init__(width, **kwargs)
         self._extractor = extractor
+        _keep_apart(self)
 
     def update(self, images: torch.Tensor, *, real: bool) -> None:
         """Adds images.
@@ -146,6 +151,7 @@ class FrechetVideoDistance(FrechetDistance):
     def __init__(self, extractor: WindowFeatures, *, width: int = 400, **kwargs: Any) -> None:
         super().__init__(width, **kwargs)
         self._extractor = extractor
+        _keep_apart(self)
 
     def update(self, videos: torch.Tensor, *, real: bool) -> None:
         """Adds videos.
@@ -178,7 +184,7 @@ class KernelDistance(Metric):
     truth: list[torch.Tensor]
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"dist_sync_fn": _gathered_rows, **kwargs})
         self.add_state("generated", [], dist_reduce_fx="cat")
         self.add_state("truth", [], dist_reduce_fx="cat")
 
@@ -197,7 +203,7 @@ class KernelDistance(Metric):
         for side in collected:
             # After a gathering the list has become one tensor.
             parts = [side] if isinstance(side, torch.Tensor) else side
-            if not parts:
+            if not sum(len(part) for part in parts):
                 raise Unscored("too_few", "no features were added on one side")
             sides.append(torch.cat(parts).cpu().numpy())
         return torch.tensor(polynomial_mmd2(*sides), dtype=torch.float64)
@@ -222,6 +228,7 @@ class PerceptualDistance(Metric):
         self._extractor = extractor
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+        _keep_apart(self)
 
     def update(self, generated: torch.Tensor, truth: torch.Tensor) -> None:
         """Adds pairs.
@@ -249,6 +256,24 @@ class PerceptualDistance(Metric):
         if not int(self.count):
             raise Unscored("too_few", "no pair of images was added")
         return self.total / self.count
+
+
+def _keep_apart(metric: Metric) -> None:
+    """Gives a metric a state that no other has.
+
+    A MetricCollection lets metrics share one state for good when theirs are equal after the first batch, which those
+    of two extractors are for black images or equal pairs.
+    """
+    metric.add_state("own_number", torch.tensor(next(_NUMBERS)), dist_reduce_fx="max")
+
+
+def _gathered_rows(rows: torch.Tensor, group: Any = None) -> list[torch.Tensor]:
+    """The rows ``[n, d]`` of every process; one that has none, and so a tensor ``[0]``, gives ``[0, d]``."""
+    # Processes can only gather tensors of one type and of as many dimensions as the others have.
+    width = torch.tensor([rows.shape[1] if rows.ndim == 2 else 0], device=rows.device)
+    widest = max(int(found) for found in gather_all_tensors(width, group))
+    own = rows if rows.ndim == 2 else rows.new_zeros((0, widest), dtype=torch.float64)
+    return gather_all_tensors(own, group)
 
 
 def _frames(images: torch.Tensor, count: str) -> FrameArray:

@@ -34,6 +34,12 @@ def test_what_has_no_row_per_frame_or_no_gap_says_nothing() -> None:
     assert frame_share(features(x={"psnr": np.array([30.0, np.inf, 31.0, 30.0])})) == 1.0
 
 
+def test_a_frame_without_pitch_is_heard_all_the_same() -> None:
+    loudness = np.array([-20.0, -25.0, -60.0, np.nan])  # the audio ends before the last frame
+    pitch = np.array([150.0, np.nan, np.nan, np.nan])
+    assert frame_share(features(audio={"loudness_db": loudness, "pitch_hz": pitch})) == 0.75
+
+
 def test_one_unknown_share_makes_the_mean_unknown() -> None:
     assert mean_coverage([1.0, 0.5]) == 0.75
     assert mean_coverage([1.0, None]) is None

@@ -47,7 +47,7 @@ def test_subsets_follow_the_generator_and_shrink_for_small_sets() -> None:
     assert first.value == pytest.approx(polynomial_mmd2(a, b), rel=0.1)
 
 
-@pytest.mark.parametrize("bad", [np.ones((1, 4)), np.full((3, 4), np.nan), np.ones((3, 5))])
+@pytest.mark.parametrize("bad", [np.ones((1, 4)), np.full((3, 4), np.nan), np.ones((3, 5)), np.ones((3, 4)) * 1e200])
 def test_bad_features_are_unscored(bad: np.ndarray) -> None:
     with pytest.raises(Unscored):
         polynomial_mmd2(bad, np.ones((4, 4)))

@@ -12,11 +12,12 @@ import torch
 from safetensors.torch import save_file
 
 from emo_metrics.contract import ClipFeatures, ClipInputs, Piece, Unscored
-from emo_metrics.extractors.brisque_frames import MACHINE, RANGE, BrisqueFrames, BrisqueModel
+from emo_metrics.extractors.brisque_frames import BRISQUE, MACHINE, RANGE, BrisqueFrames, BrisqueModel
 from emo_metrics.extractors.face_crop_quality import FACE_CROP, FaceCropQuality, face_square, mean_lab, sharpness
 from emo_metrics.faces.finder import FoundBy
 from emo_metrics.faces.gaps import FACE
 from emo_metrics.faces.landmark_sets import BLENDSHAPE_NAMES
+from emo_metrics.metrics.brisque import Brisque
 from emo_metrics.metrics.drift import IDENTITY, Drift, largest_jump, slope
 from emo_metrics.metrics.emotion import CUES, Emotion
 from emo_metrics.metrics.face_sharpness import FaceSharpness
@@ -56,6 +57,14 @@ def test_blur_lowers_sharpness_and_face_size_does_not_change_it_much() -> None:
     smooth = blurred(frame, 4.0)
     double = cv2.resize(smooth, (600, 600), interpolation=cv2.INTER_CUBIC)
     assert sharpness(face_square(double, 2 * box)) == pytest.approx(softer[2], rel=0.1)
+
+
+def test_the_edge_of_the_frame_is_no_detail_of_the_face() -> None:
+    frame, box = blurred(textured(), 3.0), np.array([50.0, 50.0, 250.0, 250.0])
+    inside = sharpness(face_square(frame, box))
+    for cut in (50, 90):
+        part = np.ascontiguousarray(frame[cut:])
+        assert sharpness(face_square(part, box - [0, cut, 0, cut])) == pytest.approx(inside, rel=0.2)
 
 
 def test_colour_of_a_grey_face() -> None:
@@ -233,6 +242,15 @@ def test_brisque_frames_are_spread_evenly_and_pieces_do_not_matter(model_files: 
     assert len(found[0]["frame"]) == 16
     assert np.isnan(found[0]["score"][0])
     assert len(set(found[0]["score"][1:].tolist())) == 15
+
+
+def test_a_clip_of_blank_frames_has_no_brisque_of_the_few_others() -> None:
+    scores = np.full(16, 30.0)
+    scores[:3] = np.nan
+    assert Brisque().score_clip(clip_of(16, {BRISQUE: {"score": scores}}), None) == {"brisque": 30.0}
+    scores[:4] = np.nan
+    with pytest.raises(Unscored, match=r"undefined.*4 of 16"):
+        Brisque().score_clip(clip_of(16, {BRISQUE: {"score": scores}}), None)
 
 
 def test_another_regression_is_refused(model_files: dict[str, Path], tmp_path: Path) -> None:

@@ -220,6 +220,14 @@ class TestBeats:
         signal[20:22] = np.nan
         np.testing.assert_allclose(smoothed(signal, deviation=2.0), 3.0)
 
+    @pytest.mark.filterwarnings("error")
+    def test_a_face_found_in_another_way_on_every_frame_has_no_beats(self):
+        yaw = np.cumsum(wave(100, 4))
+        clip = clip_of(100, yaw=yaw, loudness=-30 + 8 * wave(100, 3))
+        clip.arrays[FACE]["found_by"][::2] = 2
+        with pytest.raises(Unscored, match="undefined"):
+            BeatAlignment().score_clip(clip, None)
+
     def test_a_head_at_rest_has_no_beats(self):
         with pytest.raises(Unscored, match="undefined"):
             BeatAlignment().score_clip(clip_of(100, loudness=wave(100, 3)), None)
@@ -243,6 +251,17 @@ class TestExpressiveness:
         assert abs(follows["head"]) < 0.2
         assert abs(ignores["expressiveness"]) < 0.15
         assert follows["expressiveness"] == pytest.approx(np.mean([follows[key] for key in ("brows", "eyes", "head")]))
+
+    def test_a_pose_from_a_crop_is_no_nod(self):
+        voice = wave(300, 5)
+        clip = clip_of(300, loudness=-30 + 8 * voice, pitch=120 * 2 ** (0.2 * wave(300, 6)))
+        clip.arrays[FACE]["pose_degrees"][:, 1] = 2 * voice
+        clear = Expressiveness().score_clip(clip, None)["head"]
+        assert clear > 0.6
+        cropped = np.arange(300) % 25 < 5
+        clip.arrays[FACE]["found_by"][cropped] = 2
+        clip.arrays[FACE]["pose_degrees"][cropped, 1] += 9  # the crop is another camera
+        assert Expressiveness().score_clip(clip, None)["head"] == pytest.approx(clear, abs=0.1)
 
     def test_chance_is_about_zero_on_average(self):
         values = [

@@ -180,3 +180,15 @@ def test_code_that_a_configuration_names_is_not_asked_for(
     part[key] = "nobody/attention"  # transformers fetches such kernels and runs them
     (tmp_path / "clip" / "config.json").write_text(json.dumps(values), encoding="utf-8")
     assert ClipQuality(tmp_path / "clip").score(frames[0]) == ClipQuality(folder).score(frames[0])
+
+
+def test_nothing_is_rounded_on_a_gpu(folder: Path, frames: np.ndarray) -> None:
+    seen: set[bool] = set()
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(
+        lambda *_: seen.add(torch.backends.cudnn.allow_tf32)
+    )
+    try:
+        ClipQuality(folder).score(frames[0])
+    finally:
+        hook.remove()
+    assert seen == {False}

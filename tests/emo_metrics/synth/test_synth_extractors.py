@@ -13,7 +13,7 @@ import pytest
 from emo_metrics.contract import ClipFeatures, Family, Unscored
 from emo_metrics.extractors.synth_face import FaceSynth, IdentitySynth
 from emo_metrics.extractors.synth_frames import AppearanceSynth, VideoSynth
-from emo_metrics.extractors.synth_sync import SyncSynth
+from emo_metrics.extractors.synth_sync import MAX_LAG, SyncSynth
 from emo_metrics.metrics.synth_clips import TRUTH, FSimSynth, HeadVelocitySynth, MouthAudioSynth, MouthTruth
 from emo_metrics.metrics.synth_lip_sync import SyncOnSynth
 from emo_metrics.metrics.synth_sets import EFidSynth, FidSynth, FvdSynth
@@ -150,6 +150,21 @@ def test_sync_finds_the_shift_of_the_sound(clips: list, extract: Extract, face: 
         found.append(SyncOnSynth().score_clip(features, None)["offset"])
     # A sound that comes late has a negative offset; one of four clips may be misjudged.
     assert np.sum(np.abs(np.array(found) + shift) <= 1) >= 3
+
+
+def test_mouths_after_the_end_of_the_sound_are_not_compared(clips: list, extract: Extract, face: FaceSynth) -> None:
+    clip = clips[0]
+
+    def in_step(audio: np.ndarray) -> np.ndarray:
+        arrays = extract([face, SyncSynth({})], clip, audio=audio).arrays["sync/synth@1"]
+        return np.asarray(arrays["distances"][:, MAX_LAG])
+
+    whole, cut, nearly = in_step(clip.audio), in_step(clip.audio[: -10 * 640]), in_step(clip.audio[:-300])
+    assert np.isnan(cut[-10:]).all()
+    np.testing.assert_allclose(cut[:-10], whole[:-10], atol=0.1)
+    assert np.isfinite(nearly).all()
+    with pytest.raises(AssertionError, match="too_short"):
+        in_step(clip.audio[:640])
 
 
 def test_head_velocity_follows_the_true_head(clips: list, faces: list[ClipFeatures]) -> None:

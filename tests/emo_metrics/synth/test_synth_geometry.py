@@ -82,9 +82,10 @@ def test_only_sound_that_exists_is_compared() -> None:
 
     distances = np.full((40, 2 * MAX_LAG + 1), 1.4)
     distances[:, MAX_LAG + 3] = 0.5
-    known = _known_only(distances)
+    known = _known_only(distances, 36)
     assert np.isnan(known[0, :MAX_LAG]).all()
-    assert np.isfinite(known[:, MAX_LAG]).all()
+    assert np.isfinite(known[:36, MAX_LAG]).all()
+    assert np.isnan(known[36:, MAX_LAG:]).all()
     clip = ClipFeatures(
         clip_id="c", identity="p", fps=Fraction(25), n_frames=48, arrays={"sync/synth@1": {"distances": known}}
     )

@@ -7,6 +7,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+import torch
 from fake_device import DEVICE, FakeDevice
 
 from emo_metrics.contract import ClipFeatures, Extractor
@@ -34,3 +35,16 @@ def test_features_are_those_of_the_cpu(name: str, clips: list, extract: Callable
     assert here.keys() == there.keys()
     for key, values in here.items():
         np.testing.assert_allclose(there[key], values, atol=1e-5, err_msg=key)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in EXTRACTORS if "/synth@" in name))
+def test_no_network_rounds_its_inputs_on_a_gpu(name: str, clips: list, extract: Callable[..., ClipFeatures]) -> None:
+    seen: set[bool] = set()
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(
+        lambda *_: seen.add(torch.backends.cudnn.allow_tf32)
+    )
+    try:
+        extract(_built(name, "cpu"), clips[0], frames=clips[0].frames[:40], audio=clips[0].audio[: 40 * 640])
+    finally:
+        hook.remove()
+    assert seen == {False}

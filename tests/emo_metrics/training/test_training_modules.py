@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torchmetrics import MetricCollection
 
 from emo_metrics.contract import FrameArray, Unscored
 from emo_metrics.distances.frechet import frechet_distance
@@ -84,6 +85,33 @@ def test_images_videos_and_pairs() -> None:
     assert float(lpips.compute()) == pytest.approx(expected)
 
 
+class _Contrast(_MeanColour):
+    def features(self, frames: FrameArray) -> np.ndarray:
+        return frames.std(axis=(1, 2)).astype(np.float32)
+
+    def distance(self, generated: FrameArray, truth: FrameArray) -> float:
+        return 2 * super().distance(generated, truth)
+
+
+def test_two_extractors_in_a_collection_keep_their_own_numbers() -> None:
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, size=(20, 3, 8, 8), dtype=np.uint8))
+    black = torch.zeros_like(images[:4])  # the first batch looks the same to both extractors
+    both = {"colour": _MeanColour(), "contrast": _Contrast()}
+    pairs = MetricCollection({name: PerceptualDistance(extractor) for name, extractor in both.items()})
+    for batch in (black, images):
+        pairs.update(batch, torch.zeros_like(batch))
+    lpips = {name: float(value) for name, value in pairs.compute().items()}
+    assert lpips["contrast"] == pytest.approx(2 * lpips["colour"])
+
+    fids = MetricCollection({name: FrechetInceptionDistance(extractor, width=3) for name, extractor in both.items()})
+    for batch, real in ((black, True), (images[:10], True), (images[10:], False)):
+        fids.update(batch, real=real)
+    alone = FrechetInceptionDistance(both["contrast"], width=3)
+    alone.update(torch.cat([black, images[:10]]), real=True)
+    alone.update(images[10:], real=False)
+    assert float(fids.compute()["contrast"]) == pytest.approx(float(alone.compute()), rel=1e-8)
+
+
 def test_floats_and_wrong_shapes_are_refused() -> None:
     fid, lpips = FrechetInceptionDistance(_MeanColour(), width=3), PerceptualDistance(_MeanColour())
     for wrong in (torch.rand(2, 3, 8, 8), torch.zeros(2, 8, 8, 3, dtype=torch.uint8), torch.zeros(3, 8, 8)):
@@ -119,7 +147,15 @@ def _worker(rank: int, port: int, folder: str) -> None:
         metric.update(b[:30] if rank else b[30:], real=True)
     images = torch.full((1 + rank, 3, 4, 4), 100 * rank, dtype=torch.uint8)
     pairs.update(images, torch.zeros_like(images))
-    torch.save([float(metric.compute()) for metric in (frechet, kernel, pairs)], Path(folder) / f"{rank}.pt")
+    values = [float(metric.compute()) for metric in (frechet, kernel, pairs)]
+    # One process has no truth, as with fewer batches than processes.
+    uneven = KernelDistance()
+    uneven.update(a[:20] if rank else a[20:], real=False)
+    if not rank:
+        uneven.update(b, real=True)
+    torch.save([*values, float(uneven.compute())], Path(folder) / f"{rank}.pt")
+    with pytest.raises(Unscored, match="too_few"):
+        KernelDistance().compute()
     torch.distributed.destroy_process_group()
 
 
@@ -131,7 +167,7 @@ def test_two_processes_see_all_samples(tmp_path: Path) -> None:
     # Forked, so that the children need not import this file by a name.
     torch.multiprocessing.start_processes(_worker, args=(port, str(tmp_path)), nprocs=2, start_method="fork")
     a, b = _features(0).numpy(), _features(1, 50).numpy()
-    expected = [frechet_distance(a, b), polynomial_mmd2(a, b), 200 / 3]
+    expected = [frechet_distance(a, b), polynomial_mmd2(a, b), 200 / 3, polynomial_mmd2(a, b)]
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     assert first == second
     assert first == pytest.approx(expected, rel=1e-10)
