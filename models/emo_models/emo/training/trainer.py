@@ -153,6 +153,8 @@ class Trainer:
         stage = self.config.stages[index]
         self.report(describe(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale))
         self.report(f"  mixed precision: {self.accelerator.mixed_precision}")
+        # What the stage before left in parts that are frozen now would count in the norm that gradients are clipped to.
+        self.model.zero_grad(set_to_none=True)
         groups = parameter_groups(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale)
         optimizer = make_optimizer(self.config, groups, lr=stage.lr, workers=self.workers)
         if resumed:

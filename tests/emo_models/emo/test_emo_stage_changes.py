@@ -1,0 +1,54 @@
+"""From one stage to the next: nothing of the stage before stays behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from emo_scenes import TINY, MovingSquares
+
+from emo_models.emo.building import build_autoencoder, build_model
+from emo_models.emo.extensions.log_mel import LogMelEncoder
+from emo_models.emo.schedulers import NoiseSchedule
+from emo_models.emo.training.batches import LatentClips
+from emo_models.emo.training.config import StageConfig, TrainConfig
+from emo_models.emo.training.trainer import Trainer
+
+
+@pytest.fixture(scope="module")
+def clips() -> LatentClips:
+    encoder = LogMelEncoder(fps=25.0, bands=8, steps=2)
+    return LatentClips(MovingSquares(), build_autoencoder(TINY), encoder, window=1, downsample=8)
+
+
+def stage(name: str, **options: object) -> StageConfig:
+    frames = 3 if name in {"image", "audio"} else 0
+    return StageConfig(**{"name": name, "steps": 2, "clips": 2, "frames": frames, "lr": 1e-3, "warmup": 1, **options})
+
+
+def make_trainer(clips: LatentClips, folder: Path, *stages: StageConfig, **options: object) -> Trainer:
+    plan = TrainConfig(**{"preset": "tiny", "stages": stages, "log_every": 1, "checkpoint_every": 1, **options})
+    return Trainer(plan, build_model(TINY), clips, NoiseSchedule(TINY.schedule), folder, report=lambda line: None)
+
+
+def test_training_resumed_behind_a_frozen_part_is_bit_exact(clips: LatentClips, tmp_path: Path) -> None:
+    stages = stage("video"), stage("speed", steps=3)
+    whole = make_trainer(clips, tmp_path / "whole", *stages, grad_clip=0.1)
+    whole.run()
+    cut = make_trainer(clips, tmp_path / "cut", *stages, grad_clip=0.1)
+    cut.loop.should_stop = lambda: cut.loop.step == 3
+    cut.run()
+    resumed = make_trainer(clips, tmp_path / "cut", *stages, grad_clip=0.1)
+    resumed.run()
+    assert resumed.history == whole.history
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+
+
+def test_gradients_of_a_part_that_is_frozen_now_count_for_nothing(clips: LatentClips, tmp_path: Path) -> None:
+    trainer = make_trainer(clips, tmp_path, stage("video"), stage("speed"))
+    trainer.run()
+    frozen = [parameter for parameter in trainer.model.parameters() if not parameter.requires_grad]
+    assert frozen
+    assert all(parameter.grad is None for parameter in frozen)
