@@ -52,3 +52,31 @@ def test_gradients_of_a_part_that_is_frozen_now_count_for_nothing(clips: LatentC
     frozen = [parameter for parameter in trainer.model.parameters() if not parameter.requires_grad]
     assert frozen
     assert all(parameter.grad is None for parameter in frozen)
+
+
+def test_optimizers_of_earlier_stages_are_given_up(clips: LatentClips, tmp_path: Path) -> None:
+    trainer = make_trainer(clips, tmp_path, stage("image"), stage("video"), stage("speed"))
+    trainer.run()
+    # accelerate unscales the gradients (float16) of every optimizer that it still knows.
+    assert len(trainer.accelerator._optimizers) == 1
+    assert len(trainer.accelerator._models) == 1
+
+
+def test_stages_of_one_name_see_other_clips_and_noise(clips: LatentClips, tmp_path: Path) -> None:
+    trainer = make_trainer(clips, tmp_path, stage("video"), stage("video", lr=1e-9), stage("speed"))
+    drawn: list[torch.Tensor] = []
+    batch = clips.batch
+
+    def seen(*args: object, **given: object) -> object:
+        made = batch(*args, **given)
+        drawn.append(made.latents)
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clips, "batch", seen)
+        trainer.run()
+    assert not torch.equal(drawn[0], drawn[2])
+    assert not torch.equal(drawn[1], drawn[3])
+    # A first stage of its name draws what it always drew.
+    alone = batch(stage("speed"), frames=4, motion_frames=2, seed=0, step=0)
+    assert torch.equal(drawn[4], alone.latents)

@@ -155,6 +155,9 @@ class Trainer:
         self.report(f"  mixed precision: {self.accelerator.mixed_precision}")
         # What the stage before left in parts that are frozen now would count in the norm that gradients are clipped to.
         self.model.zero_grad(set_to_none=True)
+        # accelerate keeps what it prepared: an optimizer's state in memory, and float16 gradients unscaled for each.
+        self._running = None
+        self.accelerator.free_memory()
         groups = parameter_groups(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale)
         optimizer = make_optimizer(self.config, groups, lr=stage.lr, workers=self.workers)
         if resumed:
