@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Mapping
-from itertools import chain
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from emo_models.emo.speed_layers import bucket_layout
 from emo_models.emo.training.audio_alignment import require_aligned
 from emo_models.emo.training.batches import LatentClips
 from emo_models.emo.training.clip_store import ClipStore
-from emo_models.emo.training.config import StageConfig, TrainConfig
+from emo_models.emo.training.config import TrainConfig
 from emo_models.emo.training.detail_training import train_detail
 from emo_models.emo.training.diagnostics import (
     audio_gap,
@@ -209,15 +210,17 @@ class _Diagnosis:
         self.config, self.pipeline, self.latents, self.schedule = config, pipeline, latents, schedule
         self.held_out, self.out, self.report = held_out, out, report
         self.reader: MouthReader | None = None
-        self.stages: dict[str, StageConfig] = {stage.name: stage for stage in config.stages}
+        self.ends = list(accumulate(stage.steps for stage in config.stages))
 
-    def __call__(self, model: EMOModel, step: int, stage: str) -> dict[str, float]:
-        batch = probe_batch(self.latents, self.stages[stage], model)
+    def __call__(self, model: EMOModel, step: int, name: str) -> dict[str, float]:
+        # By the step: stages may share a name.
+        stage = self.config.stages[bisect_left(self.ends, step)]
+        batch = probe_batch(self.latents, stage, model)
         values = audio_gap(model, batch, self.schedule)
         if batch.motion is not None:
             values["motion_dependence"] = motion_dependence(model, batch, self.schedule)
-        if self.stages[stage].guidance_distillation != 1.0:
-            more = (probe_batch(self.latents, self.stages[stage], model, number=i) for i in range(1, GUIDANCE_BATCHES))
+        if stage.guidance_distillation != 1.0:
+            more = (probe_batch(self.latents, stage, model, number=i) for i in range(1, GUIDANCE_BATCHES))
             reached = guidance_reached(model, chain([batch], more), self.schedule)
             values.update({} if reached is None else {"guidance_reached": reached})
         if batch.audio is not None and self.held_out is not None and self.config.reader_steps:

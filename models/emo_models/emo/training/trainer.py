@@ -175,7 +175,7 @@ class Trainer:
             stage,
             frames=frames,
             motion_frames=config.motion_frames,
-            seed=self.config.seed,
+            seed=self._seed(stage),
             step=step,
             rank=self.accelerator.process_index,
         )
@@ -184,8 +184,15 @@ class Trainer:
 
     def _generator(self, stage: StageConfig, step: int) -> torch.Generator:
         rank = self.accelerator.process_index
-        seed = int(step_generator(self.config.seed, f"noise-{stage.name}", step, rank).integers(2**62))
+        seed = int(step_generator(self._seed(stage), f"noise-{stage.name}", step, rank).integers(2**62))
         return torch.Generator().manual_seed(seed)
+
+    def _seed(self, stage: StageConfig) -> int:
+        """The seed of a stage's draws: another one where an earlier stage has its name, which draws depend on."""
+        running = self._running
+        before = 0 if running is None else [s.name for s in self.config.stages[: running.index]].count(stage.name)
+        seed = self.config.seed
+        return seed if not before else int(step_generator(seed, "stage", before).integers(2**62))
 
     def _after_step(self, total: int, losses: Losses) -> None:
         running = self._running
