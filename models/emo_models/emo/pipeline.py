@@ -16,7 +16,7 @@ from torch import Tensor
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_bytes, to_signed
 from emo_models.emo.audio import RATE, frame_count, prepare_audio
 from emo_models.emo.audio_encoders import AudioEncoder, load_audio_encoder
-from emo_models.emo.codec import decode_latents, encode_images
+from emo_models.emo.codec import decode_latents, encode_images, load_autoencoder
 from emo_models.emo.conditions import SegmentConditions
 from emo_models.emo.extensions.detail_head import DetailHead
 from emo_models.emo.extensions.eyelids import MOST_PER_MINUTE, around_each_frame, planned_closure
@@ -174,7 +174,7 @@ class EMOPipeline:
             shards = folder / "vae" / "diffusion_pytorch_model.safetensors.index.json"
             if shards.is_file():  # it may name files anywhere, and of other formats
                 raise WeightsError(f"expected the autoencoder in one file, found {shards}; save it again in one")
-            vae = kinds[facts["vae"]].from_pretrained(folder / "vae", local_files_only=True, use_safetensors=True)
+            vae = load_autoencoder(kinds[facts["vae"]], folder / "vae")
         from diffusers import DDIMScheduler
 
         scheduler: Any = DDIMScheduler

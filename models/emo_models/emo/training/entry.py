@@ -18,7 +18,7 @@ from emo_models.autoencoder.training import reconstruct, region_psnr, train_auto
 from emo_models.emo.architecture import EMOArchitecture, merge_parts
 from emo_models.emo.audio_encoders import load_audio_encoder
 from emo_models.emo.building import build_autoencoder, build_model, build_refiner, extended, preset_named
-from emo_models.emo.codec import encode_in_pieces
+from emo_models.emo.codec import encode_in_pieces, load_autoencoder
 from emo_models.emo.extensions.detail_head import DetailHead
 from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
@@ -256,9 +256,7 @@ def _autoencoder(
             raise ValueError(f"expected autoencoder_folder for {preset.name}: Stable Diffusion's vae as a local folder")
         from diffusers import AutoencoderKL
 
-        return AutoencoderKL.from_pretrained(
-            config.autoencoder_folder, local_files_only=True, use_safetensors=True
-        ).eval()
+        return load_autoencoder(AutoencoderKL, Path(config.autoencoder_folder))
     beside = Path(config.start_from) / "vae"
     folder = Path(config.autoencoder_folder) if config.autoencoder_folder else out / "autoencoder" / "final"
     if config.start_from and not config.autoencoder_folder and beside.is_dir():
