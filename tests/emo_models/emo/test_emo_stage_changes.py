@@ -80,3 +80,20 @@ def test_stages_of_one_name_see_other_clips_and_noise(clips: LatentClips, tmp_pa
     # A first stage of its name draws what it always drew.
     alone = batch(stage("speed"), frames=4, motion_frames=2, seed=0, step=0)
     assert torch.equal(drawn[4], alone.latents)
+
+
+def test_the_scale_of_float16_gradients_is_kept(clips: LatentClips, tmp_path: Path) -> None:
+    def scaled(folder: str) -> Trainer:
+        made = make_trainer(clips, tmp_path / folder, stage("video", steps=3))
+        # As accelerate has one for float16 on a GPU.
+        made.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=1)
+        return made
+
+    whole, cut = scaled("whole"), scaled("cut")
+    whole.run()
+    cut.loop.should_stop = lambda: cut.loop.step == 2
+    cut.run()
+    resumed = scaled("cut")
+    resumed.run()
+    assert whole.accelerator.scaler.get_scale() == 4.0 * 2**3
+    assert resumed.accelerator.scaler.get_scale() == whole.accelerator.scaler.get_scale()

@@ -34,6 +34,9 @@ from emo_models.training.workers import ALONE, Workers
 Diagnose = Callable[[EMOModel, int, str], dict[str, float]]
 """(model with averaged weights, step over all stages, stage) -> named values."""
 
+SCALER = "scaler"
+"""In a checkpoint beside the optimizer's state: the scale of float16 gradients, which outlives stages."""
+
 
 class Trainer:
     """Trains the stages of a config on prepared clips, as one `Trainee` of the loop.
@@ -131,12 +134,15 @@ class Trainer:
         if self._running is None:
             raise RuntimeError("expected a step before a checkpoint, found none")
         state: dict[str, Any] = self._running.optimizer.state_dict()
-        return state
+        scaler = self.accelerator.scaler
+        return state if scaler is None else {**state, SCALER: scaler.state_dict()}
 
     def restore(self, tensors: Tensors, optimizers: dict[str, Any], *, step: int) -> None:
         """See `Trainee`."""
         self.model.load_state_dict(dict(tensors["model"]))
         self.average.load(tensors["average"])
+        if self.accelerator.scaler is not None and SCALER in optimizers:
+            self.accelerator.scaler.load_state_dict(optimizers.pop(SCALER))
         index, inner = self._place(step)
         if inner and index < len(self.config.stages):
             self._enter(index, resumed=optimizers)
