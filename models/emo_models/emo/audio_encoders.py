@@ -81,7 +81,8 @@ class TransformerEncoder:
             self.stride, self.field = _conv_geometry(config.conv_kernel, config.conv_stride)
         else:
             self.layers, self.width = config.encoder_layers + 1, config.d_model
-            self.stride, self.field = 320, 320
+            # Mel columns lie around every 160th sample from the first on, and each state around every second of them.
+            self.stride, self.field = 320, 0
         # With the audio itself: while it is held, no other audio can get its address.
         self._chunks: OrderedDict[tuple[int, int, int], tuple[Tensor, NDArray[np.float32]]] = OrderedDict()
 
