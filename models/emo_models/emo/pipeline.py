@@ -145,6 +145,11 @@ class EMOPipeline:
                 f"expected a speech encoder with {audio.blocks} blocks of width {audio.width}, "
                 f"found {audio_encoder.layers} of {audio_encoder.width}"
             )
+        if audio_encoder.fps != segment.fps:
+            raise ValueError(
+                f"expected a speech encoder at {segment.fps:g} frames a second, found one at {audio_encoder.fps:g}; "
+                "mouths would drift away from what is said"
+            )
         if segment.motion_frames > segment.frames:
             raise ValueError(f"expected at most {segment.frames} motion frames, found {segment.motion_frames}")
         self.fps = segment.fps

@@ -44,7 +44,7 @@ from emo_models.emo.training.diagnostics import (
 )
 from emo_models.emo.training.figures import curve_figure, sample_grid
 from emo_models.emo.training.lora import add_lora, merge_lora
-from emo_models.emo.training.pipeline_facts import facts_before, guidance_facts, recommended, trained_on
+from emo_models.emo.training.pipeline_facts import facts_before, frame_rate, guidance_facts, recommended, trained_on
 from emo_models.emo.training.refiner_frames import generate_clips
 from emo_models.emo.training.refiner_training import before_and_after, train_refiner
 from emo_models.emo.training.require_trainable import require_size, require_trainable
@@ -286,7 +286,7 @@ def _autoencoder(
 def _audio_encoder(
     config: TrainConfig, preset: Preset, data: TrainingClips, out: Path, report: Report, workers: Workers
 ) -> Any:
-    settings = dict(preset.audio_encoder)
+    settings = {**preset.audio_encoder, "fps": frame_rate(config)}
     kind = settings.pop("kind")
     if kind == "log-mel":
         return LogMelEncoder(**settings)

@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from emo_models.emo.architecture import EMOArchitecture, merge_parts
+from emo_models.emo.building import preset_named
 from emo_models.emo.extensions.eyelids import USUAL_PER_MINUTE
-from emo_models.emo.migration import migrate_sampling
+from emo_models.emo.migration import migrate_model_config, migrate_sampling
 from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import INDEX_NAME, recommended_sampling
 from emo_models.emo.presets import Preset
 from emo_models.emo.training.config import TrainConfig
+from emo_models.emo.weights import CONFIG_NAME
 
 
 def facts_before(config: TrainConfig) -> dict[str, Any]:
@@ -25,6 +28,16 @@ def facts_before(config: TrainConfig) -> dict[str, Any]:
     if "built_in_guidance" in facts:
         facts["guidance_distillation"] = facts.pop("built_in_guidance")
     return facts
+
+
+def frame_rate(config: TrainConfig) -> float:
+    """Frames a second of the model that is trained: that of the weights it starts from, or of preset and changes."""
+    path = Path(config.start_from) / "model" / CONFIG_NAME
+    if config.start_from and path.is_file():
+        parts = migrate_model_config(json.loads(path.read_text("utf-8")))
+    else:
+        parts = merge_parts(preset_named(config.preset).model, migrate_model_config(config.model_changes))
+    return EMOArchitecture.from_parts({"segment": parts.get("segment")}).segment.fps
 
 
 def recommended(config: TrainConfig, preset: Preset, before: Mapping[str, Any], model: EMOModel) -> dict[str, Any]:
