@@ -97,3 +97,19 @@ def test_the_scale_of_float16_gradients_is_kept(clips: LatentClips, tmp_path: Pa
     resumed.run()
     assert whole.accelerator.scaler.get_scale() == 4.0 * 2**3
     assert resumed.accelerator.scaler.get_scale() == whole.accelerator.scaler.get_scale()
+
+
+def test_a_loss_that_is_no_number_ends_training_but_where_float16_skips_the_step(
+    clips: LatentClips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(model: object, batch: object, stage: object, schedule: object, **given: object) -> torch.Tensor:
+        return next(p for p in model.parameters() if p.requires_grad).sum() * float("nan")
+
+    monkeypatch.setattr("emo_models.emo.training.trainer.clip_loss", spoilt)
+    with pytest.raises(ValueError, match="expected a finite loss at step 1, found nan"):
+        make_trainer(clips, tmp_path / "plain", stage("video")).run()
+    half = make_trainer(clips, tmp_path / "half", stage("video"))
+    before = {name: value.clone() for name, value in half.model.state_dict().items()}
+    half.accelerator.scaler = torch.amp.GradScaler("cpu")
+    half.run()
+    assert all(torch.equal(value, before[name]) for name, value in half.model.state_dict().items())

@@ -28,7 +28,7 @@ from emo_models.training.averaging import Average
 from emo_models.training.clips import step_generator
 from emo_models.training.loop import Loop, LoopConfig, Losses, Report, Tensors
 from emo_models.training.muon import MuonAdamW, split_matrices
-from emo_models.training.network import rise_and_fall
+from emo_models.training.network import finite, rise_and_fall
 from emo_models.training.workers import ALONE, Workers
 
 Diagnose = Callable[[EMOModel, int, str], dict[str, float]]
@@ -123,7 +123,9 @@ class Trainer:
         self.accelerator.clip_grad_norm_(running.model.parameters(), self.config.grad_clip)
         running.optimizer.step()
         self.average.update(self.accelerator.unwrap_model(running.model), inner + 1)
-        return {"loss": float(loss.detach())}
+        value = float(loss.detach())
+        # In float16 a step that does not come out is skipped, and the next one is scaled less.
+        return {"loss": finite(value, step) if self.accelerator.scaler is None else value}
 
     def tensors(self) -> Tensors:
         """See `Trainee`."""
