@@ -392,7 +392,13 @@ def _detail(
 def _model(config: TrainConfig, preset: Preset, data: TrainingClips, vae: Any) -> EMOModel:
     if config.start_from:
         started: EMOModel = load_module(EMOModel, Path(config.start_from) / "model")
-        return extended(started, migrate_model_config(config.model_changes))
+        larger = extended(started, migrate_model_config(config.model_changes))
+        if config.lora is not None and larger is not started:
+            raise ValueError(
+                "expected no new condition in model_changes with lora, found extensions.eyelids: what reads it is kept "
+                "as it is and would never learn; add it in a training without lora first"
+            )
+        return larger
     changes = merge_parts({}, migrate_model_config(config.model_changes))
     if "centres" not in changes.get("speed", {}):
         labels = np.concatenate([clip.head_speed for clip in every_clip(moving(data))])
