@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from emo_models.emo.audio_encoders import TransformerEncoder
@@ -30,3 +31,15 @@ def test_a_click_is_heard_as_much_before_as_after_it() -> None:
     assert heard[24] > 0
     for distance in range(4):
         torch.testing.assert_close(heard[24 - distance], heard[25 + distance], rtol=1e-3, atol=1e-4)
+
+
+def test_pieces_longer_than_whisper_hears_are_refused() -> None:
+    from transformers import WhisperConfig, WhisperModel
+
+    shape = WhisperConfig(
+        d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
+        encoder_ffn_dim=16, decoder_ffn_dim=16, vocab_size=60, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        decoder_start_token_id=1,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"expected chunk_seconds .* at most 30"):
+        TransformerEncoder(WhisperModel(shape), kind="whisper", chunk_seconds=29.0, context_seconds=1.0)
