@@ -43,8 +43,11 @@ class AppearanceObjective(nn.Module):
         features = self.network(torch.cat(parts))
         whole = strengths.sum(dim=1) < 0.7
         state = torch.cat([samples.pose[index] / 10, samples.mouth[index, :2] * 5], dim=1)
-        return (
+        loss = (
             F.cross_entropy(self.people(features).float(), samples.identity[index]) * 0.3
             + F.smooth_l1_loss(self.damage(features).float(), strengths, beta=0.1) * 4
-            + F.smooth_l1_loss(self.state(features).float()[whole], state[whole], beta=0.3)
         )
+        # The mean over no sample is no number.
+        if bool(whole.any()):
+            loss = loss + F.smooth_l1_loss(self.state(features).float()[whole], state[whole], beta=0.3)
+        return loss

@@ -114,7 +114,9 @@ class LocatorObjective(nn.Module):
         x = torch.where(empty[:, None, None, None], _without_face(x, wanted, generator), varied(x, generator))
         place, presence = self.network(x)
         error = F.smooth_l1_loss(place * 10, wanted * 10, reduction="none", beta=0.3).sum(dim=1)
-        return error[~empty].mean() + F.binary_cross_entropy_with_logits(presence, (~empty).float())
+        loss = F.binary_cross_entropy_with_logits(presence, (~empty).float())
+        # The mean over no sample is no number.
+        return loss if bool(empty.all()) else error[~empty].mean() + loss
 
 
 def _without_face(x: torch.Tensor, place: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

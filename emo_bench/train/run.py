@@ -52,10 +52,9 @@ def _trained(config: Training, folder: Path, say: Say) -> list[str]:
 
 
 def _train_emo(config: EMOTraining, folder: Path, say: Say) -> Path:
-    from emo_models.emo.building import preset_named
-    from emo_models.emo.training import run
+    from emo_models.emo.training import frame_rate, run
 
-    fps = Fraction(preset_named(config.preset).audio_encoder.get("fps", 25.0)).limit_denominator(1001)
+    fps = Fraction(frame_rate(config)).limit_denominator(1001)
 
     def clips(held_out: bool) -> JoinedClips:
         return open_training_clips(

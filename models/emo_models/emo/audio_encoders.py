@@ -22,6 +22,9 @@ from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.extensions.speech_net import load_speech_net_encoder
 from emo_models.emo.migration import migrate_audio_encoder_config
 
+WHISPER_SECONDS = 30.0
+"""Of audio at once; it hears no more."""
+
 
 class AudioEncoder(Protocol):
     """What the pipeline asks of a speech encoder."""
@@ -72,6 +75,12 @@ class TransformerEncoder:
     ) -> None:
         if kind not in {"wav2vec2", "whisper"}:
             raise ValueError(f"expected wav2vec2 or whisper, found {kind!r}")
+        heard = chunk_seconds + 2 * context_seconds
+        if kind == "whisper" and heard > WHISPER_SECONDS:
+            raise ValueError(
+                f"expected chunk_seconds and twice context_seconds to be at most {WHISPER_SECONDS:g} together, which "
+                f"Whisper hears at once, found {heard:g}"
+            )
         self.model = model.eval().requires_grad_(False)
         self.kind, self.fps, self.extractor = kind, fps, extractor
         self.chunk_seconds, self.context_seconds = chunk_seconds, context_seconds
@@ -81,7 +90,8 @@ class TransformerEncoder:
             self.stride, self.field = _conv_geometry(config.conv_kernel, config.conv_stride)
         else:
             self.layers, self.width = config.encoder_layers + 1, config.d_model
-            self.stride, self.field = 320, 320
+            # Mel columns lie around every 160th sample from the first on, and each state around every second of them.
+            self.stride, self.field = 320, 0
         # With the audio itself: while it is held, no other audio can get its address.
         self._chunks: OrderedDict[tuple[int, int, int], tuple[Tensor, NDArray[np.float32]]] = OrderedDict()
 

@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from emo_models.strict_loading import WeightsError
+
+
+def load_autoencoder(kind: Any, folder: Path) -> Any:
+    """One of diffusers' autoencoders from a local folder, safetensors only, complete and in eval mode.
+
+    Args:
+        kind: Its class.
+        folder: With ``config.json`` and the weights.
+
+    Raises:
+        WeightsError: Tensors are missing or unknown, which diffusers only warns of, or there is no such folder.
+    """
+    if not (folder / "config.json").is_file():
+        raise WeightsError(f"expected {folder / 'config.json'}, found no such file; give an autoencoder's local folder")
+    vae, told = kind.from_pretrained(folder, local_files_only=True, use_safetensors=True, output_loading_info=True)
+    missing, unknown = sorted(told["missing_keys"]), sorted(told["unexpected_keys"])
+    if missing or unknown:
+        raise WeightsError(
+            f"expected the tensors of {kind.__name__} in {folder}, found {len(missing)} missing (first: {missing[:3]}) "
+            f"and {len(unknown)} unknown (first: {unknown[:3]}); copy config and weights from the same place"
+        )
+    return vae.eval()
 
 
 def encode_images(vae: Any, images: Tensor) -> Tensor:

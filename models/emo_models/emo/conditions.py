@@ -105,6 +105,7 @@ class SegmentConditions:
         device = self.reference[0].key.device if self.reference else torch.device("cpu")
         columns = [torch.tensor(column, dtype=torch.float32, device=device) for column in zip(*passes, strict=True)]
         reference, audio, speed, closed = (column.repeat_interleave(size) for column in columns)
+        own = self.condition_mask
         return replace(
             self,
             reference=tuple(kv.repeat(times) for kv in self.reference),
@@ -116,10 +117,10 @@ class SegmentConditions:
             motion_channels=_repeated(self.motion_channels, times),
             eyelids=None if self.eyelids is None else self.eyelids.repeat(times, 1, 1) * closed[:, None, None],
             condition_mask=ConditionMask(
-                reference=reference,
-                audio=audio,
-                motion=_repeated(self.condition_mask.motion, times),
-                speed=speed if self.condition_mask.speed is None else speed * self.condition_mask.speed.repeat(times),
+                reference=ConditionMask.apply(reference, _repeated(own.reference, times)),
+                audio=ConditionMask.apply(audio, _repeated(own.audio, times)),
+                motion=_repeated(own.motion, times),
+                speed=ConditionMask.apply(speed, _repeated(own.speed, times)),
             ),
         )
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_bytes, to_signed
 from emo_models.emo.audio import RATE, frame_count, prepare_audio
 from emo_models.emo.audio_encoders import AudioEncoder, load_audio_encoder
-from emo_models.emo.codec import decode_latents, encode_images
+from emo_models.emo.codec import decode_latents, encode_images, load_autoencoder
 from emo_models.emo.conditions import SegmentConditions
 from emo_models.emo.extensions.detail_head import DetailHead
 from emo_models.emo.extensions.eyelids import MOST_PER_MINUTE, around_each_frame, planned_closure
@@ -145,6 +145,11 @@ class EMOPipeline:
                 f"expected a speech encoder with {audio.blocks} blocks of width {audio.width}, "
                 f"found {audio_encoder.layers} of {audio_encoder.width}"
             )
+        if audio_encoder.fps != segment.fps:
+            raise ValueError(
+                f"expected a speech encoder at {segment.fps:g} frames a second, found one at {audio_encoder.fps:g}; "
+                "mouths would drift away from what is said"
+            )
         if segment.motion_frames > segment.frames:
             raise ValueError(f"expected at most {segment.frames} motion frames, found {segment.motion_frames}")
         self.fps = segment.fps
@@ -174,7 +179,7 @@ class EMOPipeline:
             shards = folder / "vae" / "diffusion_pytorch_model.safetensors.index.json"
             if shards.is_file():  # it may name files anywhere, and of other formats
                 raise WeightsError(f"expected the autoencoder in one file, found {shards}; save it again in one")
-            vae = kinds[facts["vae"]].from_pretrained(folder / "vae", local_files_only=True, use_safetensors=True)
+            vae = load_autoencoder(kinds[facts["vae"]], folder / "vae")
         from diffusers import DDIMScheduler
 
         scheduler: Any = DDIMScheduler

@@ -19,6 +19,7 @@ from torch import Tensor
 from emo_models.emo.architecture import merge_parts
 from emo_models.emo.audio_encoders import load_transformer_encoder
 from emo_models.emo.backbone import Backbone
+from emo_models.emo.codec import load_autoencoder
 from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import EMOPipeline
 from emo_models.emo.presets import EMO_SD15
@@ -144,7 +145,7 @@ def start_from_sd15(
     encoder = load_transformer_encoder(audio_encoder, kind="wav2vec2", fps=model.architecture.segment.fps)
     pipeline = EMOPipeline(
         model,
-        AutoencoderKL.from_pretrained(vae, local_files_only=True, use_safetensors=True),
+        load_autoencoder(AutoencoderKL, vae),
         make_scheduler(EMO_SD15.schedule),
         encoder,
         facts={"preset": EMO_SD15.name, "trained_on": EMO_SD15.trained_on},

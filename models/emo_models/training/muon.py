@@ -57,6 +57,13 @@ class MuonAdamW(torch.optim.Optimizer):
         super().__init__(groups, defaults)
         self.workers = workers
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As every optimizer's; PyTorch leaves the counts of steps where they are, and a fused step wants them near."""
+        super().load_state_dict(state_dict)
+        for parameter, state in self.state.items():
+            if "step" in state:
+                state["step"] = state["step"].to(parameter.device)
+
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """One update of every weight that has a gradient."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -70,7 +71,7 @@ class NetworkTrainee:
             self.schedule.step()
         if self.average is not None:
             self.average.update(self.network, step + 1)
-        return {"loss": loss.item()}
+        return {"loss": finite(loss.item(), step)}
 
     def tensors(self) -> Tensors:
         """See `Trainee`."""
@@ -175,6 +176,20 @@ def rise_and_fall(step: int, *, steps: int, warmup: int, final: float = 0.0) -> 
     [0.5, 0.9, 0.5, 0.1]
     """
     return min((step + 1) / max(warmup, 1), 1.0) * (1 - (1 - final) * step / max(steps, 1))
+
+
+def finite(loss: float, step: int) -> float:
+    """The loss of a step, counted from 0, where it is a number; what is none has spoilt the weights.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not isfinite(loss):
+        raise ValueError(
+            f"expected a finite loss at step {step + 1}, found {loss}; the last checkpoint is as it was: "
+            "lower the learning rate, or train in full precision"
+        )
+    return loss
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

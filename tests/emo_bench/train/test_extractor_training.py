@@ -11,6 +11,7 @@ from emo_bench.train.config import DataSource, ExtractorTraining, NetworkTrainin
 from emo_bench.train.distortions import FRAME_KINDS, TIME_KINDS, damaged_frames, damaged_time
 from emo_bench.train.extractor_checks import auc, identity_auc, r_squared
 from emo_bench.train.extractors import FILES, install, train_extractors
+from emo_bench.train.objectives import objective
 from emo_bench.train.training_clips import open_training_clips
 from emo_core.errors import ConfigError
 from emo_models.training.clips import TrainingClip, every_clip
@@ -133,3 +134,13 @@ def test_measures_of_the_checks() -> None:
     true = np.array([[0.0], [1.0], [2.0]])
     assert r_squared(true, true)[0] == 1.0
     assert r_squared(np.full_like(true, 1.0), true)[0] == 0.0
+
+
+@pytest.mark.parametrize("part", ["locator", "appearance"])
+def test_steps_without_a_face_or_a_whole_image_have_a_loss(data: Path, tmp_path: Path, part: str) -> None:
+    source = DataSource(manifest=str(data / "train" / "manifest.jsonl"), split="mini")
+    clips = list(every_clip(open_training_clips([source], cache=tmp_path)))
+    with torch.no_grad():
+        learning = objective(part, clips, 2)
+        losses = [float(learning(torch.Generator().manual_seed(seed))) for seed in range(200)]
+    assert np.isfinite(losses).all()

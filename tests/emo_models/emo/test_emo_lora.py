@@ -10,7 +10,7 @@ from emo_scenes import TINY, MovingSquares, awake_model, random_inputs
 from pydantic import ValidationError
 
 from emo_models.autoencoder.small_autoencoder import SmallAutoencoder
-from emo_models.emo.building import build_autoencoder
+from emo_models.emo.building import build_autoencoder, build_pipeline
 from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.model import EMOModel
 from emo_models.emo.pipeline import EMOPipeline
@@ -125,3 +125,16 @@ def test_a_run_with_adapters_resumes_and_saves_a_pipeline_like_any_other(tmp_pat
 def test_adapters_need_weights_to_adapt() -> None:
     with pytest.raises(ValidationError, match="expected start_from with lora"):
         TrainConfig(preset="tiny", stages=(StageConfig(name="image", steps=1),), lora=LORA)
+
+
+def test_adapters_cannot_learn_a_condition_that_is_new(tmp_path: Path) -> None:
+    build_pipeline(TINY).save_pretrained(tmp_path / "start")
+    plan = TrainConfig(
+        preset="tiny",
+        stages=(StageConfig(name="image", steps=1, clips=1, frames=1),),
+        lora=LORA,
+        start_from=str(tmp_path / "start"),
+        model_changes={"extensions": {"eyelids": True}},
+    )
+    with pytest.raises(ValueError, match="expected no new condition in model_changes with lora"):
+        run(plan, MovingSquares(), tmp_path / "out")

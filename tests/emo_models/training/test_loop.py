@@ -87,3 +87,18 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     config = LoopConfig(name="t", steps=6, checkpoint_every=2, identity={"width": 9})
     with pytest.raises(ValueError, match=r"other settings \(width\)"):
         Loop(trainee(), config, tmp_path, report=lambda line: None).run()
+
+
+def test_a_loss_that_is_no_number_ends_training_and_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+    begun = trainee()
+    loop(begun, tmp_path, steps=2).run()
+    spoilt = trainee()
+    loss_of = spoilt.loss_of
+    spoilt.loss_of = lambda step: loss_of(step) * (float("nan") if step == 3 else 1.0)
+    with pytest.raises(ValueError, match="expected a finite loss at step 4, found nan"):
+        loop(spoilt, tmp_path, steps=6).run()
+    resumed = trainee()
+    going_on = loop(resumed, tmp_path, steps=6)
+    going_on.run()
+    assert [step for step, _ in going_on.history] == [1, 2, 3, 4, 5, 6]
+    assert all(torch.isfinite(value).all() for value in resumed.network.state_dict().values())

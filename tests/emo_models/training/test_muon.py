@@ -134,3 +134,16 @@ def test_groups_keep_their_settings_when_split() -> None:
         (True, 2, 0.5),
         (False, 4, 0.5),
     ]
+
+
+def test_a_state_read_on_the_cpu_goes_to_where_the_weights_are() -> None:
+    network = small_network()
+    train(network, [optimizer := two_kinds(network, lr=0.01)], 2)
+    # A device without values, which stands for a GPU; a fused step wants all of its numbers there.
+    far = two_kinds(small_network().to("meta"), lr=0.01)
+    far.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    devices = {
+        name: {str(state[name].device) for state in far.state.values() if name in state}
+        for name in ("step", "exp_avg", "momentum")
+    }
+    assert devices == {"step": {"meta"}, "exp_avg": {"meta"}, "momentum": {"meta"}}

@@ -21,7 +21,7 @@ from emo_models.baselines.wav2lip.windows import WindowSampler
 from emo_models.initial_weights import initial_weights
 from emo_models.precision import bfloat16_where_fast
 from emo_models.training.loop import Losses, Tensors
-from emo_models.training.network import set_rate
+from emo_models.training.network import finite, set_rate
 
 
 class ExpertTrainer:
@@ -52,7 +52,7 @@ class ExpertTrainer:
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         right = ((F.cosine_similarity(audio, face) > 0.5) == (labels > 0.5)).float().mean()
-        return {"sync": loss.item(), "accuracy": right.item()}
+        return {"sync": finite(loss.item(), step), "accuracy": right.item()}
 
     def tensors(self) -> Tensors:
         """See `Trainee`."""
@@ -124,7 +124,7 @@ class GeneratorTrainer:
         self.optimizer.step()
         if self.discriminator is not None and self.judge_optimizer is not None:
             losses["judge"] = self._train_judge(batch.target, painted.detach(), step)
-        return {name: value.item() for name, value in losses.items()}
+        return {name: finite(value.item(), step) for name, value in losses.items()}
 
     def _train_judge(self, real: Tensor, painted: Tensor, step: int) -> Tensor:
         if self.discriminator is None or self.judge_optimizer is None:

@@ -37,3 +37,10 @@ def run(
     from emo_models.emo.training.entry import run_training
 
     return run_training(config, data, out, held_out=held_out, large=large, report=report)
+
+
+def frame_rate(config: TrainConfig) -> float:
+    """Frames a second that the clips of a training have to have: the model's."""
+    from emo_models.emo.training import pipeline_facts
+
+    return pipeline_facts.frame_rate(config)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Mapping
-from itertools import chain
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from emo_models.autoencoder.training import reconstruct, region_psnr, train_auto
 from emo_models.emo.architecture import EMOArchitecture, merge_parts
 from emo_models.emo.audio_encoders import load_audio_encoder
 from emo_models.emo.building import build_autoencoder, build_model, build_refiner, extended, preset_named
-from emo_models.emo.codec import encode_in_pieces
+from emo_models.emo.codec import encode_in_pieces, load_autoencoder
 from emo_models.emo.extensions.detail_head import DetailHead
 from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
@@ -31,7 +32,7 @@ from emo_models.emo.speed_layers import bucket_layout
 from emo_models.emo.training.audio_alignment import require_aligned
 from emo_models.emo.training.batches import LatentClips
 from emo_models.emo.training.clip_store import ClipStore
-from emo_models.emo.training.config import StageConfig, TrainConfig
+from emo_models.emo.training.config import TrainConfig
 from emo_models.emo.training.detail_training import train_detail
 from emo_models.emo.training.diagnostics import (
     audio_gap,
@@ -43,7 +44,7 @@ from emo_models.emo.training.diagnostics import (
 )
 from emo_models.emo.training.figures import curve_figure, sample_grid
 from emo_models.emo.training.lora import add_lora, merge_lora
-from emo_models.emo.training.pipeline_facts import facts_before, guidance_facts, recommended, trained_on
+from emo_models.emo.training.pipeline_facts import facts_before, frame_rate, guidance_facts, recommended, trained_on
 from emo_models.emo.training.refiner_frames import generate_clips
 from emo_models.emo.training.refiner_training import before_and_after, train_refiner
 from emo_models.emo.training.require_trainable import require_size, require_trainable
@@ -209,15 +210,17 @@ class _Diagnosis:
         self.config, self.pipeline, self.latents, self.schedule = config, pipeline, latents, schedule
         self.held_out, self.out, self.report = held_out, out, report
         self.reader: MouthReader | None = None
-        self.stages: dict[str, StageConfig] = {stage.name: stage for stage in config.stages}
+        self.ends = list(accumulate(stage.steps for stage in config.stages))
 
-    def __call__(self, model: EMOModel, step: int, stage: str) -> dict[str, float]:
-        batch = probe_batch(self.latents, self.stages[stage], model)
+    def __call__(self, model: EMOModel, step: int, name: str) -> dict[str, float]:
+        # By the step: stages may share a name.
+        stage = self.config.stages[bisect_left(self.ends, step)]
+        batch = probe_batch(self.latents, stage, model)
         values = audio_gap(model, batch, self.schedule)
         if batch.motion is not None:
             values["motion_dependence"] = motion_dependence(model, batch, self.schedule)
-        if self.stages[stage].guidance_distillation != 1.0:
-            more = (probe_batch(self.latents, self.stages[stage], model, number=i) for i in range(1, GUIDANCE_BATCHES))
+        if stage.guidance_distillation != 1.0:
+            more = (probe_batch(self.latents, stage, model, number=i) for i in range(1, GUIDANCE_BATCHES))
             reached = guidance_reached(model, chain([batch], more), self.schedule)
             values.update({} if reached is None else {"guidance_reached": reached})
         if batch.audio is not None and self.held_out is not None and self.config.reader_steps:
@@ -253,9 +256,7 @@ def _autoencoder(
             raise ValueError(f"expected autoencoder_folder for {preset.name}: Stable Diffusion's vae as a local folder")
         from diffusers import AutoencoderKL
 
-        return AutoencoderKL.from_pretrained(
-            config.autoencoder_folder, local_files_only=True, use_safetensors=True
-        ).eval()
+        return load_autoencoder(AutoencoderKL, Path(config.autoencoder_folder))
     beside = Path(config.start_from) / "vae"
     folder = Path(config.autoencoder_folder) if config.autoencoder_folder else out / "autoencoder" / "final"
     if config.start_from and not config.autoencoder_folder and beside.is_dir():
@@ -285,7 +286,7 @@ def _autoencoder(
 def _audio_encoder(
     config: TrainConfig, preset: Preset, data: TrainingClips, out: Path, report: Report, workers: Workers
 ) -> Any:
-    settings = dict(preset.audio_encoder)
+    settings = {**preset.audio_encoder, "fps": frame_rate(config)}
     kind = settings.pop("kind")
     if kind == "log-mel":
         return LogMelEncoder(**settings)
@@ -391,7 +392,13 @@ def _detail(
 def _model(config: TrainConfig, preset: Preset, data: TrainingClips, vae: Any) -> EMOModel:
     if config.start_from:
         started: EMOModel = load_module(EMOModel, Path(config.start_from) / "model")
-        return extended(started, migrate_model_config(config.model_changes))
+        larger = extended(started, migrate_model_config(config.model_changes))
+        if config.lora is not None and larger is not started:
+            raise ValueError(
+                "expected no new condition in model_changes with lora, found extensions.eyelids: what reads it is kept "
+                "as it is and would never learn; add it in a training without lora first"
+            )
+        return larger
     changes = merge_parts({}, migrate_model_config(config.model_changes))
     if "centres" not in changes.get("speed", {}):
         labels = np.concatenate([clip.head_speed for clip in every_clip(moving(data))])

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from emo_models.autoencoder.small_autoencoder import to_bytes, to_signed
 from emo_models.emo.codec import decode_latents, encode_images
+from emo_models.emo.conditions import ConditionMask
 from emo_models.emo.extensions.guidance import Guidance
 from emo_models.emo.model import EMOModel
 from emo_models.emo.schedulers import NoiseSchedule
@@ -156,6 +157,8 @@ def _generate_group(
     references = [int(rng.integers(len(clip.latents))) for clip in group]
     reference = torch.stack([clip.latents[i].float() for clip, i in zip(group, references, strict=True)]).to(device)
     motion = torch.stack([clip.latents[first - n : first].float() for clip in group]).to(device)
+    # As in the stages: a clip without audio is no silent one.
+    heard = torch.tensor([float(len(clip.record.audio) > 0) for clip in group], device=device)
     voices = [int(rng.integers(len(clip.audio))) for clip in group]
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     pieces: list[Tensor] = []
@@ -170,6 +173,7 @@ def _generate_group(
             motion=motion if n else None,
             audio=torch.stack(audio).to(device),
             eyelids=torch.stack(eyelids).to(device),
+            condition_mask=ConditionMask(audio=heard),
         )
         latents = regenerate(
             model,

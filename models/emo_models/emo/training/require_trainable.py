@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from emo_models.training.clips import TrainingClips, every_clip, moving
 
 
 def require_size(architecture: EMOArchitecture, data: TrainingClips, *, times: int = 1) -> None:
-    """Checks that clips have the size that the model generates: larger ones would train, and never be seen in use.
+    """Checks that clips have the size and rate that the model generates: others would train, and never be seen in use.
 
     Args:
         architecture: Of the model.
@@ -23,10 +24,16 @@ def require_size(architecture: EMOArchitecture, data: TrainingClips, *, times: i
         times: How many times the model's size they have to have.
 
     Raises:
-        ValueError: They have another.
+        ValueError: They have others.
     """
     side = times * architecture.latents.size * architecture.latents.downsample
+    fps = architecture.segment.fps
     for clip in every_clip(data):
+        if not isclose(clip.fps, fps, rel_tol=1e-6):
+            raise ValueError(
+                f"expected clips of {fps:g} frames a second, found {clip.fps:g} (clip {clip.id}); "
+                f"prepare the set at {fps:g} frames a second"
+            )
         height, width = clip.frames.shape[1:3]
         if (height, width) != (side, side):
             fix = f"set size: {side}" if times == 1 else "make the set of 'detail_data' so large"

@@ -95,8 +95,9 @@ def regenerate(
     guidance = guidance or Guidance()
     passes = len(guidance.passes)
     together = conditions.for_passes(guidance.passes)
+    last = schedule.config.train_steps - 1
     for step in range(steps):
-        times = (share * (steps - step) / steps * schedule.config.train_steps).long().to(clean.device)
+        times = (share * (steps - step) / steps * schedule.config.train_steps).long().clamp_max(last).to(clean.device)
         noisy = schedule.add_noise(clean, noise, times)
         stacked = model.backbone(noisy.repeat(passes, 1, 1, 1, 1), times.repeat(passes), together)
         prediction = guidance.combine(stacked).float()

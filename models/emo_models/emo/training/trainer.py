@@ -28,11 +28,14 @@ from emo_models.training.averaging import Average
 from emo_models.training.clips import step_generator
 from emo_models.training.loop import Loop, LoopConfig, Losses, Report, Tensors
 from emo_models.training.muon import MuonAdamW, split_matrices
-from emo_models.training.network import rise_and_fall
+from emo_models.training.network import finite, rise_and_fall
 from emo_models.training.workers import ALONE, Workers
 
 Diagnose = Callable[[EMOModel, int, str], dict[str, float]]
 """(model with averaged weights, step over all stages, stage) -> named values."""
+
+SCALER = "scaler"
+"""In a checkpoint beside the optimizer's state: the scale of float16 gradients, which outlives stages."""
 
 
 class Trainer:
@@ -120,7 +123,9 @@ class Trainer:
         self.accelerator.clip_grad_norm_(running.model.parameters(), self.config.grad_clip)
         running.optimizer.step()
         self.average.update(self.accelerator.unwrap_model(running.model), inner + 1)
-        return {"loss": float(loss.detach())}
+        value = float(loss.detach())
+        # In float16 a step that does not come out is skipped, and the next one is scaled less.
+        return {"loss": finite(value, step) if self.accelerator.scaler is None else value}
 
     def tensors(self) -> Tensors:
         """See `Trainee`."""
@@ -131,12 +136,15 @@ class Trainer:
         if self._running is None:
             raise RuntimeError("expected a step before a checkpoint, found none")
         state: dict[str, Any] = self._running.optimizer.state_dict()
-        return state
+        scaler = self.accelerator.scaler
+        return state if scaler is None else {**state, SCALER: scaler.state_dict()}
 
     def restore(self, tensors: Tensors, optimizers: dict[str, Any], *, step: int) -> None:
         """See `Trainee`."""
         self.model.load_state_dict(dict(tensors["model"]))
         self.average.load(tensors["average"])
+        if self.accelerator.scaler is not None and SCALER in optimizers:
+            self.accelerator.scaler.load_state_dict(optimizers.pop(SCALER))
         index, inner = self._place(step)
         if inner and index < len(self.config.stages):
             self._enter(index, resumed=optimizers)
@@ -153,6 +161,11 @@ class Trainer:
         stage = self.config.stages[index]
         self.report(describe(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale))
         self.report(f"  mixed precision: {self.accelerator.mixed_precision}")
+        # What the stage before left in parts that are frozen now would count in the norm that gradients are clipped to.
+        self.model.zero_grad(set_to_none=True)
+        # accelerate keeps what it prepared: an optimizer's state in memory, and float16 gradients unscaled for each.
+        self._running = None
+        self.accelerator.free_memory()
         groups = parameter_groups(self.model, stage.name, backbone_lr_scale=stage.backbone_lr_scale)
         optimizer = make_optimizer(self.config, groups, lr=stage.lr, workers=self.workers)
         if resumed:
@@ -170,7 +183,7 @@ class Trainer:
             stage,
             frames=frames,
             motion_frames=config.motion_frames,
-            seed=self.config.seed,
+            seed=self._seed(stage),
             step=step,
             rank=self.accelerator.process_index,
         )
@@ -179,8 +192,15 @@ class Trainer:
 
     def _generator(self, stage: StageConfig, step: int) -> torch.Generator:
         rank = self.accelerator.process_index
-        seed = int(step_generator(self.config.seed, f"noise-{stage.name}", step, rank).integers(2**62))
+        seed = int(step_generator(self._seed(stage), f"noise-{stage.name}", step, rank).integers(2**62))
         return torch.Generator().manual_seed(seed)
+
+    def _seed(self, stage: StageConfig) -> int:
+        """The seed of a stage's draws: another one where an earlier stage has its name, which draws depend on."""
+        running = self._running
+        before = 0 if running is None else [s.name for s in self.config.stages[: running.index]].count(stage.name)
+        seed = self.config.seed
+        return seed if not before else int(step_generator(seed, "stage", before).integers(2**62))
 
     def _after_step(self, total: int, losses: Losses) -> None:
         running = self._running
