@@ -80,8 +80,11 @@ def prepare(folder: Path, *, clips: Path | None, n_clips: int, seconds: float, s
         write_clip(folder / "generated" / f"{name}.mkv", worse, audio, fps=Fraction(25))
         hashes = file_hashes(folder / "truth", video=f"{name}.mkv")
         entries.append(ManifestEntry(id=name, video=f"{name}.mkv", identity=name, sha256=hashes))
-    if not entries:
-        raise SystemExit(f"no clip of at least {seconds:g} s was found")
+    if len(entries) < n_clips:
+        raise SystemExit(
+            f"expected {n_clips} clips of at least {seconds:g} s, found {len(entries)}; "
+            "give a folder with as many by --clips, or a smaller --n-clips"
+        )
     write_manifest(folder / "truth" / "manifest.jsonl", entries)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,6 +102,16 @@ def test_a_comparison_starts_in_a_fresh_folder(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr("sys.argv", ["score_vs_reference", "--work", str(tmp_path)])
     with pytest.raises(SystemExit, match="is not empty"):
         score_vs_reference.main()
+
+
+def test_scoring_fewer_clips_than_asked_for_is_no_result(tiny: Any, tmp_path: Path) -> None:
+    from benchmarks import score_vs_reference
+
+    tiny.clip(tmp_path / "source" / "a.mkv", person=0)
+    with pytest.raises(SystemExit, match=r"expected 2 clips of at least 0\.2 s, found 1"):
+        score_vs_reference.prepare(
+            tmp_path / "work", clips=tmp_path / "source", n_clips=2, seconds=0.2, size=64, crf=35
+        )
 
 
 def test_memory_growth_is_counted_after_the_warm_up() -> None:
