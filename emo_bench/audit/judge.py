@@ -77,8 +77,6 @@ def why_blind_to(spec: ProtocolSpec, corruption: Corruption) -> str:
 
 def judge(evidence: Evidence, corruption: Corruption, statistics: Statistics) -> Finding:
     """The verdict on one corruption."""
-    from emo_metrics.contract import Unscored
-
     blind = why_blind_to(evidence.spec, corruption)
     common = {
         "protocol": evidence.spec.name,
@@ -96,20 +94,15 @@ def judge(evidence: Evidence, corruption: Corruption, statistics: Statistics) ->
         return Finding.model_validate(
             {**common, "verdict": "cannot" if blind else "no_value", "reason": blind or absent}
         )
-    unjudged = {}
-    for level in corruption.levels:
-        if level not in gaps:
-            try:
-                evidence.worse_by(evidence.nothing, corruption.system(level), statistics.level)
-            except Unscored as outcome:
-                unjudged[level] = outcome.reason
-    if len(unjudged) + len(gaps) == len(corruption.levels):
+    corruption = replace(corruption, levels=tuple(level for level in corruption.levels if level not in gaps))
+    steps, unjudged = _steps(evidence, corruption, statistics)
+    if unjudged:  # a level on too few clips says nothing of the others, nor does it share their confidence
+        judged = tuple(level for level in corruption.levels if level not in unjudged)
+        corruption = replace(corruption, levels=judged)
+        steps, _ = _steps(evidence, corruption, statistics)
+    if not steps:
         reason = next(iter(unjudged.values()))
         return Finding.model_validate({**common, "verdict": "cannot" if blind else "tie", "reason": blind or reason})
-    # A level on too few clips says nothing of the others.
-    judged = tuple(level for level in corruption.levels if level not in gaps and level not in unjudged)
-    corruption = replace(corruption, levels=judged)
-    steps = _steps(evidence, corruption, statistics)
     reversals = _reversals(evidence, corruption, statistics)
     verdict, reason = _verdict(evidence, corruption, steps, reversals)
     for what, levels in (("no value", gaps), ("not judged", unjudged)):
@@ -139,12 +132,20 @@ def _shared_level(statistics: Statistics, comparisons: int) -> float:
     return 1.0 - (1.0 - statistics.level) / max(1, comparisons)
 
 
-def _steps(evidence: Evidence, corruption: Corruption, statistics: Statistics) -> list[Step]:
+def _steps(evidence: Evidence, corruption: Corruption, statistics: Statistics) -> tuple[list[Step], dict[float, str]]:
+    """What is seen at each level, and why nothing can be said at the others."""
+    from emo_metrics.contract import Unscored
+
     level = _shared_level(statistics, len(corruption.levels))
-    steps = []
+    steps: list[Step] = []
+    unjudged: dict[float, str] = {}
     for severity in corruption.levels:
         system = corruption.system(severity)
-        difference, interval = evidence.worse_by(evidence.nothing, system, level)
+        try:
+            difference, interval = evidence.worse_by(evidence.nothing, system, level)
+        except Unscored as outcome:
+            unjudged[severity] = outcome.reason
+            continue
         value, n = evidence.shown(system)
         steps.append(
             Step(
@@ -156,7 +157,7 @@ def _steps(evidence: Evidence, corruption: Corruption, statistics: Statistics) -
                 told=interval.low > 0,
             )
         )
-    return steps
+    return steps, unjudged
 
 
 def _reversals(evidence: Evidence, corruption: Corruption, statistics: Statistics) -> list[Reversal]:
