@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -88,6 +89,40 @@ def test_the_verdict_of_an_earlier_use_is_not_shown_again(tmp_path: Path) -> Non
     comment = (out / "comment.md").read_text(encoding="utf-8")
     assert "cannot be judged" in comment
     assert "passed" not in comment
+
+
+def test_gates_with_names_have_folders_and_comments_of_their_own(tmp_path: Path) -> None:
+    environment = prepared(tmp_path, "exit 0")
+    for name in ("", "lips", "whole-set.2"):
+        assert run_step("Judge", {**environment, "NAME": name}).returncode == 0
+    firsts = [path.read_text(encoding="utf-8").splitlines()[0] for path in sorted(tmp_path.glob("emo-*/comment.md"))]
+    assert firsts == [f"<!-- emo-bench gate{name} -->" for name in ("", " lips", " whole-set.2")]
+    refused = run_step("Judge", {**environment, "NAME": 'a" --'})
+    assert (refused.returncode, "::error::name" in refused.stdout) == (2, True)
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq, which finds comments as gh does")
+def test_the_comment_of_another_gate_is_not_taken(tmp_path: Path) -> None:
+    gh = tmp_path / "bin" / "gh"
+    gh.parent.mkdir()
+    bodies = [{"id": 1, "body": "<!-- emo-bench gate -->\n"}, {"id": 2, "body": "<!-- emo-bench gate lips -->\n"}]
+    (tmp_path / "comments.json").write_text(json.dumps(bodies), encoding="utf-8")
+    gh.write_text(
+        f'#!/bin/bash\necho "$*" >> {tmp_path}/calls\n'
+        f'[[ "$*" == *--paginate* ]] && exec jq "${{@: -1}}" {tmp_path}/comments.json\nexit 0\n',
+        encoding="utf-8",
+    )
+    gh.chmod(0o755)
+    environment = prepared(tmp_path, "exit 0")
+    environment |= {"PATH": f"{gh.parent}:{environment['PATH']}", "GITHUB_REPOSITORY": "a/b", "NUMBER": "1"}
+    for name in ("", "lips", "other"):
+        run_step("Comment", {**environment, "NAME": name, "COMMENT": str(tmp_path / "comment.md")})
+    calls = (tmp_path / "calls").read_text(encoding="utf-8").splitlines()
+    assert [line.split()[3] if "PATCH" in line else "new" for line in calls if "--paginate" not in line] == [
+        "repos/a/b/issues/comments/1",
+        "repos/a/b/issues/comments/2",
+        "new",
+    ]
 
 
 @pytest.mark.parametrize("lines", [10, 3000])
