@@ -51,7 +51,7 @@ def make(
     """Write a page to hand out (OUTPUT/page) and the key to keep (OUTPUT/study-key.json)."""
     import secrets
 
-    from emo_bench.humans.study.key import Question
+    from emo_bench.humans.study.key import KEY_FILE, Question
     from emo_bench.humans.study.make import PAGE_FOLDER, StudyPlan, make_study
     from emo_bench.record.run_data import load_run
     from emo_core.errors import ConfigError
@@ -86,7 +86,7 @@ def make(
     screens = max(len(form) for form in key.forms)
     say(f"study {key.study}: {len(key.systems)} systems, {len(key.forms)} forms of at most {screens} screens")
     say(f"hand out  {output / PAGE_FOLDER} (open index.html, or put the folder on any web server)")
-    say(f"keep      {output / 'study-key.json'} (says which clip is whose; never hand it out)")
+    say(f"keep      {output / KEY_FILE} (says which clip is whose; never hand it out)")
     return 0
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emo_bench.humans.study.key import SCALE, StudyKey, Trial
+from emo_bench.humans.study.key import KEY_FILE, SCALE, StudyKey, Trial
 from emo_bench.record.human_study import ExclusionEntry
 from emo_bench.record.limits import read_bytes
 from emo_core.errors import ConfigError, RecordError
@@ -104,7 +104,7 @@ def _files(places: Sequence[Path]) -> list[Path]:
             found.append(place)
         else:
             raise ConfigError(f"no file or folder {place}", expected="files of votes, or a folder of them")
-    paths = [path for path in dict.fromkeys(found) if path.name != "study-key.json"]
+    paths = [path for path in dict.fromkeys(found) if path.name != KEY_FILE]
     if len(paths) > MAX_FILES:
         raise ConfigError("too many files of votes", expected=f"at most {MAX_FILES}", found=str(len(paths)))
     return paths

@@ -11,6 +11,7 @@ from emo_bench.config.schema import Frozen
 from emo_bench.record.limits import MAX_TEXT_BYTES, read_bytes
 from emo_core.errors import ConfigError
 
+KEY_FILE = "study-key.json"
 SCALE = (1, 2, 3, 4, 5)
 
 
@@ -71,7 +72,7 @@ def read_key(path: Path) -> StudyKey:
         ConfigError: when it is missing or something else.
     """
     if path.is_dir():
-        path = path / "study-key.json"
+        path = path / KEY_FILE
     if not path.is_file():
         raise ConfigError(f"no key {path}", expected="study-key.json, as 'study make' wrote it")
     try:

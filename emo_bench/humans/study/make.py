@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,10 @@ from typing import Literal
 import numpy as np
 
 from emo_bench.humans.study.design import Showing, balanced_forms, items_of
-from emo_bench.humans.study.key import Media, Question, StudyKey, Trial
+from emo_bench.humans.study.key import KEY_FILE, Media, Question, StudyKey, Trial
 from emo_bench.media.types import FrameArray, Video
 from emo_bench.record.run_data import RunData
-from emo_core.atomic import write_text
+from emo_core.atomic import owner, sweep_orphans, write_text
 from emo_core.errors import ConfigError
 from emo_core.hashing import digest_of
 
@@ -75,10 +76,31 @@ def make_study(run: RunData, plan: StudyPlan, folder: Path, *, generator: np.ran
     Raises:
         ConfigError: when the folder is in use, clips are missing, or there are too few systems.
     """
+    sweep_orphans(folder, deep=False)  # of a making that was killed
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty", expected="a new folder", fix="choose another with --output")
     previews = {(item.system, item.clip): item.path for item in run.previews}
     systems, clips = _chosen(run, plan, previews)
+    # Half a study would be in the way of the next try.
+    unfinished = folder / f".study.{owner()}-{secrets.token_hex(4)}.tmp"
+    try:
+        key = _write_study(run, plan, unfinished, systems, clips, previews, generator)
+        for name in (PAGE_FOLDER, KEY_FILE):
+            (unfinished / name).replace(folder / name)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return key
+
+
+def _write_study(
+    run: RunData,
+    plan: StudyPlan,
+    folder: Path,
+    systems: list[str],
+    clips: list[str],
+    previews: dict[tuple[str, str], Path],
+    generator: np.random.Generator,
+) -> StudyKey:
     # The id tells studies apart even where two are made from one seed.
     study = digest_of([generator.bytes(6).hex(), repr(plan), run.record.name, systems, clips])[:12]
     media: dict[str, Media] = {}
@@ -114,7 +136,7 @@ def make_study(run: RunData, plan: StudyPlan, folder: Path, *, generator: np.ran
         forms=trials,
     )
     write_text(folder / PAGE_FOLDER / "index.html", study_page(key, intro=plan.intro))
-    write_text(folder / "study-key.json", key.model_dump_json(indent=1) + "\n")
+    write_text(folder / KEY_FILE, key.model_dump_json(indent=1) + "\n")
     return key
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +29,7 @@ from emo_bench.humans.study.text import study_markdown
 from emo_bench.humans.votes import read_votes
 from emo_bench.record.run_data import load_run
 from emo_bench.report import write_report
+from emo_core.atomic import owner
 from emo_core.errors import ConfigError
 from emo_metrics.statistics.bradley_terry import Ballot
 
@@ -129,6 +133,31 @@ def test_nothing_handed_out_names_a_system_or_a_clip(study: Path, run_folder: Pa
 def test_a_study_in_progress_is_never_overwritten(study: Path, run_folder: Path) -> None:
     with pytest.raises(ConfigError, match="not empty"):
         make_study(load_run(run_folder), StudyPlan(), study, generator=np.random.default_rng(2))
+
+
+def test_a_study_that_was_not_finished_is_made_again(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, folder = load_run(run_folder), tmp_path / "new"
+    folder.mkdir()
+
+    def made(seed: int) -> StudyKey:
+        return make_study(run, StudyPlan(n_checks=1), folder, generator=np.random.default_rng(seed))
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("emo_bench.humans.study.make.write_damaged", full)
+    with pytest.raises(OSError, match="No space"):
+        made(1)
+    monkeypatch.undo()
+    assert list(folder.iterdir()) == []
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    killed = folder / f".study.{owner().split('.')[0]}.{ended.pid}-0123abcd.tmp"
+    (killed / "page" / "media").mkdir(parents=True)
+    made(2)
+    assert sorted(path.name for path in folder.iterdir()) == ["page", "study-key.json"]
 
 
 def test_known_preferences_are_recovered(study: Path, tmp_path: Path) -> None:
