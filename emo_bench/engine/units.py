@@ -192,6 +192,7 @@ def _generate(context: RunContext, unit: Unit, key: str) -> StoredClip:
         face_box=_face_box(context, unit.clip, truth),
         driving=driving if system.needs_driving else None,
         partner=_driving(context, unit.partner)[1] if unit.partner else None,
+        system=unit.system,
     )
     made = system.generate(request)
     # Nothing is compared frame by frame with a portrait, so without a size in the suite the system's own framing stays.

@@ -51,6 +51,7 @@ class GenerationRequest:
         face_box: Where the face stays, x0, y0, x1, y1 in pixels, when the data set knows.
         driving: The ground truth, for systems that declare ``needs_driving`` (anchors and video dubbing).
         partner: Another clip, for systems that declare a ``partner``.
+        system: Name of the system in the suite, for messages and files beside the video only.
     """
 
     clip_id: str
@@ -64,6 +65,7 @@ class GenerationRequest:
     face_box: tuple[float, float, float, float] | None = None
     driving: DrivingClip | None = None
     partner: DrivingClip | None = None
+    system: str = ""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

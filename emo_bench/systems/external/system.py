@@ -66,7 +66,9 @@ class ExternalOptions(Frozen):
     work_folder: str | None = Field(
         default=None, description="Where working folders are made, relative to the suite; plain paths are safest"
     )
-    log_folder: str | None = Field(default=None, description="Keep the log of every clip here, relative to the suite")
+    log_folder: str | None = Field(
+        default=None, description="Keep the log of every clip here, by system, relative to the suite"
+    )
 
 
 class External(SystemKind):
@@ -209,7 +211,7 @@ class External(SystemKind):
     def _keep_log(self, log: Path, request: GenerationRequest) -> None:
         if self.options.log_folder is None:
             return
-        folder = self._base / self.options.log_folder
+        folder = self._base / self.options.log_folder / request.system  # several systems may name one folder
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(log, folder / f"{request.clip_id}-{request.seed}.txt")
 

@@ -74,8 +74,9 @@ def install(folder: Path, program: str, card: dict[str, Any] | None = None) -> P
     return repository
 
 
-def request(n_frames: int = 6) -> GenerationRequest:
+def request(n_frames: int = 6, *, system: str = "") -> GenerationRequest:
     return GenerationRequest(
+        system=system,
         clip_id="one",
         reference_image=np.full((48, 48, 3), 90, dtype=np.uint8),
         audio=Audio(np.full(n_frames * 640, 0.1, np.float32), 16000),
@@ -179,6 +180,14 @@ def test_working_folders_go_away_and_logs_stay(tmp_path: Path) -> None:
         kind.generate(request())
     gc.collect()
     assert not list(work.iterdir())
+
+
+def test_systems_that_name_one_log_folder_keep_their_own_logs(tmp_path: Path) -> None:
+    install(tmp_path, "print('said', *sys.argv[1:])\n" + WORKS)
+    for name in ("plain", "other"):
+        system(tmp_path, log_folder="logs", extra_arguments=[name]).generate(request(system=name))
+    for name in ("plain", "other"):
+        assert name in (tmp_path / "logs" / name / "one-1.txt").read_text(encoding="utf-8")
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
