@@ -162,19 +162,23 @@ def make_clip(
 
 
 def _stretch(driver: Driver, wanted: int, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """A stretch of the driver's frames that all show a face."""
+    """A stretch of the driver's frames that all show a face: as long as wanted, or as there is."""
     valid = driver.tracks.valid
-    length = min(wanted, len(valid))
-    sums = np.convolve(valid, np.ones(length, int), "valid")
-    starts = np.flatnonzero(sums == length)
-    if len(starts) == 0 or length < LEAST_SECONDS * float(FPS):
+    length = min(wanted, _longest_run(valid))
+    if length < LEAST_SECONDS * float(FPS):
         raise TooShortError(
-            f"driver {driver.clip.id} has no {length / float(FPS):.2f} s with a face on every frame",
+            f"driver {driver.clip.id} has no {LEAST_SECONDS:g} s with a face on every frame",
             expected=f"at least {LEAST_SECONDS:g} s",
-            found=f"{valid.sum()} of {len(valid)} frames with a face",
+            found=f"{length / float(FPS):.2f} s; {valid.sum()} of {len(valid)} frames with a face",
         )
+    starts = np.flatnonzero(np.convolve(valid, np.ones(length, int), "valid") == length)
     start = int(rng.choice(starts))
     return np.arange(start, start + length, dtype=np.int64)
+
+
+def _longest_run(valid: np.ndarray[Any, np.dtype[np.bool_]]) -> int:
+    lost = np.flatnonzero(np.concatenate([[True], ~valid, [True]]))
+    return int(np.diff(lost).max()) - 1
 
 
 def _driver_facts(driver: Driver, frames: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, float]:

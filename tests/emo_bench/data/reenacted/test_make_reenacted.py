@@ -11,7 +11,7 @@ import pytest
 
 from emo_bench.cli.main import app
 from emo_bench.data.manifest import ManifestEntry, read_manifest
-from emo_bench.data.reenacted.clip import ReenactOptions
+from emo_bench.data.reenacted.clip import ReenactOptions, _longest_run
 from emo_bench.data.reenacted.drivers import read_drivers
 from emo_bench.data.reenacted.faces import FaceReader, Tracks
 from emo_bench.data.reenacted.labels import TEXT
@@ -213,3 +213,22 @@ def test_a_list_of_names_that_is_no_text_is_refused(tmp_path: Path) -> None:
         app(
             ["data", "make", "reenacted", *arguments, "--leave-out", str(tmp_path / "names.txt")], standalone_mode=False
         )
+
+
+@pytest.mark.parametrize(("seen", "length"), [("", 0), ("0", 0), ("1", 1), ("110111", 3), ("1110", 3), ("0110", 2)])
+def test_the_longest_stretch_with_a_face_is_found(seen: str, length: int) -> None:
+    assert _longest_run(np.array([mark == "1" for mark in seen], bool)) == length
+
+
+def test_a_frame_without_a_face_shortens_a_clip_and_loses_none(sources: tuple[Path, Path], tmp_path: Path) -> None:
+    portraits, motion = sources
+    for path in motion.parent.rglob("*.npz"):
+        with np.load(path) as stored:
+            tracks = dict(stored)
+        tracks["valid"][70] = False  # of 75
+        np.savez(path, **tracks)
+    options = ReenactOptions(seconds=3.0, size=64)
+    made = make_reenacted(
+        portraits, motion, target=tmp_path / "set", clips=1, options=options, workers=1, weights=(WEIGHTS,)
+    )
+    assert [entry.meta["driver_frames"] for entry in made.entries] == [[0, 70]]
