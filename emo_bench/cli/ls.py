@@ -21,6 +21,10 @@ class What(StrEnum):
     WEIGHTS = "weights"
 
 
+FILES = {What.SUITES: "configs/suites/*.yaml", What.RUNS: "runs/*/record.json"}
+"""Where those are looked for that lie in the user's folder; the others are never empty."""
+
+
 def ls(
     what: Annotated[What, typer.Argument(help="What to list.")],
     as_json: JsonOption = False,
@@ -37,6 +41,8 @@ def ls(
     }[what]()
     if as_json:
         print_json(rows)
+    elif not rows:
+        typer.echo(f"none: no {FILES[what]} below this folder", err=True)
     else:
         width = max((len(row["name"]) for row in rows), default=0)
         for row in rows:
@@ -81,7 +87,7 @@ def _suites() -> list[dict[str, str]]:
     from emo_core.errors import ConfigError
 
     rows = []
-    for path in sorted(Path("configs/suites").glob("*.yaml")):
+    for path in sorted(Path().glob(FILES[What.SUITES])):
         try:
             about = str(read_yaml(path).values.get("description", ""))
         except ConfigError as error:
@@ -95,7 +101,7 @@ def _runs() -> list[dict[str, str]]:
     from emo_core.errors import RecordError
 
     rows = []
-    for path in sorted(Path("runs").glob("*/record.json")):
+    for path in sorted(Path().glob(FILES[What.RUNS])):
         try:
             record = read_record(path)
             about = f"{record.status}, {record.counts.done}/{record.counts.planned} clips, {record.timings.finished}"

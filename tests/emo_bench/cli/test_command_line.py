@@ -110,6 +110,14 @@ def test_any_name_of_a_folder_is_the_folder_of_the_run(tiny, tiny_set: Path, tmp
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("what", ["suites", "runs"])
+def test_an_empty_list_says_where_it_looked(tiny, tmp_path: Path, what: str) -> None:
+    asked = tiny.cli("ls", what, cwd=tmp_path)
+    assert (asked.code, asked.out) == (0, "")
+    assert what in asked.err
+    assert tiny.cli("ls", what, "--json", cwd=tmp_path).json == []
+
+
 def test_lists_parse(tiny, tmp_path: Path) -> None:
     metrics = tiny.cli("ls", "metrics", "--json", cwd=tmp_path).json
     assert set(tiny.metrics) <= {row["name"] for row in metrics}

@@ -27,7 +27,7 @@ from emo_models.emo.schedulers import NoiseSchedule
 from emo_models.emo.training import run
 from emo_models.emo.training.batches import LatentClips
 from emo_models.emo.training.config import PresetName, StageConfig, StageName, TrainConfig
-from emo_models.emo.training.diagnostics import boundary_score, motion_dependence, probe_batch
+from emo_models.emo.training.diagnostics import audio_gap, boundary_score, motion_dependence, probe_batch
 from emo_models.emo.training.loss import denoising_loss, draw_timesteps
 from emo_models.emo.training.refiner_training import RefinerTraining
 from emo_models.emo.training.stages import STAGES, describe, parameter_groups, part_of
@@ -200,6 +200,12 @@ def test_motion_dependence_is_seen_in_eval_mode(clips: LatentClips) -> None:
     model = awake_model()
     batch = probe_batch(clips, stage("video"), model)
     assert motion_dependence(model.eval(), batch, NoiseSchedule(TINY.schedule)) > 1e-4
+
+
+def test_the_gap_to_other_audio_is_left_out_where_there_is_no_other_clip(clips: LatentClips) -> None:
+    model, schedule = awake_model().eval(), NoiseSchedule(TINY.schedule)
+    assert audio_gap(model, probe_batch(clips, stage("audio"), model), schedule)["audio_gap"] != 0
+    assert set(audio_gap(model, probe_batch(clips, stage("audio", clips=1), model), schedule)) == {"guidance_energy"}
 
 
 def test_boundary_score_is_one_for_even_motion_and_large_for_a_jump() -> None:

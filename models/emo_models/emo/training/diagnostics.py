@@ -30,8 +30,9 @@ def audio_gap(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *, seed: i
 
     Returns:
         ``audio_gap``: loss in the mouth box with the right audio minus with another clip's, relative to the latter;
-        must become negative. ``guidance_energy``: change of the prediction when audio is left out, inside the mouth box
-        over outside; above 1 when audio moves the mouth first of all.
+        must become negative; left out of a batch of one, which has no other clip. ``guidance_energy``: change of the
+        prediction when audio is left out, inside the mouth box over outside; above 1 when audio moves the mouth first
+        of all.
     """
     batch = batch.to(model.device)
     if batch.audio is None:
@@ -49,7 +50,7 @@ def audio_gap(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *, seed: i
         )  # fmt: skip
         return prediction
 
-    right, wrong, none = predict(batch.audio), predict(batch.audio.roll(1, 0)), predict(None)
+    right, none = predict(batch.audio), predict(None)
 
     def mouth_loss(prediction: Tensor) -> float:
         return float(region_mean((prediction - target).square().mean(2), batch.mouth).mean())
@@ -57,11 +58,11 @@ def audio_gap(model: EMOModel, batch: Batch, schedule: NoiseSchedule, *, seed: i
     change = (right - none).square().mean(2)
     inside = float(region_mean(change, batch.mouth).mean())
     outside = float(region_mean(change, 1 - batch.mouth).mean())
-    loss_wrong = mouth_loss(wrong)
-    return {
-        "audio_gap": (mouth_loss(right) - loss_wrong) / max(loss_wrong, 1e-9),
-        "guidance_energy": inside / max(outside, 1e-12),
-    }
+    found = {"guidance_energy": inside / max(outside, 1e-12)}
+    if len(batch.audio) > 1:
+        loss_wrong = mouth_loss(predict(batch.audio.roll(1, 0)))
+        found["audio_gap"] = (mouth_loss(right) - loss_wrong) / max(loss_wrong, 1e-9)
+    return found
 
 
 def _middle_noise(batch: Batch, schedule: NoiseSchedule, seed: int) -> tuple[Tensor, Tensor]:
