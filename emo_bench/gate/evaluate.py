@@ -12,7 +12,7 @@ from emo_bench.compare.ground_truth import differing_ground_truth
 from emo_bench.compare.runs import Change, match_systems, measure_change, seeds_of
 from emo_bench.compare.terms import other_media, other_protocol
 from emo_bench.gate.contradictions import contradicted_value, contradictions, frame_share
-from emo_bench.gate.rules import GateRules, Rule
+from emo_bench.gate.rules import GateRules, Rule, fits_nothing_known
 from emo_bench.gate.set_values import UNVERIFIED, contradicted_set_value
 from emo_bench.gate.verdict import RuleOutcome, Verdict
 from emo_bench.record.columns import Column, columns_of
@@ -166,6 +166,13 @@ def _judged_columns(
         f"The rules require {rule.protocol!r}, which the baseline does not have."
         for rule in rules.rules
         if rule.required and not any(rule.fits(column) for column in columns_of(baseline))
+    ]
+    known = (*columns_of(baseline), *columns_of(candidate))
+    problems += [
+        f"A rule is about {rule.protocol!r}, key {rule.key!r}, which fits no value of any protocol, so it would never "
+        "judge; `emo-bench ls metrics` lists the names."
+        for rule in rules.rules
+        if fits_nothing_known(rule, known)
     ]
     return judged, list(dict.fromkeys(problems))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from emo_bench.config.load import read_yaml, validate
 from emo_bench.config.schema import Frozen
+from emo_bench.extract.catalogue import metric_names, metrics
 from emo_bench.record.columns import Column
 
 Severity = Literal["fail", "warn", "ignore"]
@@ -78,6 +80,21 @@ class GateRules(Frozen):
         """The first rule that fits, unless it says 'ignore'."""
         rule = next((rule for rule in self.rules if rule.fits(column)), None)
         return None if rule is None or rule.severity == "ignore" else rule
+
+
+def fits_nothing_known(rule: Rule, columns: Iterable[Column]) -> bool:
+    """Whether a rule is about none of the columns and of no value of any protocol of this installation.
+
+    Such a rule lets everything through; most often its name is misspelt.
+    """
+    if any(rule.fits(column) for column in columns):
+        return False
+    names = [name for name in metric_names() if fnmatchcase(name, rule.protocol)]
+    return not any(
+        fnmatchcase(value.key, rule.key) and (value.primary or not rule.primary_only)
+        for name in names
+        for value in metrics.get(name).spec.values
+    )
 
 
 def read_rules(path: Path) -> GateRules:

@@ -10,11 +10,12 @@ import record_factory
 from record_factory import dataclasses
 
 from emo_bench.gate import GateRules, Rule, Verdict, evaluate_gate, read_rules, verdict_markdown, write_verdict
-from emo_bench.gate.rules import Requirements, SystemPair
+from emo_bench.gate.rules import Requirements, SystemPair, fits_nothing_known
 from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import FailureEntry
 from emo_core.errors import ExitCode
 
+GATES = Path(__file__).resolve().parents[3] / "configs" / "gates"
 RULES = GateRules(resamples=200, require=Requirements(recomputed=False), rules=(Rule(protocol="*", primary_only=True),))
 
 
@@ -71,6 +72,30 @@ def test_a_better_system_passes(baseline: RunData) -> None:
 def test_a_change_below_the_minimum_effect_passes(baseline: RunData) -> None:
     lenient = GateRules(resamples=200, rules=(Rule(protocol="psnr/*", minimum_effect=100.0),))
     assert evaluate_gate(baseline, record_factory.make_run(worse_by=3.0, noise_seed=1), lenient).outcome == "pass"
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ({"protocol": "fidd/*"}, True),
+        ({"protocol": "PSNR/*"}, True),
+        ({"protocol": "f-sim/*", "key": "fsim"}, True),
+        ({"protocol": "brisque/*"}, False),  # known, but in neither run
+        ({"protocol": "*", "key": "blink-rate"}, False),
+    ],
+)
+def test_a_rule_that_could_never_judge_is_told(baseline: RunData, rule: dict[str, str], told: bool) -> None:
+    rules = RULES.model_copy(update={"rules": (Rule(**rule), *RULES.rules)})
+    verdict = evaluate_gate(baseline, baseline, rules)
+    assert verdict.outcome == ("invalid" if told else "pass")
+    assert any("never judge" in problem for problem in verdict.problems) == told
+
+
+@pytest.mark.parametrize("path", sorted(GATES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_rule_that_ships_is_about_a_known_value(path: Path) -> None:
+    rules = read_rules(path).rules
+    assert rules
+    assert [rule for rule in rules if fits_nothing_known(rule, ())] == []
 
 
 def test_a_warning_does_not_fail(baseline: RunData) -> None:
