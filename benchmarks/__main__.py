@@ -29,6 +29,13 @@ def inference(folder: Path) -> list[Row]:
     return measure(folder)
 
 
+def gpu(folder: Path) -> list[Row]:
+    """See ``benchmarks.gpu``; imported only here for the same reason."""
+    from benchmarks.gpu import gpu as measure
+
+    return measure(folder)
+
+
 PARTS: dict[str, Callable[[Path], list[Row]]] = {
     "start-up": startup,
     "store": store,
@@ -37,6 +44,7 @@ PARTS: dict[str, Callable[[Path], list[Row]]] = {
     "clips": many_clips,
     "emo": emo,
     "ray": ray,
+    "gpu": gpu,
 }
 
 LIMITS = {

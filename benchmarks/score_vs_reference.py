@@ -317,7 +317,7 @@ def cd_fvd(folder: Path) -> Numbers:
 # ---------------------------------------------------------------------------------------------------------------- ours
 
 
-def emo_bench(folder: Path, *, inference: str = "torch") -> Numbers:
+def emo_bench(folder: Path, *, inference: str = "torch", device: str = "cpu") -> Numbers:
     """``emo-bench score`` with one protocol per number, without the anchors, which the reference tools do not have."""
     started = time.process_time()
     from emo_bench.api import score
@@ -339,7 +339,7 @@ def emo_bench(folder: Path, *, inference: str = "torch") -> Numbers:
         metrics=list(dict.fromkeys(protocol for protocol, _ in OURS.values())),
         options={
             "anchors": [],
-            "execution": {"workers": 1, "inference": inference},
+            "execution": {"workers": 1, "inference": inference, "device": device},
             "weights": {"folders": [str(folder / "weights")]},
             "report": {"previews": False},
             "output": str(folder / f"run-{inference}"),

@@ -122,6 +122,43 @@ def test_memory_growth_is_counted_after_the_warm_up() -> None:
     assert 65.0 <= watch.growth("generate") <= 80.0
 
 
+def test_a_machine_without_a_gpu_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from benchmarks import gpu
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert [row.value for row in gpu.gpu(tmp_path)] == ["none: nothing was measured"]
+
+
+def test_a_segment_of_each_size_of_emo_can_be_measured() -> None:
+    import torch
+
+    from benchmarks import gpu
+    from benchmarks.emo_flops import clip_inputs
+    from emo_models.emo.codec import decode_latents
+
+    rows = gpu._emo(gpu.Asked(device="cpu", preset="tiny", steps=(2, 2)))
+    assert [row.what for row in rows] == [
+        "tiny, 4 frames of 64 px, 2 DDIM steps, float32",
+        "tiny, 4 frames of 64 px, 2 steps of DPM-Solver++, float32",
+    ]
+    assert all(isinstance(row.value, float) and row.value > 0 for row in rows)
+    with torch.device("meta"), torch.no_grad():  # the paper's size, by its shapes
+        pipeline = gpu._pipeline("emo-sd15")
+        conditions = pipeline.model.prepare(**clip_inputs(pipeline.model, device="meta"))
+        latents = pipeline.model.backbone(torch.zeros(1, 12, 4, 64, 64), torch.zeros(1), conditions)
+        assert decode_latents(pipeline.vae, latents.flatten(0, 1)).shape == (12, 3, 512, 512)
+
+
+@pytest.mark.slow
+def test_scoring_on_a_device_is_held_against_the_processor(tmp_path: Path) -> None:
+    from benchmarks import gpu
+
+    whole, apart = gpu._scoring(tmp_path, gpu.Asked(device="cpu", n_clips=2, seconds=0.64, size=64))
+    assert isinstance(whole.value, float)
+    assert whole.value > 0
+    assert apart.value == 0.0  # here the device is the processor
+
+
 @pytest.mark.slow
 def test_clips_that_share_files_are_run_to_a_report(tmp_path: Path) -> None:
     watch, run = run_many(tmp_path, n_clips=12)
