@@ -56,7 +56,7 @@ class Keys:
                 "reference_frame": entry.reference_frame_at(self._config.media.rate),
                 "face_box": entry.face_box,
                 "partner": self.truth(unit.partner) if unit.partner else None,
-                "seed": self.seed(unit) if system.uses_seed else None,
+                "seed": self.seed(unit) if self._loader.takes_seed(unit.system) else None,
             }
         )
 

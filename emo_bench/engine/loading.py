@@ -49,6 +49,7 @@ class Loader:
         self.suite_systems: Mapping[str, System] = {system.name: system for system in spec.config.all_systems()}
         self.only_wild = bool(spec.entries) and all(entry.wild for entry in spec.entries)
         self._loaded: set[str] = set()
+        self._seeded: dict[str, bool] = {}
         self.unusable: dict[str, str] = {}
         """Extractors that could not be loaded in this process, and why; they are not tried again for every clip."""
 
@@ -73,7 +74,13 @@ class Loader:
 
     def seeds_of(self, name: str) -> tuple[int, ...]:
         """The seeds that a system is run with: all, or only the first when it has no randomness."""
-        return self.config.seeds if self.systems[name].uses_seed else self.config.seeds[:1]
+        return self.config.seeds if self.takes_seed(name) else self.config.seeds[:1]
+
+    def takes_seed(self, name: str) -> bool:
+        """Whether a system's frames follow from the seed."""
+        if name not in self._seeded:
+            self._seeded[name] = self.systems[name].takes_seed(self.system_context)
+        return self._seeded[name]
 
     @cached_property
     def protocols(self) -> Mapping[str, type[Metric]]:

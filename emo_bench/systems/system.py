@@ -126,7 +126,7 @@ class SystemKind(ABC):
         needs_driving: Whether the ground truth is handed over.
         partner: Which other clip is handed over.
         anchor: Whether its place in the table is known in advance.
-        uses_seed: Whether other seeds give other frames; a system that ignores it is run once.
+        uses_seed: Whether other seeds give other frames; see ``takes_seed``.
         files_last: Whether files that its videos are read from stay where they are, so that they need not be copied.
         frames: What its frames are, for the forecast of disk space: 'new' ones, those of a 'shared' stored clip, one
             'still' frame, a 'compressed' file, or a 'file' of the user.
@@ -157,6 +157,15 @@ class SystemKind(ABC):
         """The same for one clip, for example the digest of an already generated video."""
         del clip_id, context
         return {}
+
+    def takes_seed(self, context: SystemContext) -> bool:
+        """Whether this system's frames follow from the seed; one that ignores it is run once, not once for each.
+
+        Raises:
+            EmoBenchError: when what decides it is missing.
+        """
+        del context
+        return self.uses_seed
 
     def program(self, context: SystemContext) -> Program | None:
         """The program of others that it starts; None when all of it is code of an installed package."""

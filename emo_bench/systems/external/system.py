@@ -13,7 +13,7 @@ from pydantic import Field
 
 from emo_bench.config.schema import Frozen
 from emo_bench.media.types import FrameArray, Video
-from emo_bench.systems.external.card import SystemCard, card_folders, find_card, load_card
+from emo_bench.systems.external.card import SystemCard, card_folders, find_card, load_card, placeholders_in
 from emo_bench.systems.external.doctor import (
     Finding,
     Installation,
@@ -99,6 +99,11 @@ class External(SystemKind):
             ),
             "weights": {item.path: weights_digest(installation.repository / item.path) for item in there},
         }
+
+    def takes_seed(self, context: SystemContext) -> bool:
+        """Whether the card, or an argument behind its command, hands the seed on."""
+        more = any("seed" in placeholders_in(argument) for argument in self.options.extra_arguments)
+        return more or self._card(context).uses_seed
 
     def program(self, context: SystemContext) -> Program:
         """What its card starts; nothing is started or asked for here."""

@@ -16,7 +16,11 @@ import numpy as np
 import pytest
 
 from emo_bench.config.schema import System
+from emo_bench.data.manifest import read_manifest
+from emo_bench.engine.context import RunContext
 from emo_bench.media.types import Audio, video_from_array
+from emo_bench.runner.run import spec_of
+from emo_bench.runner.suite import load_suite
 from emo_bench.systems.external.card import card_names, find_card, load_card
 from emo_bench.systems.external.doctor import (
     Finding,
@@ -180,6 +184,28 @@ def test_working_folders_go_away_and_logs_stay(tmp_path: Path) -> None:
         kind.generate(request())
     gc.collect()
     assert not list(work.iterdir())
+
+
+def test_a_program_that_is_told_no_seed_runs_once_and_not_for_every_seed(
+    tiny: Any, tiny_set: Path, tmp_path: Path
+) -> None:
+    install(tmp_path, WORKS)
+    (tmp_path / "seeded").mkdir()
+    install(tmp_path / "seeded", WORKS, {"command": [*CARD["command"], "{seed}"], "uses_seed": True})
+    base = {"kind": "external", "python": sys.executable}
+    plain = {**base, "card": "toy.yaml", "repository": "repo"}
+    systems = [
+        {"name": "plain", **plain},
+        {"name": "told-behind", **plain, "extra_arguments": ["--seed={seed}"]},
+        {"name": "told", **base, "card": "seeded/toy.yaml", "repository": "seeded/repo"},
+    ]
+    suite = load_suite(tiny.suite(tiny_set, tmp_path, systems=systems, seeds=[3, 4], metrics=["flicker/luma@1"]))
+    loader = RunContext(spec_of(suite, read_manifest(tiny_set))).loader
+    assert {name: loader.seeds_of(name) for name in ("plain", "told-behind", "told")} == {
+        "plain": (3,),
+        "told-behind": (3, 4),
+        "told": (3, 4),
+    }
 
 
 def test_systems_that_name_one_log_folder_keep_their_own_logs(tmp_path: Path) -> None:
