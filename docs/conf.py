@@ -14,6 +14,7 @@ from emo_core.version import __version__
 
 project = "emo-bench"
 author = "The emo-bench authors"
+project_copyright = "the emo-bench authors, Apache-2.0"
 release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 source_suffix = {".md": "markdown"}
