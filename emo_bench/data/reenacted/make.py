@@ -6,7 +6,6 @@ A clip ``ID`` is three files below the target: ``clips/ID.mkv`` (25 frames a sec
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from emo_bench.extract.weights import WeightsFinder
 from emo_core.atomic import sweep_orphans
 from emo_core.errors import ClipError, ConfigError, DataError
 from emo_core.hashing import digest_of, sha256_file
+from emo_core.processes import results_of
 from emo_core.progress import Display, Silent
 from emo_core.rng import numpy_generator
 
@@ -226,9 +226,8 @@ def _carried_out(jobs: list[_Job], workers: int) -> Iterator[_Done]:
     if workers <= 1 or len(jobs) == 1:
         yield from map(_work, jobs)
         return
-    # A fresh interpreter for each worker: forking a process that has threads can deadlock.
-    with _one_thread_each(), multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap(_work, jobs)
+    with _one_thread_each():
+        yield from results_of(_work, jobs, workers=workers)
 
 
 @contextmanager

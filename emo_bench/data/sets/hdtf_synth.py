@@ -25,7 +25,6 @@ With an audio offset of k frames (``meta.audio_offset_frames``), what frame t sh
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from emo_bench.data.manifest import ManifestEntry, write_manifest
 from emo_core.atomic import sweep_orphans, write_bytes
 from emo_core.errors import DataError
 from emo_core.hashing import sha256_bytes, sha256_file
+from emo_core.processes import results_of
 from hdtf_synth.clip import clip_content, reference_frame
 from hdtf_synth.container import avi_bytes
 from hdtf_synth.identity import identity_from_seed
@@ -87,6 +87,7 @@ def make_hdtf_synth(
 
     Raises:
         DataError: for an unknown slice, an impossible size, or a disk that is too full.
+        WorkerDiedError: when a process that renders ends early.
     """
     if slice != "all" and slice not in SLICES:
         raise DataError(f"unknown slice {slice!r}", expected=f"all, {', '.join(SLICES)}")
@@ -122,15 +123,13 @@ def _render(target: Path, plans: list[ClipPlan], size: int, workers: int) -> Ite
     if workers <= 1 or len(plans) <= 1:
         yield from (make_clip(target, plan, size) for plan in plans)
         return
-    # A fresh interpreter for each worker: forking a process that has threads (torch) can deadlock.
     # Clips of one identity go to one worker, which paints the skin only once.
     by_identity: dict[int, list[ClipPlan]] = {}
     for plan in plans:
         by_identity.setdefault(plan.identity, []).append(plan)
     jobs = [(target, members, size) for members in by_identity.values()]
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for entries in pool.imap_unordered(_make_clips_of, jobs):
-            yield from entries
+    for entries in results_of(_make_clips_of, jobs, workers=workers):
+        yield from entries
 
 
 def _make_clips_of(job: tuple[Path, list[ClipPlan], int]) -> list[ManifestEntry]:

@@ -154,3 +154,17 @@ def test_two_processes_make_the_committed_mini_slice(tmp_path: Path) -> None:
     report = make_hdtf_synth(tmp_path, slice="mini", workers=2)
     made = {entry.id: entry.sha256 for entry in read_manifest(report.manifest).entries}
     assert made == HASHES["clips"]
+
+
+def test_a_script_without_a_guard_is_told_so_and_does_not_hang(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\nfrom emo_bench.data.sets.hdtf_synth import make_hdtf_synth\n"
+        f"make_hdtf_synth(Path({str(tmp_path / 'set')!r}), slice='mini', size=32)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])}
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.returncode == 1
+    assert 'if __name__ == "__main__":' in done.stderr.splitlines()[-3]
