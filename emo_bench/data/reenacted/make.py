@@ -105,11 +105,12 @@ def make_reenacted(
         raise DataError("nothing is left to re-enact", found=f"{len(stills)} portraits, {len(drivers)} talking clips")
     target.mkdir(parents=True, exist_ok=True)
     sweep_orphans(target)  # another run may be making the same clips
-    n_frames = clips * round(chosen.seconds * FPS)
+    missing = max(0, clips - sum(1 for _ in (target / "clips").glob("*.mkv")))
+    n_frames = missing * round(chosen.seconds * FPS)
     require_space(
         target,
         estimated_bytes(n_frames=n_frames, size=chosen.size, fps=int(FPS), quality=chosen.quality),
-        f"{clips} clips",
+        f"{missing} clips",
     )
     display = display or Silent()
     usable, problems = _usable(target, stills, clips, chosen, weights, display)

@@ -26,11 +26,11 @@ With an audio offset of k frames (``meta.audio_offset_frames``), what frame t sh
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from emo_bench.data.manifest import ManifestEntry, write_manifest
+from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest, write_manifest
 from emo_core.atomic import sweep_orphans, write_bytes
 from emo_core.errors import DataError
 from emo_core.hashing import sha256_bytes, sha256_file
@@ -95,7 +95,6 @@ def make_hdtf_synth(
         raise DataError("impossible size", expected="a multiple of 4 from 32 to 1024 pixels", found=str(size))
     plans = clips_of(slice)
     target.mkdir(parents=True, exist_ok=True)
-    _check_disk(target, plans, size)
     sweep_orphans(target)  # another run may be making the same clips
     entries: dict[str, ManifestEntry] = {}
     waiting: list[ClipPlan] = []
@@ -105,6 +104,7 @@ def make_hdtf_synth(
             waiting.append(plan)
         else:
             entries[plan.id] = entry
+    _check_disk(target, waiting, size)
     kept = len(entries)
     if progress is not None and kept:
         progress(kept, len(plans), "already there")
@@ -113,10 +113,19 @@ def make_hdtf_synth(
         if progress is not None:
             progress(len(entries), len(plans), entry.id)
     manifest = target / "manifest.jsonl"
-    write_manifest(manifest, entries.values())
+    if waiting or not _lists(manifest, entries.values()):  # a finished set may lie where nothing can be written
+        write_manifest(manifest, entries.values())
     shutil.rmtree(target / ".parts", ignore_errors=True)
     n_bytes = sum((target / path).stat().st_size for e in entries.values() for path in (e.video, e.truth) if path)
     return MakeReport(manifest=manifest, made=len(waiting), kept=kept, n_bytes=n_bytes)
+
+
+def _lists(manifest: Path, entries: Iterable[ManifestEntry]) -> bool:
+    """Whether a manifest holds exactly these clips."""
+    try:
+        return read_manifest(manifest).entries == Manifest(manifest.parent, entries).entries
+    except DataError:
+        return False
 
 
 def _render(target: Path, plans: list[ClipPlan], size: int, workers: int) -> Iterator[ManifestEntry]:
@@ -209,7 +218,7 @@ def _known(target: Path, plan: ClipPlan, size: int) -> ManifestEntry | None:
     return None
 
 
-def _check_disk(target: Path, plans: tuple[ClipPlan, ...], size: int) -> None:
+def _check_disk(target: Path, plans: Sequence[ClipPlan], size: int) -> None:
     frames = sum(SECONDS[plan.slice] * FPS for plan in plans)
     needed = frames * size * size
     free = shutil.disk_usage(target).free

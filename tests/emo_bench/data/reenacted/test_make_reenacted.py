@@ -52,7 +52,9 @@ def sources(tmp_path: Path) -> tuple[Path, Path]:
     return portraits, motion / "motion.csv"
 
 
-def test_a_set_is_made_resumed_and_called_re_enacted(sources: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_set_is_made_resumed_and_called_re_enacted(
+    sources: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from safetensors.numpy import load_file
 
     portraits, motion = sources
@@ -73,6 +75,13 @@ def test_a_set_is_made_resumed_and_called_re_enacted(sources: tuple[Path, Path],
         assert manifest.path(str(entry.meta["portrait"])).is_file()
     files = {path: path.read_bytes() for path in sorted((tmp_path / "set").rglob("*.mkv"))}
     files |= {path: path.read_bytes() for path in sorted((tmp_path / "set").rglob("*.safetensors"))}
+    usage = shutil.disk_usage(tmp_path)
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1))  # what is finished needs no room
+        again = make_reenacted(
+            portraits, motion, target=tmp_path / "set", clips=3, options=options, workers=1, weights=(WEIGHTS,)
+        )
+    assert (again.made, again.kept) == (0, 3)
     lost, kept = next(iter(files)), made.entries[1]
     lost.unlink()
     again = make_reenacted(

@@ -149,6 +149,22 @@ def test_a_full_disk_is_named_before_work_starts(tmp_path: Path, monkeypatch: py
     assert not (tmp_path / "clips").exists()
 
 
+def test_a_finished_set_needs_no_room_and_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    plans = clips_of("mini")[:1]
+    monkeypatch.setattr(make, "clips_of", lambda _: plans)
+    made = make_hdtf_synth(tmp_path, slice="mini", size=32)
+    written = made.manifest.stat().st_mtime_ns
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
+    assert make_hdtf_synth(tmp_path, slice="mini", size=32).kept == 1
+    assert made.manifest.stat().st_mtime_ns == written
+    made.manifest.write_text(made.manifest.read_text() + "{}\n")
+    assert make_hdtf_synth(tmp_path, slice="mini", size=32).kept == 1
+    assert [entry.id for entry in read_manifest(made.manifest).entries] == [plans[0].id]
+
+
 @pytest.mark.slow
 def test_two_processes_make_the_committed_mini_slice(tmp_path: Path) -> None:
     report = make_hdtf_synth(tmp_path, slice="mini", workers=2)
