@@ -227,6 +227,10 @@ class Decoder:
             facts.size = size
             facts.matrix = _display_matrix(frame)
             facts.colour = _colour(frame)
+            # VP8 and VP9 keep it in a second stream of pictures that FFmpeg's own decoders do not read.
+            if self.video.metadata.get("alpha_mode") == "1" or any(part.is_alpha for part in frame.format.components):
+                text = "the video has an alpha channel, which is ignored: transparent parts show their stored colours"
+                self.tolerated.append(("transparency", text))
         if size[0] * size[1] > self.limits["max_pixels"]:
             raise TooMuchError(f"a frame has {size[0]} x {size[1]} pixels, more than {self.limits['max_pixels']}")
         if size != facts.size:

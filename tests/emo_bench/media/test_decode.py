@@ -10,7 +10,7 @@ from decoders import decoders
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emo_bench.media.decode import load_pair, open_video, place_audio, read_audio
+from emo_bench.media.decode import load_pair, load_video, open_video, place_audio, read_audio
 from emo_bench.media.orientation import Orientation
 from emo_bench.media.types import Audio, samples_for_frames
 from emo_core.errors import DecodeError, NoAudioError, TooShortError
@@ -207,6 +207,18 @@ def test_placing_keeps_every_sample_at_its_time(shift: int, length: int, wanted:
     for time_index in range(wanted):
         source = time_index - shift
         assert placed[time_index] == (samples[source] if 0 <= source < length else 0)
+
+
+@pytest.mark.parametrize(
+    ("ending", "codec", "pix_fmt"),
+    [("mov", "qtrle", "argb"), ("mkv", "ffv1", "yuva420p"), ("webm", "libvpx-vp9", "yuva420p")],
+)
+def test_an_alpha_channel_is_told(media, tmp_path: Path, ending: str, codec: str, pix_fmt: str) -> None:
+    recipe = media.Recipe(n_frames=5, codec=codec, pix_fmt=pix_fmt, sound=None)
+    assert "transparency" in {note.code for note in load_video(media.make(tmp_path / f"a.{ending}", recipe)).notes}
+    assert "transparency" not in {
+        note.code for note in load_video(media.make(tmp_path / "b.mp4", media.Recipe())).notes
+    }
 
 
 def test_no_audio_says_so(media, tmp_path: Path) -> None:
