@@ -328,7 +328,7 @@ class ClipStore:
             raise self._discarded(clip, path, expected=f"SHA-256 {expected}", found=what)
         audio = self._read_audio(clip)
         try:
-            video = open_recipe(side.frames, self.place)
+            video = open_recipe(side.frames, self.place, fps=side.spec.fps)
         except DecodeError as error:
             raise self._discarded(clip, path, expected="the clip's frames", found=error.message) from error
         if video.spec != side.spec:
