@@ -57,6 +57,21 @@ def test_29_97_fps_is_brought_to_25_by_nearest_frame(media, tmp_path: Path, endi
     assert [media.index_of(frame) for frame in video.read_all()] == expected
 
 
+@pytest.mark.parametrize("ending", ["mkv", "webm", "flv", "mp4", "ts"])
+@pytest.mark.parametrize(
+    ("fps", "n_frames"),
+    [("30", 41), ("60", 48), ("60", 49), ("30000/1001", 43), ("24000/1001", 48), ("60000/1001", 48)],
+)
+def test_no_frame_is_lost_to_rounded_time_stamps(media, tmp_path: Path, ending: str, fps: str, n_frames: int) -> None:
+    codec = "libvpx-vp9" if ending == "webm" else "libx264"
+    recipe = media.Recipe(n_frames=n_frames, fps=Fraction(fps), codec=codec)
+    path = media.make(tmp_path / f"a.{ending}", recipe)
+    own = load_video(path, fps=Fraction(fps))
+    assert [media.index_of(image) for image in own.video.read_all()] == list(range(n_frames))
+    assert "frame_rate" not in {note.code for note in own.notes}
+    assert open_video(path).spec.n_frames == int((Fraction(n_frames) / Fraction(fps) + Fraction(1, 2000)) * 25)
+
+
 def test_own_frame_rate_is_kept_when_none_is_asked_for(media, tmp_path: Path) -> None:
     fps = Fraction(30000, 1001)
     video = open_video(media.make(tmp_path / "a.mp4", media.Recipe(n_frames=20, fps=fps)), fps=None)
