@@ -80,7 +80,7 @@ def make_hdtf_synth(
             (identity-disjoint), ``offsets`` (audio late or early by a known number of frames).
         size: Side of the square image in pixels, a multiple of 4.
         workers: How many processes render.
-        progress: Called with clips done, clips in total and the id of the last one.
+        progress: Called after each clip that is made, with clips made, clips to make in total and its id.
 
     Returns:
         What was done.
@@ -106,12 +106,10 @@ def make_hdtf_synth(
             entries[plan.id] = entry
     _check_disk(target, waiting, size)
     kept = len(entries)
-    if progress is not None and kept:
-        progress(kept, len(plans), "already there")
     for entry in _render(target, waiting, size, workers):
         entries[entry.id] = entry
         if progress is not None:
-            progress(len(entries), len(plans), entry.id)
+            progress(len(entries) - kept, len(waiting), entry.id)
     manifest = target / "manifest.jsonl"
     if waiting or not _lists(manifest, entries.values()):  # a finished set may lie where nothing can be written
         write_manifest(manifest, entries.values())
