@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from emo_bench.data.carry_over import EarlierManifest
+from emo_bench.data.carry_over import EarlierManifest, require_own
 from emo_bench.data.manifest import ManifestEntry, video_of
 from emo_bench.data.naming import listed
 from emo_bench.data.prepare.disk import estimated_bytes, require_space
@@ -84,7 +84,8 @@ def make_reenacted(
         display: Shows progress.
 
     Raises:
-        DataError: when there are no portraits, no drivers, no clip could be made, or the disk is too full.
+        DataError: when there are no portraits, no drivers, no clip could be made, the target lists other clips, or the
+            disk is too full.
         ConfigError: when an option is out of range.
         WeightsError: when the face analysis has no weights.
     """
@@ -103,6 +104,11 @@ def make_reenacted(
     drivers = {d.id: d for d in every_driver if not {d.id, d.person} & held}
     if not stills or not drivers:
         raise DataError("nothing is left to re-enact", found=f"{len(stills)} portraits, {len(drivers)} talking clips")
+    require_own(
+        target / "manifest.jsonl",
+        lambda clip: isinstance(clip.get("meta"), dict) and bool(clip["meta"].get("reenacted")),
+        "a re-enacted set",
+    )
     target.mkdir(parents=True, exist_ok=True)
     sweep_orphans(target)  # another run may be making the same clips
     missing = max(0, clips - sum(1 for _ in (target / "clips").glob("*.mkv")))

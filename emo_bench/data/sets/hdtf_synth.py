@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from emo_bench.data.carry_over import require_own
 from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest, write_manifest
 from emo_core.atomic import sweep_orphans, write_bytes
 from emo_core.errors import DataError
@@ -86,7 +87,7 @@ def make_hdtf_synth(
         What was done.
 
     Raises:
-        DataError: for an unknown slice, an impossible size, or a disk that is too full.
+        DataError: for an unknown slice, an impossible size, a folder of other clips, or a disk that is too full.
         WorkerDiedError: when a process that renders ends early.
     """
     if slice != "all" and slice not in SLICES:
@@ -94,6 +95,9 @@ def make_hdtf_synth(
     if size % 4 or not 32 <= size <= 1024:
         raise DataError("impossible size", expected="a multiple of 4 from 32 to 1024 pixels", found=str(size))
     plans = clips_of(slice)
+    known = {plan.id for plan in clips_of("all")}
+    # Slices are called as the folders of many a set of one's own.
+    require_own(target / "manifest.jsonl", lambda clip: str(clip["id"]) in known, "HDTF-Synth")
     target.mkdir(parents=True, exist_ok=True)
     sweep_orphans(target)  # another run may be making the same clips
     entries: dict[str, ManifestEntry] = {}

@@ -201,6 +201,19 @@ def test_wrong_calls_are_refused(tmp_path: Path) -> None:
         make_reenacted(tmp_path, tmp_path / "m.csv", target=tmp_path.parent / "s", clips=1, leave_out=["v"])
 
 
+def test_a_manifest_of_other_clips_is_not_replaced(tmp_path: Path, tiny_set: Path) -> None:
+    (tmp_path / "stills").mkdir()
+    (tmp_path / "stills" / "a.jpg").write_bytes(b"x")
+    (tmp_path / "m.csv").write_text("file\nv.mp4\n", encoding="utf-8")
+    (tmp_path / "set").mkdir()
+    manifest = tmp_path / "set" / "manifest.jsonl"
+    manifest.write_bytes(tiny_set.read_bytes() + b'[]\n{"no": "id"}\n')
+    before = manifest.read_bytes()
+    with pytest.raises(DataError, match="lists other clips"):
+        make_reenacted(tmp_path / "stills", tmp_path / "m.csv", target=tmp_path / "set", clips=1)
+    assert manifest.read_bytes() == before
+
+
 def test_unfinished_files_of_another_run_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EMO_BENCH_WEIGHTS", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

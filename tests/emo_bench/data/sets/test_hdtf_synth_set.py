@@ -140,6 +140,14 @@ def test_wrong_requests_are_refused(tmp_path: Path, options: dict[str, object]) 
         make_hdtf_synth(tmp_path, **options)  # type: ignore[arg-type]
 
 
+def test_a_manifest_of_other_clips_is_not_replaced(tmp_path: Path, tiny_set: Path) -> None:
+    (tmp_path / "test").mkdir()
+    kept = (tmp_path / "test" / "manifest.jsonl").write_bytes(tiny_set.read_bytes())
+    with pytest.raises(DataError, match="lists other clips"):
+        make_hdtf_synth(tmp_path / "test", slice="test")
+    assert [path.stat().st_size for path in (tmp_path / "test").iterdir()] == [kept]
+
+
 def test_a_full_disk_is_named_before_work_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import shutil
 
