@@ -184,7 +184,11 @@ def make_clip(target: Path, plan: ClipPlan, size: int) -> ManifestEntry:
         },
     )
     # What a later run needs to know that this clip is finished; read back by `_finished`.
-    write_bytes(_part(target, plan, size), (entry.model_dump_json() + "\n").encode(), durable=False)
+    part, row = _part(target, plan, size), (entry.model_dump_json() + "\n").encode()
+    try:
+        write_bytes(part, row, durable=False)
+    except FileNotFoundError:  # another run that made the same set has just removed the folder
+        write_bytes(part, row, durable=False)
     return entry
 
 

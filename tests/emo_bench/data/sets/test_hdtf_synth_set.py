@@ -140,6 +140,24 @@ def test_wrong_requests_are_refused(tmp_path: Path, options: dict[str, object]) 
         make_hdtf_synth(tmp_path, **options)  # type: ignore[arg-type]
 
 
+def test_another_run_may_clear_up_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    from emo_core.atomic import atomic_path
+
+    def cleared(target: Path, data: bytes, *, durable: bool = True) -> None:
+        with atomic_path(target, durable=durable) as temporary:
+            temporary.write_bytes(data)
+            if target.parent.name == ".parts" and not (tmp_path / "once").exists():
+                (tmp_path / "once").touch()
+                shutil.rmtree(target.parent)
+
+    monkeypatch.setattr(make, "write_bytes", cleared)
+    plan = clips_of("mini")[0]
+    made = make_clip(tmp_path, plan, 32)
+    assert make._finished(tmp_path, plan, 32) == made
+
+
 def test_a_manifest_of_other_clips_is_not_replaced(tmp_path: Path, tiny_set: Path) -> None:
     (tmp_path / "test").mkdir()
     kept = (tmp_path / "test" / "manifest.jsonl").write_bytes(tiny_set.read_bytes())
