@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import current_process, get_context
@@ -23,11 +23,11 @@ class WorkerDiedError(EmoBenchError):
     code = "worker_died"
 
 
-def results_of(work: Callable[[Job], Answer], jobs: Sequence[Job], *, workers: int) -> Iterator[Answer]:
+def results_of(work: Callable[[Job], Answer], jobs: Sequence[Job], *, workers: int) -> Generator[Answer]:
     """The results of all jobs, each as soon as it is there, in the order in which they become ready.
 
-    Each process is a fresh interpreter, since forking one that has threads can deadlock. They end when the iterator
-    does, or with their parent.
+    Each process is a fresh interpreter, since forking one that has threads can deadlock. They end when the generator is
+    closed, which whoever stops early must see to, or with their parent.
 
     Args:
         work: A function of a module; it and the jobs travel to the processes.

@@ -7,8 +7,8 @@ A clip ``ID`` is three files below the target: ``clips/ID.mkv`` (25 frames a sec
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -123,10 +123,11 @@ def make_reenacted(
     jobs = _jobs(target, usable, drivers, clips, chosen, split, weights)
     display.stage("re-enact", clips)
     results = []
-    for done in _carried_out(jobs, workers):
-        results.append(done)
-        for _ in range(len(done.entries) + len(done.problems)):
-            display.step()
+    with closing(_carried_out(jobs, workers)) as carried_out:
+        for done in carried_out:
+            results.append(done)
+            for _ in range(len(done.entries) + len(done.problems)):
+                display.step()
     report = _report(target, results, problems)
     report = replace(report, notes=(*report.notes, *doubts(every_still, every_driver, held)))
     write_datasheet(target, report, chosen)
@@ -229,12 +230,12 @@ def _key(given: Assignment, driver: DriverClip, options: ReenactOptions) -> str:
     return digest_of([RECIPE, given.number, given.still.id, digests, told, options.plain()])
 
 
-def _carried_out(jobs: list[_Job], workers: int) -> Iterator[_Done]:
+def _carried_out(jobs: list[_Job], workers: int) -> Generator[_Done]:
     if workers <= 1 or len(jobs) == 1:
         yield from map(_work, jobs)
         return
-    with _one_thread_each():
-        yield from results_of(_work, jobs, workers=workers)
+    with _one_thread_each(), closing(results_of(_work, jobs, workers=workers)) as results:
+        yield from results
 
 
 @contextmanager

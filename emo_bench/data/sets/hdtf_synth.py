@@ -26,7 +26,8 @@ With an audio offset of k frames (``meta.audio_offset_frames``), what frame t sh
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,10 +111,11 @@ def make_hdtf_synth(
             entries[plan.id] = entry
     _check_disk(target, waiting, size)
     kept = len(entries)
-    for entry in _render(target, waiting, size, workers):
-        entries[entry.id] = entry
-        if progress is not None:
-            progress(len(entries) - kept, len(waiting), entry.id)
+    with closing(_render(target, waiting, size, workers)) as rendered:
+        for entry in rendered:
+            entries[entry.id] = entry
+            if progress is not None:
+                progress(len(entries) - kept, len(waiting), entry.id)
     manifest = target / "manifest.jsonl"
     if waiting or not _lists(manifest, entries.values()):  # a finished set may lie where nothing can be written
         write_manifest(manifest, entries.values())
@@ -130,7 +132,7 @@ def _lists(manifest: Path, entries: Iterable[ManifestEntry]) -> bool:
         return False
 
 
-def _render(target: Path, plans: list[ClipPlan], size: int, workers: int) -> Iterator[ManifestEntry]:
+def _render(target: Path, plans: list[ClipPlan], size: int, workers: int) -> Generator[ManifestEntry]:
     if workers <= 1 or len(plans) <= 1:
         yield from (make_clip(target, plan, size) for plan in plans)
         return
@@ -139,8 +141,9 @@ def _render(target: Path, plans: list[ClipPlan], size: int, workers: int) -> Ite
     for plan in plans:
         by_identity.setdefault(plan.identity, []).append(plan)
     jobs = [(target, members, size) for members in by_identity.values()]
-    for entries in results_of(_make_clips_of, jobs, workers=workers):
-        yield from entries
+    with closing(results_of(_make_clips_of, jobs, workers=workers)) as results:
+        for entries in results:
+            yield from entries
 
 
 def _make_clips_of(job: tuple[Path, list[ClipPlan], int]) -> list[ManifestEntry]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -138,6 +139,17 @@ def test_the_mouth_and_the_eyes_change_the_picture_where_they_are() -> None:
 def test_wrong_requests_are_refused(tmp_path: Path, options: dict[str, object]) -> None:
     with pytest.raises(DataError, match=r"slice|size"):
         make_hdtf_synth(tmp_path, **options)  # type: ignore[arg-type]
+
+
+def test_workers_end_with_the_work(tmp_path: Path) -> None:
+    def stop(*_: object) -> None:
+        raise RuntimeError("the display is gone")
+
+    with pytest.raises(RuntimeError, match="display") as kept:
+        make_hdtf_synth(tmp_path, slice="test", size=32, progress=stop)
+    assert kept.traceback  # whose frames hold on to what was not closed
+    assert multiprocessing.active_children() == []
+    assert len(list((tmp_path / "clips").glob("*.avi"))) < 60
 
 
 def test_another_run_may_clear_up_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
