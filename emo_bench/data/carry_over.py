@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emo_bench.data.manifest import ManifestEntry, read_manifest, write_manifest
+from emo_bench.data.naming import listed
 from emo_core.errors import DataError
 
 SET_BY = {"identity": "identity_by", "split": "split_by"}
@@ -86,6 +87,9 @@ class EarlierManifest:
                     f"{len(kept)} of {len(found)} clips keep the {field} that {' and '.join(commands)} gave them; "
                     f"delete {self._path.name} first to have them as named here"
                 )
+        gone = sorted(set(self._clips) - {entry.id for entry in found})
+        if gone:
+            notes.append(f"clips that {self._path.name} listed before and lists no more, {len(gone)}: {listed(gone)}")
         return notes
 
     def _same(self, entry: ManifestEntry) -> ManifestEntry | None:
