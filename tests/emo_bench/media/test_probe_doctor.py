@@ -65,6 +65,13 @@ def test_every_peculiarity_is_found(media, tmp_path: Path) -> None:
     assert codes(vfr).items() >= {"vfr": "warning", "huge": "note", "no_audio": "error"}.items()
 
 
+def test_repeats_of_an_avi_are_no_variable_rate(media, tmp_path: Path) -> None:
+    stamps = [frame * 40 for frame in range(50) if frame % 10 not in (3, 4)]
+    found = codes(media.make(tmp_path / "a.avi", media.Recipe(codec="mpeg4", stamps_ms=stamps)))
+    assert "repeated_frames" in found
+    assert not {"vfr", "fps"} & set(found)
+
+
 def test_the_worst_comes_first(media, tmp_path: Path) -> None:
     findings = inspect_media(media.make(tmp_path / "a.mp4", media.Recipe(n_frames=5)))
     assert findings[0].code == "no_audio"
