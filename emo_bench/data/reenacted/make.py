@@ -111,16 +111,17 @@ def make_reenacted(
     )
     target.mkdir(parents=True, exist_ok=True)
     sweep_orphans(target)  # another run may be making the same clips
-    missing = max(0, clips - sum(1 for _ in (target / "clips").glob("*.mkv")))
-    n_frames = missing * round(chosen.seconds * FPS)
-    require_space(
-        target,
-        estimated_bytes(n_frames=n_frames, size=chosen.size, fps=int(FPS), quality=chosen.quality),
-        f"{missing} clips",
-    )
     display = display or Silent()
     usable, problems = _usable(target, stills, clips, chosen, weights, display)
     jobs = _jobs(target, usable, drivers, clips, chosen, split, weights)
+    finished = FinishedWork(target)
+    waiting = sum(finished.recall(given.clip, key=key) is None for job in jobs for given, key in job.assignments)
+    n_frames = waiting * round(chosen.seconds * FPS)
+    require_space(
+        target,
+        estimated_bytes(n_frames=n_frames, size=chosen.size, fps=int(FPS), quality=chosen.quality),
+        f"{waiting} clips",
+    )
     display.stage("re-enact", clips)
     results = []
     with closing(_carried_out(jobs, workers)) as carried_out:
