@@ -96,10 +96,13 @@ def sweep_orphans(folder: Path, *, deep: bool = True) -> int:
             path = Path(place) / name
             if marked is None or path.is_symlink() or not _is_orphan(path, marked["host"], int(marked["process"])):
                 continue
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            try:
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+            except OSError:
+                continue  # another user's in a shared folder, or on a disk that cannot be written
             swept += 1
         if not deep:
             break

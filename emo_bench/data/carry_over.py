@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from emo_bench.data.manifest import ManifestEntry, read_manifest, write_manifest
+from emo_bench.data.naming import listed
 from emo_core.errors import DataError
 
 SET_BY = {"identity": "identity_by", "split": "split_by"}
@@ -15,6 +18,32 @@ SET_BY = {"identity": "identity_by", "split": "split_by"}
 def set_by(entry: ManifestEntry, field: str, value: str, command: str) -> ManifestEntry:
     """The clip with a field of ``SET_BY`` as a command sets it, marked so that it is kept."""
     return entry.model_copy(update={field: value, "meta": {**entry.meta, SET_BY[field]: command}})
+
+
+def require_own(manifest: Path, is_own: Callable[[dict[str, Any]], bool], what: str) -> None:
+    """Refuses to make a set where the manifest lists clips of another one, which would be lost.
+
+    Args:
+        manifest: May be missing; lines that are no objects are passed over.
+        is_own: Whether a line is one of the set that is to be made.
+        what: What that is called.
+
+    Raises:
+        DataError: when a line is not.
+    """
+    rows = manifest.read_text(encoding="utf-8", errors="replace").split("\n") if manifest.is_file() else ()
+    for row in rows:
+        try:
+            clip = json.loads(row)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(clip, dict) and "id" in clip and not is_own(clip):
+            raise DataError(
+                f"{manifest} lists other clips, which would be lost",
+                expected=f"clips of {what} only, or no manifest",
+                found=f"clip {str(clip['id'])[:120]!r}",
+                fix="choose another folder",
+            )
 
 
 class EarlierManifest:
@@ -58,6 +87,9 @@ class EarlierManifest:
                     f"{len(kept)} of {len(found)} clips keep the {field} that {' and '.join(commands)} gave them; "
                     f"delete {self._path.name} first to have them as named here"
                 )
+        gone = sorted(set(self._clips) - {entry.id for entry in found})
+        if gone:
+            notes.append(f"clips that {self._path.name} listed before and lists no more, {len(gone)}: {listed(gone)}")
         return notes
 
     def _same(self, entry: ManifestEntry) -> ManifestEntry | None:

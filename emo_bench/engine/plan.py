@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from emo_bench.data.manifest import Manifest
+from emo_bench.data.manifest import Manifest, ManifestEntry
 from emo_bench.engine.context import RunContext
 from emo_bench.engine.disk import forecast_bytes
 from emo_bench.engine.unit import GROUND_TRUTH, Unit
@@ -75,15 +75,27 @@ def other_units(context: RunContext, partners: Manifest | None = None) -> list[U
 def partner_of(clip: str, manifest: Manifest, pool: Manifest, rule: str) -> str | None:
     """The next clip of another identity in the order of ids, going round; for 'other_clip' any other one will do.
 
-    The choice depends on the ids alone, so that every run of the suite makes the same anchors.
+    Clips that are known to hold the same speech are passed over: with their audio or their mouths nothing would be
+    wrong. The choice depends on the manifest alone, so that every run of the suite makes the same anchors.
     """
     identities = {entry.id: entry.identity for entry in manifest.entries}
-    candidates = [entry.id for entry in pool.entries if entry.id != clip]
+    own = next(entry for entry in manifest.entries if entry.id == clip)
+    candidates = [entry.id for entry in pool.entries if entry.id != clip and not _same_speech(entry, own)]
     after = [name for name in candidates if name > clip] + [name for name in candidates if name < clip]
     strangers = [name for name in after if identities[name] != identities[clip]]
     if strangers:
         return strangers[0]
     return after[0] if after and rule == "other_clip" else None
+
+
+def _same_speech(one: ManifestEntry, other: ManifestEntry) -> bool:
+    """Whether two clips have one audio file, or were re-enacted from parts of one video that overlap."""
+    if one.audio is not None and other.audio is not None:
+        return one.sha256["audio"] == other.sha256["audio"]
+    if not one.meta.get("reenacted") or one.meta.get("driver") != other.meta.get("driver"):
+        return False
+    (start, end), (begin, stop) = (entry.meta.get("driver_frames", (0, 1)) for entry in (one, other))
+    return bool(start < stop and begin < end)
 
 
 def forecast(context: RunContext) -> Forecast:

@@ -24,6 +24,7 @@ from emo_bench.engine.spec import RunSpec
 from emo_bench.engine.unit import Outcome, Unit
 from emo_bench.engine.units import NO_ROOM, work
 from emo_core.errors import EmoBenchError
+from emo_core.processes import die_with_parent
 
 
 class WorkStoppedError(EmoBenchError):
@@ -245,7 +246,7 @@ def _worker_main(
     spec: RunSpec, init: Callable[[RunSpec], Callable[[Job], Answer]], pipe: Connection, parent: int
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-    threading.Thread(target=_die_with_parent, args=(parent,), daemon=True).start()
+    die_with_parent(parent)
     execute = init(spec)
     while True:
         try:
@@ -260,13 +261,6 @@ def _worker_main(
             pipe.send(answer)
         except OSError:
             return
-
-
-def _die_with_parent(parent: int) -> None:
-    # A killed parent cannot tell its children; without this they would keep computing for nobody.
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
 
 
 def explain(error: OSError) -> str:

@@ -180,6 +180,8 @@ def _generate(context: RunContext, unit: Unit, key: str) -> StoredClip:
     truth, driving = _driving(context, unit.clip)
     system = context.loader.loaded(unit.system)
     spec = truth.spec
+    # Nothing is compared frame by frame with a portrait, so without a size in the suite the system's own framing stays.
+    own = context.entries[unit.clip].wild and context.config.media.size is None
     request = GenerationRequest(
         clip_id=unit.clip,
         reference_image=portrait(context, unit.clip, truth.sidecar, driving.video),
@@ -189,14 +191,13 @@ def _generate(context: RunContext, unit: Unit, key: str) -> StoredClip:
         width=spec.width,
         height=spec.height,
         seed=context.keys.seed(unit),
+        any_size=own,
         face_box=_face_box(context, unit.clip, truth),
         driving=driving if system.needs_driving else None,
         partner=_driving(context, unit.partner)[1] if unit.partner else None,
         system=unit.system,
     )
     made = system.generate(request)
-    # Nothing is compared frame by frame with a portrait, so without a size in the suite the system's own framing stays.
-    own = context.entries[unit.clip].wild and context.config.media.size is None
     video = made.video if own else resize_video(made.video, width=spec.width, height=spec.height)
     size = video.spec if own else spec
     wanted = VideoSpec(width=size.width, height=size.height, fps=spec.fps, n_frames=request.n_frames)

@@ -20,6 +20,7 @@ from emo_bench.media.wire import HEADER, JSON_LIMIT, Kind
 from emo_core.errors import DecodeError, LimitError
 
 _PIPE_BYTES = 1 << 20
+_SMALLER = "check the file; cut it into shorter clips or make its frames smaller (docs/media.md lists the bounds)"
 
 
 def shown_name(path: Path) -> str:
@@ -43,7 +44,9 @@ def open_regular(path: Path) -> int:
     try:
         # Checked before opening, because opening a device or a FIFO can have side effects.
         if not stat.S_ISREG(path.stat().st_mode):
-            raise DecodeError(f"{name} is not a regular file", expected="a video or audio file", found=_kind_of(path))
+            raise DecodeError(
+                f"{name} is not a regular file", expected="a video, audio or image file", found=_kind_of(path)
+            )
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
     except (OSError, ValueError) as error:
         words = getattr(error, "strerror", None) or str(error)
@@ -52,7 +55,7 @@ def open_regular(path: Path) -> int:
     if stat.S_ISREG(status.st_mode) and status.st_size > 0:
         return descriptor
     os.close(descriptor)
-    raise DecodeError(f"{name} is empty", expected="a video or audio file", found="no content")
+    raise DecodeError(f"{name} is empty", expected="a video, audio or image file", found="no content")
 
 
 def _kind_of(path: Path) -> str:
@@ -138,7 +141,7 @@ class DecodeChild:
                 raise LimitError(
                     f"decoding {self._name} takes too long",
                     expected=f"at most {self._limits.wall_seconds:g} s",
-                    fix="check the file, or raise the time limit for media",
+                    fix=_SMALLER,
                 )
             got = self._pipe.readinto(target)
             if not got:
@@ -149,7 +152,7 @@ class DecodeChild:
         report = self.read_json(length)
         message = f"{self._name}: {report['message']}"
         if report["code"] == "limit":
-            raise LimitError(message, fix="check the file, or raise the limits for media")
+            raise LimitError(message, fix=_SMALLER)
         raise DecodeError(message, fix="check that the file plays to its end, or make it again")
 
     def _raise_death(self) -> NoReturn:

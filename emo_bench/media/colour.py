@@ -10,6 +10,9 @@ HD_SHORTER_SIDE = 720
 STATED_MATRICES = frozenset({1, 4, 5, 6, 7, 9, 10})
 """BT.709, FCC, BT.470BG, SMPTE 170M, SMPTE 240M, BT.2020 (both) are converted as stated; others count as unstated."""
 
+_UNSTATED = frozenset({0, 2, 3})
+"""RGB, which no frame with a matrix has; unspecified; reserved."""
+
 _HDR = {16: "PQ", 18: "HLG"}
 _WITHOUT_MATRIX = ("rgb", "bgr", "gbr", "argb", "abgr", "gray", "pal8", "mono", "ya8", "ya16")
 
@@ -34,7 +37,10 @@ def colour_notes(*, pixel_format: str | None, matrix: int, transfer: int, size: 
         side = min(size)
         hd = side >= HD_SHORTER_SIDE
         name, kind = ("BT.709", "HD") if hd else ("BT.601", "SD")
-        text = f"the video does not state its colour matrix: {name} assumed (shorter side {side}, {kind})"
+        unknown = "the video does not state its colour matrix"
+        if matrix not in _UNSTATED:
+            unknown = f"the colour matrix that the video states (number {matrix} of ITU-T H.273) is not converted"
+        text = f"{unknown}: {name} assumed (shorter side {side}, {kind})"
         # Two codes, so that lists of notes by code never give one assumption for the other.
         notes.append(Note("hd_matrix_assumed" if hd else "matrix_assumed", text, {"shorter_side": side}))
     if transfer in _HDR:

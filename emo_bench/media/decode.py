@@ -46,6 +46,10 @@ DEFAULT_RATE = 16000
 """Sample rate of every protocol unless it says otherwise."""
 
 
+SAME_RATE = Fraction(1, 100_000)
+"""Rates that differ by less are one: Matroska keeps whole nanoseconds a frame."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MediaPair:
     """A video and its audio, of the same length.
@@ -363,7 +367,7 @@ def _rate_notes(found: Scan, fps: Fraction) -> list[Note]:
         return [Note("variable_rate", text, {"average": round(float(own), 6), "fps": float(fps)})]
     if found.timeline is not None and repeats:
         own = 1 / (found.timeline.usual_step * found.timeline.unit)
-    if own == fps:
+    if abs(own / fps - 1) < SAME_RATE:
         return []
     text = f"frame rate converted from {float(own):.3f} to {float(fps):g} fps"
     return [Note("frame_rate", text, {"source": round(float(own), 6), "fps": float(fps)})]

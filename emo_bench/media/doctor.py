@@ -97,8 +97,10 @@ def _frame_findings(info: MediaInfo) -> Iterator[Finding]:
     if not info.has_video:
         yield Finding(level="error", code="no_video", text="there is no video stream")
         return
-    average = float(info.average_fps or 0)
-    if info.is_vfr:
+    # Frames that an AVI leaves out are repeats, which have a finding of their own: its rate is constant.
+    repeats = any(note.code == "repeated_frames" for note in info.notes)
+    average = float((info.nominal_fps if repeats else info.average_fps) or 0)
+    if info.is_vfr and not repeats:
         text = (
             f"variable frame rate: {average:.2f} fps on average, frames {info.interval_min * 1000:.0f} to "
             f"{info.interval_max * 1000:.0f} ms apart; resampled to 25 fps by nearest frame"

@@ -67,6 +67,7 @@ NEAR_LOSSLESS = ClipQuality(crf=6, preset="veryfast")
 
 _AUDIO_CHUNK = 4096
 _DURATION_ROUNDING = Fraction(2, 1000)
+_RATE_ROUNDING = Fraction(1, 100_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,13 +273,18 @@ def write_clip(
     return writer.result
 
 
-def open_clip(path: Path) -> MediaPair:
+def open_clip(path: Path, *, fps: Fraction | None = None) -> MediaPair:
     """A clip written by ``write_clip``, read in this process: check its SHA-256 before when it could be damaged.
 
     The audio of a silent clip has no samples.
 
+    Args:
+        path: The file.
+        fps: The exact rate that it was written with. Matroska keeps whole nanoseconds a frame, from which FFmpeg
+            guesses a fraction: 19001/317 for 60000/1001.
+
     Raises:
-        DecodeError: not a clip of this format, or damaged.
+        DecodeError: not a clip of this format, damaged, or of another rate.
     """
     with _open_container(path) as container:
         if container.metadata.get("title") not in READABLE:
@@ -287,6 +293,10 @@ def open_clip(path: Path) -> MediaPair:
         rate = stream.average_rate or stream.guessed_rate
         if rate is None:
             raise _not_a_clip(path, "no frame rate")
+        if fps is not None:
+            if abs(rate / fps - 1) > _RATE_ROUNDING:
+                raise _not_a_clip(path, f"{rate} frames per second instead of {fps}")
+            rate = fps
         width, height = stream.codec_context.width, stream.codec_context.height
         n_frames, audio = _index(container)
         # The header states the duration of the longer stream; a file that was cut falls short of it.

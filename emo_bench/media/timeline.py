@@ -20,6 +20,9 @@ TOLERANCE = Fraction(1, 2000)
 REORDER_WINDOW = 16
 """Frames that a codec may hold back before it shows them: H.264's and HEVC's largest number."""
 
+LEAST_UNITS = 8
+"""Units of a container that a frame lasts at least where a deviation of one unit counts as rounding."""
+
 MAX_START_DELAY = 3
 """Empty chunks at the start of an AVI that are an encoder's delay (two for Xvid), not repeats."""
 
@@ -157,6 +160,7 @@ def video_timeline(frames: DecodedFrames) -> tuple[Timeline, tuple[Note, ...]]:
     * AVI: chunks left out repeat the frame before them; those directly after the first frame of a stream with
       B-frames are the encoder's start-up delay and are closed up.
     * The last frame lasts its own duration, or as long as the frame before it, or to the declared end (AVI).
+    * Stamps that are those of the declared rate, but for rounding to the container's unit, are taken as exact.
 
     Args:
         frames: At least one.
@@ -183,7 +187,27 @@ def video_timeline(frames: DecodedFrames) -> tuple[Timeline, tuple[Note, ...]]:
     timeline = Timeline(stamps=tuple(stamps), last_duration=last, unit=frames.unit)
     if frames.counts_chunks:
         notes += _repeats(timeline)
-    return timeline, tuple(notes)
+        return timeline, tuple(notes)
+    return _without_rounding(timeline, frames.nominal_fps), tuple(notes)
+
+
+def _without_rounding(timeline: Timeline, nominal: Fraction | None) -> Timeline:
+    """The exact times of a constant rate whose stamps are only rounded to the container's unit, which cost a frame.
+
+    >>> rounded = Timeline(stamps=(0, 17, 33), last_duration=16, unit=Fraction(1, 1000))
+    >>> float(rounded.seconds), float(_without_rounding(rounded, Fraction(60)).seconds)
+    (0.049, 0.05)
+    """
+    if nominal is None:
+        return timeline
+    step, first = 1 / (nominal * timeline.unit), timeline.stamps[0]
+    if step.denominator == 1 or step < LEAST_UNITS or abs(timeline.last_duration - step) > 1:
+        return timeline
+    if any(abs(stamp - first - index * step) > 1 for index, stamp in enumerate(timeline.stamps)):
+        return timeline
+    start, unit = first * step.denominator, timeline.unit / step.denominator
+    stamps = range(start, start + len(timeline) * step.numerator, step.numerator)
+    return Timeline(stamps=tuple(stamps), last_duration=step.numerator, unit=unit)
 
 
 def _usual_step(frames: DecodedFrames) -> int:

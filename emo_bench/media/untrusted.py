@@ -75,6 +75,7 @@ class AudioFacts:
 
     start: Fraction | None = None
     rate: int = 0
+    channels: int = 0
     n_samples: int = 0
     offset: Fraction = Fraction(0)
     offsets: list[list[int]] = field(default_factory=list)
@@ -226,6 +227,10 @@ class Decoder:
             facts.size = size
             facts.matrix = _display_matrix(frame)
             facts.colour = _colour(frame)
+            # VP8 and VP9 keep it in a second stream of pictures that FFmpeg's own decoders do not read.
+            if self.video.metadata.get("alpha_mode") == "1" or any(part.is_alpha for part in frame.format.components):
+                text = "the video has an alpha channel, which is ignored: transparent parts show their stored colours"
+                self.tolerated.append(("transparency", text))
         if size[0] * size[1] > self.limits["max_pixels"]:
             raise TooMuchError(f"a frame has {size[0]} x {size[1]} pixels, more than {self.limits['max_pixels']}")
         if size != facts.size:
@@ -240,10 +245,15 @@ class Decoder:
     def _take_audio(self, frame: Any) -> None:
         facts = self.audio_facts
         if facts.start is None:
-            facts.rate = frame.sample_rate
+            facts.rate, facts.channels = frame.sample_rate, frame.layout.nb_channels
             facts.start = frame.pts * frame.time_base if frame.pts is not None else Fraction(0)
         if frame.sample_rate != facts.rate:
             raise RefusedError(f"the sample rate changes from {facts.rate} to {frame.sample_rate} Hz")
+        if frame.layout.nb_channels != facts.channels:
+            found = f"{facts.channels} to {frame.layout.nb_channels}"
+            raise RefusedError(
+                f"after {facts.n_samples / facts.rate:.2f} s the number of audio channels changes from {found}"
+            )
         if frame.pts is not None:
             offset = frame.pts * frame.time_base - facts.start - Fraction(facts.n_samples, facts.rate)
             if abs(offset - facts.offset) > NOTICEABLE_SECONDS:

@@ -24,7 +24,9 @@ def _driving(request: GenerationRequest) -> DrivingClip:
 
 def _partner(request: GenerationRequest, what: str) -> DrivingClip:
     if request.partner is None:
-        raise GenerationError(f"this anchor needs {what}", expected="at least two of them in the suite", found="one")
+        raise GenerationError(
+            f"this anchor needs {what}", expected="at least two of them in the suite, with other words", found="one"
+        )
     return request.partner
 
 

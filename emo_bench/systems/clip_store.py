@@ -298,7 +298,9 @@ class ClipStore:
     def _kept(self, recipe: Recipe, *, lasting: bool) -> Recipe:
         """The recipe, its file copied into the store unless it lies there or stays where it is."""
         leaf = leaf_of(recipe)
-        if isinstance(leaf, (LosslessFrames, NoFrames)) or leaf.name or (lasting and isinstance(leaf, FileFrames)):
+        if isinstance(leaf, (LosslessFrames, NoFrames)) or leaf.name:
+            return recipe
+        if lasting and isinstance(leaf, FileFrames) and _is_text(leaf.path):
             return recipe
         name = self.objects.copy(Path(leaf.path), suffix=".mp4" if isinstance(leaf, EncodedFrames) else "")
         if isinstance(leaf, FileFrames) and name != leaf.sha256:
@@ -328,7 +330,7 @@ class ClipStore:
             raise self._discarded(clip, path, expected=f"SHA-256 {expected}", found=what)
         audio = self._read_audio(clip)
         try:
-            video = open_recipe(side.frames, self.place)
+            video = open_recipe(side.frames, self.place, fps=side.spec.fps)
         except DecodeError as error:
             raise self._discarded(clip, path, expected="the clip's frames", found=error.message) from error
         if video.spec != side.spec:
@@ -386,6 +388,11 @@ class ClipStore:
         path = self.path(key)
         path.unlink(missing_ok=True)
         path.with_suffix(".mkv").unlink(missing_ok=True)
+
+
+def _is_text(path: str) -> bool:
+    """Whether a record can hold a path; names in other encodings than UTF-8 reach Python with lone surrogates."""
+    return path.encode("utf-8", "replace").decode() == path
 
 
 def _digest_or_none(path: Path) -> str | None:

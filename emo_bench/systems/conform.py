@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from emo_bench.media.notes import Note
 from emo_bench.media.recipe import OtherLength, OtherSize, derived
 from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec
 from emo_core.errors import GenerationError
+
+if TYPE_CHECKING:
+    from emo_bench.systems.system import GenerationRequest
 
 ASPECT_TOLERANCE = 0.02
 BACKWARD_BYTES = 32 << 20
@@ -89,10 +93,10 @@ def conform_length(
     return hold_last(video, n_frames=n_frames), (note,)
 
 
-def size_notes(video: Video, *, width: int, height: int) -> tuple[Note, ...]:
+def size_notes(video: Video, request: GenerationRequest) -> tuple[Note, ...]:
     """A note when a finished output does not have the wanted size; ``resize_video`` gives it that."""
-    spec = video.spec
-    if (spec.width, spec.height) == (width, height):
+    spec, (width, height) = video.spec, (request.width, request.height)
+    if request.any_size or (spec.width, spec.height) == (width, height):
         return ()
     amounts = {"found_width": spec.width, "found_height": spec.height}
     return (Note("resized", f"size {spec.width}x{spec.height} -> {width}x{height}", amounts),)

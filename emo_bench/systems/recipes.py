@@ -30,12 +30,13 @@ MOST_DECODED = 4
 """Pixels that a file may make us decode per pixel of the result; with more, a copy is read faster."""
 
 
-def open_recipe(recipe: Recipe, locate: Callable[[Leaf], Path]) -> Video:
+def open_recipe(recipe: Recipe, locate: Callable[[Leaf], Path], *, fps: Fraction) -> Video:
     """A video from its recipe; its bytes are not checked here.
 
     Args:
         recipe: From ``Video.recipe``, its file stored or lasting.
         locate: Where a file lies.
+        fps: Its exact rate, which lossless files round.
 
     Raises:
         DecodeError: when the file is not what the recipe says.
@@ -44,7 +45,7 @@ def open_recipe(recipe: Recipe, locate: Callable[[Leaf], Path]) -> Video:
         case LosslessFrames():
             from emo_bench.media.lossless import open_clip
 
-            video = open_clip(locate(recipe)).video
+            video = open_clip(locate(recipe), fps=fps).video
             return Video(video.spec, video.open, lambda: recipe)
         case EncodedFrames():
             from emo_bench.media.preview import decode_own
@@ -60,11 +61,11 @@ def open_recipe(recipe: Recipe, locate: Callable[[Leaf], Path]) -> Video:
             return open_file_frames(recipe, locate(recipe))
         case OtherLength():
             change = fit_length if recipe.how == "fit" else hold_last
-            return change(open_recipe(recipe.of, locate), n_frames=recipe.n_frames)
+            return change(open_recipe(recipe.of, locate, fps=fps), n_frames=recipe.n_frames)
         case NoFrames():
             raise DecodeError("the frames were deleted after features had been made", expected="frames", found="none")
         case OtherSize():
-            source = open_recipe(recipe.of, locate)
+            source = open_recipe(recipe.of, locate, fps=fps)
             return resize_video(source, width=recipe.width, height=recipe.height, crop=recipe.crop)
 
 

@@ -47,6 +47,7 @@ class GenerationRequest:
         n_frames: Its number of frames: the length of the audio.
         width: Width of the ground truth in pixels; what comes out in another size is resized to it.
         height: Height of the ground truth in pixels.
+        any_size: What comes out in another size stays as it is: nothing is compared with it frame by frame.
         seed: All randomness of this clip derives from it.
         face_box: Where the face stays, x0, y0, x1, y1 in pixels, when the data set knows.
         driving: The ground truth, for systems that declare ``needs_driving`` (anchors and video dubbing).
@@ -62,6 +63,7 @@ class GenerationRequest:
     width: int
     height: int
     seed: int
+    any_size: bool = False
     face_box: tuple[float, float, float, float] | None = None
     driving: DrivingClip | None = None
     partner: DrivingClip | None = None

@@ -133,7 +133,7 @@ class Videos(SystemKind):
         return GeneratedClip(
             video=conformed,
             audio=request.audio,
-            notes=(*loaded.notes, *changed, *size_notes(video, width=request.width, height=request.height)),
+            notes=(*loaded.notes, *changed, *size_notes(video, request)),
         )
 
     def _videos(self, context: SystemContext) -> ClipVideos:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from emo_core import atomic
 from emo_core.atomic import atomic_path, owner, sweep_orphans
 
@@ -57,6 +59,23 @@ def test_those_of_other_machines_go_after_a_day(tmp_path: Path) -> None:
     assert sweep_orphans(tmp_path) == 0
     os.utime(path, (0, 0))
     assert sweep_orphans(tmp_path) == 1
+
+
+def test_what_cannot_be_deleted_stays_and_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        path = tmp_path / f".{name}.ffffff.1-00000000.tmp.mkv"
+        path.write_bytes(b"")
+        os.utime(path, (0, 0))
+    unlink = Path.unlink
+
+    def refusing(path: Path, missing_ok: bool = False) -> None:
+        if path.name.startswith(".a"):
+            raise PermissionError(13, "Permission denied", str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refusing)
+    assert sweep_orphans(tmp_path) == 1
+    assert [path.name[:2] for path in tmp_path.iterdir()] == [".a"]
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:

@@ -204,8 +204,9 @@ def test_a_header_that_promises_giant_pictures(tmp_path: Path) -> None:
 
 def test_frames_pixels_and_seconds_are_bounded(tmp_path: Path) -> None:
     path = make(tmp_path / "a.ts", n_frames=60)
-    with pytest.raises(LimitError, match="more than 20 frames"):
+    with pytest.raises(LimitError, match="more than 20 frames") as told:
         open_video(path, limits=replace(STRICT, max_frames=20))
+    assert "shorter clips" in told.value.fix  # no command and no suite can raise a limit
     with pytest.raises(LimitError, match="pixels"):
         open_video(path, limits=replace(STRICT, max_pixels=100 * 90))
     with pytest.raises(LimitError, match=r"1\.5"):

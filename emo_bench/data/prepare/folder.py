@@ -245,7 +245,6 @@ class _FolderWork:
             faces=options.faces,
         )
         plans, problems = survey(pair, name=name, face=self._measures.face, sound=audio, rules=rules)
-        self._require_space(plans, name)
         entries: list[ManifestEntry] = []
         waiting: list[ClipPlan] = []
         for plan in plans:
@@ -254,6 +253,7 @@ class _FolderWork:
                 waiting.append(plan)
             else:
                 entries.append(entry.model_copy(update={"identity": identity, "split": self._split}))
+        self._require_space(waiting, name)
         self._kept += len(entries)
         for made in self._write(pair, waiting, audio, name=name, identity=identity):
             if isinstance(made, Problem):

@@ -6,14 +6,13 @@ A clip ``ID`` is three files below the target: ``clips/ID.mkv`` (25 frames a sec
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from emo_bench.data.carry_over import EarlierManifest
+from emo_bench.data.carry_over import EarlierManifest, require_own
 from emo_bench.data.manifest import ManifestEntry, video_of
 from emo_bench.data.naming import listed
 from emo_bench.data.prepare.disk import estimated_bytes, require_space
@@ -27,6 +26,7 @@ from emo_bench.extract.weights import WeightsFinder
 from emo_core.atomic import sweep_orphans
 from emo_core.errors import ClipError, ConfigError, DataError
 from emo_core.hashing import digest_of, sha256_file
+from emo_core.processes import results_of
 from emo_core.progress import Display, Silent
 from emo_core.rng import numpy_generator
 
@@ -84,7 +84,8 @@ def make_reenacted(
         display: Shows progress.
 
     Raises:
-        DataError: when there are no portraits, no drivers, no clip could be made, or the disk is too full.
+        DataError: when there are no portraits, no drivers, no clip could be made, the target lists other clips, or the
+            disk is too full.
         ConfigError: when an option is out of range.
         WeightsError: when the face analysis has no weights.
     """
@@ -103,23 +104,31 @@ def make_reenacted(
     drivers = {d.id: d for d in every_driver if not {d.id, d.person} & held}
     if not stills or not drivers:
         raise DataError("nothing is left to re-enact", found=f"{len(stills)} portraits, {len(drivers)} talking clips")
+    require_own(
+        target / "manifest.jsonl",
+        lambda clip: isinstance(clip.get("meta"), dict) and bool(clip["meta"].get("reenacted")),
+        "a re-enacted set",
+    )
     target.mkdir(parents=True, exist_ok=True)
     sweep_orphans(target)  # another run may be making the same clips
-    n_frames = clips * round(chosen.seconds * FPS)
-    require_space(
-        target,
-        estimated_bytes(n_frames=n_frames, size=chosen.size, fps=int(FPS), quality=chosen.quality),
-        f"{clips} clips",
-    )
     display = display or Silent()
     usable, problems = _usable(target, stills, clips, chosen, weights, display)
     jobs = _jobs(target, usable, drivers, clips, chosen, split, weights)
+    finished = FinishedWork(target)
+    waiting = sum(finished.recall(given.clip, key=key) is None for job in jobs for given, key in job.assignments)
+    n_frames = waiting * round(chosen.seconds * FPS)
+    require_space(
+        target,
+        estimated_bytes(n_frames=n_frames, size=chosen.size, fps=int(FPS), quality=chosen.quality),
+        f"{waiting} clips",
+    )
     display.stage("re-enact", clips)
     results = []
-    for done in _carried_out(jobs, workers):
-        results.append(done)
-        for _ in range(len(done.entries) + len(done.problems)):
-            display.step()
+    with closing(_carried_out(jobs, workers)) as carried_out:
+        for done in carried_out:
+            results.append(done)
+            for _ in range(len(done.entries) + len(done.problems)):
+                display.step()
     report = _report(target, results, problems)
     report = replace(report, notes=(*report.notes, *doubts(every_still, every_driver, held)))
     write_datasheet(target, report, chosen)
@@ -222,13 +231,12 @@ def _key(given: Assignment, driver: DriverClip, options: ReenactOptions) -> str:
     return digest_of([RECIPE, given.number, given.still.id, digests, told, options.plain()])
 
 
-def _carried_out(jobs: list[_Job], workers: int) -> Iterator[_Done]:
+def _carried_out(jobs: list[_Job], workers: int) -> Generator[_Done]:
     if workers <= 1 or len(jobs) == 1:
         yield from map(_work, jobs)
         return
-    # A fresh interpreter for each worker: forking a process that has threads can deadlock.
-    with _one_thread_each(), multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap(_work, jobs)
+    with _one_thread_each(), closing(results_of(_work, jobs, workers=workers)) as results:
+        yield from results
 
 
 @contextmanager

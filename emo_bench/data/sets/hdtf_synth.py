@@ -25,16 +25,18 @@ With an audio offset of k frames (``meta.audio_offset_frames``), what frame t sh
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from emo_bench.data.manifest import ManifestEntry, write_manifest
+from emo_bench.data.carry_over import require_own
+from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest, write_manifest
 from emo_core.atomic import sweep_orphans, write_bytes
 from emo_core.errors import DataError
 from emo_core.hashing import sha256_bytes, sha256_file
+from emo_core.processes import results_of
 from hdtf_synth.clip import clip_content, reference_frame
 from hdtf_synth.container import avi_bytes
 from hdtf_synth.identity import identity_from_seed
@@ -80,21 +82,24 @@ def make_hdtf_synth(
             (identity-disjoint), ``offsets`` (audio late or early by a known number of frames).
         size: Side of the square image in pixels, a multiple of 4.
         workers: How many processes render.
-        progress: Called with clips done, clips in total and the id of the last one.
+        progress: Called after each clip that is made, with clips made, clips to make in total and its id.
 
     Returns:
         What was done.
 
     Raises:
-        DataError: for an unknown slice, an impossible size, or a disk that is too full.
+        DataError: for an unknown slice, an impossible size, a folder of other clips, or a disk that is too full.
+        WorkerDiedError: when a process that renders ends early.
     """
     if slice != "all" and slice not in SLICES:
         raise DataError(f"unknown slice {slice!r}", expected=f"all, {', '.join(SLICES)}")
     if size % 4 or not 32 <= size <= 1024:
         raise DataError("impossible size", expected="a multiple of 4 from 32 to 1024 pixels", found=str(size))
     plans = clips_of(slice)
+    known = {plan.id for plan in clips_of("all")}
+    # Slices are called as the folders of many a set of one's own.
+    require_own(target / "manifest.jsonl", lambda clip: str(clip["id"]) in known, "HDTF-Synth")
     target.mkdir(parents=True, exist_ok=True)
-    _check_disk(target, plans, size)
     sweep_orphans(target)  # another run may be making the same clips
     entries: dict[str, ManifestEntry] = {}
     waiting: list[ClipPlan] = []
@@ -104,32 +109,40 @@ def make_hdtf_synth(
             waiting.append(plan)
         else:
             entries[plan.id] = entry
+    _check_disk(target, waiting, size)
     kept = len(entries)
-    if progress is not None and kept:
-        progress(kept, len(plans), "already there")
-    for entry in _render(target, waiting, size, workers):
-        entries[entry.id] = entry
-        if progress is not None:
-            progress(len(entries), len(plans), entry.id)
+    with closing(_render(target, waiting, size, workers)) as rendered:
+        for entry in rendered:
+            entries[entry.id] = entry
+            if progress is not None:
+                progress(len(entries) - kept, len(waiting), entry.id)
     manifest = target / "manifest.jsonl"
-    write_manifest(manifest, entries.values())
+    if waiting or not _lists(manifest, entries.values()):  # a finished set may lie where nothing can be written
+        write_manifest(manifest, entries.values())
     shutil.rmtree(target / ".parts", ignore_errors=True)
     n_bytes = sum((target / path).stat().st_size for e in entries.values() for path in (e.video, e.truth) if path)
     return MakeReport(manifest=manifest, made=len(waiting), kept=kept, n_bytes=n_bytes)
 
 
-def _render(target: Path, plans: list[ClipPlan], size: int, workers: int) -> Iterator[ManifestEntry]:
+def _lists(manifest: Path, entries: Iterable[ManifestEntry]) -> bool:
+    """Whether a manifest holds exactly these clips."""
+    try:
+        return read_manifest(manifest).entries == Manifest(manifest.parent, entries).entries
+    except DataError:
+        return False
+
+
+def _render(target: Path, plans: list[ClipPlan], size: int, workers: int) -> Generator[ManifestEntry]:
     if workers <= 1 or len(plans) <= 1:
         yield from (make_clip(target, plan, size) for plan in plans)
         return
-    # A fresh interpreter for each worker: forking a process that has threads (torch) can deadlock.
     # Clips of one identity go to one worker, which paints the skin only once.
     by_identity: dict[int, list[ClipPlan]] = {}
     for plan in plans:
         by_identity.setdefault(plan.identity, []).append(plan)
     jobs = [(target, members, size) for members in by_identity.values()]
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for entries in pool.imap_unordered(_make_clips_of, jobs):
+    with closing(results_of(_make_clips_of, jobs, workers=workers)) as results:
+        for entries in results:
             yield from entries
 
 
@@ -174,7 +187,11 @@ def make_clip(target: Path, plan: ClipPlan, size: int) -> ManifestEntry:
         },
     )
     # What a later run needs to know that this clip is finished; read back by `_finished`.
-    write_bytes(_part(target, plan, size), (entry.model_dump_json() + "\n").encode(), durable=False)
+    part, row = _part(target, plan, size), (entry.model_dump_json() + "\n").encode()
+    try:
+        write_bytes(part, row, durable=False)
+    except FileNotFoundError:  # another run that made the same set has just removed the folder
+        write_bytes(part, row, durable=False)
     return entry
 
 
@@ -210,7 +227,7 @@ def _known(target: Path, plan: ClipPlan, size: int) -> ManifestEntry | None:
     return None
 
 
-def _check_disk(target: Path, plans: tuple[ClipPlan, ...], size: int) -> None:
+def _check_disk(target: Path, plans: Sequence[ClipPlan], size: int) -> None:
     frames = sum(SECONDS[plan.slice] * FPS for plan in plans)
     needed = frames * size * size
     free = shutil.disk_usage(target).free

@@ -16,7 +16,7 @@ from emo_bench.data.manifest import Manifest
 from emo_core.registry import Registry
 
 Progress = Callable[[int, int, str], None]
-"""Called with clips done, clips in total and the id of the last one, while a set is made."""
+"""Called after each clip that is made: clips made, clips to make in total, and the id of the last one."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ class SynthOptions(Frozen):
 
     slice: Literal["mini", "test", "validation", "train", "offsets"] = Field(default="mini", description="Which part")
     folder: str = Field(default="data/hdtf-synth", description="Where it is made, relative to the working folder")
-    size: int = Field(default=128, ge=64, le=1024, description="Width and height in pixels")
+    size: int = Field(default=128, ge=64, le=1024, multiple_of=4, description="Width and height in pixels")
     max_clips: int | None = Field(default=None, ge=1, description="Use at most this many clips, in order of id")
 
 

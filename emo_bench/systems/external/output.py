@@ -131,7 +131,7 @@ def check_output(
         option="output.length_tolerance_s of the card",
     )
     notes += changed
-    notes += size_notes(video, width=request.width, height=request.height)
+    notes += size_notes(video, request)
     if locate_face is not None:
         _require_face(video, locate_face)
     return CheckedOutput(video, tuple(notes))

@@ -33,6 +33,7 @@ def test_people_labels_and_splits_stay(tmp_path: Path) -> None:
     assert [note.split(";")[0] for note in notes] == [
         "1 of 2 clips keep the identity that data identify gave them",
         "1 of 2 clips keep the split that x gave them",
+        "clips that m.jsonl listed before and lists no more, 1: gone",
     ]
 
 

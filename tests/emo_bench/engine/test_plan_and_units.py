@@ -53,6 +53,25 @@ def test_partners_come_from_the_clips_that_work_and_go_round() -> None:
     assert partner_of("d", manifest, pool, "other_identity") == "a"
 
 
+def test_partners_do_not_say_the_same_at_the_same_time() -> None:
+    driven = [("a", "x", (0, 75)), ("b", "x", (10, 85)), ("c", "x", (90, 165)), ("d", "y", (0, 75))]
+    rows = [
+        entry.model_copy(update={"meta": {"reenacted": True, "driver": driver, "driver_frames": list(frames)}})
+        for entry, (_, driver, frames) in zip(manifest_of({n: n for n, *_ in driven}).entries, driven, strict=True)
+    ]
+    manifest = Manifest(Path(), rows)
+    chosen = {clip: partner_of(clip, manifest, manifest, "other_clip") for clip in "abcd"}
+    assert chosen == {"a": "c", "b": "c", "c": "d", "d": "a"}
+    alone = Manifest(Path(), rows[:2])
+    assert partner_of("a", alone, alone, "other_identity") is None
+    heard = {
+        name: entry.model_copy(update={"audio": f"{name}.wav", "sha256": {**entry.sha256, "audio": digest * 64}})
+        for name, digest, entry in zip("abc", "112", manifest_of({n: n for n in "abc"}).entries, strict=True)
+    }
+    manifest = Manifest(Path(), heard.values())
+    assert partner_of("a", manifest, manifest, "other_clip") == "c"
+
+
 def test_with_one_clip_the_exchanging_anchors_say_why_not(tiny, tmp_path: Path) -> None:
     manifest = tiny.set(tmp_path / "set", n_clips=1)
     record = run_suite(load_suite(tiny.suite(manifest, tmp_path)))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from emo_bench.media.audio_samples import sample_notes
-from emo_bench.media.decode import open_video
+from emo_bench.media.decode import open_video, read_audio
 from emo_bench.media.probe import probe, scan
 from emo_core.errors import DecodeError
 
@@ -55,6 +55,23 @@ def test_an_aac_stream_that_ends_within_a_frame_is_told(media: Any, tmp_path: Pa
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2 + 37])
     assert {note.code for note in probe(path).notes} & SUSPICIONS
+
+
+@pytest.mark.parametrize(("ending", "codec"), [("aac", "aac"), ("ts", "mp2")])
+@pytest.mark.parametrize("order", [(1, 2), (2, 1), (2, 6)])
+def test_channels_that_come_or_go_are_refused_in_words(
+    media: Any, tmp_path: Path, ending: str, codec: str, order: tuple[int, int]
+) -> None:
+    if 6 in order and codec == "mp2":
+        pytest.skip("MPEG audio has two channels at most")
+    joined = tmp_path / f"joined.{ending}"
+    for number in order:
+        channels = np.tile(media.tone(1.0, 48000), (number, 1))
+        recipe = media.Recipe(codec=None, sound=media.Sound(channels=channels, rate=48000, codec=codec))
+        with joined.open("ab") as stream:
+            stream.write(media.make(tmp_path / f"{number}.{ending}", recipe).read_bytes())
+    with pytest.raises(DecodeError, match=f"the number of audio channels changes from {order[0]} to {order[1]}"):
+        read_audio(joined)
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mov", "wav"])

@@ -10,7 +10,7 @@ from decoders import decoders
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emo_bench.media.decode import load_pair, open_video, place_audio, read_audio
+from emo_bench.media.decode import load_pair, load_video, open_video, place_audio, read_audio
 from emo_bench.media.orientation import Orientation
 from emo_bench.media.types import Audio, samples_for_frames
 from emo_core.errors import DecodeError, NoAudioError, TooShortError
@@ -55,6 +55,21 @@ def test_29_97_fps_is_brought_to_25_by_nearest_frame(media, tmp_path: Path, endi
     assert video.spec.n_frames == 50  # 2.002 s
     expected = [int(np.argmin([abs(j / fps - Fraction(i, 25)) for j in range(60)])) for i in range(50)]
     assert [media.index_of(frame) for frame in video.read_all()] == expected
+
+
+@pytest.mark.parametrize("ending", ["mkv", "webm", "flv", "mp4", "ts"])
+@pytest.mark.parametrize(
+    ("fps", "n_frames"),
+    [("30", 41), ("60", 48), ("60", 49), ("30000/1001", 43), ("24000/1001", 48), ("60000/1001", 48)],
+)
+def test_no_frame_is_lost_to_rounded_time_stamps(media, tmp_path: Path, ending: str, fps: str, n_frames: int) -> None:
+    codec = "libvpx-vp9" if ending == "webm" else "libx264"
+    recipe = media.Recipe(n_frames=n_frames, fps=Fraction(fps), codec=codec)
+    path = media.make(tmp_path / f"a.{ending}", recipe)
+    own = load_video(path, fps=Fraction(fps))
+    assert [media.index_of(image) for image in own.video.read_all()] == list(range(n_frames))
+    assert "frame_rate" not in {note.code for note in own.notes}
+    assert open_video(path).spec.n_frames == int((Fraction(n_frames) / Fraction(fps) + Fraction(1, 2000)) * 25)
 
 
 def test_own_frame_rate_is_kept_when_none_is_asked_for(media, tmp_path: Path) -> None:
@@ -207,6 +222,18 @@ def test_placing_keeps_every_sample_at_its_time(shift: int, length: int, wanted:
     for time_index in range(wanted):
         source = time_index - shift
         assert placed[time_index] == (samples[source] if 0 <= source < length else 0)
+
+
+@pytest.mark.parametrize(
+    ("ending", "codec", "pix_fmt"),
+    [("mov", "qtrle", "argb"), ("mkv", "ffv1", "yuva420p"), ("webm", "libvpx-vp9", "yuva420p")],
+)
+def test_an_alpha_channel_is_told(media, tmp_path: Path, ending: str, codec: str, pix_fmt: str) -> None:
+    recipe = media.Recipe(n_frames=5, codec=codec, pix_fmt=pix_fmt, sound=None)
+    assert "transparency" in {note.code for note in load_video(media.make(tmp_path / f"a.{ending}", recipe)).notes}
+    assert "transparency" not in {
+        note.code for note in load_video(media.make(tmp_path / "b.mp4", media.Recipe())).notes
+    }
 
 
 def test_no_audio_says_so(media, tmp_path: Path) -> None:

@@ -43,6 +43,13 @@ def test_colours_that_nobody_can_know_are_no_broken_file(tmp_path: Path) -> None
     assert "sRGB" in str(caught.value.fix)
 
 
+def test_an_empty_file_is_no_image(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    with pytest.raises(DecodeError, match="empty") as caught:
+        read_image(tmp_path / "a.png")
+    assert "image" in caught.value.expected
+
+
 def test_a_cut_picture_says_so(tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:2000])

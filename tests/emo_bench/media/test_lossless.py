@@ -106,6 +106,13 @@ def test_other_files_are_no_clips(talking: Path, tmp_path: Path) -> None:
         open_clip(tmp_path / "absent.mkv")
 
 
+def test_a_clip_of_another_rate_is_not_read_as_one_of_this(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mkv", video_from_array(noise(5, 8, 8), fps=Fraction(60000, 1001)), None).path
+    assert open_clip(path, fps=Fraction(60000, 1001)).video.spec.fps == Fraction(60000, 1001)
+    with pytest.raises(DecodeError, match="not a clip"):
+        open_clip(path, fps=Fraction(60))
+
+
 def test_a_cut_clip_is_an_error(tmp_path: Path) -> None:
     written = write_clip(tmp_path / "a.mkv", video_from_array(noise(40, 32, 32), fps=FPS), None)
     written.path.write_bytes(written.path.read_bytes()[: written.n_bytes // 2])

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from emo_bench.media.colour import colour_notes
 from emo_bench.media.decode import load_pair
 from emo_bench.media.doctor import inspect_media
 from emo_bench.media.probe import probe
@@ -63,6 +64,22 @@ def test_every_peculiarity_is_found(media, tmp_path: Path) -> None:
     }
     vfr = media.make(tmp_path / "b.mkv", media.Recipe(stamps_ms=[0, 40, 100, 120], size=(2048, 1152)))
     assert codes(vfr).items() >= {"vfr": "warning", "huge": "note", "no_audio": "error"}.items()
+
+
+def test_repeats_of_an_avi_are_no_variable_rate(media, tmp_path: Path) -> None:
+    stamps = [frame * 40 for frame in range(50) if frame % 10 not in (3, 4)]
+    found = codes(media.make(tmp_path / "a.avi", media.Recipe(codec="mpeg4", stamps_ms=stamps)))
+    assert "repeated_frames" in found
+    assert not {"vfr", "fps"} & set(found)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "words"), [(2, "does not state its colour matrix"), (8, "(number 8 of ITU-T H.273)")]
+)
+def test_a_matrix_that_is_stated_but_not_converted_is_not_called_unstated(matrix: int, words: str) -> None:
+    (note,) = colour_notes(pixel_format="yuv444p", matrix=matrix, transfer=2, size=(512, 512))
+    assert words in note
+    assert "BT.601 assumed" in note
 
 
 def test_the_worst_comes_first(media, tmp_path: Path) -> None:

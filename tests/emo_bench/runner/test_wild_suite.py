@@ -52,6 +52,18 @@ def test_portraits_alone(tmp_path: Path) -> None:
     assert {check.verdict for check in record.checks} == {"cannot"}
 
 
+@pytest.mark.parametrize(("media", "told"), [({}, False), ({"size": {"width": 32, "height": 32}}, True)])
+def test_finished_videos_of_portraits_keep_their_size_unless_the_suite_gives_one(
+    tmp_path: Path, media: dict[str, Any], told: bool
+) -> None:
+    values = wild_values(tmp_path, real=0, anchors=["frozen"], metrics=["flicker/luma@1"], media=media)
+    for path in sorted((tmp_path / "made").iterdir()):
+        write_talking(path, size=(96, 96))
+    record = run(values)
+    assert record.status == "complete"
+    assert any("96x96" in note.text for note in record.notes) == told
+
+
 def test_both_kinds_and_a_reference_set(tmp_path: Path) -> None:
     real = write_tiny_set(tmp_path / "real", n_clips=4)
     named = {"kind": "manifest", "manifest": str(real)}

@@ -13,6 +13,7 @@ import pytest
 from emo_bench.media.recipe import FileFrames, leaf_of
 from emo_bench.media.types import Audio, VideoSpec, video_from_array
 from emo_bench.systems.clip_store import ClipStore, DamagedClipError, StoredClip
+from emo_bench.systems.conform import hold_last
 from emo_core.hashing import digest_of
 
 SPEC = VideoSpec(width=16, height=16, fps=Fraction(25), n_frames=5)
@@ -39,6 +40,18 @@ def test_what_was_put_comes_back(store: ClipStore) -> None:
     assert [note.text for note in found.sidecar.notes] == ["a note"]
     assert store.open(found)[0].spec == SPEC
     assert store.damaged == []
+
+
+@pytest.mark.parametrize("rate", ["60000/1001", "120000/1001", "37.941", "45831/473", "30000/1001", "12.5"])
+def test_every_frame_rate_comes_back_as_it_was(store: ClipStore, rate: str) -> None:
+    audio = Audio(np.zeros(3200, np.float32), 16000)
+    frames = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
+    video, _ = store.open(store.put(A, video=video_from_array(frames, fps=Fraction(rate)), audio=audio))
+    assert video.spec.fps == Fraction(rate)
+    assert np.array_equal(video.read_all(), frames)
+    longer, _ = store.open(store.put(B, video=hold_last(video, n_frames=9), audio=audio))
+    assert longer.spec == VideoSpec(width=16, height=16, fps=Fraction(rate), n_frames=9)
+    assert len(longer.read_all()) == 9
 
 
 def test_a_record_under_another_key_is_not_taken(store: ClipStore) -> None:

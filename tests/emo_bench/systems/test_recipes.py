@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -88,6 +89,20 @@ def test_a_file_that_may_go_away_is_copied_as_it_is(store: ClipStore, film: Path
     found = store.get(A)
     assert found is not None
     np.testing.assert_array_equal(store.open(found)[0].read_all(), frames)
+
+
+def test_a_file_whose_path_is_no_unicode_is_copied_too(
+    store: ClipStore, film: Path, audio: Audio, tmp_path: Path
+) -> None:
+    folder = tmp_path / os.fsdecode(b"vid\xe9os")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this file system has Unicode names only")
+    made = load_video(film.rename(folder / "film.mp4"), fps=FPS).video
+    found = store.put(A, video=made, audio=audio, lasting=True)
+    assert objects(store) == ["", ".npy"]
+    np.testing.assert_array_equal(store.open(found)[0].read_all(), made.read_all())
 
 
 def test_a_compressed_anchor_keeps_its_compressed_file(store: ClipStore, tiny, audio: Audio) -> None:

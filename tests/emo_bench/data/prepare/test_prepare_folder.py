@@ -67,7 +67,9 @@ def test_real_clips_become_labelled_clips(tmp_path: Path, weights: Path, tiny: A
     assert once_more.entries[0].meta["labels_sha256"] == entry.meta["labels_sha256"]
 
 
-def test_a_video_that_was_cut_off_gets_the_split_and_identity_asked_for_now(tmp_path: Path, weights: Path) -> None:
+def test_a_video_that_was_cut_off_gets_the_split_and_identity_asked_for_now(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     raw, target = tmp_path / "raw", tmp_path / "out"
     (raw / "anna").mkdir(parents=True)
     shutil.copy(ASSETS / "clips" / "grid_id2_swwp2s.mpg", raw / "anna" / "man.mpg")
@@ -76,6 +78,8 @@ def test_a_video_that_was_cut_off_gets_the_split_and_identity_asked_for_now(tmp_
     for state in (target / ".state").glob("*.json"):
         if '"name": "video ' in state.read_text():
             state.unlink()  # as after a kill: the clip is finished, its video is not
+    usage = shutil.disk_usage(target)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1))  # what is finished needs no room
     again = prepare_folder(
         raw, target=target, options=options, weights=(weights,), split="validation", identity="folder"
     )

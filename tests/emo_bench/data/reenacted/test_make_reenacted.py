@@ -52,7 +52,9 @@ def sources(tmp_path: Path) -> tuple[Path, Path]:
     return portraits, motion / "motion.csv"
 
 
-def test_a_set_is_made_resumed_and_called_re_enacted(sources: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_set_is_made_resumed_and_called_re_enacted(
+    sources: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from safetensors.numpy import load_file
 
     portraits, motion = sources
@@ -73,6 +75,13 @@ def test_a_set_is_made_resumed_and_called_re_enacted(sources: tuple[Path, Path],
         assert manifest.path(str(entry.meta["portrait"])).is_file()
     files = {path: path.read_bytes() for path in sorted((tmp_path / "set").rglob("*.mkv"))}
     files |= {path: path.read_bytes() for path in sorted((tmp_path / "set").rglob("*.safetensors"))}
+    usage = shutil.disk_usage(tmp_path)
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1))  # what is finished needs no room
+        again = make_reenacted(
+            portraits, motion, target=tmp_path / "set", clips=3, options=options, workers=1, weights=(WEIGHTS,)
+        )
+    assert (again.made, again.kept) == (0, 3)
     lost, kept = next(iter(files)), made.entries[1]
     lost.unlink()
     again = make_reenacted(
@@ -190,6 +199,19 @@ def test_wrong_calls_are_refused(tmp_path: Path) -> None:
         )
     with pytest.raises(DataError, match="nothing is left"):
         make_reenacted(tmp_path, tmp_path / "m.csv", target=tmp_path.parent / "s", clips=1, leave_out=["v"])
+
+
+def test_a_manifest_of_other_clips_is_not_replaced(tmp_path: Path, tiny_set: Path) -> None:
+    (tmp_path / "stills").mkdir()
+    (tmp_path / "stills" / "a.jpg").write_bytes(b"x")
+    (tmp_path / "m.csv").write_text("file\nv.mp4\n", encoding="utf-8")
+    (tmp_path / "set").mkdir()
+    manifest = tmp_path / "set" / "manifest.jsonl"
+    manifest.write_bytes(tiny_set.read_bytes() + b'[]\n{"no": "id"}\n')
+    before = manifest.read_bytes()
+    with pytest.raises(DataError, match="lists other clips"):
+        make_reenacted(tmp_path / "stills", tmp_path / "m.csv", target=tmp_path / "set", clips=1)
+    assert manifest.read_bytes() == before
 
 
 def test_unfinished_files_of_another_run_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

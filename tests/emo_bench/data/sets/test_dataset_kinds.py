@@ -60,3 +60,9 @@ def test_defaults_of_the_kind_reach_the_suite_so_that_its_digest_knows_them() ->
 def test_an_unknown_kind_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'hdtf-synth'"):
         build_dataset(Dataset(kind="hdtf-sinth"))
+
+
+def test_a_size_that_no_clip_can_have_is_refused_with_the_suite() -> None:
+    values = {"name": "a", "dataset": {"kind": "hdtf-synth", "size": 130}, "metrics": ["psnr/rgb@1"]}
+    with pytest.raises(ConfigError, match=r"dataset\.size: .*multiple of 4"):
+        suite_from_values(values, base=Path())

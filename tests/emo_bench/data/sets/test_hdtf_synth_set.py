@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -70,8 +71,9 @@ def test_interrupted_work_is_resumed_and_damage_is_repaired(tmp_path: Path, monk
     seen: list[tuple[int, int]] = []
     report = make_hdtf_synth(tmp_path, slice="mini", size=32, workers=1, progress=lambda i, n, _: seen.append((i, n)))
     assert (report.made, report.kept) == (2, 1)
-    assert seen[-1] == (3, 3)
-    again = make_hdtf_synth(tmp_path, slice="mini", size=32, workers=1)
+    assert seen == [(1, 2), (2, 2)]  # a bar moves by one at each call
+    again = make_hdtf_synth(tmp_path, slice="mini", size=32, workers=1, progress=lambda i, n, _: seen.append((i, n)))
+    assert len(seen) == 2
     assert (again.made, again.kept) == (0, 3)
     manifest = read_manifest(report.manifest)
     assert [entry.id for entry in manifest.entries] == [plan.id for plan in plans]
@@ -139,6 +141,43 @@ def test_wrong_requests_are_refused(tmp_path: Path, options: dict[str, object]) 
         make_hdtf_synth(tmp_path, **options)  # type: ignore[arg-type]
 
 
+def test_workers_end_with_the_work(tmp_path: Path) -> None:
+    def stop(*_: object) -> None:
+        raise RuntimeError("the display is gone")
+
+    with pytest.raises(RuntimeError, match="display") as kept:
+        make_hdtf_synth(tmp_path, slice="test", size=32, progress=stop)
+    assert kept.traceback  # whose frames hold on to what was not closed
+    assert multiprocessing.active_children() == []
+    assert len(list((tmp_path / "clips").glob("*.avi"))) < 60
+
+
+def test_another_run_may_clear_up_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    from emo_core.atomic import atomic_path
+
+    def cleared(target: Path, data: bytes, *, durable: bool = True) -> None:
+        with atomic_path(target, durable=durable) as temporary:
+            temporary.write_bytes(data)
+            if target.parent.name == ".parts" and not (tmp_path / "once").exists():
+                (tmp_path / "once").touch()
+                shutil.rmtree(target.parent)
+
+    monkeypatch.setattr(make, "write_bytes", cleared)
+    plan = clips_of("mini")[0]
+    made = make_clip(tmp_path, plan, 32)
+    assert make._finished(tmp_path, plan, 32) == made
+
+
+def test_a_manifest_of_other_clips_is_not_replaced(tmp_path: Path, tiny_set: Path) -> None:
+    (tmp_path / "test").mkdir()
+    kept = (tmp_path / "test" / "manifest.jsonl").write_bytes(tiny_set.read_bytes())
+    with pytest.raises(DataError, match="lists other clips"):
+        make_hdtf_synth(tmp_path / "test", slice="test")
+    assert [path.stat().st_size for path in (tmp_path / "test").iterdir()] == [kept]
+
+
 def test_a_full_disk_is_named_before_work_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import shutil
 
@@ -149,8 +188,38 @@ def test_a_full_disk_is_named_before_work_starts(tmp_path: Path, monkeypatch: py
     assert not (tmp_path / "clips").exists()
 
 
+def test_a_finished_set_needs_no_room_and_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    plans = clips_of("mini")[:1]
+    monkeypatch.setattr(make, "clips_of", lambda _: plans)
+    made = make_hdtf_synth(tmp_path, slice="mini", size=32)
+    written = made.manifest.stat().st_mtime_ns
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
+    assert make_hdtf_synth(tmp_path, slice="mini", size=32).kept == 1
+    assert made.manifest.stat().st_mtime_ns == written
+    made.manifest.write_text(made.manifest.read_text() + "{}\n")
+    assert make_hdtf_synth(tmp_path, slice="mini", size=32).kept == 1
+    assert [entry.id for entry in read_manifest(made.manifest).entries] == [plans[0].id]
+
+
 @pytest.mark.slow
 def test_two_processes_make_the_committed_mini_slice(tmp_path: Path) -> None:
     report = make_hdtf_synth(tmp_path, slice="mini", workers=2)
     made = {entry.id: entry.sha256 for entry in read_manifest(report.manifest).entries}
     assert made == HASHES["clips"]
+
+
+def test_a_script_without_a_guard_is_told_so_and_does_not_hang(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\nfrom emo_bench.data.sets.hdtf_synth import make_hdtf_synth\n"
+        f"make_hdtf_synth(Path({str(tmp_path / 'set')!r}), slice='mini', size=32)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])}
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.returncode == 1
+    assert 'if __name__ == "__main__":' in done.stderr.splitlines()[-3]
