@@ -13,7 +13,7 @@ from emo_bench.systems.clip_store import Sidecar
 from emo_core.hashing import digest_of
 from emo_core.rng import derive_seed
 
-PREPARATION_VERSION = 1
+PREPARATION_VERSION = 2
 """Raised whenever the same source file could give other ground-truth frames or samples."""
 
 
