@@ -60,6 +60,12 @@ def test_the_flow_of_a_batch_takes_the_portrait_to_the_frame_mirrored_or_not() -
     torch.testing.assert_close(moved[..., inner], batch.frames[..., inner], atol=1e-4, rtol=0)
 
 
+def test_frames_are_chosen_by_the_weights_of_their_clips() -> None:
+    clips = [replace(shifted_clip(shift=shift), weight=weight) for shift, weight in ((8, 1e-9), (16, 1.0))]
+    batch = transfer_batch(clips, TransferTraining(batch=12), 0)
+    assert {abs(round(float(value))) for value in batch.flow[:, 0].flatten()} == {16 // CELL}
+
+
 def test_flow_lies_on_a_grid_from_border_to_border() -> None:
     rising = torch.linspace(0, SIDE - 1, 5).expand(1, 5, 5)
     found = flow_of_cells(torch.stack([rising, 0 * rising], -1), size=SIDE)
