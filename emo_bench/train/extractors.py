@@ -114,7 +114,7 @@ def _train(part: str, config: ExtractorTraining, clips: list[TrainingClip], say:
     settings: NetworkTraining = getattr(config, part)
     portraits = _portraits(config, clips) if part == "reader" else []
     # What a network depends on names its checkpoints, so that a changed setting never resumes an old one.
-    digests = [[clip.digest, clip.beside] for clip in (*clips, *portraits)]
+    digests = [[clip.digest, clip.beside, clip.identity] for clip in (*clips, *portraits)]
     key = digest_of([config.seed, settings.model_dump(mode="json"), config.half, config.size, digests])
     with_heads = repeatable(
         lambda: objective(part, clips, settings.batch, portraits=portraits), seed=config.seed, purpose=part

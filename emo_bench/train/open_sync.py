@@ -53,7 +53,7 @@ def train_open_sync(config: SyncTraining, out: Path, *, say: Say = lambda text: 
         found = str(len(talking) + len(labelled))
         raise DataError("too few clips to train on", expected="at least 2 with audio", found=found)
     say(f"{len(talking)} talking clips, {len(labelled)} labelled ones")
-    plain = config.model_dump(mode="json", include={"network", "seed", "half", "frames", "reenacted"})
+    plain = config.model_dump(mode="json", include={"network", "seed", "half", "frames", "reenacted", "size"})
     key = digest_of([plain, [(clip.digest, clip.person) for clip in (*talking, *labelled)]])
 
     def made() -> OpenSyncObjective:

@@ -111,6 +111,9 @@ def _run(
         log_every=250,
         identity={
             **trainer.identity(),
+            # Faces are cut out of frames of this size, with this padding.
+            "size": config.size,
+            "padding": list(config.padding),
             "data": _data_digest(trainer.sampler.clips),
             "labels": digest_of([clip.clip.beside for clip in trainer.sampler.clips]),
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -211,6 +212,14 @@ def loss_of(found: Tensor, heat: Tensor, values: Tensor, known: Tensor) -> Tenso
     return (hit + miss) / count + box
 
 
+def _digest(portraits: Sequence[Portrait]) -> str:
+    digest = hashlib.sha256()
+    for portrait in portraits:
+        digest.update(repr((portrait.image.shape, *map(float, portrait.box))).encode())
+        digest.update(np.ascontiguousarray(portrait.image))
+    return digest.hexdigest()
+
+
 def train_detector(
     portraits: Sequence[Portrait],
     settings: DetectorTraining,
@@ -248,7 +257,11 @@ def train_detector(
         steps=settings.steps,
         checkpoint_every=settings.checkpoint_every,
         log_every=100,
-        identity=asdict(settings),
+        identity={
+            **asdict(settings),
+            "network": {"width": int(net.config.width), "side": side},
+            "portraits": _digest(portraits),
+        },
     )
     Loop(trainee, config, folder, report=report).run()
     trainee.finish()

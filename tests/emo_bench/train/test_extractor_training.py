@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from emo_bench.data.manifest import read_manifest, write_manifest
 from emo_bench.train.config import DataSource, ExtractorTraining, NetworkTraining, load_training
 from emo_bench.train.distortions import FRAME_KINDS, TIME_KINDS, damaged_frames, damaged_time
 from emo_bench.train.extractor_checks import auc, identity_auc, r_squared
-from emo_bench.train.extractors import FILES, install, train_extractors
+from emo_bench.train.extractors import FILES, _train, install, train_extractors
 from emo_bench.train.objectives import objective
+from emo_bench.train.posed_portraits import posed_portraits
 from emo_bench.train.training_clips import open_training_clips
 from emo_core.errors import ConfigError
 from emo_models.training.clips import TrainingClip, every_clip
@@ -22,7 +25,6 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three small clips as a train split."""
-    from emo_bench.data.manifest import write_manifest
     from emo_bench.data.sets.hdtf_synth import make_clip
     from hdtf_synth.plan import clips_of
 
@@ -70,6 +72,29 @@ def test_an_interrupted_training_ends_with_the_same_bytes(data: Path, tmp_path: 
         with pytest.raises(_StoppedError):
             train_extractors(config, tmp_path / "b" / "weights", say=_stops_in(part))
     assert train_extractors(config, tmp_path / "b" / "weights") == whole
+
+
+def test_portraits_have_the_size_of_the_clips(data: Path, tmp_path: Path) -> None:
+    clip = _opened(data, tmp_path)[0]
+    for size in (64, 32):
+        frames = clip.frames[:, :size, :size]
+        posed = posed_portraits(replace(clip, frames=frames), 2, seed=0, cache=tmp_path)
+        assert posed.frames.shape == (2, size, size, 3)
+
+
+def test_other_people_in_the_manifest_are_another_training(data: Path, tmp_path: Path) -> None:
+    manifest = data / "train" / "manifest.jsonl"
+    entries = read_manifest(manifest).entries
+    write_manifest(
+        data / "train" / "renamed.jsonl",
+        [entry.model_copy(update={"identity": f"person-{number:03d}"}) for number, entry in enumerate(entries)],
+    )
+    config = _config(data, tmp_path, steps=1).model_copy(update={"portraits": 0})
+    other = (DataSource(manifest=str(data / "train" / "renamed.jsonl"), split="mini"),)
+    for changed in (config, config.model_copy(update={"data": other})):
+        clips = open_training_clips(changed.data, cache=tmp_path / "cache")
+        _train("locator", changed, list(every_clip(clips)), lambda text: None)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
 
 
 def test_installed_weights_are_pinned(tmp_path: Path) -> None:

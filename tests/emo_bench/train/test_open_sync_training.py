@@ -126,7 +126,7 @@ def test_other_audio_beside_a_video_is_read(data: Path, tmp_path: Path) -> None:
         assert bool(clip.speech.any()) is (loudness > 0), name
 
 
-def test_other_labels_or_another_delay_are_another_training(data: Path, tmp_path: Path) -> None:
+def test_other_labels_another_delay_or_another_size_are_another_training(data: Path, tmp_path: Path) -> None:
     rows = (data / "table.csv").read_text(encoding="utf-8").splitlines()
     late = [f"{rows[0]},note", *(f"{row},pictures lag the sound by 1 frame" for row in rows[1:])]
     entries = read_manifest(data / "manifest.jsonl").entries
@@ -136,9 +136,9 @@ def test_other_labels_or_another_delay_are_another_training(data: Path, tmp_path
     )
     source = DataSource(manifest=str(data / "relabelled.jsonl"), split="mini")
     (data / "late.csv").write_text("\n".join(late) + "\n", encoding="utf-8")
-    for changes in ({}, {"talking": (str(data / "late.csv"),)}, {"data": (source,)}):
+    for changes in ({}, {"talking": (str(data / "late.csv"),)}, {"data": (source,)}, {"size": 48}):
         train_open_sync(_config(data, tmp_path, **changes), tmp_path / "out")
-    assert len(list((tmp_path / "checkpoints").iterdir())) == 3
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 4
 
 
 def test_nothing_to_train_on_is_told(tmp_path: Path) -> None:

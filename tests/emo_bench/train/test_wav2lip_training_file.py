@@ -116,6 +116,10 @@ def test_a_folder_of_other_settings_or_clips_is_refused(data: Path, tmp_path: Pa
     run()
     with pytest.raises(ConfigError, match=r"other settings \(steps\)"):
         run(generator={"steps": 4, "batch_size": 2, "window_frames": 1})
+    with pytest.raises(ConfigError, match=r"other settings \(padding\)"):
+        run(padding=[0, 2, 0, 0])
+    with pytest.raises(ConfigError, match=r"other settings \(size\)"):
+        run(size=32)
     with pytest.raises(ConfigError, match=r"other settings \(data, labels\)"):
         run(max_clips=1)
 

@@ -133,3 +133,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path) -> N
     again = train_detector(portraits, settings, tmp_path / "parts", network=copy.deepcopy(fresh))
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
+    wide = FaceDetector(width=16, side=64)
+    for named, shown, network in (("portraits", portraits[:2], copy.deepcopy(fresh)), ("network", portraits, wide)):
+        with pytest.raises(ValueError, match=rf"other settings \({named}\)"):
+            train_detector(shown, settings, tmp_path / "whole", network=network)
