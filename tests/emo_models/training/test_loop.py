@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from emo_core.atomic import owner
 from emo_models.training.checkpoints import complete_checkpoints
 from emo_models.training.loop import Loop, LoopConfig, Losses
 from emo_models.training.network import NetworkTrainee
@@ -87,6 +91,30 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     config = LoopConfig(name="t", steps=6, checkpoint_every=2, identity={"width": 9})
     with pytest.raises(ValueError, match=r"other settings \(width\)"):
         Loop(trainee(), config, tmp_path, report=lambda line: None).run()
+
+
+def test_copies_of_checkpoints_are_the_users(tmp_path: Path) -> None:
+    """One kept under another name is neither resumed from nor cleared away."""
+    loop(trainee(), tmp_path, steps=2).run()
+    copies = [tmp_path / f"step-00000002{ending}" for ending in (".bak", " (copy)", "-best")]
+    for copy in copies:
+        shutil.copytree(tmp_path / "step-00000002", copy)
+    loop(trainee(), tmp_path).run()
+    assert [path.name for path in complete_checkpoints(tmp_path)] == ["step-00000004", "step-00000006"]
+    assert all((copy / "state.json").is_file() for copy in copies)
+
+
+def test_what_killed_or_failed_runs_left_half_written_is_cleared_away(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    child.wait()
+    left = tmp_path / f".writing-00000002.{owner().split('.')[0]}.{child.pid}-"
+    left.mkdir()
+    unwritable = trainee()
+    tensors = unwritable.tensors
+    unwritable.tensors = lambda: {**tensors(), "no/folder": {}}  # type: ignore[method-assign]
+    with pytest.raises(Exception, match="No such file"):
+        loop(unwritable, tmp_path).run()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_loss_that_is_no_number_ends_training_and_leaves_the_last_checkpoint(tmp_path: Path) -> None:
