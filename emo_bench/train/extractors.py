@@ -148,8 +148,10 @@ def fit(
     from emo_models.training.network import NetworkTrainee
 
     optimizer = torch.optim.AdamW(with_heads.parameters(), lr=settings.rate, weight_decay=settings.decay)
+    # PyTorch divides by the length of the rise less one step.
+    rise = 0.1 if 0.1 * settings.steps != 1 else 0.2
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=settings.rate, total_steps=settings.steps, pct_start=0.1
+        optimizer, max_lr=settings.rate, total_steps=settings.steps, pct_start=rise
     )
 
     def loss_of(step: int) -> torch.Tensor:

@@ -12,11 +12,12 @@ from emo_bench.data.manifest import read_manifest, write_manifest
 from emo_bench.train.config import DataSource, ExtractorTraining, NetworkTraining, load_training
 from emo_bench.train.distortions import FRAME_KINDS, TIME_KINDS, damaged_frames, damaged_time
 from emo_bench.train.extractor_checks import auc, identity_auc, r_squared
-from emo_bench.train.extractors import FILES, _train, install, train_extractors
+from emo_bench.train.extractors import FILES, _train, fit, install, train_extractors
 from emo_bench.train.objectives import objective
 from emo_bench.train.posed_portraits import posed_portraits
 from emo_bench.train.training_clips import open_training_clips
 from emo_core.errors import ConfigError
+from emo_models.training.checkpoints import complete_checkpoints
 from emo_models.training.clips import TrainingClip, every_clip
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -72,6 +73,17 @@ def test_an_interrupted_training_ends_with_the_same_bytes(data: Path, tmp_path: 
         with pytest.raises(_StoppedError):
             train_extractors(config, tmp_path / "b" / "weights", say=_stops_in(part))
     assert train_extractors(config, tmp_path / "b" / "weights") == whole
+
+
+@pytest.mark.parametrize("steps", [1, 9, 10, 11, 20])
+def test_any_number_of_steps_has_a_schedule(tmp_path: Path, steps: int) -> None:
+    class Objective(torch.nn.Linear):
+        def forward(self, generator: torch.Generator) -> torch.Tensor:
+            return (self.weight - torch.rand(1, generator=generator)).square().sum()
+
+    settings = NetworkTraining(steps=steps, batch=2)
+    fit("some", Objective(1, 1), settings, tmp_path, seed=0, half=False, say=lambda text: None)
+    assert [path.name for path in complete_checkpoints(tmp_path)] == [f"step-{steps:08d}"]
 
 
 def test_portraits_have_the_size_of_the_clips(data: Path, tmp_path: Path) -> None:
