@@ -109,6 +109,14 @@ def test_other_people_in_the_manifest_are_another_training(data: Path, tmp_path:
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
 
 
+def test_weights_of_sets_are_refused(data: Path, tmp_path: Path) -> None:
+    """All frames count alike here; a weight would be passed over without a word."""
+    config = _config(data, tmp_path)
+    heavy = config.model_copy(update={"data": (config.data[0].model_copy(update={"weight": 2.0}),)})
+    with pytest.raises(ConfigError, match=r"weights of data sets(.|\n)*alike"):
+        train_extractors(heavy, tmp_path / "weights")
+
+
 def test_installed_weights_are_pinned(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     for number, name in enumerate(FILES):

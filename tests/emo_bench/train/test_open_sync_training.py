@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from emo_bench.data.manifest import read_manifest, write_manifest
 from emo_bench.data.reenacted.drivers import read_drivers
 from emo_bench.train.config import DataSource, NetworkTraining, SyncTraining, load_training
 from emo_bench.train.open_sync import FILE, _talking, train_open_sync
-from emo_bench.train.open_sync_objective import OpenSyncObjective, SpeakingMouth, speaking_mouth
+from emo_bench.train.open_sync_objective import OpenSyncObjective, SpeakingMouth, _weights_of, speaking_mouth
 from emo_core.errors import ConfigError, DataError
 from emo_metrics.faces.landmark_sets import IBUG_68
 from emo_metrics.sync_open.network import CONTEXT, OpenSyncNetwork
@@ -166,6 +167,22 @@ def test_the_loss_depends_on_the_generator_alone_and_reaches_every_weight() -> N
     assert losses[0] != pytest.approx(losses[2], rel=1e-3)
     objective(torch.Generator().manual_seed(7)).backward()
     assert all(value.grad is not None and torch.isfinite(value.grad).all() for value in objective.parameters())
+
+
+def test_labelled_clips_are_chosen_by_their_weights() -> None:
+    real = [_mouth(44, 0), _mouth(41, 1)]
+    even, uneven = ([replace(_mouth(50, 2), weight=w) for w in weights] for weights in ((1.0, 1.0), (0.5, 1.5)))
+    assert _weights_of(real, even, 0.4)[2:].tolist() == pytest.approx([0.2, 0.2])
+    assert _weights_of(real, uneven, 0.4)[2:].tolist() == pytest.approx([0.1, 0.3])
+    assert _weights_of([], uneven, 0.4).tolist() == pytest.approx([0.25, 0.75])
+    assert float(_weights_of(real, [], 0.4).sum()) == pytest.approx(1.0)
+
+
+def test_clips_that_are_too_short_are_told(data: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(DataError, match=r"too few clips(.|\n)*51 frames(.|\n)*fewer 'frames'"):
+        train_open_sync(_config(data, tmp_path, frames=51), tmp_path / "out", say=said.append)
+    assert said[-1] == "6 of 6 clips are shorter than 51 frames: left out"
 
 
 def test_windows_see_thirteen_frames() -> None:
