@@ -89,15 +89,23 @@ class GeneratorTrainer:
             raise ValueError("sync_weight is above 0: expected a trained sync expert, found none")
         if options.batch_size * options.window_frames < 2:
             raise ValueError("expected more than one frame a step: batch normalisation needs them")
+        for clip in sampler.clips:
+            if len(clip.faces) <= options.window_frames:
+                raise ValueError(
+                    f"clip {clip.clip.id}: expected more than window_frames = {options.window_frames} frames, one "
+                    f"window for the reference: {len(clip.faces)}"
+                )
         self.options, self.sampler = options, sampler
         with initial_weights(options.seed):
             self.generator = Generator(config).to(memory_format=torch.channels_last)
             self.discriminator = QualityDiscriminator(config) if options.quality_weight > 0 else None
         self.expert = expert.eval().requires_grad_(False) if expert is not None else None
-        self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=options.learning_rate)
+        # Published: beside a discriminator both have a shorter momentum.
+        betas = (0.5, 0.999) if self.discriminator is not None else (0.9, 0.999)
+        self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=options.learning_rate, betas=betas)
         self.judge_optimizer = (
-            torch.optim.Adam(self.discriminator.parameters(), lr=options.learning_rate, betas=(0.5, 0.999))
-            if self.discriminator
+            torch.optim.Adam(self.discriminator.parameters(), lr=options.learning_rate, betas=betas)
+            if self.discriminator is not None
             else None
         )
 

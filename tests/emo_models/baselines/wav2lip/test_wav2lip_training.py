@@ -180,6 +180,23 @@ def test_a_batch_of_one_is_refused_before_it_fails_inside() -> None:
         GeneratorTrainer(SMALL, TrainOptions(steps=1, batch_size=1, window_frames=1), WindowSampler(CLIPS, SMALL))
 
 
+def test_clips_without_room_for_a_reference_are_named_before_training() -> None:
+    short = [*CLIPS, toy_clip(9, n_frames=12)]
+    options = TrainOptions(steps=1, batch_size=2, window_frames=12)
+    with pytest.raises(ValueError, match="clip toy 9: expected more than window_frames = 12 frames"):
+        GeneratorTrainer(SMALL, options, WindowSampler(short, SMALL))
+    WindowSampler(short, SMALL).generator_batch(0, batch_size=20, frames=11)
+
+
+@pytest.mark.parametrize(("weight", "betas"), [(0.0, (0.9, 0.999)), (0.07, (0.5, 0.999))])
+def test_beside_a_discriminator_the_generator_is_optimised_as_published(
+    weight: float, betas: tuple[float, float]
+) -> None:
+    trainer = GeneratorTrainer(SMALL, TrainOptions(steps=1, quality_weight=weight), WindowSampler(CLIPS, SMALL))
+    optimizers = [o for o in (trainer.optimizer, trainer.judge_optimizer) if o is not None]
+    assert [optimizer.defaults["betas"] for optimizer in optimizers] == [betas] * (2 if weight else 1)
+
+
 def test_lower_half_weight() -> None:
     target, painted = torch.zeros(1, 3, 1, 4, 4), torch.zeros(1, 3, 1, 4, 4)
     painted[..., 2:, :] = 1
