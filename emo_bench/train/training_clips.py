@@ -295,6 +295,11 @@ def _decode_all(manifest: Manifest, folder: Path, *, fps: Fraction, size: int | 
         )
         if portrait is not None:
             stills.append(_still(portrait, size))
+            if frames is not None and stills[-1].shape != frames.shape[1:]:
+                (height, width), (h, w) = frames.shape[1:3], stills[-1].shape[:2]
+                raise DataError(
+                    f"the portrait of clip {entry.id} has another size", expected=f"{width}x{height}", found=f"{w}x{h}"
+                )
         first_frame, first_sample = first_frame + n_frames, first_sample + len(audio)
         if (number + 1) % SAID_EVERY == 0:
             say(f"decoded {number + 1} of {len(manifest.entries)} clips")

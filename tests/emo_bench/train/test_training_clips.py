@@ -271,6 +271,15 @@ def test_a_replaced_portrait_whose_digest_nobody_wrote_down_is_read_again(tmp_pa
     assert seen[0][1] != seen[1][1], "a finished training would be taken for that of the other portrait"
 
 
+def test_a_portrait_of_another_size_is_named(tmp_path: Path) -> None:
+    entry = _labelled(tmp_path, "a", 4)
+    Image.fromarray(np.zeros((48, 40, 3), np.uint8)).save(tmp_path / "still.png")
+    meta = {**entry.meta, "portrait": "still.png"}
+    write_manifest(tmp_path / "manifest.jsonl", [entry.model_copy(update={"meta": meta})])
+    with pytest.raises(DataError, match=r"the portrait of clip a has another size(.|\n)*32x32(.|\n)*40x48"):
+        opened(tmp_path, tmp_path / "cache")
+
+
 @pytest.mark.parametrize("name", ["a.mkv", "a.wav", "a.safetensors", "still.png"])
 def test_files_that_are_not_those_of_the_manifest_are_refused_decoded_or_not(tmp_path: Path, name: str) -> None:
     entry = _labelled(tmp_path, "a", 5)
