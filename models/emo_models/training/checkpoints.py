@@ -71,15 +71,25 @@ def complete_checkpoints(folder: Path) -> list[Path]:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Reads one checkpoint; only tensors and plain values are unpickled."""
-    state = json.loads((path / "state.json").read_text("utf-8"))
-    rest = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
-    return Checkpoint(
-        tensors={name: load_file(path / f"{name}.safetensors") for name in state.pop("groups")},
-        optimizer=rest["optimizer"],
-        state=state,
-        rng=rest["rng"],
-    )
+    """Reads one checkpoint; only tensors and plain values are unpickled.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    try:
+        state = json.loads((path / "state.json").read_text("utf-8"))
+        rest = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
+        return Checkpoint(
+            tensors={name: load_file(path / f"{name}.safetensors") for name in state.pop("groups")},
+            optimizer=rest["optimizer"],
+            state=state,
+            rng=rest["rng"],
+        )
+    except Exception as error:  # of a damaged file PyTorch raises what its bytes happen to lead to
+        raise ValueError(
+            f"expected a whole checkpoint in {path}, found a damaged one ({type(error).__name__}: {error}); "
+            "delete that folder to go on from the checkpoint before it"
+        ) from error
 
 
 def _sync(path: Path) -> None:

@@ -93,6 +93,27 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
         Loop(trainee(), config, tmp_path, report=lambda line: None).run()
 
 
+@pytest.mark.parametrize("name", ["state.json", "optimizer.pt", "network.safetensors"])
+@pytest.mark.parametrize("kept", [0, 0.5, None])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_serves(
+    tmp_path: Path, name: str, kept: float | None
+) -> None:
+    """Such as an interrupted copy of the folder leaves."""
+    loop(trainee(), tmp_path).run()
+    whole = (tmp_path / "step-00000006" / name).read_bytes()
+    if kept is None:
+        (tmp_path / "step-00000006" / name).unlink()
+    else:
+        (tmp_path / "step-00000006" / name).write_bytes(whole[: int(kept * len(whole))])
+    if name != "state.json" or kept is not None:
+        with pytest.raises(ValueError, match=r"step-00000006, found a damaged one .* delete that folder"):
+            loop(trainee(), tmp_path).run()
+        shutil.rmtree(tmp_path / "step-00000006")
+    going_on = loop(trainee(seed=9), tmp_path)
+    going_on.resume()
+    assert going_on.step == 4
+
+
 def test_copies_of_checkpoints_are_the_users(tmp_path: Path) -> None:
     """One kept under another name is neither resumed from nor cleared away."""
     loop(trainee(), tmp_path, steps=2).run()
