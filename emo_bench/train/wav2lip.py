@@ -128,18 +128,32 @@ def _data_digest(clips: Sequence[FaceClip]) -> str:
 
 
 class TrainingLog:
-    """A file with one JSON object a line."""
+    """A file with one JSON object a line; steps that a resumed training does again stand there once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._begun: set[str] = set()
 
-    def add(self, **values: float | str) -> None:
+    def add(self, *, kind: str, step: int, **values: float) -> None:
         """Appends one line."""
+        if kind not in self._begun:
+            self._begun.add(kind)
+            self._forget(kind, step)
         with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({key: _short(value) for key, value in values.items()}) + "\n")
+            stream.write(json.dumps({"kind": kind, "step": step, **{k: _short(v) for k, v in values.items()}}) + "\n")
+
+    def _forget(self, kind: str, step: int) -> None:
+        """What was logged of these steps before the training was stopped, and a line that was cut off."""
+        lines = self._path.read_text("utf-8").splitlines(keepends=True) if self._path.is_file() else []
+        rows = [json.loads(line) if line.endswith("\n") else None for line in lines]
+        kept = [
+            line for line, row in zip(lines, rows, strict=True) if row and (row["kind"] != kind or row["step"] < step)
+        ]
+        if kept != lines:
+            write_text(self._path, "".join(kept))
 
 
-def _short(value: float | str) -> float | str:
+def _short(value: float) -> float:
     return round(value, 6) if isinstance(value, float) else value
 
 
