@@ -48,7 +48,9 @@ def train_open_sync(config: SyncTraining, out: Path, *, say: Say = lambda text: 
     drivers = [clip for table in config.talking for clip in read_drivers(Path(table))]
     entries = [entry for source in config.data for entry in read_manifest(Path(source.manifest)).entries]
     _tell_unknown(held_out, drivers, entries, say)
-    talking = list(_talking([clip for clip in drivers if not _names_of(clip) & held_out], Path(config.work), say))
+    drivers = [clip for clip in drivers if not _names_of(clip) & held_out]
+    _tell_splits(drivers, say)
+    talking = list(_talking(drivers, Path(config.work), say))
     labelled = list(_labelled(config, {entry.id for entry in entries if _names_in(entry) & held_out}, say))
     short = [clip for clip in (*talking, *labelled) if len(clip.squares) < config.frames]
     if short:
@@ -114,6 +116,13 @@ def _tell_unknown(
     known = {name for clip in drivers for name in _names_of(clip)} | {n for entry in entries for n in _names_in(entry)}
     if held_out - known:
         say(f"leave_out: no clip and nobody is called {listed(sorted(held_out - known))}")
+
+
+def _tell_splits(drivers: Sequence[DriverClip], say: Say) -> None:
+    """A manifest of talking clips may hold those that others are measured on."""
+    splits = sorted({clip.split for clip in drivers if clip.split})
+    if len(splits) > 1:
+        say(f"talking clips of several splits are trained on: {listed(splits)}; leave_out keeps some out")
 
 
 def _talking(clips: Sequence[DriverClip], work: Path, say: Say) -> Iterator[SpeakingMouth]:

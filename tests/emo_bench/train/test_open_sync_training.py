@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from emo_bench.data.manifest import read_manifest, write_manifest
 from emo_bench.data.reenacted.drivers import read_drivers
 from emo_bench.train.config import DataSource, NetworkTraining, SyncTraining, load_training
-from emo_bench.train.open_sync import FILE, _talking, train_open_sync
+from emo_bench.train.open_sync import FILE, _talking, _tell_splits, train_open_sync
 from emo_bench.train.open_sync_objective import OpenSyncObjective, SpeakingMouth, _weights_of, speaking_mouth
 from emo_core.errors import ConfigError, DataError
 from emo_metrics.faces.landmark_sets import IBUG_68
@@ -111,6 +111,15 @@ def test_labelled_clips_are_left_out_too_and_names_of_nobody_are_told(data: Path
     source = DataSource(manifest=str(data / "driven.jsonl"), split="mini")
     lines = _told(_config(data, tmp_path, data=(source,), leave_out=str(tmp_path / "held.txt")), tmp_path / "out")
     assert "3 talking clips, 2 labelled ones" in lines
+
+
+def test_talking_clips_of_several_splits_are_told(data: Path) -> None:
+    clips, said = read_drivers(data / "manifest.jsonl"), list[str]()
+    _tell_splits(clips, said.append)
+    _tell_splits(read_drivers(data / "table.csv"), said.append)
+    assert said == []
+    _tell_splits([*clips, replace(clips[0], id="t", split="test")], said.append)
+    assert said == ["talking clips of several splits are trained on: mini, test; leave_out keeps some out"]
 
 
 def test_other_audio_beside_a_video_is_read(data: Path, tmp_path: Path) -> None:
