@@ -93,6 +93,27 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
         Loop(trainee(), config, tmp_path, report=lambda line: None).run()
 
 
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_gradients_that_are_no_numbers_end_training_before_they_spoil_a_checkpoint(
+    tmp_path: Path, clip: float | None
+) -> None:
+    """The loss itself is one, so the next step would have told: after the checkpoint, or never after the last."""
+    spoilt = trainee()
+    spoilt.grad_clip = clip
+    loss_of = spoilt.loss_of
+
+    def with_edge(step: int) -> torch.Tensor:
+        edge = sum((weight * 0).sqrt().sum() for weight in spoilt.network.parameters())
+        return loss_of(step) + (edge if step == 3 else 0)
+
+    spoilt.loss_of = with_edge
+    with pytest.raises(ValueError, match="expected a finite gradient at step 4, found nan"):
+        loop(spoilt, tmp_path, steps=4).run()
+    resumed = trainee()
+    loop(resumed, tmp_path, steps=4).run()
+    assert all(torch.isfinite(value).all() for value in resumed.network.state_dict().values())
+
+
 @pytest.mark.parametrize("name", ["state.json", "optimizer.pt", "network.safetensors"])
 @pytest.mark.parametrize("kept", [0, 0.5, None])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_serves(

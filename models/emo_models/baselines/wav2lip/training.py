@@ -21,7 +21,7 @@ from emo_models.baselines.wav2lip.windows import WindowSampler
 from emo_models.initial_weights import initial_weights
 from emo_models.precision import bfloat16_where_fast
 from emo_models.training.loop import Losses, Tensors
-from emo_models.training.network import finite, set_rate
+from emo_models.training.network import clipped_gradients, finite, set_rate
 
 
 class ExpertTrainer:
@@ -48,11 +48,13 @@ class ExpertTrainer:
         set_rate(self.optimizer, self.options.rate_at(step))
         audio, face = self.expert(mel, mouths)
         loss = sync_loss(audio, face, labels)
+        value = finite(loss.item(), step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        clipped_gradients(self.expert, step)
         self.optimizer.step()
         right = ((F.cosine_similarity(audio, face) > 0.5) == (labels > 0.5)).float().mean()
-        return {"sync": finite(loss.item(), step), "accuracy": right.item()}
+        return {"sync": value, "accuracy": right.item()}
 
     def tensors(self) -> Tensors:
         """See `Trainee`."""
@@ -127,8 +129,10 @@ class GeneratorTrainer:
         if self.discriminator is not None:
             losses["quality"] = generator_quality_loss(self.discriminator, painted)
             total = total + options.quality_weight * losses["quality"]
+        finite(total.item(), step)
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
+        clipped_gradients(self.generator, step)
         self.optimizer.step()
         if self.discriminator is not None and self.judge_optimizer is not None:
             losses["judge"] = self._train_judge(batch.target, painted.detach(), step)
@@ -141,6 +145,7 @@ class GeneratorTrainer:
         loss = discriminator_loss(self.discriminator, real, painted)
         self.judge_optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        clipped_gradients(self.discriminator, step)
         self.judge_optimizer.step()
         return loss.detach()
 
