@@ -140,21 +140,15 @@ class TrainingLog:
             self._begun.add(kind)
             self._forget(kind, step)
         with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"kind": kind, "step": step, **{k: _short(v) for k, v in values.items()}}) + "\n")
+            stream.write(json.dumps({"kind": kind, "step": step, **{k: round(v, 6) for k, v in values.items()}}) + "\n")
 
     def _forget(self, kind: str, step: int) -> None:
         """What was logged of these steps before the training was stopped, and a line that was cut off."""
         lines = self._path.read_text("utf-8").splitlines(keepends=True) if self._path.is_file() else []
-        rows = [json.loads(line) if line.endswith("\n") else None for line in lines]
-        kept = [
-            line for line, row in zip(lines, rows, strict=True) if row and (row["kind"] != kind or row["step"] < step)
-        ]
+        whole = [(line, json.loads(line)) for line in lines if line.endswith("\n")]
+        kept = [line for line, row in whole if row["kind"] != kind or row["step"] < step]
         if kept != lines:
             write_text(self._path, "".join(kept))
-
-
-def _short(value: float) -> float:
-    return round(value, 6) if isinstance(value, float) else value
 
 
 def _faces(config: Wav2LipTraining, network: Wav2LipConfig, *, say: Say, held_out: int | None = None) -> list[FaceClip]:

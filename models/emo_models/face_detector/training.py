@@ -97,7 +97,7 @@ def _one_portrait(
     return np.asarray(canvas, np.uint8), box[None]
 
 
-def moved(image: Image, matrix: NDArray[np.float64], *, side: int, **border: Any) -> Image:
+def moved(image: Image, matrix: NDArray[Any], *, side: int, **border: Any) -> Image:
     """An image under an affine map, ``uint8 [side, side, 3]``; smoothed when it becomes smaller, as in use.
 
     Args:
@@ -235,7 +235,7 @@ def _digest(portraits: Sequence[Portrait]) -> str:
     digest = hashlib.sha256()
     for portrait in portraits:
         digest.update(repr((portrait.image.shape, *map(float, portrait.box))).encode())
-        digest.update(np.ascontiguousarray(portrait.image))
+        digest.update(portrait.image.tobytes())
     return digest.hexdigest()
 
 
