@@ -92,10 +92,10 @@ class GeneratorTrainer:
         if options.batch_size * options.window_frames < 2:
             raise ValueError("expected more than one frame a step: batch normalisation needs them")
         for clip in sampler.clips:
-            if len(clip.faces) <= options.window_frames:
+            if min(len(clip.faces) - 1, clip.heard(config.window_start)) < options.window_frames:
                 raise ValueError(
-                    f"clip {clip.clip.id}: expected more than window_frames = {options.window_frames} frames, one "
-                    f"window for the reference: {len(clip.faces)}"
+                    f"clip {clip.clip.id}: expected window_frames = {options.window_frames} frames with their whole "
+                    f"audio windows, and another window for the reference: {len(clip.faces)} frames"
                 )
         self.options, self.sampler = options, sampler
         with initial_weights(options.seed):
