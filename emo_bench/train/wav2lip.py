@@ -143,12 +143,18 @@ class TrainingLog:
             stream.write(json.dumps({"kind": kind, "step": step, **{k: round(v, 6) for k, v in values.items()}}) + "\n")
 
     def _forget(self, kind: str, step: int) -> None:
-        """What was logged of these steps before the training was stopped, and a line that was cut off."""
-        lines = self._path.read_text("utf-8").splitlines(keepends=True) if self._path.is_file() else []
-        whole = [(line, json.loads(line)) for line in lines if line.endswith("\n")]
-        kept = [line for line, row in whole if row["kind"] != kind or row["step"] < step]
-        if kept != lines:
-            write_text(self._path, "".join(kept))
+        """What was logged of these steps before the training was stopped, and lines that were cut off."""
+        lines = self._path.read_text("utf-8").split("\n") if self._path.is_file() else []
+        kept = [line for line in lines if (row := _row(line)) and (row["kind"] != kind or row["step"] < step)]
+        write_text(self._path, "".join(line + "\n" for line in kept))
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and {"kind", "step"} <= set(row) else None
 
 
 def _faces(config: Wav2LipTraining, network: Wav2LipConfig, *, say: Say, held_out: int | None = None) -> list[FaceClip]:

@@ -111,6 +111,7 @@ def test_training_writes_weights_and_a_log_and_continues(data: Path, tmp_path: P
 
 def test_steps_that_are_done_again_are_logged_once(tmp_path: Path) -> None:
     first = TrainingLog(tmp_path / "log.jsonl")
+    (tmp_path / "log.jsonl").write_text('{"kind": "exp{"kind": "generator", "step": 250}\n')
     first.add(kind="expert", step=100, sync=0.5)
     for step in (50, 100, 150):
         first.add(kind="generator", step=step, l1=0.1)
