@@ -15,7 +15,7 @@ from torch import nn
 
 from emo_core.atomic import owner
 from emo_models.training.checkpoints import complete_checkpoints
-from emo_models.training.loop import Loop, LoopConfig, Losses
+from emo_models.training.loop import Loop, LoopConfig, Losses, Tensors
 from emo_models.training.network import NetworkTrainee
 
 
@@ -74,6 +74,22 @@ def test_a_signal_saves_the_step_it_comes_in(tmp_path: Path, number: signal.Sign
     resumed = loop(trainee(seed=9), tmp_path)
     resumed.run()
     assert [step for step, _ in resumed.history] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_signal_while_the_last_step_is_saved_is_not_lost(tmp_path: Path) -> None:
+    """What is trained next would go on as if nobody had asked."""
+    asked = trainee()
+    tensors = asked.tensors
+
+    def ask() -> Tensors:
+        if asked.schedule is not None and asked.schedule.last_epoch == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+        return tensors()
+
+    asked.tensors = ask  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        loop(asked, tmp_path).run()
+    assert complete_checkpoints(tmp_path)[-1].name == "step-00000006"
 
 
 def test_what_is_kept_besides_comes_back_in_place(tmp_path: Path) -> None:
