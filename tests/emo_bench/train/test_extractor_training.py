@@ -7,16 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from emo_bench.data.manifest import read_manifest, write_manifest
 from emo_bench.train.config import DataSource, ExtractorTraining, NetworkTraining, load_training
 from emo_bench.train.distortions import FRAME_KINDS, TIME_KINDS, damaged_frames, damaged_time
 from emo_bench.train.extractor_checks import auc, identity_auc, r_squared
 from emo_bench.train.extractors import FILES, _train, fit, install, train_extractors
+from emo_bench.train.face_objective import face_samples
 from emo_bench.train.objectives import objective
 from emo_bench.train.posed_portraits import posed_portraits
+from emo_bench.train.sync_objective import _wide_mouths
 from emo_bench.train.training_clips import open_training_clips
 from emo_core.errors import ConfigError
+from emo_metrics.synth.layers import to_square
 from emo_models.training.checkpoints import complete_checkpoints
 from emo_models.training.clips import TrainingClip, every_clip
 
@@ -84,6 +88,29 @@ def test_any_number_of_steps_has_a_schedule(tmp_path: Path, steps: int) -> None:
     settings = NetworkTraining(steps=steps, batch=2)
     fit("some", Objective(1, 1), settings, tmp_path, seed=0, half=False, say=lambda text: None)
     assert [path.name for path in complete_checkpoints(tmp_path)] == [f"step-{steps:08d}"]
+
+
+@pytest.mark.parametrize("side", [64, 128, 256])
+def test_networks_learn_from_frames_of_the_size_that_they_get_in_use(data: Path, tmp_path: Path, side: int) -> None:
+    clip = _opened(data, tmp_path)[0]
+    large = np.stack([np.asarray(Image.fromarray(frame).resize((side, side))) for frame in clip.frames])
+    points = np.asarray(clip.labels["landmarks68"]) * np.float32(side / 64)
+    sized = replace(clip, frames=large, labels={**clip.labels, "landmarks68": points})
+    samples = face_samples([sized])
+    assert samples.frames(torch.tensor([0, 3])).shape == (2, 3, 128, 128)
+    if side == 128:
+        own = torch.from_numpy(large[[0, 3]]).permute(0, 3, 1, 2).float() / 255.0
+        assert torch.equal(samples.frames(torch.tensor([0, 3])), own)
+    # A mouth is as fine as in a frame of 128 pixels, not finer.
+    mouth = _wide_mouths(sized).float()
+    wanted = _wide_mouths(
+        replace(sized, frames=_resized(large, 128), labels={**clip.labels, "landmarks68": points * (128 / side)})
+    )
+    assert (mouth - wanted.float()).abs().mean() < 1.5
+
+
+def _resized(frames: np.ndarray, side: int) -> np.ndarray:
+    return (to_square(frames, side) * 255).round().byte().permute(0, 2, 3, 1).numpy()
 
 
 def test_portraits_have_the_size_of_the_clips(data: Path, tmp_path: Path) -> None:
