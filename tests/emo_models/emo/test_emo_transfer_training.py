@@ -87,6 +87,19 @@ def test_it_learns_the_flow_and_the_decoder_but_not_the_encoder(tmp_path: Path) 
     assert not all(torch.equal(value, vae.decoder.state_dict()[name]) for name, value in decoder.items())
 
 
+def test_the_refiner_gets_decoded_frames_in_their_range_as_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    vae, net = autoencoder(), refiner()
+    with torch.no_grad():
+        vae.decoder[-2].bias.fill_(1.5)
+    seen = []
+    transfer = net.transfer
+    monkeypatch.setattr(net, "transfer", lambda frames, portraits: seen.append(frames) or transfer(frames, portraits))
+    loss = transfer_loss(net, vae, transfer_batch([shifted_clip()], CONFIG, 0), CONFIG)
+    assert seen[0].max() == 1
+    loss.backward()
+    assert vae.decoder[-2].bias.grad.abs().min() > 0, "what is beyond the range has to come back"
+
+
 def test_stopped_and_resumed_it_ends_alike(tmp_path: Path) -> None:
     clips = [shifted_clip()]
 

@@ -123,7 +123,7 @@ def transfer_loss(
         normal = torch.randn(latents.shape, generator=torch.Generator().manual_seed(batch.seed))
         latents = latents + batch.noise * normal.to(latents)
     decoded = vae.decode(latents)
-    moved = refiner.transfer(decoded, batch.portraits)
+    moved = refiner.transfer(decoded.clamp(-1, 1), batch.portraits)  # as in use
     warped = warp(batch.portraits, F.interpolate(moved.flow, scale_factor=CELL, mode="bilinear"))
 
     def weighted(images: Tensor) -> Tensor:
