@@ -228,7 +228,8 @@ def measure_lip_motion(generator: Any, reader: MouthReader, clips: list[FaceClip
 
     Returns:
         ``correlation``: mean over clips of the correlation of read openings with the known ones; ``shuffled``: the
-        same with the audio of the next clip (should be near 0); ``lower_l1``: difference of the lower halves in [0, 1].
+        same with the audio of the next clip, where there is one (should be near 0); ``lower_l1``: difference of the
+        lower halves in [0, 1].
     """
     from emo_models.baselines.wav2lip.inference import paint
     from emo_models.baselines.wav2lip.mel import mel_windows
@@ -242,7 +243,8 @@ def measure_lip_motion(generator: Any, reader: MouthReader, clips: list[FaceClip
     for index, clip in enumerate(clips):
         opening, n_frames = _opening(clip), len(clip.faces)
         still = np.repeat(clip.faces[int(np.argmin(opening))][None], n_frames, axis=0)
-        for other, results in ((clip, right), (clips[(index + 1) % len(clips)], wrong)):
+        others = [(clips[(index + 1) % len(clips)], wrong)] if len(clips) > 1 else []
+        for other, results in ((clip, right), *others):
             windows = mel_windows(other.mel, range(n_frames), fps=clip.fps, window_start=start)
             results.append(correlation(_read(reader, clip, paint(generator, still, windows)), opening))
         windows = mel_windows(clip.mel, range(n_frames), fps=clip.fps, window_start=start)
@@ -251,6 +253,6 @@ def measure_lip_motion(generator: Any, reader: MouthReader, clips: list[FaceClip
         differences.append(np.abs(painted - clip.faces[:, half:]).mean() / 255.0)
     return {
         "correlation": float(np.mean(right)),
-        "shuffled": float(np.mean(wrong)),
+        **({"shuffled": float(np.mean(wrong))} if wrong else {}),
         "lower_l1": float(np.mean(differences)),
     }
