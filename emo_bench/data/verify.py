@@ -42,7 +42,7 @@ def verify_manifest(path: Path, *, display: Display | None = None) -> list[Check
 def _check(manifest: Manifest, entry: ManifestEntry) -> Checked:
     try:
         paths = {kind: manifest.path(relative) for kind, relative in entry.files.items()}
-        for kind, relative, digest in _digests(entry):
+        for kind, relative, digest in stated_digests(entry):
             file = manifest.path(relative)
             if not file.is_file():
                 return Checked(entry.id, "missing", f"{kind}: no file {relative}")
@@ -58,7 +58,7 @@ def _check(manifest: Manifest, entry: ManifestEntry) -> Checked:
     return Checked(entry.id, "ok", found)
 
 
-def _digests(entry: ManifestEntry) -> Iterator[tuple[str, str, str]]:
+def stated_digests(entry: ManifestEntry) -> Iterator[tuple[str, str, str]]:
     """Kind, path and digest of a clip's files, and of labels and still that its ``meta`` names with digests."""
     yield from ((kind, relative, entry.sha256[kind]) for kind, relative in entry.files.items())
     for kind in ("labels", "portrait"):

@@ -75,6 +75,10 @@ class Measure(Frozen):
     reader_steps: int = Field(default=1200, ge=1, description="Training steps of the network that reads openings")
 
 
+GENERATOR_ONLY = ("window_frames", "sync_weight", "sync_from", "quality_weight", "lower_weight", "precision")
+"""Options that say nothing to the expert."""
+
+
 class Wav2LipTraining(TrainingFile):
     """Wav2Lip: networks and stages."""
 
@@ -95,6 +99,10 @@ class Wav2LipTraining(TrainingFile):
             raise ValueError("generator.sync_weight is above 0: expected an 'expert' stage, found none")
         if self.expert is not None and self.expert.batch_size < 2:
             raise ValueError("expected expert.batch_size >= 2: batch normalisation needs more than one pair")
+        plain = TrainOptions(steps=1)
+        unused = [name for name in GENERATOR_ONLY if self.expert and getattr(self.expert, name) != getattr(plain, name)]
+        if unused:
+            raise ValueError(f"expected no {', '.join(unused)} in 'expert': only the generator uses it")
         if self.generator.quality_weight and self.generator.window_frames != SYNC_FRAMES:
             raise ValueError(f"expected generator.window_frames {SYNC_FRAMES}: the discriminator judges so many")
         return self

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from emo_bench.train.config import ExtractorTraining, NetworkTraining
 from emo_bench.train.training_clips import open_training_clips
 from emo_core.atomic import write_bytes, write_json, write_text
-from emo_core.errors import DataError
+from emo_core.errors import ConfigError, DataError
 from emo_core.hashing import digest_of, sha256_bytes
 from emo_core.rng import derive_seed
 from emo_models.training.clips import TrainingClip, TrainingClips, every_clip
@@ -50,10 +50,16 @@ def train_extractors(config: ExtractorTraining, out: Path, *, say: Say = lambda 
 
     Returns:
         SHA-256 of each file by name, as also written to ``weights.json``.
+
+    Raises:
+        ConfigError: A data set has a weight.
+        DataError: A clip does not know what the networks learn.
     """
     import torch
 
     torch.set_num_threads(config.threads)
+    if any(source.weight != 1 for source in config.data):
+        raise ConfigError("weights of data sets", expected="1: this training takes all frames alike", found="others")
     plain = config.model_dump(mode="json")
     clips = open_training_clips(
         config.data, cache=Path(config.cache), size=config.size, max_clips=config.max_clips, least=2, say=say
@@ -114,7 +120,7 @@ def _train(part: str, config: ExtractorTraining, clips: list[TrainingClip], say:
     settings: NetworkTraining = getattr(config, part)
     portraits = _portraits(config, clips) if part == "reader" else []
     # What a network depends on names its checkpoints, so that a changed setting never resumes an old one.
-    digests = [[clip.digest, clip.beside] for clip in (*clips, *portraits)]
+    digests = [[clip.digest, clip.beside, clip.identity] for clip in (*clips, *portraits)]
     key = digest_of([config.seed, settings.model_dump(mode="json"), config.half, config.size, digests])
     with_heads = repeatable(
         lambda: objective(part, clips, settings.batch, portraits=portraits), seed=config.seed, purpose=part
@@ -148,8 +154,10 @@ def fit(
     from emo_models.training.network import NetworkTrainee
 
     optimizer = torch.optim.AdamW(with_heads.parameters(), lr=settings.rate, weight_decay=settings.decay)
+    # PyTorch divides by the length of the rise less one step.
+    rise = 0.1 if 0.1 * settings.steps != 1 else 0.2
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=settings.rate, total_steps=settings.steps, pct_start=0.1
+        optimizer, max_lr=settings.rate, total_steps=settings.steps, pct_start=rise
     )
 
     def loss_of(step: int) -> torch.Tensor:

@@ -13,6 +13,7 @@ from torch import nn
 
 from emo_bench.train.distortions import FRAME_KINDS, damaged_frames
 from emo_metrics.synth.face_network import (
+    FRAME_SIDE,
     LOCATE_SIDE,
     FaceLocator,
     FaceReader,
@@ -20,6 +21,7 @@ from emo_metrics.synth.face_network import (
     placement_of,
     points_to_crop,
 )
+from emo_metrics.synth.layers import to_square
 from emo_models.training.clips import TrainingClip
 
 _POSED_SHARE: Final = 0.6
@@ -50,9 +52,9 @@ class FaceSamples:
     n_identities: int
 
     def frames(self, index: torch.Tensor) -> torch.Tensor:
-        """``float32 [n, 3, H, W]`` in [0, 1]."""
+        """``float32 [n, 3, 128, 128]`` in [0, 1], as the networks get frames of any size in use."""
         rows = [self.clips[int(c)].frames[int(t)] for c, t in self.where[index]]
-        return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).float() / 255.0
+        return to_square(np.stack(rows), FRAME_SIDE)
 
 
 def face_samples(clips: Sequence[TrainingClip]) -> FaceSamples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,14 +48,24 @@ def train_open_sync(config: SyncTraining, out: Path, *, say: Say = lambda text: 
     drivers = [clip for table in config.talking for clip in read_drivers(Path(table))]
     entries = [entry for source in config.data for entry in read_manifest(Path(source.manifest)).entries]
     _tell_unknown(held_out, drivers, entries, say)
-    talking = list(_talking([clip for clip in drivers if not _names_of(clip) & held_out], Path(config.work), say))
+    drivers = [clip for clip in drivers if not _names_of(clip) & held_out]
+    _tell_splits(drivers, say)
+    talking = list(_talking(drivers, Path(config.work), say))
     labelled = list(_labelled(config, {entry.id for entry in entries if _names_in(entry) & held_out}, say))
+    short = [clip for clip in (*talking, *labelled) if len(clip.squares) < config.frames]
+    if short:
+        say(f"{len(short)} of {len(talking) + len(labelled)} clips are shorter than {config.frames} frames: left out")
+        talking, labelled = ([c for c in clips if len(c.squares) >= config.frames] for clips in (talking, labelled))
     if len(talking) + len(labelled) < 2:
-        found = str(len(talking) + len(labelled))
-        raise DataError("too few clips to train on", expected="at least 2 with audio", found=found)
+        raise DataError(
+            "too few clips to train on",
+            expected=f"at least 2 with audio and {config.frames} frames",
+            found=str(len(talking) + len(labelled)),
+            fix="longer clips, or fewer 'frames'" if short else "",
+        )
     say(f"{len(talking)} talking clips, {len(labelled)} labelled ones")
-    plain = config.model_dump(mode="json", include={"network", "seed", "half", "frames", "reenacted"})
-    key = digest_of([plain, [(clip.digest, clip.person) for clip in (*talking, *labelled)]])
+    plain = config.model_dump(mode="json", include={"network", "seed", "half", "frames", "reenacted", "size"})
+    key = digest_of([plain, [(clip.digest, clip.person, clip.weight) for clip in (*talking, *labelled)]])
 
     def made() -> OpenSyncObjective:
         return OpenSyncObjective(
@@ -107,6 +118,13 @@ def _tell_unknown(
         say(f"leave_out: no clip and nobody is called {listed(sorted(held_out - known))}")
 
 
+def _tell_splits(drivers: Sequence[DriverClip], say: Say) -> None:
+    """A manifest of talking clips may hold those that others are measured on."""
+    splits = sorted({clip.split for clip in drivers if clip.split})
+    if len(splits) > 1:
+        say(f"talking clips of several splits are trained on: {listed(splits)}; leave_out keeps some out")
+
+
 def _talking(clips: Sequence[DriverClip], work: Path, say: Say) -> Iterator[SpeakingMouth]:
     """The mouths of talking clips; what was cut out of them once is kept."""
     say(f"reading {len(clips)} talking clips")
@@ -116,7 +134,7 @@ def _talking(clips: Sequence[DriverClip], work: Path, say: Say) -> Iterator[Spea
         kept = work / "mouths" / f"{FORMAT}-{clip.late}-{digest}.safetensors"
         if not kept.is_file():
             write_tensors(kept, _arrays_of(clip))
-        arrays = {name: value.numpy() for name, value in load_file(kept).items()}
+        arrays: dict[str, Any] = {name: value.numpy() for name, value in load_file(kept).items()}
         yield SpeakingMouth(**arrays, person=clip.person, digest=own)
 
 
@@ -151,4 +169,6 @@ def _labelled(config: SyncTraining, left_out: set[str], say: Say) -> Iterator[Sp
         if len(clip.audio) and clip.id not in left_out:
             points = np.asarray(clip.labels["landmarks68"], np.float32)
             digest = digest_of([clip.digest, clip.beside])
-            yield speaking_mouth(clip.frames, points, clip.audio, person=clip.identity, digest=digest)
+            yield speaking_mouth(
+                clip.frames, points, clip.audio, person=clip.identity, digest=digest, weight=clip.weight
+            )

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from emo_bench.data.reenacted.drivers import RATE, DriverClip, open_tracked, read_drivers
 from emo_bench.data.reenacted.faces import FaceReader
+from emo_bench.data.reenacted.tables import names_in
 from emo_bench.extract.weights import WeightsFinder
 from emo_core.errors import ClipError
 from emo_metrics.contract import ClipFeatures, Unscored
@@ -147,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     extractor = SyncOpen({})
-    only = set(options.only.read_text("utf-8").split()) if options.only else None
+    only = set(names_in(options.only)) if options.only else None
     rows = [HEAD, tuple("---" for _ in HEAD)]
     for text in options.sets:
         name, _, place = text.rpartition("=")

@@ -40,6 +40,7 @@ class SpeakingMouth:
         speech: ``bool [T]``, whether anybody speaks.
         person: Who.
         digest: Of the clip's file.
+        weight: How often a labelled clip is chosen relative to others.
     """
 
     squares: NDArray[np.uint8]
@@ -48,10 +49,17 @@ class SpeakingMouth:
     speech: NDArray[np.bool_]
     person: str = ""
     digest: str = ""
+    weight: float = 1.0
 
 
 def speaking_mouth(
-    frames: FrameArray, points: NDArray[np.floating], audio: NDArray[np.float32], *, person: str = "", digest: str = ""
+    frames: FrameArray,
+    points: NDArray[np.floating],
+    audio: NDArray[np.float32],
+    *,
+    person: str = "",
+    digest: str = "",
+    weight: float = 1.0,
 ) -> SpeakingMouth:
     """Cuts the mouth out of a clip's frames and takes the spectra of its audio.
 
@@ -61,6 +69,7 @@ def speaking_mouth(
         audio: Mono, 16 kHz.
         person: Who speaks.
         digest: Of the clip's file.
+        weight: How often a labelled clip is chosen relative to others.
     """
     spectra = power_spectra(audio, len(frames))
     speech = speech_rows(spectra).reshape(-1, PER_FRAME).mean(axis=1) >= 0.5
@@ -72,6 +81,7 @@ def speaking_mouth(
         speech=speech,
         person=person,
         digest=digest,
+        weight=weight,
     )
 
 
@@ -81,7 +91,7 @@ class OpenSyncObjective(nn.Module):
     Args:
         network: What learns.
         talking: Clips of real people, chosen by person: the cube root of how much there is of them.
-        labelled: Other clips, all alike.
+        labelled: Other clips, chosen by their weights.
         batch: Clips a step.
         frames: Their length; shorter clips are left out.
         labelled_share: Share of ``labelled`` in a step.
@@ -100,9 +110,9 @@ class OpenSyncObjective(nn.Module):
         super().__init__()
         self.network = network
         self._batch, self._frames = batch, frames
-        self._clips = [clip for clip in (*talking, *labelled) if len(clip.squares) >= frames]
-        real = [clip for clip in talking if len(clip.squares) >= frames]
-        self._weights = _weights_of(real, len(self._clips) - len(real), labelled_share)
+        real, others = ([clip for clip in clips if len(clip.squares) >= frames] for clips in (talking, labelled))
+        self._clips = [*real, *others]
+        self._weights = _weights_of(real, others, labelled_share)
 
     def forward(self, generator: torch.Generator) -> torch.Tensor:
         """The loss of one step."""
@@ -136,15 +146,16 @@ class OpenSyncObjective(nn.Module):
         return squares, outlines, bands, torch.from_numpy(clip.speech[part])
 
 
-def _weights_of(real: Sequence[SpeakingMouth], others: int, share: float) -> torch.Tensor:
+def _weights_of(real: Sequence[SpeakingMouth], others: Sequence[SpeakingMouth], share: float) -> torch.Tensor:
     """How often each clip is chosen."""
     share = (share if real else 1.0) if others else 0.0
     amount: dict[str, float] = {}
     for clip in real:
         amount[clip.person] = amount.get(clip.person, 0.0) + len(clip.squares)
     weights = [len(clip.squares) * amount[clip.person] ** (1 / 3 - 1) for clip in real]
-    total = sum(weights)
-    return torch.tensor([(1 - share) * weight / total for weight in weights] + [share / max(others, 1)] * others)
+    total, all_others = sum(weights), sum(clip.weight for clip in others)
+    rest = [share * clip.weight / all_others for clip in others]
+    return torch.tensor([(1 - share) * weight / total for weight in weights] + rest)
 
 
 def _windows_loss(similar: torch.Tensor, spoken: torch.Tensor) -> torch.Tensor:

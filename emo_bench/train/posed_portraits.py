@@ -33,9 +33,10 @@ def posed_portraits(clip: TrainingClip, count: int, *, seed: int, cache: Path) -
     """
     from safetensors.numpy import load_file, save
 
-    kept = cache / f"portraits-{digest_of([clip.digest, clip.identity, count, seed])}.safetensors"
+    size = clip.frames.shape[1]
+    kept = cache / f"portraits-{digest_of([clip.digest, clip.identity, size, count, seed])}.safetensors"
     if not kept.is_file():
-        write_bytes(kept, save(_rendered(clip.identity, clip.frames.shape[1], count, seed)))
+        write_bytes(kept, save(_rendered(clip.identity, size, count, seed)))
     arrays = dict(load_file(kept))
     frames = arrays.pop("frames")
     return labelled_clip(

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from emo_bench.train.face_objective import varied
-from emo_metrics.synth.face_network import crops, placement_of
+from emo_metrics.synth.face_network import FRAME_SIDE, crops, placement_of
+from emo_metrics.synth.layers import to_square
 from emo_metrics.synth.mouth_crops import mouth_placement, mouths
 from emo_metrics.synth.sound_windows import cepstra_of
 from emo_metrics.synth.sync_network import CONTEXT, PER_FRAME, SyncNetwork
@@ -68,7 +69,7 @@ class SyncObjective(nn.Module):
 
 def _wide_mouths(clip: TrainingClip) -> torch.Tensor:
     """Squares around the mouth, larger than the network's by a margin: ``uint8 [T, 3, 64, 64]``."""
-    frames = torch.from_numpy(np.array(clip.frames)).permute(0, 3, 1, 2).float() / 255.0
+    frames = to_square(np.array(clip.frames), FRAME_SIDE)
     points = torch.from_numpy(clip.labels["landmarks68"].astype(np.float32)) / clip.frames.shape[1]
     place = mouth_placement(points, placement_of(points))
     place[:, 2] += float(np.log(_MARGIN))

@@ -17,6 +17,7 @@ from emo_bench.data.labels import Labels, read_labels
 from emo_bench.data.manifest import Manifest, ManifestEntry, read_manifest, video_of
 from emo_bench.train.config import DataSource
 from emo_bench.train.labelled_clip import labelled_clip, scaled
+from emo_bench.train.source_files import require_named_files
 from emo_core.errors import ClipError, DataError, NoAudioError
 from emo_core.hashing import digest_of, sha256_file
 
@@ -126,7 +127,8 @@ def open_training_clips(
         say: Told what takes time.
 
     Raises:
-        DataError: A set is empty or too small, or a clip has no labels, another size, rate or length than expected.
+        DataError: A set is empty or too small, its files are others than its manifest names, or a clip has no labels,
+            another size, rate or length than expected.
     """
     chosen = [
         read_manifest(Path(source.manifest)).select(split=source.split or split, max_clips=max_clips)
@@ -190,16 +192,20 @@ def _check_labels(manifests: Sequence[Manifest]) -> None:
 
 
 def _digest(manifest: Manifest, fps: Fraction, size: int | None) -> str:
-    rows = [[entry.id, sorted(entry.sha256.items()), _labels_digest(manifest, entry)] for entry in manifest.entries]
+    rows = []
+    for entry in manifest.entries:
+        portrait = _digest_beside(manifest, entry, "portrait")
+        row = [entry.id, sorted(entry.sha256.items()), _digest_beside(manifest, entry, "labels")]
+        rows.append(row if portrait is None else [*row, portrait])
     return digest_of([FORMAT, rows, str(fps), size])
 
 
-def _labels_digest(manifest: Manifest, entry: ManifestEntry) -> str | None:
-    """As the manifest has it; that of the file where it has none."""
-    known = entry.meta.get("labels_sha256")
-    if known or not entry.meta.get("labels"):
+def _digest_beside(manifest: Manifest, entry: ManifestEntry, kind: str) -> str | None:
+    """Of labels or portrait, as the manifest has it; that of the file where it has none."""
+    known = entry.meta.get(f"{kind}_sha256")
+    if known or not entry.meta.get(kind):
         return known
-    return sha256_file(manifest.path(str(entry.meta["labels"])))
+    return sha256_file(manifest.path(str(entry.meta[kind])))
 
 
 def _make_once(manifest: Manifest, folder: Path, *, fps: Fraction, size: int | None, say: Say) -> None:
@@ -208,6 +214,7 @@ def _make_once(manifest: Manifest, folder: Path, *, fps: Fraction, size: int | N
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
+        require_named_files(manifest, folder.with_name(f"{folder.name}.files.json"), say=say)
         if (folder / "clips.json").is_file():
             return
         say(f"decoding {len(manifest.entries)} clips of {manifest.root}")
@@ -288,6 +295,11 @@ def _decode_all(manifest: Manifest, folder: Path, *, fps: Fraction, size: int | 
         )
         if portrait is not None:
             stills.append(_still(portrait, size))
+            if frames is not None and stills[-1].shape != frames.shape[1:]:
+                (height, width), (h, w) = frames.shape[1:3], stills[-1].shape[:2]
+                raise DataError(
+                    f"the portrait of clip {entry.id} has another size", expected=f"{width}x{height}", found=f"{w}x{h}"
+                )
         first_frame, first_sample = first_frame + n_frames, first_sample + len(audio)
         if (number + 1) % SAID_EVERY == 0:
             say(f"decoded {number + 1} of {len(manifest.entries)} clips")
@@ -306,7 +318,7 @@ def _small(labels: Labels) -> Labels:
 
 def _described(manifest: Manifest, entry: ManifestEntry, *, fps: Fraction) -> dict[str, Any]:
     read = {kind: digest for kind, digest in entry.listed.items() if kind != "video"}
-    beside = [sorted(read.items()), _labels_digest(manifest, entry), entry.meta.get("portrait_sha256")]
+    beside = [sorted(read.items()), *(_digest_beside(manifest, entry, kind) for kind in ("labels", "portrait"))]
     return {
         "id": entry.id,
         "identity": entry.identity,

@@ -111,6 +111,9 @@ def _run(
         log_every=250,
         identity={
             **trainer.identity(),
+            # Faces are cut out of frames of this size, with this padding.
+            "size": config.size,
+            "padding": list(config.padding),
             "data": _data_digest(trainer.sampler.clips),
             "labels": digest_of([clip.clip.beside for clip in trainer.sampler.clips]),
         },
@@ -125,19 +128,33 @@ def _data_digest(clips: Sequence[FaceClip]) -> str:
 
 
 class TrainingLog:
-    """A file with one JSON object a line."""
+    """A file with one JSON object a line; steps that a resumed training does again stand there once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._begun: set[str] = set()
 
-    def add(self, **values: float | str) -> None:
+    def add(self, *, kind: str, step: int, **values: float) -> None:
         """Appends one line."""
+        if kind not in self._begun:
+            self._begun.add(kind)
+            self._forget(kind, step)
         with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({key: _short(value) for key, value in values.items()}) + "\n")
+            stream.write(json.dumps({"kind": kind, "step": step, **{k: round(v, 6) for k, v in values.items()}}) + "\n")
+
+    def _forget(self, kind: str, step: int) -> None:
+        """What was logged of these steps before the training was stopped, and lines that were cut off."""
+        lines = self._path.read_text("utf-8").split("\n") if self._path.is_file() else []
+        kept = [line for line in lines if (row := _row(line)) and (row["kind"] != kind or row["step"] < step)]
+        write_text(self._path, "".join(line + "\n" for line in kept))
 
 
-def _short(value: float | str) -> float | str:
-    return round(value, 6) if isinstance(value, float) else value
+def _row(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and {"kind", "step"} <= set(row) else None
 
 
 def _faces(config: Wav2LipTraining, network: Wav2LipConfig, *, say: Say, held_out: int | None = None) -> list[FaceClip]:
@@ -211,7 +228,8 @@ def measure_lip_motion(generator: Any, reader: MouthReader, clips: list[FaceClip
 
     Returns:
         ``correlation``: mean over clips of the correlation of read openings with the known ones; ``shuffled``: the
-        same with the audio of the next clip (should be near 0); ``lower_l1``: difference of the lower halves in [0, 1].
+        same with the audio of the next clip, where there is one (should be near 0); ``lower_l1``: difference of the
+        lower halves in [0, 1].
     """
     from emo_models.baselines.wav2lip.inference import paint
     from emo_models.baselines.wav2lip.mel import mel_windows
@@ -225,7 +243,8 @@ def measure_lip_motion(generator: Any, reader: MouthReader, clips: list[FaceClip
     for index, clip in enumerate(clips):
         opening, n_frames = _opening(clip), len(clip.faces)
         still = np.repeat(clip.faces[int(np.argmin(opening))][None], n_frames, axis=0)
-        for other, results in ((clip, right), (clips[(index + 1) % len(clips)], wrong)):
+        others = [(clips[(index + 1) % len(clips)], wrong)] if len(clips) > 1 else []
+        for other, results in ((clip, right), *others):
             windows = mel_windows(other.mel, range(n_frames), fps=clip.fps, window_start=start)
             results.append(correlation(_read(reader, clip, paint(generator, still, windows)), opening))
         windows = mel_windows(clip.mel, range(n_frames), fps=clip.fps, window_start=start)
@@ -234,6 +253,6 @@ def measure_lip_motion(generator: Any, reader: MouthReader, clips: list[FaceClip
         differences.append(np.abs(painted - clip.faces[:, half:]).mean() / 255.0)
     return {
         "correlation": float(np.mean(right)),
-        "shuffled": float(np.mean(wrong)),
+        **({"shuffled": float(np.mean(wrong))} if wrong else {}),
         "lower_l1": float(np.mean(differences)),
     }

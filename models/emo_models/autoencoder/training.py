@@ -32,8 +32,12 @@ def train_autoencoder(
     """Trains, or resumes from the latest checkpoint below ``out``; returns the model with averaged weights.
 
     Of ``workers`` each computes its share of the crops; the model stays on the device it is on.
+
+    Raises:
+        ValueError: A clip is smaller than a crop.
     """
     device = next(model.parameters()).device
+    _require_room(clips, config.crop)
     choose = chooser([clip.weight for clip in every_clip(clips)])
 
     def loss_of(step: int) -> Tensor:
@@ -72,6 +76,16 @@ def train_autoencoder(
     Loop(trainee, settings, out / "checkpoints", report=report, workers=workers).run()
     trainee.finish()
     return model.requires_grad_(True)
+
+
+def _require_room(clips: TrainingClips, side: int) -> None:
+    for clip in every_clip(clips):
+        height, width = clip.frames.shape[1:3]
+        if min(height, width) < side:
+            raise ValueError(
+                f"expected frames of at least {side} pixels for crops of the autoencoder, found {width}x{height} in "
+                f"clip {clip.id}; lower autoencoder.crop"
+            )
 
 
 def learning_rate(step: int, config: AutoencoderTraining) -> float:
@@ -146,8 +160,9 @@ def write_facts(path: Path, facts: dict[str, object]) -> None:
 
 
 def _inside(values: NDArray[np.float32], box: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What lies in a box: nothing where it lies outside of the image."""
     left, top, right, bottom = (round(float(v)) for v in box)
-    return values[max(top, 0) : max(bottom, top + 1), max(left, 0) : max(right, left + 1)]
+    return values[max(top, 0) : max(bottom, top + 1, 0), max(left, 0) : max(right, left + 1, 0)]
 
 
 def _batch(

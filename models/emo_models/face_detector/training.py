@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -80,10 +82,8 @@ def _one_portrait(
     matrix = cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), angle, scale)
     matrix[:, 2] += target - centre
     border = [cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT][int(rng.integers(3))]
-    canvas = cv2.warpAffine(
-        portrait.image, matrix, (side, side), flags=cv2.INTER_AREA, borderMode=border,
-        borderValue=tuple(map(float, rng.integers(0, 256, 3))),
-    )  # fmt: skip
+    colour = tuple(map(float, rng.integers(0, 256, 3)))
+    canvas = moved(portrait.image, matrix, side=side, borderMode=border, borderValue=colour)
     if border == cv2.BORDER_REFLECT_101:
         # A mirrored face would be one without a box.
         inside = cv2.warpAffine(np.full(portrait.image.shape[:2], 255, np.uint8), matrix, (side, side))
@@ -95,6 +95,26 @@ def _one_portrait(
     middle = corners.mean(0)
     box = np.concatenate([middle - half, middle + half]).astype(np.float32)
     return np.asarray(canvas, np.uint8), box[None]
+
+
+def moved(image: Image, matrix: NDArray[Any], *, side: int, **border: Any) -> Image:
+    """An image under an affine map, ``uint8 [side, side, 3]``; smoothed when it becomes smaller, as in use.
+
+    Args:
+        image: ``uint8 RGB [H, W, 3]``.
+        matrix: From pixels of the image to those of the result, ``[2, 3]``.
+        side: Of the result.
+        border: OpenCV's arguments for what lies beyond the image.
+    """
+    height, width = image.shape[:2]
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    if scale < 1:
+        # OpenCV's warp takes single pixels whatever it is asked for, so the image is made smaller before.
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        x, y = width / size[0], height / size[1]
+        matrix = matrix @ np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
+    return np.asarray(cv2.warpAffine(image, matrix, (side, side), **border), np.uint8)
 
 
 def _no_face(portraits: Sequence[Portrait], rng: np.random.Generator, side: int) -> Image:
@@ -134,7 +154,7 @@ def _several(
             continue
         matrix = np.array([[scale, 0, 0], [0, scale, 0]], np.float64)
         matrix[:, 2] = centre - scale * np.array([(left + right) / 2, (top + bottom) / 2])
-        head = cv2.warpAffine(portrait.image, matrix, (side, side), flags=cv2.INTER_AREA)
+        head = moved(portrait.image, matrix, side=side)
         y, x = np.mgrid[:side, :side].astype(np.float32)
         away = np.hypot((x - centre[0]) / (1.35 * half[0]), (y - centre[1] + 0.1 * half[1]) / (1.4 * half[1]))
         known = cv2.warpAffine(np.ones(portrait.image.shape[:2], np.float32), matrix, (side, side))
@@ -211,6 +231,14 @@ def loss_of(found: Tensor, heat: Tensor, values: Tensor, known: Tensor) -> Tenso
     return (hit + miss) / count + box
 
 
+def _digest(portraits: Sequence[Portrait]) -> str:
+    digest = hashlib.sha256()
+    for portrait in portraits:
+        digest.update(repr((portrait.image.shape, *map(float, portrait.box))).encode())
+        digest.update(portrait.image.tobytes())
+    return digest.hexdigest()
+
+
 def train_detector(
     portraits: Sequence[Portrait],
     settings: DetectorTraining,
@@ -248,7 +276,11 @@ def train_detector(
         steps=settings.steps,
         checkpoint_every=settings.checkpoint_every,
         log_every=100,
-        identity=asdict(settings),
+        identity={
+            **asdict(settings),
+            "network": {"width": int(net.config.width), "side": side},
+            "portraits": _digest(portraits),
+        },
     )
     Loop(trainee, config, folder, report=report).run()
     trainee.finish()

@@ -132,6 +132,9 @@ class Loop:
                     raise KeyboardInterrupt
                 if stop:
                     return
+            # One that came while the last step was saved is for whatever comes after the training.
+            if signals and self.workers.count == 1:
+                raise KeyboardInterrupt
 
     def resume(self) -> None:
         """Takes over the latest checkpoint, if there is one."""

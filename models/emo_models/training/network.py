@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,14 +64,14 @@ class NetworkTrainee:
         loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
         loss = loss.detach()
         self.workers.average([loss, *gradients(self.network), *measured(self.network)])
-        if self.grad_clip is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.grad_clip)
+        value = finite(loss.item(), step)
+        clipped_gradients(self.network, step, largest=self.grad_clip)
         self.optimizer.step()
         if self.schedule is not None:
             self.schedule.step()
         if self.average is not None:
             self.average.update(self.network, step + 1)
-        return {"loss": finite(loss.item(), step)}
+        return {"loss": value}
 
     def tensors(self) -> Tensors:
         """See `Trainee`."""
@@ -178,18 +178,28 @@ def rise_and_fall(step: int, *, steps: int, warmup: int, final: float = 0.0) -> 
     return min((step + 1) / max(warmup, 1), 1.0) * (1 - (1 - final) * step / max(steps, 1))
 
 
-def finite(loss: float, step: int) -> float:
-    """The loss of a step, counted from 0, where it is a number; what is none has spoilt the weights.
+def finite(value: float, step: int, *, what: str = "loss") -> float:
+    """The loss of a step, counted from 0, where it is a number; what is none spoils the weights.
 
     Raises:
         ValueError: It is none.
     """
-    if not isfinite(loss):
+    if not isfinite(value):
         raise ValueError(
-            f"expected a finite loss at step {step + 1}, found {loss}; the last checkpoint is as it was: "
+            f"expected a finite {what} at step {step + 1}, found {value}; the last checkpoint is as it was: "
             "lower the learning rate, or train in full precision"
         )
-    return loss
+    return value
+
+
+def clipped_gradients(network: nn.Module, step: int, *, largest: float | None = None) -> None:
+    """Clips the norm of the gradients of a step, counted from 0; a finite loss may have some that are no numbers.
+
+    Raises:
+        ValueError: There are such.
+    """
+    norm = nn.utils.clip_grad_norm_(network.parameters(), inf if largest is None else largest)
+    finite(norm.item(), step, what="gradient")
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

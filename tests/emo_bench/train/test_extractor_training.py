@@ -1,19 +1,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from emo_bench.data.manifest import read_manifest, write_manifest
 from emo_bench.train.config import DataSource, ExtractorTraining, NetworkTraining, load_training
 from emo_bench.train.distortions import FRAME_KINDS, TIME_KINDS, damaged_frames, damaged_time
 from emo_bench.train.extractor_checks import auc, identity_auc, r_squared
-from emo_bench.train.extractors import FILES, install, train_extractors
+from emo_bench.train.extractors import FILES, _train, fit, install, train_extractors
+from emo_bench.train.face_objective import face_samples
 from emo_bench.train.objectives import objective
+from emo_bench.train.posed_portraits import posed_portraits
+from emo_bench.train.sync_objective import _wide_mouths
 from emo_bench.train.training_clips import open_training_clips
 from emo_core.errors import ConfigError
+from emo_metrics.synth.layers import to_square
+from emo_models.training.checkpoints import complete_checkpoints
 from emo_models.training.clips import TrainingClip, every_clip
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -22,7 +30,6 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three small clips as a train split."""
-    from emo_bench.data.manifest import write_manifest
     from emo_bench.data.sets.hdtf_synth import make_clip
     from hdtf_synth.plan import clips_of
 
@@ -70,6 +77,71 @@ def test_an_interrupted_training_ends_with_the_same_bytes(data: Path, tmp_path: 
         with pytest.raises(_StoppedError):
             train_extractors(config, tmp_path / "b" / "weights", say=_stops_in(part))
     assert train_extractors(config, tmp_path / "b" / "weights") == whole
+
+
+@pytest.mark.parametrize("steps", [1, 9, 10, 11, 20])
+def test_any_number_of_steps_has_a_schedule(tmp_path: Path, steps: int) -> None:
+    class Objective(torch.nn.Linear):
+        def forward(self, generator: torch.Generator) -> torch.Tensor:
+            return (self.weight - torch.rand(1, generator=generator)).square().sum()
+
+    settings = NetworkTraining(steps=steps, batch=2)
+    fit("some", Objective(1, 1), settings, tmp_path, seed=0, half=False, say=lambda text: None)
+    assert [path.name for path in complete_checkpoints(tmp_path)] == [f"step-{steps:08d}"]
+
+
+@pytest.mark.parametrize("side", [64, 128, 256])
+def test_networks_learn_from_frames_of_the_size_that_they_get_in_use(data: Path, tmp_path: Path, side: int) -> None:
+    clip = _opened(data, tmp_path)[0]
+    large = np.stack([np.asarray(Image.fromarray(frame).resize((side, side))) for frame in clip.frames])
+    points = np.asarray(clip.labels["landmarks68"]) * np.float32(side / 64)
+    sized = replace(clip, frames=large, labels={**clip.labels, "landmarks68": points})
+    samples = face_samples([sized])
+    assert samples.frames(torch.tensor([0, 3])).shape == (2, 3, 128, 128)
+    if side == 128:
+        own = torch.from_numpy(large[[0, 3]]).permute(0, 3, 1, 2).float() / 255.0
+        assert torch.equal(samples.frames(torch.tensor([0, 3])), own)
+    # A mouth is as fine as in a frame of 128 pixels, not finer.
+    mouth = _wide_mouths(sized).float()
+    wanted = _wide_mouths(
+        replace(sized, frames=_resized(large, 128), labels={**clip.labels, "landmarks68": points * (128 / side)})
+    )
+    assert (mouth - wanted.float()).abs().mean() < 1.5
+
+
+def _resized(frames: np.ndarray, side: int) -> np.ndarray:
+    return (to_square(frames, side) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def test_portraits_have_the_size_of_the_clips(data: Path, tmp_path: Path) -> None:
+    clip = _opened(data, tmp_path)[0]
+    for size in (64, 32):
+        frames = clip.frames[:, :size, :size]
+        posed = posed_portraits(replace(clip, frames=frames), 2, seed=0, cache=tmp_path)
+        assert posed.frames.shape == (2, size, size, 3)
+
+
+def test_other_people_in_the_manifest_are_another_training(data: Path, tmp_path: Path) -> None:
+    manifest = data / "train" / "manifest.jsonl"
+    entries = read_manifest(manifest).entries
+    write_manifest(
+        data / "train" / "renamed.jsonl",
+        [entry.model_copy(update={"identity": f"person-{number:03d}"}) for number, entry in enumerate(entries)],
+    )
+    config = _config(data, tmp_path, steps=1).model_copy(update={"portraits": 0})
+    other = (DataSource(manifest=str(data / "train" / "renamed.jsonl"), split="mini"),)
+    for changed in (config, config.model_copy(update={"data": other})):
+        clips = open_training_clips(changed.data, cache=tmp_path / "cache")
+        _train("locator", changed, list(every_clip(clips)), lambda text: None)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+
+
+def test_weights_of_sets_are_refused(data: Path, tmp_path: Path) -> None:
+    """All frames count alike here; a weight would be passed over without a word."""
+    config = _config(data, tmp_path)
+    heavy = config.model_copy(update={"data": (config.data[0].model_copy(update={"weight": 2.0}),)})
+    with pytest.raises(ConfigError, match=r"weights of data sets(.|\n)*alike"):
+        train_extractors(heavy, tmp_path / "weights")
 
 
 def test_installed_weights_are_pinned(tmp_path: Path) -> None:

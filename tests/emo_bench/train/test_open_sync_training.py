@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,8 @@ from safetensors.numpy import load_file
 from emo_bench.data.manifest import read_manifest, write_manifest
 from emo_bench.data.reenacted.drivers import read_drivers
 from emo_bench.train.config import DataSource, NetworkTraining, SyncTraining, load_training
-from emo_bench.train.open_sync import FILE, _talking, train_open_sync
-from emo_bench.train.open_sync_objective import OpenSyncObjective, SpeakingMouth, speaking_mouth
+from emo_bench.train.open_sync import FILE, _talking, _tell_splits, train_open_sync
+from emo_bench.train.open_sync_objective import OpenSyncObjective, SpeakingMouth, _weights_of, speaking_mouth
 from emo_core.errors import ConfigError, DataError
 from emo_metrics.faces.landmark_sets import IBUG_68
 from emo_metrics.sync_open.network import CONTEXT, OpenSyncNetwork
@@ -112,6 +113,15 @@ def test_labelled_clips_are_left_out_too_and_names_of_nobody_are_told(data: Path
     assert "3 talking clips, 2 labelled ones" in lines
 
 
+def test_talking_clips_of_several_splits_are_told(data: Path) -> None:
+    clips, said = read_drivers(data / "manifest.jsonl"), list[str]()
+    _tell_splits(clips, said.append)
+    _tell_splits(read_drivers(data / "table.csv"), said.append)
+    assert said == []
+    _tell_splits([*clips, replace(clips[0], id="t", split="test")], said.append)
+    assert said == ["talking clips of several splits are trained on: mini, test; leave_out keeps some out"]
+
+
 def test_other_audio_beside_a_video_is_read(data: Path, tmp_path: Path) -> None:
     import soundfile
 
@@ -126,7 +136,7 @@ def test_other_audio_beside_a_video_is_read(data: Path, tmp_path: Path) -> None:
         assert bool(clip.speech.any()) is (loudness > 0), name
 
 
-def test_other_labels_or_another_delay_are_another_training(data: Path, tmp_path: Path) -> None:
+def test_other_labels_another_delay_or_another_size_are_another_training(data: Path, tmp_path: Path) -> None:
     rows = (data / "table.csv").read_text(encoding="utf-8").splitlines()
     late = [f"{rows[0]},note", *(f"{row},pictures lag the sound by 1 frame" for row in rows[1:])]
     entries = read_manifest(data / "manifest.jsonl").entries
@@ -136,9 +146,9 @@ def test_other_labels_or_another_delay_are_another_training(data: Path, tmp_path
     )
     source = DataSource(manifest=str(data / "relabelled.jsonl"), split="mini")
     (data / "late.csv").write_text("\n".join(late) + "\n", encoding="utf-8")
-    for changes in ({}, {"talking": (str(data / "late.csv"),)}, {"data": (source,)}):
+    for changes in ({}, {"talking": (str(data / "late.csv"),)}, {"data": (source,)}, {"size": 48}):
         train_open_sync(_config(data, tmp_path, **changes), tmp_path / "out")
-    assert len(list((tmp_path / "checkpoints").iterdir())) == 3
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 4
 
 
 def test_nothing_to_train_on_is_told(tmp_path: Path) -> None:
@@ -166,6 +176,22 @@ def test_the_loss_depends_on_the_generator_alone_and_reaches_every_weight() -> N
     assert losses[0] != pytest.approx(losses[2], rel=1e-3)
     objective(torch.Generator().manual_seed(7)).backward()
     assert all(value.grad is not None and torch.isfinite(value.grad).all() for value in objective.parameters())
+
+
+def test_labelled_clips_are_chosen_by_their_weights() -> None:
+    real = [_mouth(44, 0), _mouth(41, 1)]
+    even, uneven = ([replace(_mouth(50, 2), weight=w) for w in weights] for weights in ((1.0, 1.0), (0.5, 1.5)))
+    assert _weights_of(real, even, 0.4)[2:].tolist() == pytest.approx([0.2, 0.2])
+    assert _weights_of(real, uneven, 0.4)[2:].tolist() == pytest.approx([0.1, 0.3])
+    assert _weights_of([], uneven, 0.4).tolist() == pytest.approx([0.25, 0.75])
+    assert float(_weights_of(real, [], 0.4).sum()) == pytest.approx(1.0)
+
+
+def test_clips_that_are_too_short_are_told(data: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(DataError, match=r"too few clips(.|\n)*51 frames(.|\n)*fewer 'frames'"):
+        train_open_sync(_config(data, tmp_path, frames=51), tmp_path / "out", say=said.append)
+    assert said[-1] == "6 of 6 clips are shorter than 51 frames: left out"
 
 
 def test_windows_see_thirteen_frames() -> None:

@@ -97,7 +97,8 @@ def re_enacted(folder: Path, name: str, random: np.random.Generator, *, side: in
     labels["blink"] = random.uniform(size=(16, 2)).astype(np.float32)
     save_file(labels, folder / f"{name}.safetensors")
     Image.fromarray(random.integers(0, 255, (side, side, 3), dtype=np.uint8)).save(folder / f"{name}.png")
-    return entry.model_copy(update={"meta": {**entry.meta, "portrait": f"{name}.png"}})
+    read = {"labels_sha256": sha256_file(folder / f"{name}.safetensors"), "portrait": f"{name}.png"}
+    return entry.model_copy(update={"meta": {**entry.meta, **read}})
 
 
 def test_the_recipe_for_portraits_runs_from_the_shipped_weights(

@@ -70,6 +70,11 @@ def _labelled(folder: Path, name: str, count: int, *, side: int = 32, labels: bo
     )
 
 
+def _with_labels_as_they_are(entry: ManifestEntry, folder: Path) -> ManifestEntry:
+    digest = sha256_file(folder / str(entry.meta["labels"]))
+    return entry.model_copy(update={"meta": {**entry.meta, "labels_sha256": digest}})
+
+
 def opened(folder: Path, cache: Path, **options: Any) -> JoinedClips:
     return open_training_clips([DataSource(manifest=str(folder / "manifest.jsonl"))], cache=cache, **options)
 
@@ -124,6 +129,7 @@ def test_a_re_enacted_clip_brings_its_still_and_its_flow_scaled_like_the_frames(
     labels = dict(load_file(tmp_path / "a.safetensors"))
     labels["flow"] = np.random.default_rng(0).normal(size=(4, 8, 8, 2)).astype(np.float16)
     save_file(labels, tmp_path / "a.safetensors")
+    entries[0] = _with_labels_as_they_are(entries[0], tmp_path)
     still = np.random.default_rng(1).integers(0, 255, (32, 32, 3), dtype=np.uint8)
     Image.fromarray(still).save(tmp_path / "still.png")
     entries[0] = entries[0].model_copy(update={"meta": {**entries[0].meta, "portrait": "still.png"}})
@@ -238,14 +244,76 @@ def test_labels_whose_digest_nobody_wrote_down_are_read_again_when_they_change(t
 def test_a_clip_names_what_was_read_beside_its_video(tmp_path: Path) -> None:
     """Else a training with other labels, audio or portraits would be taken for the one that was finished."""
     entry = _labelled(tmp_path, "a", 5)
-    sound = {"audio": "a.wav", "sha256": {**entry.sha256, "audio": "0" * 64}}
     soundfile.write(tmp_path / "a.wav", np.full(3200, 0.1), 16000)
+    sound = {"audio": "a.wav", "sha256": {**entry.sha256, "audio": sha256_file(tmp_path / "a.wav")}}
+    labels = {**load_file(tmp_path / "a.safetensors"), "head_velocity": np.full(5, 2.0, np.float32)}
+    other = {**entry.meta, "labels": "b.safetensors", "labels_sha256": write_labels(tmp_path / "b.safetensors", labels)}
     seen = []
-    for changes in ({}, {}, {"meta": {**entry.meta, "labels_sha256": "1" * 64}}, sound):
+    for changes in ({}, {}, {"meta": other}, sound):
         write_manifest(tmp_path / "manifest.jsonl", [entry.model_copy(update=changes)])
         seen.append(opened(tmp_path, tmp_path / "cache")[0].beside)
     assert seen[0] == seen[1]
     assert len(set(seen)) == 3
+
+
+def test_a_replaced_portrait_whose_digest_nobody_wrote_down_is_read_again(tmp_path: Path) -> None:
+    entry = _labelled(tmp_path, "a", 4)
+    write_manifest(
+        tmp_path / "manifest.jsonl", [entry.model_copy(update={"meta": {**entry.meta, "portrait": "still.png"}})]
+    )
+    seen = []
+    for shade in (50, 200):
+        Image.fromarray(np.full((32, 32, 3), shade, np.uint8)).save(tmp_path / "still.png")
+        clip = opened(tmp_path, tmp_path / "cache")[0]
+        assert clip.portrait is not None
+        seen.append((int(clip.portrait.max()), clip.beside))
+    assert [shade for shade, _ in seen] == [50, 200]
+    assert seen[0][1] != seen[1][1], "a finished training would be taken for that of the other portrait"
+
+
+def test_a_portrait_of_another_size_is_named(tmp_path: Path) -> None:
+    entry = _labelled(tmp_path, "a", 4)
+    Image.fromarray(np.zeros((48, 40, 3), np.uint8)).save(tmp_path / "still.png")
+    meta = {**entry.meta, "portrait": "still.png"}
+    write_manifest(tmp_path / "manifest.jsonl", [entry.model_copy(update={"meta": meta})])
+    with pytest.raises(DataError, match=r"the portrait of clip a has another size(.|\n)*32x32(.|\n)*40x48"):
+        opened(tmp_path, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.wav", "a.safetensors", "still.png"])
+def test_files_that_are_not_those_of_the_manifest_are_refused_decoded_or_not(tmp_path: Path, name: str) -> None:
+    entry = _labelled(tmp_path, "a", 5)
+    soundfile.write(tmp_path / "a.wav", np.full(3200, 0.1), 16000)
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / "still.png")
+    still = {"portrait": "still.png", "portrait_sha256": sha256_file(tmp_path / "still.png")}
+    entry = entry.model_copy(
+        update={
+            "audio": "a.wav",
+            "sha256": {**entry.sha256, "audio": sha256_file(tmp_path / "a.wav")},
+            "meta": {**entry.meta, **still},
+        }
+    )
+    write_manifest(tmp_path / "manifest.jsonl", [entry])
+    opened(tmp_path, tmp_path / "cache")
+    said: list[str] = []
+    opened(tmp_path, tmp_path / "cache", say=said.append)
+    assert not said, "hashed again what nobody touched"
+    (tmp_path / name).touch()
+    opened(tmp_path, tmp_path / "cache", say=said.append)
+    assert said == [f"comparing 1 files of {tmp_path} with the manifest"]
+    if name == "a.safetensors":
+        labels = {**load_file(tmp_path / name), "head_velocity": np.full(5, 2.0, np.float32)}
+        write_labels(tmp_path / name, labels)
+    else:
+        other = tmp_path / "other" / name
+        other.parent.mkdir()
+        _labelled(other.parent, "a", 5, side=16)
+        soundfile.write(other.parent / "a.wav", np.full(3200, 0.2), 16000)
+        Image.fromarray(np.ones((32, 32, 3), np.uint8)).save(other.parent / "still.png")
+        other.replace(tmp_path / name)
+    for cache in ("cache", "cache", "another"):
+        with pytest.raises(DataError, match=f"not those of its manifest(.|\n)*{name}(.|\n)*data verify"):
+            opened(tmp_path, tmp_path / cache)
 
 
 def test_clips_without_labels_are_named_before_anything_is_decoded(tmp_path: Path) -> None:
@@ -269,11 +337,12 @@ def test_clips_without_labels_are_named_before_anything_is_decoded(tmp_path: Pat
     ],
 )
 def test_labels_that_do_not_fit_are_named(tmp_path: Path, spoil: Any, named: str) -> None:
-    write_manifest(tmp_path / "manifest.jsonl", [_labelled(tmp_path, "a", 5)])
+    entry = _labelled(tmp_path, "a", 5)
     path = tmp_path / "a.safetensors"
     labels = dict(load_file(path))
     spoil(labels)
     save_file(labels, path)
+    write_manifest(tmp_path / "manifest.jsonl", [_with_labels_as_they_are(entry, tmp_path)])
     with pytest.raises(DataError, match=named):
         opened(tmp_path, tmp_path / "cache")
 

@@ -44,6 +44,10 @@ def test_the_shipped_files_are_right(path: Path) -> None:
         ("preset: tiny\n", "missing key 'kind'"),
         ("kind: wav2lip\ngenerator: {steps: 1, sync_weight: 0.03}\n", "expected an 'expert' stage"),
         ("kind: wav2lip\ngenerator: {steps: 1}\nnetwork: {image_size: 64}\n", ":3: network.image_size"),
+        (
+            "kind: wav2lip\ngenerator: {steps: 1}\nexpert: {steps: 1, precision: bfloat16, lower_weight: 2}\n",
+            "expected no lower_weight, precision in 'expert'",
+        ),
         ("kind: extractors\n", "locator: missing key"),
         ("kind: sync\ntalking: [a.csv]\n", "network: missing key"),
     ],

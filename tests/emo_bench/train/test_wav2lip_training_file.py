@@ -15,7 +15,7 @@ from emo_bench.media.lossless import write_clip
 from emo_bench.media.types import Audio, video_from_array
 from emo_bench.train.config import Wav2LipTraining, load_training
 from emo_bench.train.run import run_training
-from emo_bench.train.wav2lip import TrainingReport, train_wav2lip
+from emo_bench.train.wav2lip import TrainingLog, TrainingReport, train_wav2lip
 from emo_core.errors import ConfigError, DataError
 from emo_core.hashing import sha256_file
 
@@ -100,13 +100,32 @@ def test_training_writes_weights_and_a_log_and_continues(data: Path, tmp_path: P
     assert generator.config.window_start == -2
     rows = [json.loads(line) for line in report.log.read_text(encoding="utf-8").splitlines()]
     assert [row["step"] for row in rows if row["kind"] == "measure"] == [2]
-    assert {"correlation", "shuffled", "lower_l1"} <= set(rows[0])
+    assert {"correlation", "lower_l1"} <= set(rows[0])
+    assert "shuffled" not in rows[0], "one clip has no other's audio"
     assert any("2 training clips" in line for line in said)
     assert not any("trained on too" in line for line in said)
     before = report.weights.read_bytes()
     again = trained(plan(data, tmp_path))  # finished already: the same weights, no further step
     assert again.steps == 3
     assert again.weights.read_bytes() == before
+
+
+def test_steps_that_are_done_again_are_logged_once(tmp_path: Path) -> None:
+    first = TrainingLog(tmp_path / "log.jsonl")
+    (tmp_path / "log.jsonl").write_text('{"kind": "exp{"kind": "generator", "step": 250}\n')
+    first.add(kind="expert", step=100, sync=0.5)
+    for step in (50, 100, 150):
+        first.add(kind="generator", step=step, l1=0.1)
+    with (tmp_path / "log.jsonl").open("a") as stream:
+        stream.write('{"kind": "generator", "st')  # killed while it wrote
+    resumed = TrainingLog(tmp_path / "log.jsonl")
+    for step in (100, 150, 200):
+        resumed.add(kind="generator", step=step, l1=0.1)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [(row["kind"], row["step"]) for row in rows] == [
+        ("expert", 100),
+        *(("generator", step) for step in (50, 100, 150, 200)),
+    ]
 
 
 def test_a_folder_of_other_settings_or_clips_is_refused(data: Path, tmp_path: Path) -> None:
@@ -116,6 +135,10 @@ def test_a_folder_of_other_settings_or_clips_is_refused(data: Path, tmp_path: Pa
     run()
     with pytest.raises(ConfigError, match=r"other settings \(steps\)"):
         run(generator={"steps": 4, "batch_size": 2, "window_frames": 1})
+    with pytest.raises(ConfigError, match=r"other settings \(padding\)"):
+        run(padding=[0, 2, 0, 0])
+    with pytest.raises(ConfigError, match=r"other settings \(size\)"):
+        run(size=32)
     with pytest.raises(ConfigError, match=r"other settings \(data, labels\)"):
         run(max_clips=1)
 

@@ -85,6 +85,13 @@ def test_it_learns_what_enlarging_blurs(tmp_path: Path) -> None:
         train_detail(head, refiner, vae, config, MovingSquares(), tmp_path, report=lambda line: None)
 
 
+def test_frames_are_chosen_by_the_weights_of_their_clips() -> None:
+    clip = re_enacted()
+    rare = replace(clip, frames=np.zeros_like(clip.frames), weight=1e-9)
+    frames = detail_batch([rare, clip], DetailTraining(batch=12), 0)[0]
+    assert (frames.amax((1, 2, 3)) > -1).all()
+
+
 def test_a_pipeline_keeps_it_and_uses_it_for_large_frames_only(tmp_path: Path) -> None:
     def pipeline(detail: DetailHead | None) -> EMOPipeline:
         return EMOPipeline(

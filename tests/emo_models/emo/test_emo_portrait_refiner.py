@@ -201,6 +201,31 @@ def test_a_batch_pairs_each_frame_with_its_truth(generated: list[GeneratedFrames
     assert set(weights.unique().tolist()) == {1.0, 1.0 + settings.part_weight}
 
 
+def test_frames_are_chosen_by_the_weights_of_their_clips(generated: list[GeneratedFrames]) -> None:
+    only_last = [replace(clip, weight=float(clip is generated[-1])) for clip in generated]
+    truth = refiner_batch(only_last, SETTINGS.model_copy(update={"batch": 8}), 0)[2]
+    known = to_signed(torch.from_numpy(np.array(generated[-1].record.frames)))
+    known = torch.cat([known, known.flip(-1)])
+    assert all(any(torch.equal(frame, real) for real in known) for frame in truth)
+
+
+def test_clips_are_generated_by_their_weights(clips: LatentClips, tmp_path: Path) -> None:
+    """A small set of much weight beside a large one: all clips with their weights, or heavy ones more often."""
+    weighted = copy.copy(clips)
+    weighted.clips = [
+        replace(clip, record=replace(clip.record, weight=weight))
+        for clip, weight in zip(clips.clips, (0.5, 0.5, 3.0), strict=True)
+    ]
+    whole = generate(weighted, tmp_path)
+    assert [(clip.record.id, clip.weight) for clip in whole] == [("0", 0.5), ("1", 0.5), ("2", 3.0)]
+    vae, schedule = build_autoencoder(TINY).eval(), NoiseSchedule(TINY.schedule)
+    two = SETTINGS.model_copy(update={"clips": 2})
+    few = generate_clips(awake_model(), vae, weighted, schedule, two, tmp_path, report=lambda line: None)
+    assert [(clip.record.id, clip.weight) for clip in few] == [("1", 1.0), ("2", 1.0)]
+    assert refiner_frames.spread([1.0] * 10 + [10.0], 4) == [2, 7, 10, 10]
+    assert [clip.weight for clip in generate(clips, tmp_path)] == [1.0] * 3
+
+
 def test_eyes_and_mouths_generated_from_much_noise_are_left_out(generated: list[GeneratedFrames]) -> None:
     mostly_noise = SETTINGS.model_copy(update={"untouched": 0.0, "trusted": 0.0})
     for step in range(5):

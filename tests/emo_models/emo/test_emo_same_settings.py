@@ -33,6 +33,18 @@ def test_a_finished_training_is_not_taken_for_one_with_other_settings(tmp_path: 
         run(config(), relabelled, tmp_path)
 
 
+def test_other_styles_are_another_training_where_they_decide_what_is_chosen(tmp_path: Path) -> None:
+    data = MovingSquares()
+    repainted = [replace(clip, style="engraving") for clip in every_clip(data)]
+    weighted = StageConfig(name="image", steps=2, style_weights={"anime": 3.0})
+    for name, stage in (("plain", StageConfig(name="image", steps=2)), ("weighted", weighted)):
+        require_same_settings(config(stages=(stage,)), data, tmp_path / name)
+    require_same_settings(config(), data, tmp_path / "again")
+    require_same_settings(config(), repainted, tmp_path / "again")
+    with pytest.raises(ValueError, match=r"other settings \(styles\)"):
+        require_same_settings(config(stages=(weighted,)), repainted, tmp_path / "weighted")
+
+
 def test_what_decides_no_weights_may_change(tmp_path: Path) -> None:
     require_same_settings(config(), MovingSquares(), tmp_path)
     require_same_settings(

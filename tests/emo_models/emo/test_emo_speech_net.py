@@ -16,6 +16,7 @@ from emo_models.emo.extensions.log_mel import LogMelEncoder
 from emo_models.emo.extensions.speech_net import SpeechNet, SpeechNetEncoder
 from emo_models.emo.training.speech_net_training import (
     SpeechNetTraining,
+    _Features,
     at_tempo,
     faster,
     heard_opening,
@@ -85,6 +86,31 @@ def test_sound_and_mouth_stay_together_at_every_tempo(tempo: float) -> None:
     assert abs(len(played) - len(sound) / tempo) < 2
     loud = np.abs(played[: len(moved) * 640]).reshape(len(moved), 640).mean(1)
     assert np.corrcoef(loud, moved[:, 0])[0, 1] > 0.999
+
+
+def test_a_short_clip_shortens_no_other() -> None:
+    """Stretches come from anywhere in a clip; of one that is too short, the frames it has."""
+    long, short = torch.arange(30.0)[:, None].expand(-1, 3), 100 + torch.arange(4.0)[:, None].expand(-1, 3)
+    features = _Features([torch.cat([clip[:1], clip, clip[-1:]]) for clip in (long, short)], [long, short])
+    rng, seen = np.random.default_rng(0), set()
+    for _ in range(60):
+        columns, shapes, there = features.stretches([0, 1], 10, 1, rng)
+        assert columns.shape == (2, 12, 3)
+        assert torch.equal(columns[:, 1:11][there], shapes[there])
+        assert there.sum(1).tolist() == [10, 4]
+        seen |= set(shapes[0, :, 0].tolist())
+    assert seen == set(range(30))
+    assert features.stretches([0, 1], 0, 1, rng)[1].shape == (2, 4, 3)
+
+
+def test_clips_of_several_lengths_teach_it(tmp_path: Path) -> None:
+    clips, mel = MovingSquares(clips=4, frames=60), LogMelEncoder(bands=8, steps=2)
+    stub = MovingSquares(clips=1, frames=2)[0]
+    settings = SpeechNetTraining(steps=60, clips=4, lr=1e-2)
+    net = train_speech_net(
+        mel, settings, [*clips.records, stub], tmp_path, report=lambda line: None, width=16, blocks=1
+    )
+    assert heard_opening(net, mel, clips) > 0.9
 
 
 def test_voices_that_nobody_has_are_heard_too(tmp_path: Path) -> None:

@@ -99,14 +99,16 @@ def test_the_scale_of_float16_gradients_is_kept(clips: LatentClips, tmp_path: Pa
     assert resumed.accelerator.scaler.get_scale() == whole.accelerator.scaler.get_scale()
 
 
+@pytest.mark.parametrize("what", ["loss", "gradient"])
 def test_a_loss_that_is_no_number_ends_training_but_where_float16_skips_the_step(
-    clips: LatentClips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clips: LatentClips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     def spoilt(model: object, batch: object, stage: object, schedule: object, **given: object) -> torch.Tensor:
-        return next(p for p in model.parameters() if p.requires_grad).sum() * float("nan")
+        weight = next(p for p in model.parameters() if p.requires_grad)
+        return weight.sum() * float("nan") if what == "loss" else (weight * 0).sqrt().sum()
 
     monkeypatch.setattr("emo_models.emo.training.trainer.clip_loss", spoilt)
-    with pytest.raises(ValueError, match="expected a finite loss at step 1, found nan"):
+    with pytest.raises(ValueError, match=f"expected a finite {what} at step 1, found nan"):
         make_trainer(clips, tmp_path / "plain", stage("video")).run()
     half = make_trainer(clips, tmp_path / "half", stage("video"))
     before = {name: value.clone() for name, value in half.model.state_dict().items()}

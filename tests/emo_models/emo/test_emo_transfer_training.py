@@ -60,6 +60,12 @@ def test_the_flow_of_a_batch_takes_the_portrait_to_the_frame_mirrored_or_not() -
     torch.testing.assert_close(moved[..., inner], batch.frames[..., inner], atol=1e-4, rtol=0)
 
 
+def test_frames_are_chosen_by_the_weights_of_their_clips() -> None:
+    clips = [replace(shifted_clip(shift=shift), weight=weight) for shift, weight in ((8, 1e-9), (16, 1.0))]
+    batch = transfer_batch(clips, TransferTraining(batch=12), 0)
+    assert {abs(round(float(value))) for value in batch.flow[:, 0].flatten()} == {16 // CELL}
+
+
 def test_flow_lies_on_a_grid_from_border_to_border() -> None:
     rising = torch.linspace(0, SIDE - 1, 5).expand(1, 5, 5)
     found = flow_of_cells(torch.stack([rising, 0 * rising], -1), size=SIDE)
@@ -79,6 +85,19 @@ def test_it_learns_the_flow_and_the_decoder_but_not_the_encoder(tmp_path: Path) 
     assert transfer_loss(net, vae, batch, config).item() < 0.9 * before
     assert all(torch.equal(value, vae.encoder.state_dict()[name]) for name, value in encoder.items())
     assert not all(torch.equal(value, vae.decoder.state_dict()[name]) for name, value in decoder.items())
+
+
+def test_the_refiner_gets_decoded_frames_in_their_range_as_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    vae, net = autoencoder(), refiner()
+    with torch.no_grad():
+        vae.decoder[-2].bias.fill_(1.5)
+    seen = []
+    transfer = net.transfer
+    monkeypatch.setattr(net, "transfer", lambda frames, portraits: seen.append(frames) or transfer(frames, portraits))
+    loss = transfer_loss(net, vae, transfer_batch([shifted_clip()], CONFIG, 0), CONFIG)
+    assert seen[0].max() == 1
+    loss.backward()
+    assert vae.decoder[-2].bias.grad.abs().min() > 0, "what is beyond the range has to come back"
 
 
 def test_stopped_and_resumed_it_ends_alike(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,15 @@ from PIL import Image
 
 from emo_models.face_detector.detect import find_faces
 from emo_models.face_detector.network import STRIDE, FaceDetector, boxes_of
-from emo_models.face_detector.training import DetectorTraining, Portrait, loss_of, scene, targets_of, train_detector
+from emo_models.face_detector.training import (
+    DetectorTraining,
+    Portrait,
+    loss_of,
+    moved,
+    scene,
+    targets_of,
+    train_detector,
+)
 
 HOPPER = (157.0, 107.0, 347.0, 353.0)
 """Where the face of the photograph lies, told by eye and by the detector alike."""
@@ -86,6 +95,21 @@ def test_scenes_are_the_same_for_the_same_seed_and_their_boxes_lie_on_faces() ->
     assert {0, 1} <= kinds
 
 
+def test_scenes_are_made_smaller_without_aliasing_as_in_use() -> None:
+    """A fine pattern becomes grey, and what is coarse stays where it is."""
+    turn = cv2.getRotationMatrix2D((150.0, 150.0), 20, 0.2)
+    turn[:, 2] -= 110
+    pattern = (np.indices((300, 300)).sum(0) % 2 * 255).astype(np.uint8)
+    assert moved(np.repeat(pattern[..., None], 3, 2), turn, side=80)[20:60, 20:60].std() < 10
+    y, x = np.mgrid[:300, :300]
+    smooth = (127 + 100 * np.sin(x / 30) * np.cos(y / 25)).astype(np.uint8)[..., None].repeat(3, 2)
+    single = cv2.warpAffine(smooth, turn, (80, 80)).astype(float)
+    away = np.abs(moved(smooth, turn, side=80)[20:60, 20:60] - single[20:60, 20:60])
+    assert away.max() < 6
+    enlarged = np.array([[1.5, 0, 3], [0, 1.5, -2]])
+    assert np.array_equal(moved(smooth, enlarged, side=80), cv2.warpAffine(smooth, enlarged, (80, 80)))
+
+
 def test_what_the_targets_say_is_read_back_as_boxes() -> None:
     wanted = np.array([[20, 16, 60, 70], [70, 60, 90, 88]], np.float32)
     heat, values, known = targets_of([wanted], side=96)
@@ -133,3 +157,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path) -> N
     again = train_detector(portraits, settings, tmp_path / "parts", network=copy.deepcopy(fresh))
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
+    wide = FaceDetector(width=16, side=64)
+    for named, shown, network in (("portraits", portraits[:2], copy.deepcopy(fresh)), ("network", portraits, wide)):
+        with pytest.raises(ValueError, match=rf"other settings \({named}\)"):
+            train_detector(shown, settings, tmp_path / "whole", network=network)

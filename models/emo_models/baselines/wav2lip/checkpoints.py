@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -38,7 +37,9 @@ def published_state(path: Path) -> dict[str, Tensor]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # of a damaged file PyTorch raises what its bytes happen to lead to, a KeyError say
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
             f"{path} cannot be loaded safely; expected a checkpoint that holds tensors only: {reason}"
@@ -92,6 +93,10 @@ def load_generator(path: Path) -> Generator:
         raise ValueError(f"{path}: not a readable safetensors file: {error}") from None
     if "config" not in metadata:
         raise ValueError(f"{path}: expected the key 'config' in its metadata; was it written by save_generator?")
-    generator = Generator(Wav2LipConfig.from_dict(json.loads(metadata["config"])))
+    try:
+        config = Wav2LipConfig.from_dict(json.loads(metadata["config"]))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: the key 'config' in its metadata describes no generator: {error}") from None
+    generator = Generator(config)
     load_state(generator, state, source=path.name)
     return generator.eval()

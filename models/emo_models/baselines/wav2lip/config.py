@@ -36,10 +36,10 @@ class Wav2LipConfig:
         """Refuses sizes that the networks cannot have."""
         if not 0 < self.width <= 4:
             raise ValueError(f"expected 0 < width <= 4, found {self.width}")
-        if self.image_size not in (48, 96):
+        if self.image_size not in (48, 96) or not isinstance(self.image_size, int):
             raise ValueError(f"expected image_size 48 or 96, found {self.image_size}")
-        if not -8 <= self.window_start <= 8:
-            raise ValueError(f"expected -8 <= window_start <= 8, found {self.window_start}")
+        if not -8 <= self.window_start <= 8 or not isinstance(self.window_start, int):
+            raise ValueError(f"expected a whole number -8 <= window_start <= 8, found {self.window_start}")
 
     def channels(self, published: int) -> int:
         """The number of channels where the published network has ``published``."""

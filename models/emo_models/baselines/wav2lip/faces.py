@@ -41,20 +41,20 @@ def padded_box(
 def smoothed(boxes: NDArray[np.floating], *, frames: int) -> NDArray[np.float64]:
     """Averages each box with the ones that follow it, as the published program does.
 
-    Frame ``i`` becomes the mean of frames ``i .. i + frames - 1``. Near the end the last ``frames`` rows are averaged,
-    in which rows that were smoothed before already count with their new value.
+    Frame ``i`` becomes the mean of frames ``i .. i + frames - 1``, cut down to whole pixels. Near the end the last
+    ``frames`` rows are averaged, in which rows that were smoothed before already count with their new value.
 
     Args:
-        boxes: ``[n, 4]``.
+        boxes: ``[n, 4]``, whole pixels, 0 or more.
         frames: Length of the window; 1 does nothing.
 
-    >>> smoothed(np.arange(4.0)[:, None], frames=2).ravel().tolist()
-    [0.5, 1.5, 2.5, 2.75]
+    >>> smoothed(np.arange(4.0)[:, None], frames=3).ravel().tolist()
+    [1.0, 2.0, 2.0, 2.0]
     """
     result = np.array(boxes, dtype=np.float64)
     for row in range(len(result)):
         first = min(row, max(0, len(result) - frames))
-        result[row] = result[first : first + frames].mean(axis=0)
+        result[row] = np.floor(result[first : first + frames].mean(axis=0))
     return result
 
 

@@ -21,7 +21,7 @@ from emo_models.baselines.wav2lip.windows import WindowSampler
 from emo_models.initial_weights import initial_weights
 from emo_models.precision import bfloat16_where_fast
 from emo_models.training.loop import Losses, Tensors
-from emo_models.training.network import finite, set_rate
+from emo_models.training.network import clipped_gradients, finite, set_rate
 
 
 class ExpertTrainer:
@@ -48,11 +48,13 @@ class ExpertTrainer:
         set_rate(self.optimizer, self.options.rate_at(step))
         audio, face = self.expert(mel, mouths)
         loss = sync_loss(audio, face, labels)
+        value = finite(loss.item(), step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        clipped_gradients(self.expert, step)
         self.optimizer.step()
         right = ((F.cosine_similarity(audio, face) > 0.5) == (labels > 0.5)).float().mean()
-        return {"sync": finite(loss.item(), step), "accuracy": right.item()}
+        return {"sync": value, "accuracy": right.item()}
 
     def tensors(self) -> Tensors:
         """See `Trainee`."""
@@ -89,15 +91,23 @@ class GeneratorTrainer:
             raise ValueError("sync_weight is above 0: expected a trained sync expert, found none")
         if options.batch_size * options.window_frames < 2:
             raise ValueError("expected more than one frame a step: batch normalisation needs them")
+        for clip in sampler.clips:
+            if min(len(clip.faces) - 1, clip.heard(config.window_start)) < options.window_frames:
+                raise ValueError(
+                    f"clip {clip.clip.id}: expected window_frames = {options.window_frames} frames with their whole "
+                    f"audio windows, and another window for the reference: {len(clip.faces)} frames"
+                )
         self.options, self.sampler = options, sampler
         with initial_weights(options.seed):
             self.generator = Generator(config).to(memory_format=torch.channels_last)
             self.discriminator = QualityDiscriminator(config) if options.quality_weight > 0 else None
         self.expert = expert.eval().requires_grad_(False) if expert is not None else None
-        self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=options.learning_rate)
+        # Published: beside a discriminator both have a shorter momentum.
+        betas = (0.5, 0.999) if self.discriminator is not None else (0.9, 0.999)
+        self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=options.learning_rate, betas=betas)
         self.judge_optimizer = (
-            torch.optim.Adam(self.discriminator.parameters(), lr=options.learning_rate, betas=(0.5, 0.999))
-            if self.discriminator
+            torch.optim.Adam(self.discriminator.parameters(), lr=options.learning_rate, betas=betas)
+            if self.discriminator is not None
             else None
         )
 
@@ -119,8 +129,10 @@ class GeneratorTrainer:
         if self.discriminator is not None:
             losses["quality"] = generator_quality_loss(self.discriminator, painted)
             total = total + options.quality_weight * losses["quality"]
+        finite(total.item(), step)
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
+        clipped_gradients(self.generator, step)
         self.optimizer.step()
         if self.discriminator is not None and self.judge_optimizer is not None:
             losses["judge"] = self._train_judge(batch.target, painted.detach(), step)
@@ -133,6 +145,7 @@ class GeneratorTrainer:
         loss = discriminator_loss(self.discriminator, real, painted)
         self.judge_optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        clipped_gradients(self.discriminator, step)
         self.judge_optimizer.step()
         return loss.detach()
 

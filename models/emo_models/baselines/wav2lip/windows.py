@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from emo_models.baselines.wav2lip.config import SYNC_FRAMES, Wav2LipConfig
+from emo_models.baselines.wav2lip.config import MEL_STEPS, SYNC_FRAMES, Wav2LipConfig
 from emo_models.baselines.wav2lip.faces import FrameArray, crop_face, generator_input, padded_box, whole_pixels
-from emo_models.baselines.wav2lip.mel import mel_spectrogram, mel_windows
+from emo_models.baselines.wav2lip.mel import mel_spectrogram, mel_windows, window_first_step
 from emo_models.training.clips import TrainingClip, chooser
 
 
@@ -38,6 +38,13 @@ class FaceClip:
     def fps(self) -> Fraction:
         """Frame rate of the faces."""
         return Fraction(self.clip.fps).limit_denominator(1001)
+
+    def heard(self, window_start: int) -> int:
+        """How many of the first frames have their whole audio window; that of the last ones reaches past the end."""
+        count = len(self.faces)
+        while count and window_first_step(count - 1 + window_start, fps=self.fps) + MEL_STEPS > self.mel.shape[1]:
+            count -= 1
+        return count
 
 
 def face_clip(clip: TrainingClip, *, padding: tuple[int, int, int, int], size: int) -> FaceClip:
@@ -115,12 +122,16 @@ class WindowSampler:
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, purpose, step])))
 
     def generator_batch(self, step: int, *, batch_size: int, frames: int) -> Windows:
-        """Windows of ``frames`` frames with a reference window from elsewhere in the same clip (paper, 3.3)."""
+        """Windows of ``frames`` frames with a reference window from elsewhere in the same clip (paper, 3.3).
+
+        As published, no frame is shown with audio of another time, as the last ones are in use.
+        """
         random = self.random(1, step)
         inputs, frame_mel, window_mel, target = [], [], [], []
         for _ in range(batch_size):
             clip = self.clips[self.choose(random)]
-            start, other = self._two_starts(random, len(clip.faces), frames)
+            heard = clip.heard(self.config.window_start)
+            start, other = self._two_starts(random, len(clip.faces), frames, heard=heard)
             true = self._mirrored(random, clip.faces[start : start + frames], clip.faces[other : other + frames])
             inputs.append(generator_input(*true))
             target.append(true[0])
@@ -143,7 +154,7 @@ class WindowSampler:
         mels, mouths, labels = [], [], []
         for _ in range(batch_size):
             clip = self.clips[self.choose(random)]
-            start, other = self._two_starts(random, len(clip.faces), SYNC_FRAMES)
+            start, other = self._two_starts(random, len(clip.faces), SYNC_FRAMES, heard=len(clip.faces))
             in_sync = bool(random.integers(2))
             shown = start if in_sync else other
             (faces, _) = self._mirrored(random, clip.faces[shown : shown + SYNC_FRAMES], clip.faces[:1])
@@ -165,9 +176,9 @@ class WindowSampler:
         return first, second
 
     @staticmethod
-    def _two_starts(random: np.random.Generator, length: int, frames: int) -> tuple[int, int]:
+    def _two_starts(random: np.random.Generator, length: int, frames: int, *, heard: int) -> tuple[int, int]:
         places = length - frames + 1
-        start = int(random.integers(places))
+        start = int(random.integers(heard - frames + 1))
         other = int(random.integers(places - 1))
         return start, other + (other >= start)
 

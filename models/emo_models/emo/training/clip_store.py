@@ -7,7 +7,6 @@ encoder, scales), so nothing stale is ever found; what another autoencoder made 
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
+from emo_core.atomic import atomic_path, sweep_orphans
 from emo_models.emo.audio_encoders import AudioEncoder
 from emo_models.training.clips import TrainingClip
 
@@ -35,6 +35,7 @@ class ClipStore:
         self.folder = folder
         self._makers = _digest_of_makers(vae, encoder, settings)
         folder.mkdir(parents=True, exist_ok=True)
+        sweep_orphans(folder, deep=False)
 
     def found_or_made(self, record: TrainingClip, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """What is kept of this clip; made, and kept, where nothing is. A file appears atomically."""
@@ -42,9 +43,8 @@ class ClipStore:
         if path.is_file():
             return load_file(path)
         made = make()
-        aside = path.with_suffix(f".{os.getpid()}.writing")
-        save_file({name: tensor.contiguous() for name, tensor in made.items()}, aside)
-        aside.replace(path)
+        with atomic_path(path) as aside:
+            save_file({name: tensor.contiguous() for name, tensor in made.items()}, aside)
         return made
 
     def _path(self, record: TrainingClip) -> Path:

@@ -131,7 +131,9 @@ class RefinerTraining(Frozen):
     batch: int = Field(default=12, ge=1, description="Frames per step")
     lr: float = Field(default=2e-3, gt=0, description="Peak learning rate; rises over 'warmup', then falls to zero")
     warmup: int = Field(default=50, ge=0, description="Steps")
-    clips: int = Field(default=80, ge=1, description="Clips that EMO generates again, spread evenly over the data")
+    clips: int = Field(
+        default=80, ge=1, description="Clips that EMO generates again, spread over the data by their weights"
+    )
     rounds: int = Field(default=3, ge=1, description="Segments of f frames generated one after the other")
     least: Share = Field(default=0.35, description="Smallest share of the noise schedule they are generated from")
     most: Share = Field(default=0.95, description="Largest share; the more noise, the more EMO has changed")

@@ -15,7 +15,7 @@ from emo_models.autoencoder.training import part_weights, reconstruction_loss
 from emo_models.emo.extensions.detail_head import SCALE, DetailHead
 from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
 from emo_models.emo.training.config import DetailTraining
-from emo_models.training.clips import TrainingClip, TrainingClips, every_clip, step_generator
+from emo_models.training.clips import TrainingClip, TrainingClips, chooser, every_clip, step_generator
 from emo_models.training.loop import Report
 from emo_models.training.network import train_image_network
 from emo_models.training.workers import ALONE, Workers
@@ -26,10 +26,11 @@ def detail_batch(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
     """Frames, portraits ``[b, 3, S, S]``, weights ``[b, 1, S, S]``, noise ``[b, 1, 1, 1]`` and its seed."""
     frames, portraits, weights, noise = [], [], [], []
+    choose = chooser([clip.weight for clip in clips])
     seed = 0
     for row in range(config.batch) if rows is None else rows:
         rng = step_generator(config.seed, "detail-batch", step, row)
-        clip = clips[int(rng.integers(len(clips)))]
+        clip = clips[choose(rng)]
         place = int(rng.integers(len(clip.frames)))
         turn = slice(None, None, -1 if rng.random() < 0.5 else 1)
         still = clip.frames[place] if clip.portrait is None else clip.portrait

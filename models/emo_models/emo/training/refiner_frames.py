@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class GeneratedFrames:
         coded: The real frames through the autoencoder alone, the same shape.
         reference: Index of the portrait.
         shares: From which share of the noise schedule each frame was generated, ``float64 [t]``.
+        weight: How often it is chosen relative to the others.
     """
 
     record: TrainingClip
@@ -56,6 +57,7 @@ class GeneratedFrames:
     coded: NDArray[np.uint8]
     reference: int
     shares: NDArray[np.float64]
+    weight: float = 1.0
 
 
 @torch.no_grad()
@@ -71,7 +73,7 @@ def generate_clips(
     workers: Workers = ALONE,
     together: int = TOGETHER,
 ) -> list[GeneratedFrames]:
-    """EMO's own frames of clips spread evenly over ``clips``.
+    """EMO's own frames of clips spread evenly over ``clips``, by their weights.
 
     Args:
         model: In eval mode.
@@ -89,8 +91,7 @@ def generate_clips(
     long = [clip for clip in clips.clips if len(clip.latents) >= least]
     if not long:
         raise ValueError(f"expected clips of at least {least} frames for the refiner, found none")
-    places = np.linspace(0, len(long) - 1, min(config.clips, len(long))).astype(int)
-    chosen = [long[int(place)] for place in places]
+    chosen = [long[place] for place in spread([clip.record.weight for clip in long], config.clips)]
     # The first process names it: weights averaged on unlike devices may differ in their last bits.
     plan = repr((config, together, schedule.config, sorted(dict(model.config).items())))
     folder = folder / workers.agree(_digest(plan, (model, vae), chosen))
@@ -112,7 +113,25 @@ def generate_clips(
         done += len(groups[number])
         report(f"refiner: {done} of {len(chosen)} clips generated ({time.monotonic() - began:.0f} s){_beside(workers)}")
     workers.wait()
-    return [clip for number, group in enumerate(groups) for clip in _frames_of(load_file(_path(folder, number)), group)]
+    # Of fewer than all, heavy clips were chosen more often already.
+    weights = [clip.record.weight if config.clips >= len(long) else 1.0 for clip in chosen]
+    found = [
+        clip for number, group in enumerate(groups) for clip in _frames_of(load_file(_path(folder, number)), group)
+    ]
+    return [replace(clip, weight=weight) for clip, weight in zip(found, weights, strict=True)]
+
+
+def spread(weights: Sequence[float], count: int) -> list[int]:
+    """At most ``count`` places spread over clips by their weights: heavy clips may be there several times.
+
+    >>> spread([1.0, 1.0, 1.0, 1.0, 1.0], 3), spread([0.1, 0.1, 0.1, 0.3], 2), spread([0.1, 0.5], 2)
+    ([0, 2, 4], [1, 3], [0, 1])
+    """
+    if count >= len(weights) or len(set(weights)) == 1:
+        return [int(place) for place in np.linspace(0, len(weights) - 1, min(count, len(weights))).astype(int)]
+    reached = np.cumsum(weights)
+    places = np.searchsorted(reached, (np.arange(count) + 0.5) / count * reached[-1])
+    return [min(int(place), len(weights) - 1) for place in places]
 
 
 def _path(folder: Path, number: int) -> Path:

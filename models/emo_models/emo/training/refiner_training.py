@@ -16,7 +16,7 @@ from emo_models.autoencoder.training import part_weights, reconstruction_loss, w
 from emo_models.emo.extensions.portrait_refiner import PortraitRefiner
 from emo_models.emo.training.config import RefinerTraining
 from emo_models.emo.training.refiner_frames import GeneratedFrames
-from emo_models.training.clips import step_generator
+from emo_models.training.clips import chooser, step_generator
 from emo_models.training.loop import Report
 from emo_models.training.network import train_image_network
 from emo_models.training.workers import ALONE, Workers
@@ -65,9 +65,10 @@ def refiner_batch(
     Of the batch all rows, or the given ones.
     """
     columns: list[list[NDArray[Any]]] = [[], [], [], []]
+    choose = chooser([clip.weight for clip in generated])
     for row in range(config.batch) if rows is None else rows:
         rng = step_generator(config.seed, "refiner-batch", step, row)
-        clip = generated[int(rng.integers(len(generated)))]
+        clip = generated[choose(rng)]
         index = int(rng.integers(len(clip.frames)))
         untouched = rng.random() < config.untouched
         record, place = clip.record, clip.first + index

@@ -66,6 +66,8 @@ def _settings(config: TrainConfig, data: TrainingClips) -> dict[str, Any]:
     settings: dict[str, Any] = config.model_dump(mode="json", include=own)
     for part in PARTS:
         settings[part].pop("checkpoint_every", None)
+    if any(stage.style_weights for stage in config.stages):
+        settings["styles"] = _digest([clip.style for clip in every_clip(data)])
     return {**settings, **_data(data)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +24,35 @@ from emo_models.training.workers import ALONE, Workers
 
 @dataclass(frozen=True, eq=False)
 class _Features:
-    """All clips in one voice and tempo: columns ``[clips, t + 2 * context, width]`` and shapes ``[clips, t, 3]``."""
+    """All clips in one voice and tempo: of each columns ``[t + 2 * context, width]`` and shapes ``[t, 3]``."""
 
-    columns: Tensor
-    shapes: Tensor
+    columns: list[Tensor]
+    shapes: list[Tensor]
+
+    def stretches(
+        self, chosen: Sequence[int], wanted: int, context: int, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of each chosen clip ``wanted`` frames (0: as many as the shortest has) from somewhere in it.
+
+        Returns:
+            Columns ``[n, count + 2 * context, width]``, shapes ``[n, count, 3]``, and which frames there are
+            ``[n, count]``: a clip that is too short repeats its last one.
+        """
+        lengths = [len(shapes) for shapes in self.shapes]
+        count = min(wanted or min(lengths), max(lengths))
+        if len(set(lengths)) == 1:
+            firsts = [int(rng.integers(lengths[0] - count + 1))] * len(chosen)
+        else:
+            firsts = [int(rng.integers(max(lengths[clip] - count, 0) + 1)) for clip in chosen]
+        places = list(zip(chosen, firsts, strict=True))
+        columns = [_stretch(self.columns[clip], first, count + 2 * context) for clip, first in places]
+        shapes = [_stretch(self.shapes[clip], first, count) for clip, first in places]
+        there = torch.tensor([[first + frame < lengths[clip] for frame in range(count)] for clip, first in places])
+        return torch.stack(columns), torch.stack(shapes), there
+
+
+def _stretch(rows: Tensor, first: int, count: int) -> Tensor:
+    return rows[np.minimum(np.arange(first, first + count), len(rows) - 1)]
 
 
 def train_speech_net(
@@ -81,10 +107,11 @@ class _Objective:
         self.plain = _features(records, mel, net.context)
         self.others = [_features(records, mel.with_vtlp(scale), net.context) for scale in config.vtlp_factors]
         self.others += [_features(records, mel, net.context, tempo=tempo) for tempo in config.tempos]
-        shapes = self.plain.shapes
-        self.mean, self.scale = shapes.mean((0, 1)), shapes.std((0, 1)).clamp_min(1e-6)
+        shapes = torch.cat(self.plain.shapes)
+        self.mean, self.scale = shapes.mean(0), shapes.std(0).clamp_min(1e-6)
         # Each clip counts the same, however far its person opens the mouth; audio does not say that.
-        self.weight = (shapes[..., 0].std(1) / self.scale[0]).clamp_min(0.3).reciprocal().square()
+        spreads = torch.stack([clip[:, 0].std() for clip in self.plain.shapes])
+        self.weight = (spreads / self.scale[0]).clamp_min(0.3).reciprocal().square()
         self.even = len({record.weight for record in records}) == 1
 
     def __call__(self, step: int) -> Tensor:
@@ -96,16 +123,13 @@ class _Objective:
             chosen = torch.from_numpy(rng.integers(len(self.weight), size=config.clips))
         else:
             chosen = torch.tensor([self.choose(rng) for _ in range(config.clips)])
-        length = features.shapes.shape[1]
-        count = min(config.frames or length, length)
-        first = int(rng.integers(length - count + 1))
-        columns = features.columns[chosen, first : first + count + 2 * net.context]
+        columns, shapes, there = features.stretches(chosen.tolist(), config.frames, net.context, rng)
         columns = columns + config.loudness * _normal(rng, (len(columns), 1, 1))
         columns = columns + config.noise * _normal(rng, columns.shape)
-        goal = (features.shapes[chosen, first : first + count] - self.mean) / self.scale
+        goal = (shapes - self.mean) / self.scale
         mine = list(self.workers.share(config.clips))
         error = (net.shapes(net(columns[mine])) - goal[mine]).square() * self.weight[chosen[mine], None, None]
-        loss: Tensor = error.mean()
+        loss: Tensor = error.mean() if there.all() else error[there[mine]].mean()
         return loss
 
 
@@ -126,11 +150,12 @@ def heard_opening(net: SpeechNet, mel: LogMelEncoder, clips: TrainingClips) -> f
 
 
 def _features(records: list[TrainingClip], mel: LogMelEncoder, context: int, *, tempo: float = 1.0) -> _Features:
-    length = int(min(len(record.frames) for record in records) / tempo)
-    sounds = [record.audio if tempo == 1 else faster(record.audio, tempo) for record in records]
-    columns = [mel.window(audio, -context, length + context)[:, 0] for audio in sounds]
-    shapes = [at_tempo(_shapes(record), tempo)[:length] for record in records]
-    return _Features(torch.stack(columns), torch.from_numpy(np.stack(shapes)))
+    shapes = [torch.from_numpy(at_tempo(_shapes(record), tempo)) for record in records]
+    sounds = (record.audio if tempo == 1 else faster(record.audio, tempo) for record in records)
+    columns = [
+        mel.window(audio, -context, len(shape) + context)[:, 0] for audio, shape in zip(sounds, shapes, strict=True)
+    ]
+    return _Features(columns, shapes)
 
 
 def faster(audio: NDArray[np.float32], tempo: float) -> NDArray[np.float32]:

@@ -120,12 +120,15 @@ class Trainer:
             loss = self._loss(running.model, stage, inner)
         running.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(running.model.parameters(), self.config.grad_clip)
-        running.optimizer.step()
-        self.average.update(self.accelerator.unwrap_model(running.model), inner + 1)
+        norm = self.accelerator.clip_grad_norm_(running.model.parameters(), self.config.grad_clip)
         value = float(loss.detach())
         # In float16 a step that does not come out is skipped, and the next one is scaled less.
-        return {"loss": finite(value, step) if self.accelerator.scaler is None else value}
+        if self.accelerator.scaler is None:
+            finite(value, step)
+            finite(float(norm), step, what="gradient")
+        running.optimizer.step()
+        self.average.update(self.accelerator.unwrap_model(running.model), inner + 1)
+        return {"loss": value}
 
     def tensors(self) -> Tensors:
         """See `Trainee`."""

@@ -22,7 +22,7 @@ from emo_models.autoencoder.small_autoencoder import SmallAutoencoder, to_signed
 from emo_models.autoencoder.training import part_weights, reconstruction_loss
 from emo_models.emo.extensions.portrait_refiner import CELL, PortraitRefiner, warp
 from emo_models.emo.training.config import TransferTraining
-from emo_models.training.clips import TrainingClip, TrainingClips, every_clip, step_generator
+from emo_models.training.clips import TrainingClip, TrainingClips, chooser, every_clip, step_generator
 from emo_models.training.loop import Loop, LoopConfig, Report
 from emo_models.training.network import NetworkTrainee, rise_and_fall
 from emo_models.training.workers import ALONE, Workers
@@ -65,10 +65,11 @@ def transfer_batch(
     portraits: list[NDArray[Any]] = []
     weights: list[NDArray[Any]] = []
     flows, noise = [], []
+    choose = chooser([clip.weight for clip in clips])
     seed = 0
     for row in range(config.batch) if rows is None else rows:
         rng = step_generator(config.seed, "transfer-batch", step, row)
-        clip = clips[int(rng.integers(len(clips)))]
+        clip = clips[choose(rng)]
         place = int(rng.integers(len(clip.frames)))
         still = clip.frames[place] if clip.portrait is None else clip.portrait
         mirrored = rng.random() < 0.5
@@ -122,7 +123,7 @@ def transfer_loss(
         normal = torch.randn(latents.shape, generator=torch.Generator().manual_seed(batch.seed))
         latents = latents + batch.noise * normal.to(latents)
     decoded = vae.decode(latents)
-    moved = refiner.transfer(decoded, batch.portraits)
+    moved = refiner.transfer(decoded.clamp(-1, 1), batch.portraits)  # as in use
     warped = warp(batch.portraits, F.interpolate(moved.flow, scale_factor=CELL, mode="bilinear"))
 
     def weighted(images: Tensor) -> Tensor:

@@ -134,12 +134,12 @@ def test_memory_does_not_grow_with_the_length(generator: Generator) -> None:
 
 
 def test_tracking_pads_and_smooths_like_the_published_program() -> None:
-    found = [(10.0 + i, 10.0, 40.0 + 2 * i, 45.0) for i in range(8)]
+    found = [(10.0 + 3 * i % 8, 10.0, 40.0 + 2 * i, 45.0) for i in range(8)]
     calls = iter(found)
     options = SpeakOptions(padding=(2, 10, 1, 3))
     boxes = track_boxes(movie(8), lambda frame: next(calls), options=options, limit=100)
     # The published loop, with integer rows that are overwritten in place.
-    rows = np.array([[x0 - 1, y0 - 2, x1 + 3, min(60, y1 + 10)] for x0, y0, x1, y1 in found], dtype=np.float64)
+    rows = np.array([[x0 - 1, y0 - 2, x1 + 3, min(60, y1 + 10)] for x0, y0, x1, y1 in found], dtype=np.int64)
     for i in range(len(rows)):
         window = rows[len(rows) - 5 :] if i + 5 > len(rows) else rows[i : i + 5]
         rows[i] = window.mean(axis=0)

@@ -6,8 +6,10 @@ import json
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from emo_models.baselines.wav2lip.checkpoints import (
     load_generator,
@@ -76,6 +78,36 @@ def test_a_broken_file_is_refused_with_its_name(tmp_path: Path, data: bytes) -> 
     (tmp_path / "x.pth").write_bytes(data)
     with pytest.raises(ValueError, match=r"x\.pth"):
         published_state(tmp_path / "x.pth")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("old", [True, False])
+def test_every_damaged_file_is_refused_in_words(tmp_path: Path, old: bool) -> None:
+    """What PyTorch raises depends on the bytes: KeyError, AssertionError, IndexError, struct.error ..."""
+    path = tmp_path / "x.pth"
+    torch.save({"state_dict": {"module.a": torch.zeros(3)}}, path, _use_new_zipfile_serialization=not old)
+    data, random = path.read_bytes(), np.random.default_rng(0)
+    refused: list[str] = []
+    for _ in range(150):
+        damaged = bytearray(data)
+        for place in random.integers(0, min(len(data), 700), 3):
+            damaged[place] = int(random.integers(256))
+        path.write_bytes(bytes(damaged))
+        try:
+            published_state(path)
+        except ValueError as error:
+            refused.append(str(error))
+    assert len(refused) > 15
+    assert all(str(path) in text for text in refused)
+
+
+@pytest.mark.parametrize(
+    "config", ["[]", "null", "3", '{"width": "a"}', '{"width": null}', '{"window_start": 0.5}', "{"]
+)
+def test_own_files_with_another_configuration_are_refused_in_words(tmp_path: Path, config: str) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "g.safetensors", metadata={"config": config})
+    with pytest.raises(ValueError, match=r"g\.safetensors: .*describes no generator"):
+        load_generator(tmp_path / "g.safetensors")
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:

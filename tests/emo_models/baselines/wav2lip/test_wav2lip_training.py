@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from emo_models.baselines.wav2lip.config import Wav2LipConfig
-from emo_models.baselines.wav2lip.mel import mel_spectrogram
+from emo_models.baselines.wav2lip.mel import mel_spectrogram, mel_windows
 from emo_models.baselines.wav2lip.sync_expert import SyncExpert
 from emo_models.baselines.wav2lip.training import (
     ExpertTrainer,
@@ -99,8 +99,6 @@ def test_expert_examples_belong_together_when_they_say_so() -> None:
         / 255
         for i in starts
     }
-    from emo_models.baselines.wav2lip.mel import mel_windows
-
     for mel, mouth, label in zip(mels, mouths, labels, strict=True):
         heard = {i for i in starts if np.array_equal(mel_windows(clip.mel, range(i, i + 1), fps=FPS)[0], mel.numpy())}
         seen = {i for i in starts if torch.allclose(stacked[i], mouth)}
@@ -178,6 +176,38 @@ def test_a_batch_of_one_is_refused_before_it_fails_inside() -> None:
         ExpertTrainer(SMALL, TrainOptions(steps=1, batch_size=1), WindowSampler(CLIPS, SMALL))
     with pytest.raises(ValueError, match="more than one frame"):
         GeneratorTrainer(SMALL, TrainOptions(steps=1, batch_size=1, window_frames=1), WindowSampler(CLIPS, SMALL))
+
+
+def test_clips_without_room_for_a_reference_are_named_before_training() -> None:
+    short = [*CLIPS, toy_clip(9, n_frames=12)]
+    for frames in (11, 12):
+        options = TrainOptions(steps=1, batch_size=2, window_frames=frames)
+        with pytest.raises(ValueError, match=f"clip toy 9: expected window_frames = {frames} frames .* 12 frames"):
+            GeneratorTrainer(SMALL, options, WindowSampler(short, SMALL))
+    WindowSampler(short, SMALL).generator_batch(0, batch_size=20, frames=10)
+
+
+@pytest.mark.parametrize(("window_start", "heard"), [(0, 36), (-1, 37), (-2, 38)])
+def test_every_frame_is_shown_with_audio_of_its_own_time(window_start: int, heard: int) -> None:
+    """A window that reaches past the end would be moved back, to audio of other frames."""
+    clip = toy_clip(0)
+    config = replace(SMALL, window_start=window_start)
+    assert clip.heard(window_start) == heard
+    batch = WindowSampler([clip], config).generator_batch(0, batch_size=200, frames=1)
+    own = [
+        torch.from_numpy(mel_windows(clip.mel, range(f, f + 1), fps=FPS, window_start=window_start)) for f in range(40)
+    ]
+    frames = {next(f for f in range(40) if torch.equal(own[f][0], mel[0])) for mel in batch.frame_mel}
+    assert frames == set(range(heard))
+
+
+@pytest.mark.parametrize(("weight", "betas"), [(0.0, (0.9, 0.999)), (0.07, (0.5, 0.999))])
+def test_beside_a_discriminator_the_generator_is_optimised_as_published(
+    weight: float, betas: tuple[float, float]
+) -> None:
+    trainer = GeneratorTrainer(SMALL, TrainOptions(steps=1, quality_weight=weight), WindowSampler(CLIPS, SMALL))
+    optimizers = [o for o in (trainer.optimizer, trainer.judge_optimizer) if o is not None]
+    assert [optimizer.defaults["betas"] for optimizer in optimizers] == [betas] * (2 if weight else 1)
 
 
 def test_lower_half_weight() -> None:
