@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all setup lock lint type docs check
+.PHONY: quickstart test test-all fuzz reliability setup lock lint type docs check
 
 setup: .venv/.ready
 

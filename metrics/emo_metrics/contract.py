@@ -198,12 +198,23 @@ class Piece:
         start: Index of the first of them in the clip.
         ground_truth: The ground-truth frames of the same indices and size, when the extractor needs them.
         upstream: For every extractor named in ``requires``, its rows for exactly these frames.
+
+    Raises:
+        TypeError: for frames of another type or shape, whose range would have to be guessed.
     """
 
     frames: FrameArray
     start: int
     ground_truth: FrameArray | None = None
     upstream: Mapping[str, Arrays] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, frames in (("frames", self.frames), ("ground_truth", self.ground_truth)):
+            if frames is not None and (frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3):
+                raise TypeError(
+                    f"{name}: expected uint8 RGB [t, H, W, 3], found {frames.dtype} {list(frames.shape)}; scale frames "
+                    "in [0, 1] by 255 and round them"
+                )
 
 
 class Accumulator(ABC):

@@ -40,3 +40,9 @@ def test_every_page_of_the_documentation_can_be_reached_from_the_index() -> None
                 waiting.append(target)
     unreached = [str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md") if page.resolve() not in seen]
     assert not [page for page in unreached if not page.startswith("docs/api/")]
+
+
+def test_the_list_of_decisions_names_each_once() -> None:
+    folder = ROOT / "docs" / "adr"
+    listed = [target.name for target in targets(folder / "README.md") if target.name.startswith("0")]
+    assert listed == [page.name for page in sorted(folder.glob("0*.md"))]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from emo_bench.media.types import FrameArray
 
 THRESHOLD = 0.22
-"""Distance from which a change is a cut. Ten real talking heads stay below 0.12 (docs/datasets/prepare.md)."""
+"""Distance from which a change is a cut. Thirteen real talking heads stay below 0.12 (docs/datasets/prepare.md)."""
 SPIKE = 3.0
 MEMORY = 12
 """Distances that the median is taken of."""

@@ -37,19 +37,19 @@ def _spec(name: str, extractor: str, how: str, values: tuple[ValueSpec, ...], so
 
 
 class FvdStyleganV(FrameDistance):
-    """FVD as StyleGAN-V computes it from a window: unbiased covariance."""
+    """FVD on StyleGAN-V's network, with the unbiased covariance of fvd-comparison; StyleGAN-V itself divides by N."""
 
     spec: ClassVar[ProtocolSpec] = _spec(
         "fvd/styleganv-16f@1",
         "i3d/styleganv@1",
         _STYLEGANV,
         FVD_VALUES,
-        "arXiv 1812.01717; github.com/universome/stylegan-v, src/metrics/frechet_video_distance.py",
+        "arXiv 1812.01717; network of github.com/universome/stylegan-v, estimator of universome/fvd-comparison",
     )
 
 
 class FvdCdI3d(FrameDistance):
-    """FVD as cd-fvd computes it from a window: covariance over N, not N − 1."""
+    """FVD as cd-fvd (and StyleGAN-V) computes it from features: covariance over N, not N − 1."""
 
     spec: ClassVar[ProtocolSpec] = _spec(
         "fvd/cd-i3d@1",

@@ -15,6 +15,11 @@ from emo_metrics.metrics.fid import FidOpen, KidOpen
 ASSETS = Path(__file__).resolve().parents[3] / ".." / "shared" / "assets"
 CLIPS = ("WDA_AlexandriaOcasioCortez_000.mp4", "May_5s.mp4", "grid_bbaf2n.mpg")
 Change = Callable[[np.ndarray], np.ndarray]
+STATED = {
+    ("clean", 0): 0.67, ("blur", 0): 1.82, ("blur", 1): 4.13, ("noise", 0): 2.77, ("noise", 1): 5.36,
+    ("jpeg", 0): 1.41, ("jpeg", 1): 6.28,
+}  # fmt: skip
+"""By docs/protocols/fid-open-inception.md."""
 
 
 def _blur(radius: float) -> Change:
@@ -65,6 +70,8 @@ def test_fid_of_real_frames_rises_with_every_distortion() -> None:
             fid[name, level] = FidOpen().compute(ours, truth)["fid"]
             kid[name, level] = KidOpen().compute(ours, truth)["kid"]
     torch.set_num_threads(before)
+    for key, stated in STATED.items():
+        assert fid[key] == pytest.approx(stated, rel=0.02), (key, fid)
     for name in ("blur", "noise", "jpeg"):
         assert fid["clean", 0] < fid[name, 0] < fid[name, 1], (name, fid)
         assert kid["clean", 0] < kid[name, 1], (name, kid)

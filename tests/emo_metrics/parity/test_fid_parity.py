@@ -101,7 +101,7 @@ def test_fid_of_few_frames_equals_torch_fidelity(ours: dict[str, np.ndarray]) ->
     assert frechet_distance(features[:4].numpy(), features[4:].numpy()) == pytest.approx(theirs, rel=1e-4)
 
 
-def test_kid_equals_torch_fidelity_and_clean_fid() -> None:
+def test_kid_equals_torch_fidelity() -> None:
     kid = pytest.importorskip("torch_fidelity.metric_kid")
     rng = np.random.default_rng(1)
     a, b = rng.normal(size=(60, 16)), rng.normal(size=(60, 16)) + 0.2
@@ -110,6 +110,17 @@ def test_kid_equals_torch_fidelity_and_clean_fid() -> None:
     )
     assert polynomial_mmd2(a, b) == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-10)
     assert KidPytorchFid().compute([a], [b])["kid"] == pytest.approx(1000 * polynomial_mmd2(a, b), rel=1e-12)
+
+
+def test_kid_and_fid_equal_clean_fid() -> None:
+    fid = pytest.importorskip("cleanfid.fid")
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=(60, 16)), rng.normal(size=(60, 16)) + 0.2
+    # One subset of all samples: which of them come first does not matter, and nothing is left to chance.
+    theirs = fid.kernel_distance(a, b, num_subsets=1, max_subset_size=60)
+    assert polynomial_mmd2(a, b) == pytest.approx(theirs, rel=1e-10)
+    moments = [(x.mean(axis=0), np.cov(x, rowvar=False)) for x in (a, b)]
+    assert frechet_distance(a, b) == pytest.approx(fid.frechet_distance(*moments[0], *moments[1]), rel=1e-10)
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from emo_metrics.distances.frechet import frechet_distance
 from emo_metrics.extractors.video_windows import STATE_DICT, TORCHSCRIPT, I3dCd, I3dStyleganV, prepare_i3d
-from emo_metrics.metrics.fvd import FvdCdI3d
+from emo_metrics.metrics.fvd import FvdCdI3d, FvdStyleganV
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,21 @@ def test_distance_equals_cd_fvd_with_its_population_covariance() -> None:
     theirs = np.square(m1 - m2).sum() + np.trace(s1 + s2 - 2 * scipy.linalg.sqrtm(s1 @ s2).real)
     assert ours == pytest.approx(theirs, rel=1e-8)
     assert frechet_distance(a, b) != pytest.approx(ours, rel=1e-4)
+
+
+def test_distance_of_the_styleganv_protocol_is_that_of_fvd_comparison_and_above_that_of_styleganv() -> None:
+    import scipy.linalg
+
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(80, 12)), rng.normal(size=(80, 12)) * 1.2 + 0.1
+
+    def by_hand(ddof: int) -> float:
+        (m1, s1), (m2, s2) = ((part.mean(axis=0), np.cov(part, rowvar=False, ddof=ddof)) for part in (a, b))
+        return float(np.square(m1 - m2).sum() + np.trace(s1 + s2 - 2 * scipy.linalg.sqrtm(s1 @ s2).real))
+
+    ours = FvdStyleganV().compute([a], [b])["fvd"]
+    assert ours == pytest.approx(by_hand(1), rel=1e-8)
+    assert (1 - 1 / len(a)) * ours <= by_hand(0) < ours
 
 
 class _FakeI3D(torch.nn.Module):

@@ -118,6 +118,48 @@ def test_tracks_equal_syncnet_python(seed: int) -> None:
         np.testing.assert_allclose(np.array(mine.boxes), other["bbox"], rtol=0, atol=1e-9)
 
 
+def _tracks_one_after_another(rows: list[np.ndarray], *, least: int) -> list[tuple[list[int], np.ndarray]]:
+    """Tracks as the original program makes them: one through the whole clip, then the next from the faces left over."""
+    left = [[box[:4] for box in boxes] for boxes in rows]
+    tracks = []
+    while any(left):
+        seen: list[int] = []
+        boxes: list[np.ndarray] = []
+        for i, faces in enumerate(left):
+            if seen and i - seen[-1] > 25:
+                break
+            for place, face in enumerate(faces):  # one at most: faces of a frame hardly overlap after the detector
+                if not seen or _intersection_over_union(face, boxes[-1]) > 0.5:
+                    seen.append(i)
+                    boxes.append(faces.pop(place))
+                    break
+        if len(seen) > least:
+            every, corners = np.arange(seen[0], seen[-1] + 1), np.array(boxes)
+            tracks.append((seen, np.stack([np.interp(every, seen, corners[:, c]) for c in range(4)], axis=1)))
+    return tracks
+
+
+def _intersection_over_union(a: np.ndarray, b: np.ndarray) -> float:
+    sides = np.maximum(0.0, np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]))
+    shared = float(sides.prod())
+    return shared / float((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_tracks_of_all_faces_equal_those_made_one_after_another(seed: int) -> None:
+    rows = _moving_boxes(150, seed)
+    theirs = _tracks_one_after_another(rows, least=25)
+    tracker = FaceTracker(lambda: lambda _: None)
+    blank = np.zeros((300, 600, 3), dtype=np.uint8)
+    for i, boxes in enumerate(rows):
+        tracker.update(i, blank, boxes)
+    ours = [track for track in tracker.finish() if track.detections > 25]
+    assert len(theirs) == 2
+    assert [(t.start, t.detections) for t in ours] == [(seen[0], len(seen)) for seen, _ in theirs]
+    for mine, (_, boxes) in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(np.array(mine.boxes), boxes, rtol=0, atol=1e-9)
+
+
 def _decoded(path: Path, seconds: float) -> tuple[np.ndarray, np.ndarray, Fraction]:
     import av
 

@@ -155,8 +155,10 @@ from ruamel.yaml import YAML
 import draw
 parser = argparse.ArgumentParser()
 parser.add_argument("--config")
+parser.add_argument("-L", type=int, default=1200)
 parser.add_argument("--seed", type=int, default=420)
 args = parser.parse_args()
+assert args.L > 1200  # else it stops after 50 s
 cases = YAML(typ="safe").load(open(args.config))["test_cases"]
 stamp, day = time.strftime("%H%M"), time.strftime("%Y%m%d")
 for image, sounds in cases.items():

@@ -81,8 +81,11 @@ parser.add_argument("--audio_save_dir", default="save_audio")
 for name in ("sample_steps", "base_seed", "motion_frame"):
     parser.add_argument("--" + name, type=int)
 parser.add_argument("--use_teacache", action="store_true")
+if "infinitetalk" in __file__:
+    parser.add_argument("--max_frame_num", type=int, default=1000)
 args = parser.parse_args()
 assert args.mode == "streaming"
+assert "multitalk" in __file__ or args.max_frame_num > 1000  # else it stops after 40 s
 data = json.load(open(args.input_json))
 image, audio = data["cond_image" if "multitalk" in __file__ else "cond_video"], data["cond_audio"]["person1"]
 assert data["prompt"]
