@@ -31,6 +31,18 @@ def file_name(text: str) -> str:
     return plain or "_"
 
 
+def shortened(text: str, longest: int) -> str:
+    """Text of at most so many letters; its end stays as well, by which names of one family differ.
+
+    >>> shortened("emo-synth-step-000300", 15), shortened("short", 15)
+    ('emo-syn…-000300', 'short')
+    """
+    if len(text) <= longest:
+        return text
+    end = (longest - 1) // 2
+    return f"{text[: longest - 1 - end]}…{text[len(text) - end :]}"
+
+
 def csv_cell(value: str | float | int | bool | None) -> str | float | int:
     r"""A cell that no spreadsheet takes for a formula; numbers stay numbers.
 

@@ -9,6 +9,7 @@ from emo_bench.report.figure_style import NamedFigure
 from emo_bench.report.notes import MARK_LEGEND
 from emo_bench.report.results import results_tables
 from emo_bench.report.sections import make_sections
+from emo_core.text import shortened
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -172,14 +173,10 @@ def latex_table(table: Table, *, before: str = "") -> str:
         if previous_anchor and not row.anchor:
             lines.append(r"\midrule")
         previous_anchor = row.anchor
-        name = escape_latex(_shortened(row.label))
+        name = escape_latex(shortened(row.label, _LONGEST_NAME))
         label = rf"\textit{{{name}}}" if row.anchor and not table.quiet else name
         lines.append(f"{label} & " + " & ".join(_cell(cell) for cell in row.cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", _FIT, r"\end{table}"])
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
 
 
 def _cell(cell: Cell) -> str:
