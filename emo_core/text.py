@@ -43,6 +43,15 @@ def shortened(text: str, longest: int) -> str:
     return f"{text[: longest - 1 - end]}…{text[len(text) - end :]}"
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number and its word.
+
+    >>> counted(1, "clip"), counted(12, "clip"), counted(2, "person", "people")
+    ('1 clip', '12 clips', '2 people')
+    """
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def csv_cell(value: str | float | int | bool | None) -> str | float | int:
     r"""A cell that no spreadsheet takes for a formula; numbers stay numbers.
 

@@ -34,7 +34,7 @@ from emo_bench.report.results import results_tables
 from emo_bench.report.sections import make_sections
 from emo_bench.report.tables import build_tables
 from emo_core.errors import EmoBenchError
-from emo_core.text import shortened
+from emo_core.text import counted, shortened
 
 COLUMNS_ACROSS = 6
 """Wider tables are printed in parts."""
@@ -201,9 +201,9 @@ def _abstract(run: RunData) -> list[str]:
     people = len({clip.identity for clip in record.clips})
     names = _short(", ".join(tested), 200)
     sentences = [
-        f"This report evaluates {_count(len(tested), 'system')}{f' ({names})' if tested else ''} and "
-        f"{_count(len(record.systems) - len(tested), 'anchor')} on {_count(len(record.clips), 'clip')} of "
-        f"{_count(people, 'person', 'people')} from {record.dataset_name}.",
+        f"This report evaluates {counted(len(tested), 'system')}{f' ({names})' if tested else ''} and "
+        f"{counted(len(record.systems) - len(tested), 'anchor')} on {counted(len(record.clips), 'clip')} of "
+        f"{counted(people, 'person', 'people')} from {record.dataset_name}.",
         coverage_sentence(record),
     ]
     best = [
@@ -227,10 +227,6 @@ def _abstract(run: RunData) -> list[str]:
             "a tie; a metric that does not pass one cannot be trusted with that kind of error on this data."
         )
     return sentences
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _merged(tables: Sequence[Table]) -> list[Table]:

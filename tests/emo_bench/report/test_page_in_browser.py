@@ -163,13 +163,17 @@ def test_names_that_differ_at_their_end_are_shown_whole(browser: Browser, tmp_pa
 
 
 def test_the_head_of_a_long_table_stays_in_view(browser: Browser, tmp_path: Path) -> None:
-    run = record_factory.make_run(systems=[f"system-{number:02d}" for number in range(24)], n_clips=2, failing=0)
+    run = record_factory.make_run(systems=[f"system-{number:02d}" for number in range(12)], n_clips=3, failing=0)
     folder = record_factory.write_run(run, tmp_path, previews=False)
     browser.open(write_report(folder, formats=("html",), figures=False)[0])
+    browser.resize(1280, 700)
     browser.run("const s = document.querySelector('.results').closest('.scroll'); s.scrollTop = s.scrollHeight")
-    browser.run("document.querySelector('.results tbody tr:last-child').scrollIntoView({block: 'nearest', behavior: 'instant'})")
+    browser.run(
+        "document.querySelector('.results tbody tr:last-child').scrollIntoView({block: 'nearest', behavior: 'instant'})"
+    )
     top = browser.run("return document.querySelector('.results thead th').getBoundingClientRect().top")
     assert 0 <= top < browser.run("return innerHeight")
+    browser.resize(1400, 1000)
 
 
 def test_a_video_that_cannot_be_played_says_so(page: Browser) -> None:

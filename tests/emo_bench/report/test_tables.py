@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -216,3 +217,11 @@ def test_a_winner_on_fewer_clips_is_named_with_their_number() -> None:
     part = first.model_copy(update={"reason": "on the 4 clips that both have, of 6 that either has"})
     rows = comparison_rows(record.model_copy(update={"comparisons": (part, second)}))
     assert [row.cells[-1].text for row in rows] == ["good, on 4 clips", "good"]
+
+
+def test_one_is_no_plural(tmp_path: Path) -> None:
+    run = record_factory.make_run(n_clips=1, systems=("one",), anchors=("ground_truth",), failing=0)
+    texts = [path.read_text() for path in write_report(run, formats=("html", "latex"), output=tmp_path, figures=False)]
+    assert "and 1 anchor<" in texts[0]
+    assert "1 clip of 1 person." in texts[1]
+    assert not any(re.search(r"\b1 (anchors|clips|people|systems)\b", text) for text in texts)
