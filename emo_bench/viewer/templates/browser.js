@@ -30,7 +30,7 @@
       const clip = data.clips[index];
       const texts = Object.entries(clip.texts[by] || {}).filter(([name]) => !data.systems.find((s) => s.name === name)?.anchor);
       const button = node("button", { type: "button", "data-clip": String(index) }, node("bdi", {}, clip.name),
-        node("small", {}, texts.map(([, text]) => text).join(" · ")));
+        node("small", { title: texts.map(([name, text]) => `${name} ${text}`).join("\n") }, texts.map(([, text]) => text).join(" · ")));
       button.addEventListener("click", () => load(index));
       return node("li", index === chosen ? { class: "on" } : {}, button);
     }));
@@ -133,6 +133,7 @@
     paint();
   };
 
+  const offset = (frames) => `${frames > 0 ? "+" : ""}${String(frames).replace("-", "−")} ${Math.abs(frames) === 1 ? "frame" : "frames"}`;
   const digits = (value) => (Math.abs(value) < 1000 ? value.toPrecision(3) : value.toFixed(0)).replace("-", "−");
 
   // A chart: a line for each system and a cursor; a click goes to that frame.
@@ -177,7 +178,7 @@
         const values = curve.systems[name];
         const best = values.reduce((top, value, at) => (value !== null && (top < 0 || value > values[top]) ? at : top), -1);
         const number = data.systems.findIndex((system) => system.name === name);
-        return node("span", { class: `s${number % 10}` }, node("bdi", {}, name), best < 0 ? " –" : ` best at ${best - half > 0 ? "+" : ""}${best - half} frames`);
+        return node("span", { class: `s${number % 10}` }, node("bdi", {}, name), best < 0 ? " –" : ` best at ${offset(best - half)}`);
       }));
     }
     return box;
