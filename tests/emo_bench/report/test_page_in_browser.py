@@ -166,7 +166,7 @@ def test_the_head_of_a_long_table_stays_in_view(browser: Browser, tmp_path: Path
     run = record_factory.make_run(systems=[f"system-{number:02d}" for number in range(12)], n_clips=3, failing=0)
     folder = record_factory.write_run(run, tmp_path, previews=False)
     browser.open(write_report(folder, formats=("html",), figures=False)[0])
-    browser.resize(1280, 700)
+    browser.resize(1280, 800)
     browser.run("const s = document.querySelector('.results').closest('.scroll'); s.scrollTop = s.scrollHeight")
     browser.run(
         "document.querySelector('.results tbody tr:last-child').scrollIntoView({block: 'nearest', behavior: 'instant'})"
