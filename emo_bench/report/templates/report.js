@@ -76,10 +76,12 @@
     });
   };
   all(".filter, .pick, #anchors").forEach((control) => control.addEventListener("input", refresh));
-  $("intervals")?.addEventListener("input", (event) => document.body.classList.toggle("no-ci", !event.target.checked));
-  all(".panel-pick").forEach((select) => select.addEventListener("input", () => {
-    all(".panel", select.closest("section")).forEach((panel) => { panel.hidden = panel.id !== select.value; });
-  }));
+  const narrow = () => document.body.classList.toggle("no-ci", $("intervals") !== null && !$("intervals").checked);
+  $("intervals")?.addEventListener("input", narrow);
+  const turn = (select) => all(".panel", select.closest("section")).forEach((panel) => { panel.hidden = panel.id !== select.value; });
+  all(".panel-pick").forEach((select) => select.addEventListener("input", () => turn(select)));
+  // Browsers bring back what controls were set to when a page is loaded again.
+  addEventListener("pageshow", () => { refresh(); narrow(); all(".panel-pick").forEach(turn); });
 
   // Players.
   const source = $("players");

@@ -190,7 +190,9 @@
   $("forth").addEventListener("click", () => { play(false); to(frame + 1); });
   $("seek").addEventListener("input", () => { play(false); to(Number($("seek").value)); });
   $("speed").addEventListener("input", () => videos.forEach((video) => { video.playbackRate = Number($("speed").value); }));
-  $("anchors").addEventListener("input", () => document.body.classList.toggle("no-anchors", !$("anchors").checked));
+  const showAnchors = () => document.body.classList.toggle("no-anchors", !$("anchors").checked);
+  $("anchors").addEventListener("input", showAnchors);
+  showAnchors(); // the browser may have brought back what it was
   $("actual").addEventListener("click", () => $("actual").setAttribute("aria-pressed", String(document.body.classList.toggle("actual"))));
   document.addEventListener("keydown", (event) => {
     if (event.target.closest("select, input[type=range]") || (event.key === " " && event.target.closest("input, .tools button, .deck button")) || event.ctrlKey || event.metaKey || event.altKey) return;

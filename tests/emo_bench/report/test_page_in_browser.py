@@ -56,6 +56,16 @@ def test_filters_hide_lines(page: Browser) -> None:
     assert page.run(shown) == 1
 
 
+def test_controls_that_the_browser_brings_back_are_applied(page: Browser) -> None:
+    page.run(
+        "document.getElementById('anchors').checked = false; document.getElementById('intervals').checked = false;"
+        "document.querySelector('.panel-pick').selectedIndex = 1; dispatchEvent(new Event('pageshow'))"
+    )
+    assert page.run("return [...document.querySelectorAll('table.results tr.anchor')].every(row => row.hidden)")
+    assert page.run("return document.body.classList.contains('no-ci')")
+    assert page.run("return [...document.querySelectorAll('.panel')].findIndex(panel => !panel.hidden)") == 1
+
+
 def test_all_players_play_together_with_one_sound(page: Browser) -> None:
     page.wait("return [...document.querySelectorAll('#stage video')].every(v => v.readyState >= 3)")
     page.run("document.getElementById('loop').click(); document.getElementById('play').click()")
