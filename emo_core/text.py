@@ -31,6 +31,27 @@ def file_name(text: str) -> str:
     return plain or "_"
 
 
+def shortened(text: str, longest: int) -> str:
+    """Text of at most so many letters; its end stays as well, by which names of one family differ.
+
+    >>> shortened("emo-synth-step-000300", 15), shortened("short", 15)
+    ('emo-syn…-000300', 'short')
+    """
+    if len(text) <= longest:
+        return text
+    end = (longest - 1) // 2
+    return f"{text[: longest - 1 - end]}…{text[len(text) - end :]}"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number and its word.
+
+    >>> counted(1, "clip"), counted(12, "clip"), counted(2, "person", "people")
+    ('1 clip', '12 clips', '2 people')
+    """
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def csv_cell(value: str | float | int | bool | None) -> str | float | int:
     r"""A cell that no spreadsheet takes for a formula; numbers stay numbers.
 

@@ -14,11 +14,11 @@ from emo_bench.record.columns import DIRECTION_WORDS, Column
 from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import ValueEntry
 from emo_bench.report.content import Cell, Head
-from emo_bench.report.notes import SYNTHETIC_NOTICE, coverage_sentence, run_warnings
+from emo_bench.report.notes import SYNTHETIC_NOTICE, coverage_sentence, run_warnings, watermark_note
 from emo_bench.report.page_tables import Bar, bar_of, span_of
 from emo_bench.report.results import head_of, system_tip
 from emo_bench.report.sections.provenance import provenance_facts
-from emo_core.text import format_number
+from emo_core.text import counted, format_number, shortened
 
 BARS_UP_TO = 150
 """Systems of a table whose intervals are drawn; longer tables give them in numbers only."""
@@ -142,11 +142,11 @@ def _card(board: Board) -> dict[str, Any]:
         "id": board.id,
         "dataset": board.first.dataset_name,
         "synthetic": board.first.synthetic,
-        "facts": f"{_count(len(board.lines), 'system')}, {_count(len(board.first.clips), 'clip')}, "
-        f"{_count(len({column.protocol.name for column in board.columns}), 'protocol')}",
+        "facts": f"{counted(len(board.lines), 'system')}, {counted(len(board.first.clips), 'clip')}, "
+        f"{counted(len({column.protocol.name for column in board.columns}), 'protocol')}",
         "leaders": leaders[:LEADERS_SHOWN],
         "nothing": "" if leaders else _nothing_ranked(board),
-        "more": f"and {_count(more, 'more value')}" if more > 0 else "",
+        "more": f"and {counted(more, 'more value')}" if more > 0 else "",
     }
 
 
@@ -154,15 +154,6 @@ def _nothing_ranked(board: Board) -> str:
     if len(board.lines) < 2:
         return "Nothing is ranked: there are not two systems yet."
     return "Nothing is ranked: too few of the values have an interval and all their clips."
-
-
-def _count(number: int, word: str) -> str:
-    """A number and its word.
-
-    >>> _count(1, "clip"), _count(12, "clip")
-    ('1 clip', '12 clips')
-    """
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _leader(board: Board, column: Column) -> dict[str, str] | None:
@@ -179,7 +170,8 @@ def _leader(board: Board, column: Column) -> dict[str, str] | None:
     return {
         "label": column.value.label,
         "arrow": column.arrow,
-        "who": f"{line.system.name[:80]}{f', tied with {tied}' if tied else ''}",
+        "who": shortened(line.system.name, 80),
+        "tied": f"tied with {tied}" if tied else "",
         "text": format_number(value.value, column.value.decimals) if value.value is not None else "",
     }
 
@@ -198,8 +190,8 @@ def board_page(board: Board) -> dict[str, Any]:
         "synthetic": (f"{head}.", rest[:1].upper() + rest[1:]) if record.synthetic else None,
         "board_id": board.id,
         "stats": [
-            stat("Systems", len(board.lines), f"and {_count(len(board.anchors), 'anchor')}"),
-            stat("Clips", len(record.clips), _count(people, "person").replace("persons", "people")),
+            stat("Systems", len(board.lines), f"and {counted(len(board.anchors), 'anchor')}"),
+            stat("Clips", len(record.clips), counted(people, "person", "people")),
             stat("Protocols", len(protocols), "the same for all systems"),
             stat("Records", len(board.entries), f"{reproduced} reproduced"),
         ],
@@ -214,11 +206,14 @@ def board_page(board: Board) -> dict[str, Any]:
 
 
 def _interval_note(board: Board) -> str:
-    intervals = [value.interval for line in board.lines for value in line.values.values() if value.interval is not None]
+    values = [value for line in (*board.lines, *board.anchors) for value in line.values.values()]
+    intervals = [value.interval for value in values if value.interval is not None]
     if not intervals:
         return "No value has a confidence interval, so nothing is ranked."
     levels = ", ".join(sorted({f"{100 * interval.level:g} %" for interval in intervals}))
-    return f"Brackets: {levels} confidence intervals ({'; '.join(sorted({i.method for i in intervals})[:4])})."
+    note = f"Brackets: {levels} confidence intervals ({'; '.join(sorted({i.method for i in intervals})[:4])})."
+    watermarks = sorted({value.watermark for value in values if value.watermark})
+    return f"{note} {watermark_note(watermarks)}" if watermarks else note
 
 
 def _record_line(entry: Entry) -> dict[str, str]:

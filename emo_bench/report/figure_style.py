@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any, Literal
 
 from emo_bench.record.columns import ordered_systems
 from emo_bench.record.schema import RunRecord, SystemEntry
+from emo_core.text import shortened
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's colours, told apart by all common kinds of colour vision."""
@@ -23,6 +25,8 @@ TRUTH_COLOUR = "#17181c"
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1.5, 1.5)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
 FigureKind = Literal["svg", "pdf", "png"]
 LONGEST_NAME = 28
+LEGEND_ROWS = 3
+"""A figure has room for so many rows of its legend."""
 TEXT_WIDTH = 7.0
 """Width of a full figure in inches."""
 
@@ -91,10 +95,10 @@ def short_label(text: str, longest: int = 40) -> str:
     """Text for a label or caption, without characters that turn the writing direction.
 
     >>> short_label("a\u202eb"), short_label("abcdef", 4)
-    ('ab', 'abc…')
+    ('ab', 'ab…f')
     """
     clean = "".join(letter for letter in text if letter.isprintable())
-    return clean if len(clean) <= longest else f"{clean[: longest - 1]}…"
+    return shortened(clean, longest)
 
 
 @contextmanager
@@ -146,5 +150,23 @@ def legend_below(figure: Any, styles: Sequence[SystemStyle], *, lines: bool = Fa
         for style in styles
     ]  # fmt: skip
     if handles:
-        columns = min(len(handles), max(2, int(figure.get_figwidth() / 1.4)))
-        figure.legend(handles, [style.label for style in styles], loc="outside lower center", ncols=columns)
+        labels = [style.label for style in styles]
+        columns = legend_columns(figure, labels, most=max(2, int(figure.get_figwidth() / 1.4)))
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+
+
+def legend_columns(figure: Any, labels: Sequence[str], *, most: int) -> int:
+    """Columns of a legend that the figure is wide enough for, so that none is cut off; makes room for many rows."""
+    from matplotlib import rcParams
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    size = FontProperties(size=rcParams["legend.fontsize"]).get_size_in_points()
+    widest = max(TextPath((0, 0), label or " ", size=size).get_extents().width for label in labels)
+    # The handles of the legend with lines are the longest, 2.6 letters.
+    beside = (2.6 + rcParams["legend.handletextpad"] + rcParams["legend.columnspacing"]) * size
+    columns = min(len(labels), most, max(1, int(72 * figure.get_figwidth() / (widest + beside))))
+    # A long legend makes the figure taller, not its axes lower.
+    more = max(0, math.ceil(len(labels) / columns) - LEGEND_ROWS)
+    figure.set_figheight(figure.get_figheight() + more * (1 + rcParams["legend.labelspacing"]) * size / 72)
+    return columns

@@ -15,6 +15,7 @@ from emo_bench.report.figure_style import (
     NamedFigure,
     SystemStyle,
     legend_below,
+    legend_columns,
     new_figure,
     system_styles,
 )
@@ -158,7 +159,7 @@ def _legend_with_lines(figure: Any, styles: Sequence[SystemStyle]) -> None:
         handles,
         [style.label for style in styles],
         loc="outside lower center",
-        ncols=min(4, len(styles)),
+        ncols=legend_columns(figure, [style.label for style in styles], most=4),
         handlelength=2.6,
     )
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emo_bench.report.content import Cell, Entries, Fact, Facts, Listing, Material, Notes, Part, Section, Table
+from emo_bench.report.content import Cell, Entries, Fact, Facts, Listing, Material, Notes, Part, Row, Section, Table
 from emo_bench.report.figure_style import NamedFigure
 from emo_bench.report.notes import MARK_LEGEND
 from emo_bench.report.results import results_tables
 from emo_bench.report.sections import make_sections
+from emo_core.text import shortened
 
+_GREEK = "αβγδεζηθικλμνξπρσςτυφχψωΓΔΘΛΞΠΣΥΦΨΩµ"
+_GREEK_NAMES = (
+    *("alpha", "beta", "gamma", "delta", "varepsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu"),
+    *("xi", "pi", "rho", "sigma", "varsigma", "tau", "upsilon", "varphi", "chi", "psi", "omega", "Gamma", "Delta"),
+    *("Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega", "mu"),
+)
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -43,6 +50,13 @@ _SPECIAL = {
     "…": r"\ldots{}",
     "†": r"\textdagger{}",
     "’": "'",
+    "·": r"\textperiodcentered{}",
+    "∞": r"\ensuremath{\infty}",
+    "±": r"\ensuremath{\pm}",
+    "≤": r"\ensuremath{\le}",
+    "≥": r"\ensuremath{\ge}",
+    **{letter: rf"\ensuremath{{^{sign}}}" for letter, sign in zip("⁰⁴⁵⁶⁷⁸⁹⁺⁻", "0456789+-", strict=True)},
+    **{letter: rf"\ensuremath{{\{name}}}" for letter, name in zip(_GREEK, _GREEK_NAMES, strict=True)},
 }
 _MARKS = {
     "": "{}",
@@ -141,7 +155,7 @@ def _figure(figure: NamedFigure) -> str:
         (
             r"\begin{figure}[htb]",
             r"\centering",
-            rf"\includegraphics[width={width}]{{figures/{figure.name}.pdf}}",
+            rf"\includegraphics[width={width},height=0.8\textheight,keepaspectratio]{{figures/{figure.name}.pdf}}",
             rf"\caption{{{escape_latex(figure.caption)}}}",
             r"\end{figure}",
         )
@@ -167,30 +181,37 @@ def latex_table(table: Table, *, before: str = "") -> str:
         " & ".join(escape_latex(text) for text in (table.first, *(head.text for head in table.heads))) + r" \\",
         r"\midrule",
     ]
+    stacked = len(table.heads) > _INLINE_UP_TO and sum(map(_lines, table.rows)) <= _LINES
     previous_anchor = None
     for row in table.rows:
         if previous_anchor and not row.anchor:
             lines.append(r"\midrule")
         previous_anchor = row.anchor
-        name = escape_latex(_shortened(row.label))
+        name = escape_latex(shortened(row.label, _LONGEST_NAME))
         label = rf"\textit{{{name}}}" if row.anchor and not table.quiet else name
-        lines.append(f"{label} & " + " & ".join(_cell(cell) for cell in row.cells) + r" \\")
+        lines.append(f"{label} & " + " & ".join(_cell(cell, stacked=stacked) for cell in row.cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", _FIT, r"\end{table}"])
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
-
-
-def _cell(cell: Cell) -> str:
+def _cell(cell: Cell, *, stacked: bool) -> str:
     if cell.is_missing:
         return rf"\textcolor{{gray}}{{\textit{{{escape_latex(cell.text)}}}}}"
     text = _MARKS[cell.mark].format(escape_latex(cell.text))
+    dagger = r"\textsuperscript{\textdagger}" if cell.watermark else ""
+    small = []
     if cell.interval_text:
-        text += rf" {{\scriptsize {cell.interval_text.replace('−', '$-$')}}}"
+        small.append(rf"{{\scriptsize {cell.interval_text.replace('−', '$-$')}}}")
     if cell.coverage_text:
-        text += rf" {{\scriptsize ({escape_latex(cell.coverage_text)})}}"
-    return text + (r"\textsuperscript{\textdagger}" if cell.watermark else "")
+        small.append(rf"{{\scriptsize ({escape_latex(cell.coverage_text)})}}")
+    if not stacked or not small:
+        return " ".join((text, *small)) + dagger
+    lines = r"\\\noalign{\vskip-0.5ex}".join((text + dagger, *small))
+    return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{lines}\end{{tabular}}"
+
+
+def _lines(row: Row) -> int:
+    """Lines of a row whose intervals stand below the numbers."""
+    return 1 + max((bool(cell.interval_text) + bool(cell.coverage_text) for cell in row.cells), default=0)
 
 
 def _caption(table: Table, before: str) -> str:
@@ -204,5 +225,15 @@ def _caption(table: Table, before: str) -> str:
 
 
 _LONGEST_NAME = 40
-_FIT = r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
+_INLINE_UP_TO = 5
+"""Tables of more columns have intervals below the numbers; with them beside, tables shrink until none can be read."""
+_LINES = 36
+"""So many lines are no higher than a page."""
+_FIT = "\n".join(
+    (
+        r"\ifdim\wd0>\linewidth\sbox0{\resizebox{\linewidth}{!}{\usebox0}}\fi",
+        r"\ifdim\dimexpr\ht0+\dp0\relax>0.8\textheight\resizebox*{!}{0.8\textheight}{\usebox0}\else\usebox0\fi",
+    )
+)
+"""What is wider than the text or higher than a page shrinks."""
 _LEGEND_WORDS = (("best", "bold"), ("second", "underlined"), ("tie", ""))

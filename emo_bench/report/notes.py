@@ -12,6 +12,7 @@ from emo_bench.record.coverage import uneven_coverage
 from emo_bench.record.run_data import RunData
 from emo_bench.record.schema import RunRecord
 from emo_bench.report.tables import Table, is_contradicted, unavailable_protocols
+from emo_core.text import counted
 
 SYNTHETIC_NOTICE = (
     "Synthetic data: these clips were made by a program and show no real people. "
@@ -85,8 +86,13 @@ def table_notes(record: RunRecord, table: Table) -> tuple[str, ...]:
     notes += truth_notes(record, table.columns)
     watermarks = sorted({cell.watermark for cell in cells if cell.watermark})
     if watermarks:
-        notes.append(f"† Small sample ({', '.join(watermarks)}): do not quote such a value without saying so.")
+        notes.append(watermark_note(watermarks))
     return (*notes, *clip_notes(record))
+
+
+def watermark_note(watermarks: Sequence[str]) -> str:
+    """What the dagger behind a number means."""
+    return f"† Small sample ({', '.join(watermarks)}): do not quote such a value without saying so."
 
 
 def truth_notes(record: RunRecord, columns: Sequence[Column]) -> list[str]:
@@ -103,9 +109,10 @@ def truth_notes(record: RunRecord, columns: Sequence[Column]) -> list[str]:
     reference = record.reference_set
     sets = [column.value.label for column in columns if column.protocol.granularity == "set"]
     if reference is not None and sets:
+        size = f"{counted(reference.n_clips, 'clip')} of {counted(reference.n_identities, 'person', 'people')}"
         notes.append(
-            f"{', '.join(dict.fromkeys(sets))}: against the reference set {reference.name} "
-            f"({reference.n_clips} clips of {reference.n_identities} people), not against each clip's ground truth."
+            f"{', '.join(dict.fromkeys(sets))}: against the reference set {reference.name} ({size}), not against each "
+            "clip's ground truth."
         )
     return notes
 
@@ -117,8 +124,7 @@ def clip_notes(record: RunRecord) -> tuple[str, ...]:
     for entry in record.notes:
         if entry.system in anchors:
             continue
-        count = "1 clip" if len(entry.clips) == 1 else f"{len(entry.clips)} clips"
-        grouped.setdefault(entry.system, []).append(f"{entry.text} ({count})")
+        grouped.setdefault(entry.system, []).append(f"{entry.text} ({counted(len(entry.clips), 'clip')})")
     return tuple(f"Clips of {system}: {'; '.join(texts)}." for system, texts in grouped.items())
 
 
@@ -188,10 +194,10 @@ def run_stats(record: RunRecord) -> list[dict[str, str]]:
         stat(
             "Clips",
             usable,
-            f"{people} {'person' if people == 1 else 'people'}, {record.dataset_name}",
+            f"{counted(people, 'person', 'people')}, {record.dataset_name}",
             len(record.clips),
         ),
-        stat("Systems", tested, f"and {len(record.systems) - tested} anchors"),
+        stat("Systems", tested, f"and {counted(len(record.systems) - tested, 'anchor')}"),
         stat("Protocols", computed, "computed", len(record.protocols)),
         stat("Generated clips", record.counts.done, "complete", record.counts.planned),
     ]

@@ -34,13 +34,15 @@ from emo_bench.report.results import results_tables
 from emo_bench.report.sections import make_sections
 from emo_bench.report.tables import build_tables
 from emo_core.errors import EmoBenchError
+from emo_core.text import counted, shortened
 
 COLUMNS_ACROSS = 6
 """Wider tables are printed in parts."""
 
 LONGEST_NAME = 60
-TALLEST = 72.0
-"""Height of a figure in percent of the text's width."""
+TALLEST_PHOTO = 72.0
+TALLEST_DRAWING = 125.0
+"""Heights of figures in percent of the text's width; a drawing may take a page rather than become too small to read."""
 
 LEGEND = (
     "Bold: best, significantly better than every other system. Underlined: second best, significantly better than the "
@@ -66,7 +68,7 @@ def pdf_report(material: Material) -> bytes:
             # File names are numbers: nothing of a run becomes part of a path.
             file = f"figure-{index}.{item.file_kind}"
             (folder / file).write_bytes(figure_bytes(item.figure, item.file_kind))
-            images.append({"file": file, "caption": item.caption, "width": _width(item)})
+            images.append({"file": file, "caption": item.caption, "width": printed_width(item)})
         data["pictures"] = images
         (folder / "data.json").write_text(json.dumps(_printable(data), ensure_ascii=False), encoding="utf-8")
         source = folder / "report.typ"
@@ -82,10 +84,11 @@ def pdf_report(material: Material) -> bytes:
     return result
 
 
-def _width(item: NamedFigure) -> float:
-    """Percent of the text's width; a tall image gets narrower instead of filling a page."""
+def printed_width(item: NamedFigure) -> float:
+    """Percent of the text's width; what is too tall gets narrower."""
     wide, high = item.figure.get_size_inches()
-    return min(100.0 if item.full and not item.photo else 68.0, round(TALLEST * float(wide / high), 1))
+    tallest = TALLEST_PHOTO if item.photo else TALLEST_DRAWING
+    return min(100.0 if item.full and not item.photo else 68.0, round(tallest * float(wide / high), 1))
 
 
 def _printable(value: Any) -> Any:
@@ -155,7 +158,16 @@ def _part(part: Part, numbers: Iterator[int]) -> list[dict[str, Any]]:
 
 def _list(table: Table) -> dict[str, Any]:
     heads = (Head(table.first, words="name"), *table.heads)
-    rows = [[_short(row.label), *(_short(cell.text, 900) for cell in row.cells)] for row in table.rows]
+    rows = [
+        [
+            shortened(row.label, LONGEST_NAME),
+            *(
+                _short(cell.text, 900) if head.words == "prose" else shortened(cell.text, LONGEST_NAME)
+                for head, cell in zip(table.heads, row.cells, strict=True)
+            ),
+        ]
+        for row in table.rows
+    ]
     columns = [{"label": head.text, "words": head.words} for head in heads]
     return {"title": table.title, "columns": columns, "rows": rows, "notes": list(table.notes)}
 
@@ -189,9 +201,9 @@ def _abstract(run: RunData) -> list[str]:
     people = len({clip.identity for clip in record.clips})
     names = _short(", ".join(tested), 200)
     sentences = [
-        f"This report evaluates {_count(len(tested), 'system')}{f' ({names})' if tested else ''} and "
-        f"{_count(len(record.systems) - len(tested), 'anchor')} on {_count(len(record.clips), 'clip')} of "
-        f"{_count(people, 'person', 'people')} from {record.dataset_name}.",
+        f"This report evaluates {counted(len(tested), 'system')}{f' ({names})' if tested else ''} and "
+        f"{counted(len(record.systems) - len(tested), 'anchor')} on {counted(len(record.clips), 'clip')} of "
+        f"{counted(people, 'person', 'people')} from {record.dataset_name}.",
         coverage_sentence(record),
     ]
     best = [
@@ -203,21 +215,18 @@ def _abstract(run: RunData) -> list[str]:
     ]
     for name in dict.fromkeys(system for _, system in best):
         labels = ", ".join(label for label, system in best if system == name)
-        sentences.append(f"{_short(name)} is significantly better than every other system in {labels}.")
+        sentences.append(
+            f"{shortened(name, LONGEST_NAME)} is significantly better than every other system in {labels}."
+        )
     if len(tested) > 1 and not best:
         sentences.append("No system is significantly better than all others in any value.")
-    passed = sum(check.verdict == "pass" for check in record.checks)
-    failed = sum(check.verdict == "fail" for check in record.checks)
+    passed, failed, tied = (sum(check.verdict == kind for check in record.checks) for kind in ("pass", "fail", "tie"))
     if record.checks:
         sentences.append(
-            f"Of the anchor checks that apply, {passed} pass and {failed} fail; a metric that fails one cannot be "
-            "trusted with that kind of error on this data."
+            f"Of the {passed + failed + tied} anchor checks that apply, {passed} pass, {failed} fail and {tied} end in "
+            "a tie; a metric that does not pass one cannot be trusted with that kind of error on this data."
         )
     return sentences
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _merged(tables: Sequence[Table]) -> list[Table]:
@@ -263,7 +272,9 @@ def _rows(table: Table, start: int, across: int) -> list[dict[str, Any]]:
         first = not row.anchor and not seen
         seen = seen or not row.anchor
         cells = [_cell(cell) for cell in row.cells[start : start + across]]
-        found.append({"name": _short(row.label), "anchor": row.anchor, "first_system": first, "cells": cells})
+        found.append(
+            {"name": shortened(row.label, LONGEST_NAME), "anchor": row.anchor, "first_system": first, "cells": cells}
+        )
     return found
 
 

@@ -9,7 +9,7 @@ from emo_bench.record.schema import RunRecord, SystemEntry
 from emo_bench.report import tables
 from emo_bench.report.content import Cell, Head, Row, Table
 from emo_bench.report.notes import SYNTHETIC_NOTICE, table_notes
-from emo_core.text import format_number
+from emo_core.text import counted, format_number
 
 
 def results_tables(record: RunRecord, *, suffix: str = "") -> tuple[Table, ...]:
@@ -24,7 +24,8 @@ def results_tables(record: RunRecord, *, suffix: str = "") -> tuple[Table, ...]:
 
 def _table(record: RunRecord, table: tables.Table, suffix: str) -> Table:
     people = len({clip.identity for clip in record.clips})
-    about = f"{table.title} on {record.dataset_name}: {len(record.clips)} clips of {people} people."
+    size = f"{counted(len(record.clips), 'clip')} of {counted(people, 'person', 'people')}"
+    about = f"{table.title} on {record.dataset_name}: {size}."
     rows = tuple(
         Row(
             row.system.name,
@@ -77,9 +78,9 @@ def _cell_tip(system: str, column: Column, cell: Cell) -> str:
     lines = [f"{column.value.label} of {system[:60]}: {cell.text}{unit}"]
     if cell.interval_text and cell.level is not None:
         lines.append(f"{100 * cell.level:g} % interval {cell.interval_text}, {cell.method}")
-    people = f", {cell.n_identities} people" if cell.n_identities else ""
+    people = f", {counted(cell.n_identities, 'person', 'people')}" if cell.n_identities else ""
     frames = f", {100 * cell.frame_coverage:.0f} % of their frames" if cell.frame_coverage is not None else ""
-    lines.append(f"{cell.n_scored} of {cell.n_planned} clips{frames}{people}")
+    lines.append(f"{cell.n_scored} of {counted(cell.n_planned, 'clip')}{frames}{people}")
     if cell.gap is not None:
         lines.append(f"distance to ground truth {format_number(cell.gap, column.value.decimals)}")
     lines += [text for text in (cell.watermark and f"small sample: {cell.watermark}", cell.reason) if text]

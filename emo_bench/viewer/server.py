@@ -185,7 +185,15 @@ class Viewer:
         known = reason_of(run.data()).get((system_name, name))
         if known is None and self._store_of(run) is None:
             known = "the store of this run is not here; name it with --store"
-        return _json({"reason": known or "the store does not hold this clip any more"})
+        if known is None:
+            try:
+                self._video(key, clip, system)
+                known = "it can be read now; load the page again"
+            except NotFoundError:
+                known = "the store does not hold this clip any more"
+            except EmoBenchError as error:
+                known = str(error)
+        return _json({"reason": known})
 
     def _store_of(self, run: FoundRun) -> ReadingStore | None:
         """The store that was named, else the run's own where it lies below the viewed or the working folder."""

@@ -51,6 +51,7 @@ class Sheet:
         complete: Whether every screen was answered.
         votes: The answers that fit the key.
         file: Name of the file.
+        saved: When the page saved it, as it wrote it; empty when the file does not say.
     """
 
     rater: str
@@ -58,6 +59,7 @@ class Sheet:
     complete: bool
     votes: tuple[Vote, ...]
     file: str
+    saved: str = ""
 
 
 @dataclass
@@ -136,7 +138,15 @@ def _sheet(path: Path, key: StudyKey, tally: Tally) -> Sheet | None:
         tally.add("no_rater", len(answers), name, "the file names no rater by a code that the page gives")
         return None
     votes = _fitting(answers, rater, key, form, name, tally)
-    return Sheet(rater=rater, form=form, complete=data.get("complete") is True, votes=votes, file=name)
+    saved = data.get("saved")
+    return Sheet(
+        rater=rater,
+        form=form,
+        complete=data.get("complete") is True,
+        votes=votes,
+        file=name,
+        saved=saved if isinstance(saved, str) else "",
+    )
 
 
 def _fitting(answers: Sequence[Any], rater: str, key: StudyKey, form: int, name: str, tally: Tally) -> tuple[Vote, ...]:
@@ -192,9 +202,10 @@ def _seconds(given: Any) -> float:
 
 
 def _one_for_each_rater(sheets: Iterable[Sheet], tally: Tally) -> tuple[Sheet, ...]:
-    """The fullest sheet of each rater; of equal ones the first by name of its file."""
+    """The fullest sheet of each rater; of equally full ones the last that was saved, then the first by name."""
     best: dict[str, Sheet] = {}
-    for sheet in sorted(sheets, key=lambda one: (-len(one.votes), one.file)):
+    by_name = sorted(sheets, key=lambda one: one.file)
+    for sheet in sorted(by_name, key=lambda one: (len(one.votes), one.saved), reverse=True):
         first = best.setdefault(sheet.rater, sheet)
         if first is sheet:
             continue

@@ -1,3 +1,4 @@
-document.getElementById("only-reproduced")?.addEventListener("input", (event) => {
-  document.body.classList.toggle("only-reproduced", event.target.checked);
-});
+const onlyReproduced = document.getElementById("only-reproduced");
+const showReproduced = () => document.body.classList.toggle("only-reproduced", onlyReproduced?.checked === true);
+onlyReproduced?.addEventListener("input", showReproduced);
+addEventListener("pageshow", showReproduced);

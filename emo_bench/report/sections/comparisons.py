@@ -20,19 +20,27 @@ ABOUT = (
     "Paired differences on the same clips. A winner is named only where the corrected test is significant; the rest "
     "are ties."
 )
+GAPS = (
+    " For values that should be close to the ground truth’s ({labels}), A − B is the difference of the distances to it."
+)
 
 
 @section("comparisons", place=50, formats=("html", "pdf"))
 def comparisons(material: Material) -> Sequence[Section]:
     """A row for each pair of systems and value; nothing when no systems were compared."""
-    rows = comparison_rows(material.run.record)
+    record = material.run.record
+    rows = comparison_rows(record)
     if not rows:
         return ()
+    compared = {row.label for row in rows}
+    labels = [c.value.label for c in columns_of(record) if c.value.direction == "closer_to_gt"]
+    gaps = ", ".join(dict.fromkeys(label for label in labels if label in compared))
+    about = ABOUT + (GAPS.format(labels=gaps) if gaps else "")
     table = Table(
         "comparisons", "", HEADS, rows, first="Value", layout="list", groups="All values", printed=45,
         cut="{n} more comparisons are in table.json.",
     )  # fmt: skip
-    return (Section("comparisons", "System against system", (Text(ABOUT), table), main=True, nav="Comparisons"),)
+    return (Section("comparisons", "System against system", (Text(about), table), main=True, nav="Comparisons"),)
 
 
 def comparison_rows(record: RunRecord) -> tuple[Row, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from emo_bench.record.human_study import QuestionResult, StudyResult
 from emo_bench.report.content import Cell, Head, Material, Notes, Row, Section, Table, Text
 from emo_bench.report.sections import section
+from emo_core.text import format_number
 
 
 @section("human-study", place=15)
@@ -52,9 +53,13 @@ def _table(study: StudyResult, question: QuestionResult, number: int) -> Table:
     )
     rows = []
     for item in question.strengths:
-        ends = "" if item.low is None or item.high is None else f"[{item.low:.2f}, {item.high:.2f}]".replace("-", "−")
+        ends = (
+            ""
+            if item.low is None or item.high is None
+            else f"[{format_number(item.low, 2)}, {format_number(item.high, 2)}]"
+        )
         number_cell = Cell(
-            f"{item.value:.2f}".replace("-", "−"),
+            format_number(item.value, 2),
             item.value,
             low=item.low,
             high=item.high,
@@ -62,7 +67,8 @@ def _table(study: StudyResult, question: QuestionResult, number: int) -> Table:
             level=study.level,
             method="raters and people resampled",
         )
-        won = (Cell(f"{item.won:.0%}", item.won),) if pairs and item.won is not None else ()
+        share = Cell("–", status="missing") if item.won is None else Cell(f"{item.won:.0%}", item.won)
+        won = (share,) if pairs else ()
         rows.append(Row(item.system, (number_cell, *won, Cell(str(item.n_votes), item.n_votes))))
     notes = [f"{question.n_votes} votes of {question.n_raters} raters on {question.n_clips} clips."]
     if question.agreement is not None:

@@ -21,8 +21,8 @@ def limitation_sentences(record: RunRecord) -> tuple[str, ...]:
     people = len({clip.identity for clip in record.clips})
     sentences = [SYNTHETIC_NOTICE] if record.synthetic else []
     sentences.append(
-        f"Intervals and tests resample people, and there are {people}: they say nothing about people, languages or "
-        "recording conditions that are not in the data."
+        f"Intervals and tests resample people, and there {'is' if people == 1 else 'are'} {people}: they say nothing "
+        "about people, languages or recording conditions that are not in the data."
     )
     families = sorted({protocol.family for protocol in record.protocols if protocol.status == "ok"} - {"reference"})
     if families:

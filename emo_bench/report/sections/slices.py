@@ -108,9 +108,10 @@ def _gap_table(run: RunData, found: Slices, columns: Sequence[Column], name: str
 
 def _gap_cell(column: Column, gap: Gap | None) -> Cell:
     if gap is None or gap.difference is None:
-        return Cell("–", tip=gap.reason if gap is not None else "the run holds no such value")
+        return Cell("–", status="missing", tip=gap.reason if gap is not None else "the run holds no such value")
     digits = column.value.decimals
-    text = f"{gap.difference:+.{digits}f}"
+    text = format_number(gap.difference, digits)
+    text = text if text.startswith("−") else f"+{text}"
     if gap.interval is not None:
         text += f" [{format_number(gap.interval.low, digits)}, {format_number(gap.interval.high, digits)}]"
     return Cell(text, sort=gap.difference, tip=gap.reason)

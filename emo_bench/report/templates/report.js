@@ -76,10 +76,12 @@
     });
   };
   all(".filter, .pick, #anchors").forEach((control) => control.addEventListener("input", refresh));
-  $("intervals")?.addEventListener("input", (event) => document.body.classList.toggle("no-ci", !event.target.checked));
-  all(".panel-pick").forEach((select) => select.addEventListener("input", () => {
-    all(".panel", select.closest("section")).forEach((panel) => { panel.hidden = panel.id !== select.value; });
-  }));
+  const narrow = () => document.body.classList.toggle("no-ci", $("intervals") !== null && !$("intervals").checked);
+  $("intervals")?.addEventListener("input", narrow);
+  const turn = (select) => all(".panel", select.closest("section")).forEach((panel) => { panel.hidden = panel.id !== select.value; });
+  all(".panel-pick").forEach((select) => select.addEventListener("input", () => turn(select)));
+  // Browsers bring back what controls were set to when a page is loaded again.
+  addEventListener("pageshow", () => { refresh(); narrow(); all(".panel-pick").forEach(turn); });
 
   // Players.
   const source = $("players");
@@ -96,8 +98,9 @@
   };
   const stage = $("stage"), deck = $("deck"), seek = $("seek"), clock = $("time"), picker = $("clip");
   const speaker = "M3 7.5v5h3.2L11 16.5v-13L6.2 7.5zM13 7a4 4 0 0 1 0 6M14.8 4.8a7 7 0 0 1 0 10.4";
-  let videos = [], audible = 0, playing = false;
-  const master = () => videos[audible] || videos[0];
+  let videos = [], audible = null, playing = false;
+  // The clock: the player that is heard, or the longest one, so that no end is cut off.
+  const master = () => videos.find((video) => video === audible && video.duration > length() - 0.05) || videos.find((video) => video.duration === length()) || videos[0];
   const length = () => Math.max(0, ...videos.map((video) => video.duration || 0));
   const element = (name, attributes = {}, ...children) => {
     const node = name === "svg" || name === "path" ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
@@ -105,9 +108,9 @@
     node.append(...children);
     return node;
   };
-  const listen = (index) => {
-    audible = index;
-    videos.forEach((video, i) => { video.muted = i !== index; video.closest(".tile").classList.toggle("audible", i === index); });
+  const listen = (video) => {
+    audible = video;
+    videos.forEach((other) => { other.muted = other !== video; other.closest(".tile").classList.toggle("audible", other === video); });
   };
   const setPlaying = (on) => {
     playing = on;
@@ -129,6 +132,7 @@
     picker.value = String(number);
     stage.replaceChildren();
     const count = data.clips[number].tiles.length;
+    const heard = audible?.getAttribute("aria-label");
     // Rows of equal length: six or fewer stand in one row, more in two or more.
     stage.style.setProperty("--across", String(Math.ceil(count / Math.ceil(count / 6))));
     videos = [];
@@ -142,11 +146,17 @@
         const video = element("video", { playsinline: "", preload: "auto", "aria-label": tile.system });
         video.src = urlOf(tile.video);
         video.muted = true;
-        const index = videos.length;
         const button = element("button", { type: "button", "aria-label": `Hear ${tile.system}` },
           element("svg", { viewBox: "0 0 20 20", width: "17", height: "17", fill: "none", stroke: "currentColor", "stroke-width": "1.6", "stroke-linejoin": "round", "stroke-linecap": "round" }, element("path", { d: speaker })));
-        button.addEventListener("click", () => listen(index));
+        button.addEventListener("click", () => listen(video));
         video.addEventListener("loadedmetadata", () => paint(0));
+        video.addEventListener("error", () => {
+          videos = videos.filter((other) => other !== video);
+          video.replaceWith(element("div", { class: "gap" }, "This browser cannot play this video (H.264)"));
+          button.remove();
+          figure.classList.remove("audible");
+          if (audible === video && videos.length) listen(videos[0]);
+        });
         video.addEventListener("click", () => setPlaying(!playing));
         caption.append(button);
         figure.append(video, caption);
@@ -154,7 +164,7 @@
       }
       stage.append(figure);
     });
-    if (videos.length) listen(Math.min(audible, videos.length - 1));
+    if (videos.length) listen(videos.find((video) => video.getAttribute("aria-label") === heard) || videos[0]);
     $("speed").dispatchEvent(new Event("input"));
     paint(0);
   };
@@ -172,7 +182,12 @@
     requestAnimationFrame(tick);
   };
   $("play").addEventListener("click", () => { if (!playing && master() && master().ended) seekTo(0); setPlaying(!playing); });
-  const step = (frames) => { setPlaying(false); seekTo((master()?.currentTime || 0) + frames / data.fps); };
+  // To the middle of a frame, so that rounding never shows its neighbour.
+  const step = (frames) => {
+    setPlaying(false);
+    const frame = Math.floor((master()?.currentTime || 0) * data.fps + 1e-6) + frames;
+    seekTo((Math.max(0, frame) + 0.5) / data.fps);
+  };
   $("back").addEventListener("click", () => step(-1));
   $("forth").addEventListener("click", () => step(1));
   seek.addEventListener("input", () => seekTo((Number(seek.value) / 1000) * length()));

@@ -12,7 +12,9 @@
     identity: "identity: likeness to the reference image (cosine × 100)",
     sync_distance: "sync distance of mouth and sound without a shift; less is better",
   };
-  const data = await (await fetch("data.json")).json();
+  const answered = await fetch("data.json");
+  if (!answered.ok) { $("stage").append(node("p", { class: "empty" }, await answered.text())); return; }
+  const data = await answered.json();
   const fps = data.fps;
   let order = [], chosen = -1, videos = [], audible = null, playing = false, frame = 0, charts = [], loading = 0;
 
@@ -28,7 +30,7 @@
       const clip = data.clips[index];
       const texts = Object.entries(clip.texts[by] || {}).filter(([name]) => !data.systems.find((s) => s.name === name)?.anchor);
       const button = node("button", { type: "button", "data-clip": String(index) }, node("bdi", {}, clip.name),
-        node("small", {}, texts.map(([, text]) => text).join(" · ")));
+        node("small", { title: texts.map(([name, text]) => `${name} ${text}`).join("\n") }, texts.map(([, text]) => text).join(" · ")));
       button.addEventListener("click", () => load(index));
       return node("li", index === chosen ? { class: "on" } : {}, button);
     }));
@@ -36,7 +38,8 @@
 
   const longest = () => Math.max(0, ...videos.map((video) => video.duration || 0));
   const frames = () => Math.max(1, Math.round(longest() * fps));
-  const lead = () => (audible && videos.includes(audible) ? audible : videos[0]);
+  // The clock: the player that is heard, or the longest one, so that no end is cut off.
+  const lead = () => videos.find((video) => video === audible && video.duration > longest() - 0.5 / fps) || videos.find((video) => video.duration === longest()) || videos[0];
   const paint = () => {
     $("seek").max = String(frames() - 1);
     $("seek").value = String(frame);
@@ -71,6 +74,15 @@
     requestAnimationFrame(tick);
   };
 
+  const ENDED = "The viewer has ended; start emo-bench view again.";
+  const reasonOf = async (place) => {
+    try {
+      if ((await fetch(`${place}.mp4`, { method: "HEAD" })).ok) return "this browser cannot play this video (H.264)";
+      const answer = await fetch(`${place}.json`);
+      return answer.ok ? (await answer.json()).reason : await answer.text();
+    } catch { return ENDED; }
+  };
+
   const load = async (index) => {
     const turn = ++loading;
     play(false);
@@ -90,9 +102,12 @@
       video.addEventListener("click", () => hear(video));
       video.addEventListener("error", async () => {
         videos = videos.filter((other) => other !== video);
-        const answer = await fetch(`clip/${index}/${number}.json`);
-        video.replaceWith(node("div", { class: "gap" }, answer.ok ? (await answer.json()).reason : "no video"));
+        const gap = node("div", { class: "gap" }, "no video");
+        video.replaceWith(gap);
+        figure.classList.remove("audible");
+        if (audible === video && videos.length) hear(videos[0]);
         paint();
+        gap.textContent = await reasonOf(`clip/${index}/${number}`);
       });
       video.src = `clip/${index}/${number}.mp4`;
       videos.push(video);
@@ -101,12 +116,25 @@
     }));
     hear(videos.find((video) => !video.closest(".tile").classList.contains("is-anchor")) || videos[0]);
     $("speed").dispatchEvent(new Event("input"));
-    const found = await (await fetch(`curves/${index}.json`)).json();
-    if (turn !== loading) return;
+    // Curves of the clip before must not stand under this one's name.
     charts = [];
+    $("curves").replaceChildren();
+    let found;
+    try {
+      const answer = await fetch(`curves/${index}.json`);
+      if (!answer.ok) throw new Error(await answer.text());
+      found = await answer.json();
+    } catch (error) {
+      if (turn === loading) $("curves").replaceChildren(node("p", { class: "note" }, error instanceof TypeError ? ENDED : error.message));
+      return;
+    }
+    if (turn !== loading) return;
     $("curves").replaceChildren(...found.traces.map((curve) => chart(curve, true)), ...found.lags.map((curve) => chart(curve, false)));
     paint();
   };
+
+  const offset = (frames) => `${frames > 0 ? "+" : ""}${String(frames).replace("-", "−")} ${Math.abs(frames) === 1 ? "frame" : "frames"}`;
+  const digits = (value) => (Math.abs(value) < 1000 ? value.toPrecision(3) : value.toFixed(0)).replace("-", "−");
 
   // A chart: a line for each system and a cursor; a click goes to that frame.
   const chart = (curve, overTime) => {
@@ -140,7 +168,7 @@
         numbers.replaceChildren(...names.map((name) => {
           const value = curve.systems[name][place];
           const number = data.systems.findIndex((system) => system.name === name);
-          return node("span", { class: `s${number % 10}` }, node("bdi", {}, name), ` ${value === null || value === undefined ? "–" : value.toPrecision(3)}`);
+          return node("span", { class: `s${number % 10}` }, node("bdi", {}, name), ` ${value === null || value === undefined ? "–" : digits(value)}`);
         }));
       });
     } else {
@@ -150,7 +178,7 @@
         const values = curve.systems[name];
         const best = values.reduce((top, value, at) => (value !== null && (top < 0 || value > values[top]) ? at : top), -1);
         const number = data.systems.findIndex((system) => system.name === name);
-        return node("span", { class: `s${number % 10}` }, node("bdi", {}, name), best < 0 ? " –" : ` best at ${best - half > 0 ? "+" : ""}${best - half} frames`);
+        return node("span", { class: `s${number % 10}` }, node("bdi", {}, name), best < 0 ? " –" : ` best at ${offset(best - half)}`);
       }));
     }
     return box;
@@ -162,10 +190,12 @@
   $("forth").addEventListener("click", () => { play(false); to(frame + 1); });
   $("seek").addEventListener("input", () => { play(false); to(Number($("seek").value)); });
   $("speed").addEventListener("input", () => videos.forEach((video) => { video.playbackRate = Number($("speed").value); }));
-  $("anchors").addEventListener("input", () => document.body.classList.toggle("no-anchors", !$("anchors").checked));
+  const showAnchors = () => document.body.classList.toggle("no-anchors", !$("anchors").checked);
+  $("anchors").addEventListener("input", showAnchors);
+  showAnchors(); // the browser may have brought back what it was
   $("actual").addEventListener("click", () => $("actual").setAttribute("aria-pressed", String(document.body.classList.toggle("actual"))));
   document.addEventListener("keydown", (event) => {
-    if (event.target.closest("select, input[type=range]") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("select, input[type=range]") || (event.key === " " && event.target.closest("input, .tools button, .deck button")) || event.ctrlKey || event.metaKey || event.altKey) return;
     const move = (by) => { const at = order.indexOf(chosen) + by; if (at >= 0 && at < order.length) load(order[at]); };
     const keys = { " ": () => play(!playing), ArrowLeft: () => { play(false); to(frame - 1); }, ArrowRight: () => { play(false); to(frame + 1); }, ArrowUp: () => move(-1), ArrowDown: () => move(1) };
     if (keys[event.key]) { event.preventDefault(); keys[event.key](); }

@@ -10,7 +10,7 @@
   const ago = (seconds) => seconds < 60 ? `${seconds} s` : seconds < 3600 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
   const words = (run) => {
     if (run.state === "unreadable") return run.problem;
-    if (run.state === "finished") return `${run.systems} systems, ${run.clips} clips, finished ${run.finished}`;
+    if (run.state === "finished") return `${run.systems} ${run.systems === 1 ? "system" : "systems"}, ${run.clips} ${run.clips === 1 ? "clip" : "clips"}, finished ${run.finished}`;
     const still = run.state === "quiet" && run.quiet_s !== null ? ` · nothing happened for ${ago(run.quiet_s)}; it may have been stopped` : "";
     return `${run.stage || "starting"} · ${run.last}${still}`;
   };
@@ -39,8 +39,9 @@
     made.append(head, node("p", "place", run.place), line, node("p", "what", words(run)));
     return made;
   };
-  let shown = "";
+  let shown = "", next = 0;
   const look = async () => {
+    clearTimeout(next);
     try {
       const answer = await fetch("runs.json");
       const text = await answer.text();
@@ -53,7 +54,7 @@
       $("lost").hidden = true;
     } catch { $("lost").hidden = false; }
     // A page that nobody sees asks for nothing.
-    if (!document.hidden) setTimeout(look, 2000);
+    if (!document.hidden) next = setTimeout(look, 2000);
   };
   document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
   look();

@@ -18,7 +18,7 @@ import scipy.stats
 from typer.testing import CliRunner
 
 from emo_bench.cli.main import app
-from emo_bench.humans.study.answers import FORMAT
+from emo_bench.humans.study.answers import FORMAT, Tally, read_sheets
 from emo_bench.humans.study.design import balanced_forms, items_of
 from emo_bench.humans.study.key import Question, StudyKey, Trial, read_key
 from emo_bench.humans.study.make import StudyPlan, make_study
@@ -507,3 +507,15 @@ def test_a_file_nested_without_end_is_unreadable(study: Path, tmp_path: Path) ->
     (tmp_path / "votes" / "deep.json").write_text("[" * 200_000)
     result = score_study(key, [tmp_path / "votes"], resamples=100).result
     assert [entry.kind for entry in result.exclusions] == ["unreadable"]
+
+
+def test_of_equally_full_files_of_a_rater_the_last_saved_counts(study: Path, tmp_path: Path) -> None:
+    key = read_key(study)
+    names = ("votes-x-ann", "votes-x-ann (1)", "votes-x-ann (2)")  # as browsers name them
+    for minute, (name, side) in enumerate(zip(names, ("left", "right", "tie"), strict=True)):
+        given = sheet(key, "ann", 0, lambda trial, question, side=side: side)
+        write(tmp_path, name, {**given, "saved": f"2026-01-05T10:0{minute}:00.000Z"})
+    tally = Tally()
+    (kept,) = read_sheets([tmp_path], key, tally)
+    assert {vote.choice for vote in kept.votes} == {"tie"}
+    assert [entry.kind for entry in tally.entries] == ["conflicting", "conflicting"]

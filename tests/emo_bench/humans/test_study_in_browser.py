@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import record_factory
@@ -161,6 +162,129 @@ def test_a_browser_that_keeps_nothing_shows_the_study_and_says_so(browser: Brows
         browser.open(page)
         browser.wait("return document.getElementById('rater').value.length === 8")
         browser.run("document.getElementById('begin').click()")
-        browser.wait("return !document.getElementById('trial').hidden && !document.getElementById('trouble').hidden")
+        browser.wait("return !document.getElementById('trial').hidden")
+        assert browser.run("return document.getElementById('trouble').checkVisibility()")
+        assert not browser.run(LEAVES)  # nothing is answered yet
+        see_and_answer(browser)
+        assert browser.run(LEAVES)
     finally:
         page.unlink()
+
+
+LEAVES = "const e = new Event('beforeunload', {cancelable: true}); dispatchEvent(e); return e.defaultPrevented"
+"""Whether the browser asks before it leaves the page."""
+ANSWER = "for (const set of document.querySelectorAll('#answers fieldset')) set.querySelector('button').click()"
+
+
+def see_and_answer(browser: Browser) -> None:
+    browser.run(SEE)
+    browser.wait(SEEN)
+    browser.run(ANSWER)
+
+
+def test_two_windows_of_one_rater_lose_no_answer(browser: Browser, study: Path) -> None:
+    key = read_key(study)
+    begin(browser, study, "?rater=two&form=0")
+    first = browser.call("GET", "/window")
+    second = browser.call("POST", "/window/new", {"type": "tab"})["handle"]
+    browser.call("POST", "/window", {"handle": second})
+    begin(browser, study, "?rater=two")
+    for _ in range(2):
+        see_and_answer(browser)
+        browser.run("document.getElementById('next').click()")
+    browser.call("DELETE", "/window")
+    browser.call("POST", "/window", {"handle": first})
+    see_and_answer(browser)
+    assert len(kept(browser, key, "two")["answers"]) == 2
+    browser.run("document.getElementById('next').click()")
+    assert browser.run("return document.querySelectorAll('#answers [aria-pressed=true]').length") == 2
+
+
+def test_the_keyboard_does_what_has_the_focus_and_a_held_key_answers_once(browser: Browser, study: Path) -> None:
+    key = read_key(study)
+    begin(browser, study, "?rater=keys&form=0")
+    browser.run(SEE)
+    browser.wait(SEEN)
+    browser.run(
+        "const down = (repeat) => document.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowLeft', repeat}));"
+        "down(false); down(true); down(true);"
+    )
+    assert kept(browser, key, "keys")["answers"][key.forms[0][0].id]["choices"] == {"lip": "left"}
+    press(browser, "\ue014")
+    browser.run("document.getElementById('pause').focus()")
+    press(browser, "\ue007")
+    assert kept(browser, key, "keys")["saved"]
+    assert kept(browser, key, "keys")["at"] == 0
+    browser.run("window.played = 0; const v = document.querySelector('#stage video'); v.play = async () => played++;")
+    browser.run("const v = document.querySelector('#stage video'); v.pause(); v.closest('.clip').focus()")
+    press(browser, " ")
+    assert browser.run("return played") == 1
+    browser.run("const next = document.getElementById('next'); next.focus(); next.click()")
+    browser.run(SEE)
+    browser.wait(SEEN)
+    press(browser, "\ue012")
+    assert kept(browser, key, "keys")["answers"][key.forms[0][1].id]["choices"] == {"lip": "left"}
+
+
+def test_half_answered_screens_are_not_counted_as_answered(browser: Browser, study: Path) -> None:
+    begin(browser, study, "?rater=half&form=0")
+    see_and_answer(browser)
+    browser.run("document.getElementById('next').click()")
+    browser.run(SEE)
+    browser.wait(SEEN)
+    press(browser, "\ue012")
+    browser.open((study / "page" / "index.html").as_uri() + "?rater=ha lf")
+    assert "1 of 8 screens" in browser.run("return document.getElementById('again').textContent")
+
+
+def test_each_rater_is_asked_before_answers_are_removed(browser: Browser, study: Path) -> None:
+    key = read_key(study)
+    begin(browser, study, "?rater=ask&form=0")
+    browser.run(
+        f"const state = JSON.parse(localStorage.getItem('emo-study:{key.study}:ask'));"
+        f"state.at = {len(key.forms[0])}; state.saved = true;"
+        f"for (const rater of ['ask', 'ask2'])"
+        f"  localStorage.setItem('emo-study:{key.study}:' + rater, JSON.stringify({{...state, rater}}));"
+    )
+    browser.open((study / "page" / "index.html").as_uri() + "?rater=ask")
+    remove = "document.getElementById('clear').click();"
+    browser.run(f"document.getElementById('begin').click(); {remove} {remove}")
+    browser.run(f"document.getElementById('rater').value = 'ask2'; document.getElementById('begin').click(); {remove}")
+    assert kept(browser, key, "ask2")["saved"]
+
+
+def test_a_clip_that_cannot_be_played_is_told_and_can_be_tried_again(browser: Browser, study: Path) -> None:
+    key = read_key(study)
+    name = key.forms[0][0].left
+    clip, away = study / "page" / "media" / f"{name}.mp4", study / "away.mp4"
+    clip.rename(away)
+    try:
+        begin(browser, study, "?rater=bad&form=0")
+        browser.wait("return document.querySelectorAll('.clip.broken').length === 1")
+    finally:
+        away.rename(clip)
+    browser.run("document.querySelector('.clip.broken').click()")
+    browser.wait("return document.querySelector('#stage video').currentTime > 0.1")
+    assert browser.run("return document.querySelectorAll('.clip.broken').length") == 0
+
+
+def test_a_clip_of_which_only_the_sound_can_be_played_counts_as_unseen(browser: Browser, study: Path) -> None:
+    key = read_key(study)
+    name = key.forms[0][0].left
+    clip, away = study / "page" / "media" / f"{name}.mp4", study / "away.mp4"
+    clip.rename(away)
+    with av.open(str(away)) as source, av.open(str(clip), "w") as target:
+        stream = target.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(source.streams.audio[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    try:
+        begin(browser, study, "?rater=deaf&form=0")
+        browser.wait("return document.querySelectorAll('.clip.broken').length === 1")
+        see_and_answer(browser)
+        browser.wait("return document.querySelector('#stage video').ended")
+    finally:
+        away.replace(clip)
+    browser.run(ANSWER)
+    assert kept(browser, key, "deaf")["answers"][key.forms[0][0].id]["plays"] == [0, 1]

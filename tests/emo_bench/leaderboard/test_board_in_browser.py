@@ -63,6 +63,8 @@ def test_sorting_and_filters(browser: Browser, site: Path) -> None:
     assert sorted(browser.run(SHOWN)) == ["good-a", "good-b"]
     browser.run("document.getElementById('only-reproduced').click()")
     assert browser.run(SHOWN) == []
+    browser.run("document.getElementById('only-reproduced').checked = false; dispatchEvent(new Event('pageshow'))")
+    assert sorted(browser.run(SHOWN)) == ["good-a", "good-b"]
 
 
 def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path) -> None:
@@ -79,3 +81,19 @@ def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path) -> None:
         browser.wait("return document.readyState === 'complete'")
         assert browser.run("return document.title") != "owned"
         assert browser.complaints() == []
+
+
+def test_ties_of_leaders_with_long_names_are_shown(browser: Browser, tmp_path: Path) -> None:
+    names = [f"a-system-with-a-rather-long-name-for-a-card-{number}" for number in range(3)]
+    run = record_factory.make_run(systems=names, n_clips=6, failing=0)
+    record_factory.write_run(run, tmp_path / "in" / "r", previews=False)
+    build_site(tmp_path / "in", tmp_path / "out")
+    for width in (1280, 500):
+        browser.resize(width, 900)
+        browser.open(tmp_path / "out" / "index.html")
+        hidden = browser.run(
+            "const ties = [...document.querySelectorAll('.leaders em')];"
+            "return ties.length ? ties.filter(t => t.getBoundingClientRect().right >"
+            " t.closest('.leaders').getBoundingClientRect().right).length : 'no ties'"
+        )
+        assert hidden == 0

@@ -150,3 +150,15 @@ def test_the_first_page_stays_small_with_many_records(tmp_path: Path) -> None:
     exclusions = tuple(Exclusion("folder/" * 20, list(KINDS)[i % 7], "x" * 5000) for i in range(3000))
     page = _Templates().render("index", index_page(Collection(entries, exclusions), make_boards(entries), title="t"))
     assert len(page.encode()) < 2_000_000
+
+
+def test_what_a_board_says_of_its_numbers_is_true_without_systems_and_explains_its_signs(tmp_path: Path) -> None:
+    for name, systems in (("none", ()), ("some", ("one", "two"))):
+        run = record_factory.make_run(name=name, systems=systems, n_clips=6, failing=0)
+        record_factory.write_run(run, tmp_path / "in" / name, previews=False)
+        site = build_site(tmp_path / "in", tmp_path / name)
+        page = max(site.index.parent.glob("boards/*.html")).read_text()
+        assert "No value has a confidence interval" not in page
+        assert "95 % confidence intervals" in page
+        assert "†" in page
+        assert "† Small sample (N = 6)" in page

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import record_factory
+import typst
+from PIL import Image
 from record_factory import dataclasses
 
 from emo_bench.report import load_run, write_report
 from emo_bench.report.content import Material
 from emo_bench.report.figure_style import PALETTE, FigureKind, NamedFigure, figure_bytes, system_styles
 from emo_bench.report.figures import make_figures, write_figures
-from emo_bench.report.pdf import pdf_data, pdf_report
+from emo_bench.report.latex import latex_document
+from emo_bench.report.pdf import pdf_data, pdf_report, printed_width
 from emo_bench.report.sections import make_sections
 
 FIGURE_KINDS: tuple[FigureKind, ...] = ("svg", "pdf", "png")
@@ -137,3 +143,74 @@ def test_a_profile_beyond_the_axis_is_drawn_at_its_edge() -> None:
     assert low < min(heights)
     assert max(heights) < high
     assert "at the edge" in figure.caption
+
+
+NAMES = tuple(f"a-system-with-a-rather-long-name-{number:02d}" for number in range(24))
+
+
+def test_a_table_longer_than_a_page_goes_on_on_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages: list[bytes] = []
+    real = typst.Compiler
+
+    class Both:
+        """Sets the pages as images too."""
+
+        def __init__(self, *given: Any, **options: Any) -> None:
+            self.compiler = real(*given, **options)
+
+        def compile(self, **options: Any) -> Any:
+            found = self.compiler.compile(format="png", ppi=50)
+            pages.extend(found if isinstance(found, list) else [found])
+            return self.compiler.compile(**options)
+
+    monkeypatch.setattr(typst, "Compiler", Both)
+    run = record_factory.make_run(n_clips=3, systems=NAMES, failing=1)
+    assert pdf_report(Material(run)).startswith(b"%PDF")
+    for number, page in enumerate(pages, 1):
+        image = np.asarray(Image.open(io.BytesIO(page)).convert("L"))
+        rows = (image < 200).any(axis=1)
+        assert not rows[-len(rows) // 30 :].any(), f"page {number} runs over its lower edge"
+        assert rows[len(rows) // 6 : len(rows) // 2].any(), f"page {number} holds a headline alone"
+
+
+def test_names_that_differ_at_their_end_are_told_apart() -> None:
+    run = record_factory.make_run(n_clips=2, systems=[f"{'x' * 80}-{n}" for n in range(3)], failing=0)
+    assert len({style.label for style in system_styles(run.record)}) == len(run.record.systems)
+    material = Material(run)
+    data = pdf_data(material, make_sections(material, "pdf"))
+    assert len({row["name"] for row in data["tables"][0]["rows"]}) == len(run.record.systems)
+    listed = next(part for section in data["sections"] for part in section["parts"] if part["kind"] == "list")
+    assert all(len(text) <= 60 for row in listed["rows"] for text in row)
+    labels = re.findall(r"^(\S+) &", latex_document(material), re.MULTILINE)
+    assert len({label for label in labels if label.startswith("xxx")}) == 3
+
+
+def test_no_legend_is_wider_than_its_figure() -> None:
+    for item in make_figures(record_factory.make_run(n_clips=3, systems=NAMES, failing=0)):
+        for legend in item.figure.legends:
+            box = legend.get_window_extent()
+            assert box.x0 >= 0, item.name
+            assert box.x1 <= item.figure.bbox.x1, item.name
+        if not item.photo:
+            assert all(axis.get_window_extent().height > 60 for axis in item.figure.axes), item.name
+
+
+def test_a_tall_drawing_keeps_readable_letters_in_print() -> None:
+    drawn = make_figures(record_factory.make_run(n_clips=3, systems=NAMES, failing=0), ("intervals",))[0]
+    width, _ = drawn.figure.get_size_inches()
+    millimetres = 170 * printed_width(drawn) / 100
+    assert 7 * millimetres / (25.4 * width) >= 4.5  # points of the axes' labels
+
+
+def test_the_abstract_counts_all_anchor_checks() -> None:
+    run = record_factory.make_run(n_clips=4)
+    checks = tuple(
+        check.model_copy(update={"verdict": "tie"}) if n < 3 else check for n, check in enumerate(run.record.checks)
+    )
+    tied = dataclasses.replace(run, record=run.record.model_copy(update={"checks": checks}))
+    verdicts = [check.verdict for check in checks]
+    passed, failed, ties = (verdicts.count(kind) for kind in ("pass", "fail", "tie"))
+    abstract = " ".join(pdf_data(Material(tied), ())["abstract"])
+    assert (
+        f"Of the {passed + failed + ties} anchor checks that apply, {passed} pass, {failed} fail and {ties}" in abstract
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import record_factory
 
+from emo_bench.record.human_study import QuestionResult, StrengthEntry, StudyResult
 from emo_bench.report import sections, write_report
 from emo_bench.report.content import (
     Cell,
@@ -28,6 +30,8 @@ from emo_bench.report.content import (
 )
 from emo_bench.report.figure_style import NamedFigure, new_figure
 from emo_bench.report.pdf import pdf_data
+from emo_bench.report.sections.comparisons import comparisons
+from emo_bench.report.sections.human_study import human_study
 
 HOSTILE = "<script>alert(1)</script> \\input{x} | #panic"
 
@@ -136,3 +140,28 @@ def test_two_sections_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sections, "_kinds", dict(sections._kinds))
     with pytest.raises(ValueError, match="speed"):
         sections.section("speed", place=1)(everything)
+
+
+def test_a_study_without_the_share_of_votes_won_is_shown(tmp_path: Path) -> None:
+    strengths = (
+        StrengthEntry(system="emo-synth", value=-0.001, low=-0.4, high=0.4, n_votes=7, won=0.5),
+        StrengthEntry(system="wav2lip-like", value=0.001, n_votes=7),
+    )
+    question = QuestionResult(key="q", text="Which?", n_votes=7, n_raters=2, n_clips=2, strengths=strengths)
+    study = StudyResult(
+        study="s", title="S", kind="pairs", run="r", level=0.95, questions=(question,), raters=(), exclusions=()
+    )
+    run = dataclasses.replace(record_factory.make_run(n_clips=2), studies=(study,))
+    (section,) = human_study(Material(run))
+    first, second = section.tables[0].rows
+    assert [cell.text for cell in first.cells] == ["0.00", "50%", "7"]
+    assert [cell.text for cell in second.cells] == ["0.00", "–", "7"]
+    paths = write_report(run, output=tmp_path, formats=("html", "md", "latex", "pdf"), figures=False)
+    assert "Human study: S" in paths[0].read_text()
+
+
+def test_comparisons_say_where_a_difference_is_of_distances() -> None:
+    (section,) = comparisons(Material(record_factory.make_run(n_clips=3)))
+    assert (
+        "(F-SIM, F-SIM min, Mean, Within-clip variance), A − B is the difference of the distances" in section.texts[0]
+    )

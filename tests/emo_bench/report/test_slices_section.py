@@ -89,3 +89,12 @@ def test_it_stands_in_markdown(run: RunData) -> None:
     assert "By meta.style" in text
     assert "Gaps: group minus all other clips" in text
     assert isinstance(slice_sections(Material(run, by=("split",)))[0].tables[0], Table)
+
+
+def test_gaps_have_true_signs_and_reasons(run: RunData) -> None:
+    rows = tuple(row for row in run.rows if row.system == "mine" or row.clip >= "c04")  # no truth of the small group
+    (section,) = slice_sections(Material(RunData(record=run.record, rows=rows), by=("meta.style",)))
+    cells = {row.label: row.cells[0] for row in section.tables[-1].rows}
+    assert cells["mine, photo"].text.startswith("−5.00 [")
+    assert cells["ground-truth, anime"].is_missing
+    assert cells["ground-truth, anime"].tip

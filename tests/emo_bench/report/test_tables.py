@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from emo_bench.report.sections.comparisons import comparison_rows
 from emo_bench.report.tables import build_tables, rank_marks
 from emo_bench.report.text_tables import long_csv, markdown_report, tables_json, wide_csv
 from emo_core.text import csv_cell, format_number
+from emo_metrics.registered import METRICS
 
 THREE = ("good", "middle", "last")
 
@@ -216,3 +219,27 @@ def test_a_winner_on_fewer_clips_is_named_with_their_number() -> None:
     part = first.model_copy(update={"reason": "on the 4 clips that both have, of 6 that either has"})
     rows = comparison_rows(record.model_copy(update={"comparisons": (part, second)}))
     assert [row.cells[-1].text for row in rows] == ["good, on 4 clips", "good"]
+
+
+def test_one_is_no_plural(tmp_path: Path) -> None:
+    run = record_factory.make_run(n_clips=1, systems=("one",), anchors=("ground_truth",), failing=0)
+    texts = [path.read_text() for path in write_report(run, formats=("html", "latex"), output=tmp_path, figures=False)]
+    assert "and 1 anchor<" in texts[0]
+    assert "1 clip of 1 person." in texts[1]
+    assert not any(re.search(r"\b1 (anchors|clips|people|systems)\b", text) for text in texts)
+
+
+def test_latex_has_letters_for_the_labels_titles_and_units_of_all_protocols() -> None:
+    specs = [getattr(import_module(place.split(":")[0]), place.split(":")[1]).spec for place in METRICS.values()]
+    texts = [text for spec in specs for text in (spec.title, *(t for v in spec.values for t in (v.label, v.unit)))]
+    assert "ΔSync" in texts
+    assert not [text for text in texts if "U+" in escape_latex(text)]
+
+
+def test_wide_latex_tables_stack_numbers_and_intervals_unless_they_are_long() -> None:
+    wide = latex_document(Material(record_factory.make_run(n_clips=6, failing=0)))
+    assert r"\begin{tabular}[t]{@{}r@{}}" in wide
+    systems = [f"system-{number:02d}" for number in range(20)]
+    long = latex_document(Material(record_factory.make_run(n_clips=6, systems=systems, failing=0)))
+    assert r"\begin{tabular}[t]" not in long
+    assert r"0.8\textheight" in long

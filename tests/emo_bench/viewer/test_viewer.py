@@ -171,6 +171,12 @@ def test_a_damaged_clip_is_told_and_stays_where_it_is(folder: Path, tmp_path: Pa
     before = contents(copy)
     with pytest.raises(ClipError, match="is damaged"):
         store.open(stored)
+    (tmp_path / "work").mkdir()
+    viewer = Viewer(copy, root, tmp_path / "work")
+    (run,) = viewer.folder.runs()
+    systems = [system.name for system in ordered_systems(run.data().record)]
+    answer = viewer.answer(f"/run/{run.id}/clip/0/{systems.index('frozen')}.json")
+    assert "is damaged" in json.loads(answer.body)["reason"]
     assert contents(copy) == before
 
 

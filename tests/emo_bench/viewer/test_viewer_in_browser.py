@@ -45,3 +45,45 @@ def test_worst_clips_come_first_and_arrows_change_the_clip(browser: Browser, ser
     browser.resize(500, 900)
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
     assert browser.complaints() == []
+
+
+def press(browser: Browser, key: str) -> None:
+    keys = [{"type": kind, "value": key} for kind in ("keyDown", "keyUp")]
+    browser.call("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": keys}]})
+
+
+def first_run(browser: Browser, server: Server) -> None:
+    browser.resize(1280, 900)
+    browser.open(server.url)
+    browser.wait("return document.querySelector('a.run-card')")
+    browser.run("document.querySelector('a.run-card').click()")
+    browser.wait(READY, 60)
+
+
+def test_space_presses_what_has_the_focus(browser: Browser, server: Server) -> None:
+    first_run(browser, server)
+    for name, state in (("anchors", "checked"), ("actual", "getAttribute('aria-pressed') === 'true'")):
+        before = browser.run(f"const b = document.getElementById('{name}'); b.focus(); return b.{state}")
+        press(browser, " ")
+        assert browser.run(f"return document.getElementById('{name}').{state}") != before
+    assert not browser.run("return document.querySelector('#deck.playing')")
+
+
+def test_curves_of_another_clip_are_never_shown(browser: Browser, server: Server) -> None:
+    first_run(browser, server)
+    browser.run("const f = document.createElement('figure'); f.className = 'curve'; curves.append(f)")
+    browser.run(
+        "window.real = fetch; window.fetch = (place, options) => String(place).startsWith('curves/')"
+        " ? new Promise((_, no) => { window.fail = () => no(new TypeError('gone')); }) : real(place, options);"
+    )
+    browser.run(KEY.format("ArrowDown"))
+    browser.wait("return window.fail")
+    assert browser.run("return document.querySelectorAll('.curve').length") == 0
+    browser.run("fail()")
+    browser.wait("return document.getElementById('curves').textContent.includes('viewer has ended')")
+
+
+def test_a_video_that_the_browser_cannot_play_is_not_called_lost(browser: Browser, server: Server) -> None:
+    first_run(browser, server)
+    browser.run("document.querySelector('#stage video').dispatchEvent(new Event('error'))")
+    browser.wait("return document.querySelector('#stage .gap')?.textContent.includes('browser cannot play')")

@@ -10,6 +10,7 @@
   let current = 0; // question that the keyboard answers
   let began = 0;
   let plays = []; // how often each clip of this screen was watched to its end
+  let isKept = true; // whether the browser holds what was answered
 
   // ---- what is kept -------------------------------------------------------------------------------------------
   const stored = (rater) => {
@@ -22,11 +23,17 @@
     try {
       localStorage.setItem(prefix + state.rater, JSON.stringify(state));
       localStorage.setItem(`${prefix}:last`, state.rater); // no code of a rater has a colon
-      by("trouble").hidden = true;
+      isKept = true;
     } catch {
+      isKept = false;
       by("trouble").textContent = "This browser keeps nothing (a private window?). Save your answers before you close the page.";
-      by("trouble").hidden = false;
     }
+    by("trouble").hidden = isKept;
+  };
+  // Another window of the same rater may have answered since: nothing of it may be written over.
+  const refresh = () => {
+    const other = isKept ? stored(state.rater) : null;
+    if (other && other.form === state.form) state = { ...state, answers: other.answers, saved: other.saved };
   };
   const last = () => {
     try { return localStorage.getItem(`${prefix}:last`); } catch { return null; }
@@ -42,7 +49,8 @@
   };
   const form = () => design.forms[state.form];
   const answerOf = (trial) => state.answers[trial] ?? { choices: {}, seconds: 0, plays: pairs ? [0, 0] : [0] };
-  const isAnswered = (trial) => design.questions.every((q) => answerOf(trial).choices[q.key] !== undefined);
+  const isWhole = (answer) => design.questions.every((q) => answer.choices[q.key] !== undefined);
+  const isAnswered = (trial) => isWhole(answerOf(trial));
 
   // ---- start --------------------------------------------------------------------------------------------------
   const show = (id) => {
@@ -57,19 +65,20 @@
     by("bar").parentElement.setAttribute("aria-valuenow", String(share));
     by("count").textContent = state ? `${Math.min(state.at + 1, total)} of ${total}` : "";
   };
+  const code = () => by("rater").value.trim().replace(/[^\w.-]/g, "").slice(0, 32);
   const greet = () => {
-    const known = stored(by("rater").value.trim());
+    const known = stored(code());
     by("again").hidden = !known;
     by("begin").textContent = known ? "Go on" : "Begin";
     if (known) {
-      const n = Object.keys(known.answers).length;
+      const n = Object.values(known.answers).filter(isWhole).length;
       by("again").textContent = `Welcome back: ${n} of ${design.forms[known.form].length} screens are answered.`;
     }
   };
   by("rater").value = asked.get("rater") ?? last() ?? random(8);
   by("rater").addEventListener("input", greet);
   by("begin").addEventListener("click", () => {
-    const rater = by("rater").value.trim().replace(/[^\w.-]/g, "").slice(0, 32) || random(8);
+    const rater = code() || random(8);
     by("rater").value = rater;
     state = stored(rater) ?? fresh(rater);
     keep();
@@ -105,6 +114,7 @@
     };
     // The last frame may come a little before the end of the sound; each time through counts once.
     const watched = (end) => {
+      if (isBroken(clip)) return;
       const over = end || (video.duration > 0 && video.currentTime / video.duration >= SEEN);
       if (over && !clip.passed) { clip.ended = true; plays[index] += 1; mark(); ready(); }
       clip.passed = over;
@@ -113,17 +123,28 @@
     video.addEventListener("timeupdate", () => watched(video.ended));
     video.addEventListener("pause", () => box.classList.remove("playing"));
     video.addEventListener("play", () => box.classList.add("playing"));
-    // A clip that cannot be loaded must not block the study; its answers are marked by zero plays.
-    video.addEventListener("error", () => { box.classList.add("broken"); clip.ended = true; ready(); });
+    video.addEventListener("waiting", () => box.classList.add("waiting"));
+    for (const name of ["playing", "pause", "error"]) video.addEventListener(name, () => box.classList.remove("waiting"));
+    // A clip that cannot be shown must not block the study; its answers are marked by zero plays.
+    const fail = () => { box.classList.add("broken"); clip.ended = true; ready(); };
+    video.addEventListener("error", fail);
+    video.addEventListener("loadedmetadata", () => { if (!video.videoWidth) { video.pause(); fail(); } }); // sound alone
     box.addEventListener("click", () => toggle(index));
-    box.addEventListener("keydown", (event) => { if (event.key === "Enter") { event.stopPropagation(); toggle(index); } });
+    box.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      event.stopPropagation();
+      if (!event.repeat) toggle(index);
+    });
     mark();
     return clip;
   };
+  const isBroken = (clip) => clip.box.classList.contains("broken");
   const toggle = (index) => {
     for (const clip of clips) if (clip.index !== index) clip.video.pause();
     const clip = clips[index];
     if (!clip) return;
+    if (isBroken(clip)) { clip.box.classList.remove("broken"); clip.video.load(); } // the connection may be back
     if (clip.video.paused) { if (clip.video.ended) clip.video.currentTime = 0; clip.video.play().catch(() => {}); } else clip.video.pause();
   };
   const ready = () => {
@@ -175,6 +196,7 @@
   };
   const choose = (number, value) => {
     if (!clips.every((clip) => clip.ended)) return;
+    refresh();
     const [id, left, right] = form()[state.at];
     const answer = answerOf(id);
     answer.plays = [...plays];
@@ -200,6 +222,7 @@
     }) : [];
   };
   const open = (place) => {
+    refresh();
     if (place >= form().length) return finish();
     state.at = Math.max(0, place);
     keep();
@@ -221,6 +244,8 @@
   by("back").addEventListener("click", () => open(state.at - 1));
 
   // ---- the end ------------------------------------------------------------------------------------------------
+  const REMOVE = by("clear").textContent;
+  let sure = false;
   const finish = () => {
     for (const clip of clips) clip.video.pause();
     state.at = form().length;
@@ -228,6 +253,8 @@
     const n = form().filter(([id]) => isAnswered(id)).length;
     by("summary").textContent = `You answered ${n} of ${form().length} screens.`;
     by("clear").hidden = !state.saved;
+    sure = false;
+    by("clear").textContent = REMOVE;
     show("done");
     progress();
   };
@@ -245,6 +272,7 @@
     return { format: "emo-bench-votes", version: 1, study: design.study, rater: state.rater, form: state.form, started: state.started, saved: new Date().toISOString(), complete, votes, n_votes: votes.length, end: "emo-bench-votes" };
   };
   const save = () => {
+    refresh();
     const text = JSON.stringify(exported(), null, 1);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
@@ -260,7 +288,6 @@
   by("save").addEventListener("click", save);
   by("pause").addEventListener("click", save);
   by("review").addEventListener("click", () => open(form().length - 1));
-  let sure = false;
   by("clear").addEventListener("click", () => {
     if (!state.saved) return;
     if (!sure) { sure = true; by("clear").textContent = "Really remove? Only if the file is safe."; return; }
@@ -273,6 +300,10 @@
     greet();
     progress();
     show("start");
+  });
+
+  addEventListener("beforeunload", (event) => {
+    if (state && !isKept && !state.saved && Object.keys(state.answers).length) event.preventDefault();
   });
 
   // ---- keyboard -----------------------------------------------------------------------------------------------
@@ -289,9 +320,9 @@
     else { go[" "] = () => toggle(0); for (const n of [1, 2, 3, 4, 5]) go[n] = () => choose(current, n); }
     const act = go[event.key];
     if (!act) return;
-    if (event.target.closest?.("#answers button, nav button") && (event.key === "Enter" || event.key === " ")) return;
+    if (event.target.closest?.("button") && (event.key === "Enter" || event.key === " ")) return;
     event.preventDefault();
-    act();
+    if (!event.repeat) act(); // a key that is held would answer the next question as well
   });
   greet();
   progress();
