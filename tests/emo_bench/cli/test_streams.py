@@ -35,6 +35,16 @@ def test_a_reader_who_has_gone_is_no_error() -> None:
     os.close(writing)
 
 
+def test_what_is_flushed_has_left_the_process() -> None:
+    reading, writing = os.pipe()
+    stream = sturdy(io.TextIOWrapper(os.fdopen(writing, "wb"), encoding="utf-8"))  # buffered, as the interpreter's are
+    stream.write("a verdict")
+    stream.flush()
+    os.set_blocking(reading, False)
+    assert os.read(reading, 100) == b"a verdict"
+    os.close(reading)
+
+
 def test_streams_that_were_closed_before_the_start_go_nowhere() -> None:
     with sturdy(None) as stream:
         stream.write("x")
