@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -75,7 +76,9 @@ def system_styles(record: RunRecord) -> tuple[SystemStyle, ...]:
             marker, dash = ANCHOR_MARKERS[anchors % len(ANCHOR_MARKERS)], DASHES[anchors % len(DASHES)]
             anchors += 1
         else:
-            colour, marker = PALETTE[tested % len(PALETTE)], MARKERS[tested % len(MARKERS)]
+            colour = PALETTE[tested % len(PALETTE)]
+            # Moved on with every round of colours, so that no two systems share both.
+            marker = MARKERS[(tested + tested // len(PALETTE)) % len(MARKERS)]
             dash = DASHES[tested // len(PALETTE) % len(DASHES)]
             tested += 1
         styles.append(SystemStyle(system.name, short_name(system), colour, marker, dash, system.anchor, truth))
@@ -134,6 +137,13 @@ def figure_bytes(figure: Any, kind: FigureKind, *, dpi: int = 200) -> bytes:
     return stream.getvalue()
 
 
+LEGEND_ROWS = 4
+"""Rows of a legend that the height of every figure has room for."""
+
+LEGEND_ROW = 0.17
+"""Inches that a row more takes."""
+
+
 def legend_below(figure: Any, styles: Sequence[SystemStyle], *, lines: bool = False) -> None:
     """One legend for all panels, under them."""
     from matplotlib.lines import Line2D
@@ -147,4 +157,6 @@ def legend_below(figure: Any, styles: Sequence[SystemStyle], *, lines: bool = Fa
     ]  # fmt: skip
     if handles:
         columns = min(len(handles), max(2, int(figure.get_figwidth() / 1.4)))
+        more = max(0, math.ceil(len(handles) / columns) - LEGEND_ROWS)
+        figure.set_figheight(figure.get_figheight() + more * LEGEND_ROW)  # or the legend covers what it explains
         figure.legend(handles, [style.label for style in styles], loc="outside lower center", ncols=columns)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,16 @@ from record_factory import dataclasses
 
 from emo_bench.report import load_run, write_report
 from emo_bench.report.content import Material
-from emo_bench.report.figure_style import PALETTE, FigureKind, NamedFigure, figure_bytes, system_styles
+from emo_bench.report.figure_style import (
+    PALETTE,
+    FigureKind,
+    NamedFigure,
+    figure_bytes,
+    legend_below,
+    new_figure,
+    style,
+    system_styles,
+)
 from emo_bench.report.figures import make_figures, write_figures
 from emo_bench.report.pdf import pdf_data, pdf_report
 from emo_bench.report.sections import make_sections
@@ -58,6 +68,21 @@ def test_systems_keep_their_colours_and_anchors_are_grey() -> None:
     greys = [style.colour for style in styles if style.anchor]
     assert len(set(greys)) == len(greys)
     assert all(max(bytes.fromhex(c[1:])) - min(bytes.fromhex(c[1:])) < 16 for c in greys)
+
+
+def test_many_systems_are_told_apart_and_their_legend_covers_nothing() -> None:
+    names = [f"model-{number}" for number in range(30)]
+    styles = [one for one in system_styles(record_factory.make_run(n_clips=2, systems=names).record) if not one.anchor]
+    assert len({(one.colour, one.marker) for one in styles}) == 30
+    assert len({(one.colour, one.dash) for one in styles[:18]}) == 18
+    with style(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure, (axis,) = new_figure(2.6, 2.6)
+        legend_below(figure, styles)
+        figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    assert legend.y1 < axis.get_window_extent().y0
+    assert legend.y0 >= 0
 
 
 @pytest.mark.parametrize(
