@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import wave
 from collections import Counter
 from pathlib import Path
 
@@ -44,6 +45,20 @@ def test_pairs_by_name(folder: Path, tmp_path: Path) -> None:
     assert [checked.code for checked in verify_manifest(report.manifest)] == ["ok", "ok", "wrong_bytes"]
     with pytest.raises(DataError, match="has a portrait and an audio file, no video"):
         video_of(entry)
+
+
+def test_what_is_unusual_about_the_audio_is_told(folder: Path) -> None:
+    wave_form = (np.sin(np.arange(16_000) / 9) * 9_000).astype("<i2")
+    with wave.open(str(folder / "wild-11.wav"), "wb") as file:
+        file.setparams((2, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(np.stack([wave_form, -wave_form], axis=1).tobytes())
+    report = import_wild(folder, folder, options=ANY, manifest=folder / "m.jsonl")
+    assert [line for line in report.notices if "the channels cancel each other" in line and "wild-11.wav" in line]
+    (found,) = [one for one in examine([report.manifest], weights=(), faces=False) if one.name == "wild-11"]
+    assert {(finding.code, finding.level) for finding in found.findings} >= {
+        ("channels_cancel", "warning"),
+        ("audio_converted", "note"),
+    }
 
 
 def test_audio_of_a_portrait_is_not_given_to_one_that_differs_in_case(folder: Path) -> None:

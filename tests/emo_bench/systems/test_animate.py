@@ -176,6 +176,16 @@ def test_silence_is_animated_with_a_note(portrait: Path, weights: Path, tmp_path
     assert "these weights were trained on nothing: random weights" in result.output
 
 
+def test_what_is_unusual_about_the_audio_is_told(portrait: Path, weights: Path, tmp_path: Path) -> None:
+    wave_form = (np.sin(np.arange(8_000) / 9) * 9_000).astype("<i2")
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setparams((2, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(np.stack([wave_form, -wave_form], axis=1).tobytes())
+    result = run(portrait, tmp_path / "a.wav", tmp_path / "a.mp4", weights)
+    assert "the channels cancel each other" in result.output
+    assert "converted" not in result.output  # nobody needs to know that
+
+
 def test_sound_without_samples_is_refused(portrait: Path, weights: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     error = refusal(run(portrait, sound(tmp_path / "in.wav", seconds=0.0), target, weights), target)
