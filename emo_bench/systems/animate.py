@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -102,11 +103,7 @@ def animate(
     from emo_models.emo.pipeline import EMOPipeline
 
     require_device(device)
-    for source in (portrait, audio):
-        if target.resolve() == source.resolve():
-            raise ConfigError(f"{source} would be written over", expected="another file", fix="choose one with -o")
-    if target.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"{target.name} is no name of an MP4", expected=" or ".join(SUFFIXES), found=target.suffix)
+    _require_target(target, (portrait, audio))
     still = read_still_image(portrait)
     image = still.pixels
     if min(image.shape[:2]) < SMALLEST_SIDE:
@@ -166,6 +163,22 @@ def animate(
         origin: Source = "composite" if paste_back else "generated"
         add_credentials(target, target, signer=signer, origin=origin, title=target.name, facts=facts)
     return Animated(path=target, n_frames=n_frames, seconds=speech.seconds, notes=tuple(notes))
+
+
+def _require_target(target: Path, sources: Iterable[Path]) -> None:
+    """Raises where the video could not be written once it is made."""
+    for source in sources:
+        if target.resolve() == source.resolve():
+            raise ConfigError(f"{source} would be written over", expected="another file", fix="choose one with -o")
+    if target.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"{target.name} is no name of an MP4", expected=" or ".join(SUFFIXES), found=target.suffix)
+    if target.is_dir():
+        raise ConfigError(f"{target} is a folder", expected="the name of a file", fix="choose one with -o")
+    place = next(folder for folder in target.absolute().parents if folder.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise ConfigError(
+            f"{target} cannot be written", expected="a folder for it that may be written", found=f"{place}"
+        )
 
 
 def _about_audio(loaded: LoadedAudio) -> Iterator[str]:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from emo_bench.cli.main import app
 from emo_bench.media.decode import read_audio
 from emo_bench.media.types import frames_for_samples
-from emo_core.errors import EmoBenchError, ExitCode
+from emo_core.errors import ConfigError, EmoBenchError, ExitCode
 
 
 @pytest.fixture(scope="module")
@@ -364,6 +364,17 @@ def test_a_target_that_is_no_mp4_is_refused(portrait: Path, weights: Path, tmp_p
     target = tmp_path / name
     error = refusal(run(portrait, sound(tmp_path / "in.wav"), target, weights), target)
     assert ".mp4" in str(error)
+
+
+@pytest.mark.parametrize("place", ["folder.mp4", "in.wav/out.mp4"])
+def test_where_nothing_can_be_written_is_told_before_the_work(
+    portrait: Path, weights: Path, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    audio = sound(tmp_path / "in.wav")
+    result = run(portrait, audio, tmp_path / place, weights)
+    assert isinstance(result.exception, ConfigError)
+    assert "frames" not in result.output
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "gpu"])
