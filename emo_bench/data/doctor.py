@@ -157,6 +157,10 @@ def _describe_faces(
     found: NDArray[np.generic], n_faces: NDArray[np.generic], box: NDArray[np.generic], n_frames: int
 ) -> Iterator[Finding]:
     seen = found.astype(bool)
+    if not seen.any():
+        text = f"no face was found on any of the {n_frames} frames: metrics of faces have no value"
+        yield Finding(level="warning", code="no_face", text=text)
+        return
     boxes = box[seen].astype(np.float64)
     width = float(np.median(boxes[:, 2] - boxes[:, 0]))
     share = float(seen.mean())

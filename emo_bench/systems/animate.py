@@ -176,9 +176,7 @@ def _require_target(target: Path, sources: Iterable[Path]) -> None:
         raise ConfigError(f"{target} is a folder", expected="the name of a file", fix="choose one with -o")
     place = next(folder for folder in target.absolute().parents if folder.exists())
     if not place.is_dir() or not os.access(place, os.W_OK):
-        raise ConfigError(
-            f"{target} cannot be written", expected="a folder for it that may be written", found=f"{place}"
-        )
+        raise ConfigError(f"{target} cannot be written", expected="a folder that may be written to", found=str(place))
 
 
 def _about_audio(loaded: LoadedAudio) -> Iterator[str]:
