@@ -8,6 +8,7 @@ import pytest
 import record_factory
 from record_factory import dataclasses
 
+from emo_bench.record.run_data import RunData
 from emo_bench.report import load_run, write_report
 from emo_bench.report.content import Material
 from emo_bench.report.figure_style import (
@@ -91,6 +92,23 @@ def test_many_systems_are_told_apart_and_their_legend_covers_nothing() -> None:
 def test_odd_runs_draw_what_they_can_and_print(options: dict[str, object]) -> None:
     run = record_factory.make_run(**options)  # type: ignore[arg-type]
     assert pdf_report(Material(run, figures=make_figures(run, names=("intervals",)))).startswith(b"%PDF")
+
+
+def test_a_table_longer_than_a_page_goes_on_on_the_next() -> None:
+    record = record_factory.make_run(n_clips=2, systems=("a",), failing=0).record
+    tested = next(system for system in record.systems if system.name == "a")
+    values = [value for value in record.values if value.system == "a"]
+
+    def pages(n_systems: int) -> int:
+        names = [f"model-{number}" for number in range(n_systems)]
+        changes = {
+            "systems": tuple(tested.model_copy(update={"name": name}) for name in names),
+            "values": tuple(value.model_copy(update={"system": name}) for name in names for value in values),
+            "comparisons": (),
+        }
+        return len(re.findall(rb"/Type\s*/Page\b", pdf_report(Material(RunData(record.model_copy(update=changes))))))
+
+    assert pages(160) >= pages(80) + 3  # eighty more rows in two tables; they were printed beyond the page's edge
 
 
 def test_hostile_names_neither_run_nor_break_the_pdf_and_the_figures(hostile_folder: Path) -> None:
