@@ -242,3 +242,11 @@ def test_code_points_for_colours_are_told(tmp_path: Path) -> None:
     told = read_still_image(png_with(tmp_path / "a.png", GRAYS, (b"cICP", bytes((9, 16, 0, 1)))))
     assert "cICP" in told.notes[0]
     assert read_still_image(png_with(tmp_path / "b.png", GRAYS, (b"cICP", bytes((1, 13, 0, 1))))).notes == ()
+
+
+def test_what_is_no_file_with_content_is_told_as_an_image(tmp_path: Path) -> None:
+    (tmp_path / "empty.png").touch()
+    for place in (tmp_path, tmp_path / "empty.png"):
+        with pytest.raises(DecodeError) as caught:
+            read_image(place)
+        assert caught.value.expected == "an image"
