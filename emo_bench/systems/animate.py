@@ -18,6 +18,7 @@ from emo_bench.media.notes import ROUTINE
 from emo_bench.media.types import FrameArray, Video, VideoSpec, frames_for_samples
 from emo_bench.systems.device import require_device
 from emo_bench.systems.emo import EMBEDDED, PORTRAIT, EmoOptions, require_eyelids, sampling_options, weights_folder
+from emo_core.atomic import sweep_orphans
 from emo_core.errors import ConfigError, GenerationError, LimitError, NoAudioError, WeightsError
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ def animate(
     notes += _about_weights(options.weights, str(pipeline.facts.get("trained_on", "")))
     # Only the name of a weights folder is published, never its path.
     facts = {"seed": seed, "weights": Path(options.weights).name, "notice": DISCLOSURE}
+    sweep_orphans(target.absolute().parent, deep=False)  # of an earlier call that was ended from outside
     write_preview(target, Video(spec, pieces), speech, metadata=disclosure_tags(DISCLOSURE, facts))
     if signer is not None:
         origin: Source = "composite" if paste_back else "generated"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 import wave
 from fractions import Fraction
 from pathlib import Path
@@ -174,6 +176,15 @@ def test_silence_is_animated_with_a_note(portrait: Path, weights: Path, tmp_path
     assert result.exception is None
     assert "the audio is silent" in result.output
     assert "these weights were trained on nothing: random weights" in result.output
+
+
+def test_what_a_killed_call_left_is_removed(portrait: Path, weights: Path, tmp_path: Path) -> None:
+    gone = subprocess.run([sys.executable, "-c", "from emo_core.atomic import owner; print(owner())"],
+                          capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
+    left = tmp_path / f".a.{gone}-0123abcd.tmp.mp4"
+    left.write_bytes(b"half a video")
+    assert run(portrait, sound(tmp_path / "a.wav"), tmp_path / "a.mp4", weights).exit_code == 0
+    assert not left.exists()
 
 
 def test_what_is_unusual_about_the_audio_is_told(portrait: Path, weights: Path, tmp_path: Path) -> None:
