@@ -91,8 +91,8 @@ class RunResult:
 def run(
     config: str | Path | Mapping[str, Any],
     *,
-    overrides: Sequence[str] = (),
-    allow_systems: Collection[str] = (),
+    overrides: str | Sequence[str] = (),
+    allow_systems: str | Collection[str] = (),
     quiet: bool = False,
 ) -> RunResult:
     """Runs a suite.
@@ -108,18 +108,18 @@ def run(
         EmoBenchError: when it cannot be run at all.
     """
     suite = (
-        suite_from_values(dict(config), base=Path(), overrides=overrides)
+        suite_from_values(dict(config), base=Path(), overrides=_texts(overrides))
         if isinstance(config, Mapping)
-        else load_suite(Path(config), overrides)
+        else load_suite(Path(config), _texts(overrides))
     )
-    return _run(suite, quiet=quiet, allow_systems=allow_systems)
+    return _run(suite, quiet=quiet, allow_systems=_texts(allow_systems))
 
 
 def score(
     generated: str | Path,
     reference: str | Path,
     *,
-    metrics: Sequence[str] = DEFAULT_SCORE_METRICS,
+    metrics: str | Sequence[str] = DEFAULT_SCORE_METRICS,
     name: str | None = None,
     pattern: str = "{id}",
     length_tolerance_s: float | None = None,
@@ -160,7 +160,7 @@ def score_values(
     generated: str | Path,
     reference: str | Path,
     *,
-    metrics: Sequence[str],
+    metrics: str | Sequence[str],
     name: str | None,
     pattern: str,
     length_tolerance_s: float | None = None,
@@ -179,9 +179,14 @@ def score_values(
         "systems": [system],
         # Finished videos went through an ordinary encoder, so the frozen anchor goes through one too.
         "anchors": [*DEFAULT_ANCHORS, "frozen_reencoded"],
-        "metrics": list(metrics),
+        "metrics": list(_texts(metrics)),
         **(options or {}),
     }
+
+
+def _texts(given: str | Collection[str]) -> Sequence[str]:
+    """One text alone is one entry; its letters are none."""
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _label(name: str) -> str:

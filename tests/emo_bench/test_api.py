@@ -25,6 +25,11 @@ def test_folders_of_any_name_can_be_scored(folder: str, name: str) -> None:
     assert suite.config.name == f"score-{name}"  # or the run of a second folder would replace that of the first
 
 
+def test_one_protocol_may_stand_alone() -> None:
+    values = score_values("out", "m.jsonl", metrics="psnr/rgb@1", name=None, pattern="{id}", options={})
+    assert values["metrics"] == ["psnr/rgb@1"]
+
+
 def test_a_run_without_previews_has_none_to_show(tmp_path: Path) -> None:
     run = record_factory.make_run(n_clips=1, systems=("s",), failing=0)
     with pytest.raises(KeyError, match="no preview of clip"):
