@@ -128,6 +128,8 @@ def import_wild(
     earlier = EarlierManifest(target)
     entries = earlier.write(made)
     notices = [*earlier.notes(entries), *work.notices, *most_telling(work.notes, at_most=len(work.notes))[0]]
+    if others := _other_files(portraits, audio, target):
+        notices.append(f"files that are named neither like an image nor like audio: {listed(others)}")
     if unnamed:
         notices.append(f"--identity fits not every portrait; each is an identity of its own: {listed(unnamed)}")
     return ImportReport(target, entries, tuple(work.refused), tuple(notices))
@@ -144,6 +146,18 @@ def _files(portraits: Path, audio: Path, *, root: Path) -> tuple[tuple[Path, ...
     if not sounds:
         raise DataError(f"no audio files below {audio}", expected=f"files ending in {', '.join(AUDIO_EXTENSIONS)}")
     return images, sounds
+
+
+def _other_files(portraits: Path, audio: Path, manifest: Path) -> list[Path]:
+    """What lies below the folders and is not used for its ending: HEIC photographs, for example, or videos."""
+    found: dict[Path, Path] = {}
+    for folder in (portraits, audio):
+        below = files_below(folder)
+        images = set(images_below(folder))
+        for path in _without_copies([*below.videos, *below.others], folder, manifest.parent):
+            if path not in images and path.resolve() != manifest.resolve():
+                found.setdefault(path.resolve(), path.relative_to(folder))
+    return sorted(found.values())
 
 
 def _without_copies(files: Sequence[Path], folder: Path, root: Path) -> tuple[Path, ...]:

@@ -91,6 +91,15 @@ def test_files_that_are_refused_take_no_place_among_so_many_pairs(folder: Path) 
     assert set(Counter(entry.portrait for entry in report.entries).values()) == {2}
 
 
+def test_files_of_other_kinds_are_named(folder: Path) -> None:
+    (folder / "photo.HEIC").write_bytes(b"x")
+    (folder / "talk.mp4").write_bytes(b"x")
+    for _ in range(2):  # the second time the manifest lies there
+        report = import_wild(folder, folder, options=ANY)
+        (notice,) = [line for line in report.notices if "neither like an image" in line]
+        assert notice.endswith(": photo.HEIC, talk.mp4")
+
+
 def test_every_pair_or_so_many(folder: Path) -> None:
     every = import_wild(folder, folder, options=WildOptions(face="any", pairs="all"))
     assert len(every.entries) == 9
