@@ -30,14 +30,15 @@ def gate(
 
     verdict = evaluate_gate(load_run(baseline), load_run(candidate), read_rules(rules or default_rules()))
     text = verdict_markdown(verdict)
+    # Printed first: a file that cannot be written must not cost what was found.
+    if as_json:
+        print_json(verdict.as_json())
+    else:
+        typer.echo(text, nl=False)
     if output is not None:
         write_verdict(verdict, output)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         with Path(summary).open("a", encoding="utf-8") as stream:
             stream.write(text + "\n")
-    if as_json:
-        print_json(verdict.as_json())
-    else:
-        typer.echo(text, nl=False)
     return verdict.exit_code

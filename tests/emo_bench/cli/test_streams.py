@@ -98,6 +98,18 @@ def test_gate_in_other_encodings_and_into_a_closed_pipe(tiny: Any, tmp_path: Pat
     os.close(writing)
 
 
+def test_a_verdict_that_cannot_be_written_is_printed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(record_factory.write_run(record_factory.make_run(), tmp_path / "run", previews=False))
+    (tmp_path / "rules.yaml").write_text("resamples: 100\nrules: [{protocol: 'psnr/*'}]\n", encoding="utf-8")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "nowhere" / "summary.md"))
+    assert main(["gate", "-b", run, "-c", run, "-r", str(tmp_path / "rules.yaml")]) == 2
+    said = capsys.readouterr()
+    assert "No regression found" in said.out
+    assert "nowhere" in said.err
+
+
 def test_a_deep_record_is_an_error_and_no_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "record.json").write_text('{"a":' + "[" * 100_000 + "]" * 100_000 + "}", encoding="utf-8")
     assert main(["gate", "-b", str(tmp_path), "-c", str(tmp_path)]) == 2
