@@ -7,7 +7,7 @@ from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
 
-from emo_bench.config.schema import DEFAULT_ANCHORS
+from emo_bench.config.schema import DEFAULT_ANCHORS, RESERVED_NAMES
 from emo_bench.record.schema import RunRecord
 from emo_bench.runner.run import run_folder, run_suite
 from emo_bench.runner.suite import Suite, load_suite, suite_from_values
@@ -91,8 +91,8 @@ class RunResult:
 def run(
     config: str | Path | Mapping[str, Any],
     *,
-    overrides: Sequence[str] = (),
-    allow_systems: Collection[str] = (),
+    overrides: str | Sequence[str] = (),
+    allow_systems: str | Collection[str] = (),
     quiet: bool = False,
 ) -> RunResult:
     """Runs a suite.
@@ -108,19 +108,19 @@ def run(
         EmoBenchError: when it cannot be run at all.
     """
     suite = (
-        suite_from_values(dict(config), base=Path(), overrides=overrides)
+        suite_from_values(dict(config), base=Path(), overrides=_texts(overrides))
         if isinstance(config, Mapping)
-        else load_suite(Path(config), overrides)
+        else load_suite(Path(config), _texts(overrides))
     )
-    return _run(suite, quiet=quiet, allow_systems=allow_systems)
+    return _run(suite, quiet=quiet, allow_systems=_texts(allow_systems))
 
 
 def score(
     generated: str | Path,
     reference: str | Path,
     *,
-    metrics: Sequence[str] = DEFAULT_SCORE_METRICS,
-    name: str = "score",
+    metrics: str | Sequence[str] = DEFAULT_SCORE_METRICS,
+    name: str | None = None,
     pattern: str = "{id}",
     length_tolerance_s: float | None = None,
     options: Mapping[str, Any] | None = None,
@@ -133,7 +133,8 @@ def score(
             ``emo_bench.data.naming``. Files that fit no clip are listed, several for one clip are an error.
         reference: The manifest (JSONL).
         metrics: Protocols.
-        name: Name of the run.
+        name: Name of the run, and of its folder below ``runs``; ``score-`` and the folder's name when absent, so that a
+            second system does not replace the first.
         pattern: Path below the folder without extension; ``{id}`` stands for the clip's id.
         length_tolerance_s: Seconds that a video may be longer (it is cut) or shorter (its last frame is held) than its
             audio; the default of ``videos`` systems when absent.
@@ -159,8 +160,8 @@ def score_values(
     generated: str | Path,
     reference: str | Path,
     *,
-    metrics: Sequence[str],
-    name: str,
+    metrics: str | Sequence[str],
+    name: str | None,
     pattern: str,
     length_tolerance_s: float | None = None,
     options: Mapping[str, Any] | None,
@@ -173,19 +174,25 @@ def score_values(
     if length_tolerance_s is not None:
         system["length_tolerance_s"] = length_tolerance_s
     return {
-        "name": name,
+        "name": name or f"score-{name_of_system}"[:64],
         "dataset": {"kind": "manifest", "manifest": str(Path(reference))},
         "systems": [system],
         # Finished videos went through an ordinary encoder, so the frozen anchor goes through one too.
         "anchors": [*DEFAULT_ANCHORS, "frozen_reencoded"],
-        "metrics": list(metrics),
+        "metrics": list(_texts(metrics)),
         **(options or {}),
     }
 
 
+def _texts(given: str | Collection[str]) -> Sequence[str]:
+    """One text alone is one entry; its letters are none."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
 def _label(name: str) -> str:
     plain = [letter if letter.isascii() and (letter.isalnum() or letter in "._+-") else "-" for letter in name]
-    return "".join(plain).strip("-._+")[:64] or "generated"
+    label = "".join(plain).strip("-._+")[:64] or "generated"
+    return f"{label}-videos" if label in RESERVED_NAMES else label
 
 
 def _run(suite: Suite, *, quiet: bool, allow_systems: Collection[str] = ()) -> RunResult:

@@ -78,7 +78,8 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in {"EMO_BENCH_WEIGHTS", "FORCE_COLOR", "COLUMNS", "PYTHONDONTWRITEBYTECODE"}
+        # Unbuffered streams would hide what never leaves the process of a user.
+        if name not in {"EMO_BENCH_WEIGHTS", "FORCE_COLOR", "COLUMNS", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
     }
     return {**kept, "OMP_NUM_THREADS": "1", "NO_COLOR": "", **added}
 

@@ -24,7 +24,9 @@ def score(
         ),
     ] = None,
     weights: Annotated[list[Path] | None, typer.Option("--weights", "-w", help="Folder of weight files.")] = None,
-    name: Annotated[str, typer.Option("--name", help="Name of the run.")] = "score",
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the run; 'score-' and the folder's name when absent.")
+    ] = None,
     overrides: SetOption = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the run.")] = None,
     quiet: QuietOption = False,

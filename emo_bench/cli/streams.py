@@ -29,23 +29,18 @@ class _Unread(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         size = memoryview(data).nbytes
-        self._try(lambda: self._target.write(data))
-        return size
-
-    def flush(self) -> None:
-        self._try(self._target.flush)
-
-    def _try(self, act: Any) -> None:
         if not self._open:
-            return
+            return size
         try:
-            act()
+            self._target.write(data)
+            self._target.flush()  # nobody else does: a buffer above never flushes what lies below it
         except OSError as error:
             if error.errno not in (errno.EPIPE, errno.EBADF):
                 raise
             self._open = False
             # What the interpreter still holds for the closed pipe must not fail at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._target.fileno())
+        return size
 
 
 def sturdy(stream: TextIO | None) -> TextIO:

@@ -158,6 +158,8 @@ def _doubts(a: RunData, b: RunData) -> Iterator[str]:
         yield from (f"The {label} run is not as it was written. {sentence}" for sentence in run.damage)
         if run.unsealed:
             yield f"The {label} run has no digests of its files, so changes of them would go unnoticed."
+        if run.missing_rows:
+            yield f"The {label} run is not whole. {run.missing_rows}"
 
 
 def match_systems(a: RunRecord, b: RunRecord) -> list[tuple[str, str]]:

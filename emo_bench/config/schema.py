@@ -143,6 +143,9 @@ DEFAULT_ANCHORS: tuple[AnchorKind, ...] = ("reencoded", "frozen", "shuffled_audi
 REFERENCE_SET = "reference-set"
 """Under this name failures of the reference set's clips stand in records."""
 
+RESERVED_NAMES = frozenset({kind.replace("_", "-") for kind in ANCHOR_KINDS} | {REFERENCE_SET})
+"""What no system under test can be called."""
+
 
 class RunConfig(Frozen):
     """A suite: which clips, which systems, which protocols."""
@@ -175,11 +178,10 @@ class RunConfig(Frozen):
     @classmethod
     def _names_are_unique(cls, systems: tuple[System, ...]) -> tuple[System, ...]:
         names = [system.name for system in systems]
-        reserved = {kind.replace("_", "-") for kind in ANCHOR_KINDS} | {REFERENCE_SET}
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two systems are called {name!r}; expected unique names")
-            if name in reserved:
+            if name in RESERVED_NAMES:
                 raise ValueError(f"{name!r} is a reserved name; expected another name for this system")
         return systems
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emo_bench.data.manifest import read_manifest, video_of
-from emo_bench.media.audio_samples import SILENCE
-from emo_bench.media.doctor import Finding, inspect_media
+from emo_bench.media.decode import DEFAULT_RATE
+from emo_bench.media.doctor import Finding, inspect_media, noted
 from emo_core.errors import ClipError, WeightsError
 
 if TYPE_CHECKING:
@@ -89,18 +89,17 @@ def _portraits(paths: Iterable[Path]) -> Iterator[tuple[str, Path, Path]]:
 def _examine_portrait(name: str, portrait: Path, audio: Path, *, faces: bool) -> Examination:
     """The findings about a portrait and its audio."""
     from emo_bench.data.portrait import largest_face
-    from emo_bench.media.decode import read_audio
+    from emo_bench.media.audio_file import load_audio
     from emo_bench.media.image import read_still_image
 
     findings: list[Finding] = []
     try:
-        still, speech = read_still_image(portrait), read_audio(audio)
+        still, heard = read_still_image(portrait), load_audio(audio, rate=DEFAULT_RATE)
         height, width = still.pixels.shape[:2]
         findings += [Finding(level="note", code="portrait", text=note) for note in still.notes]
-        text = f"portrait {width}x{height}, {speech.seconds:.1f} s of audio, no ground truth"
+        text = f"portrait {width}x{height}, {heard.audio.seconds:.1f} s of audio, no ground truth"
         findings.append(Finding(level="ok", code="portrait", text=text))
-        if not np.any(np.abs(speech.samples) > SILENCE):
-            findings.append(Finding(level="warning", code="silent", text="the audio is silent"))
+        findings += noted(heard.notes)
         box, notes = largest_face(still.pixels) if faces else (None, [])
         findings += [Finding(level="warning", code="several_faces", text=note) for note in notes]
         if faces and box is None:
@@ -158,6 +157,10 @@ def _describe_faces(
     found: NDArray[np.generic], n_faces: NDArray[np.generic], box: NDArray[np.generic], n_frames: int
 ) -> Iterator[Finding]:
     seen = found.astype(bool)
+    if not seen.any():
+        text = f"no face was found on any of the {n_frames} frames: metrics of faces have no value"
+        yield Finding(level="warning", code="no_face", text=text)
+        return
     boxes = box[seen].astype(np.float64)
     width = float(np.median(boxes[:, 2] - boxes[:, 0]))
     share = float(seen.mean())

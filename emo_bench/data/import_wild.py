@@ -30,6 +30,7 @@ from emo_bench.data.naming import (
     listed,
 )
 from emo_bench.media.containers import AUDIO_EXTENSIONS
+from emo_bench.media.notes import ROUTINE, most_telling
 from emo_core.errors import ClipError, ConfigError, DataError, EmoBenchError, NoFaceError
 from emo_core.progress import Display, Silent
 from emo_core.rng import numpy_generator
@@ -126,7 +127,9 @@ def import_wild(
         raise DataError("no pair of a portrait and an audio file can be used", found=reasons)
     earlier = EarlierManifest(target)
     entries = earlier.write(made)
-    notices = [*earlier.notes(entries), *work.notices]
+    notices = [*earlier.notes(entries), *work.notices, *most_telling(work.notes, at_most=len(work.notes))[0]]
+    if others := _other_files(portraits, audio, target):
+        notices.append(f"files that are named neither like an image nor like audio: {listed(others)}")
     if unnamed:
         notices.append(f"--identity fits not every portrait; each is an identity of its own: {listed(unnamed)}")
     return ImportReport(target, entries, tuple(work.refused), tuple(notices))
@@ -143,6 +146,18 @@ def _files(portraits: Path, audio: Path, *, root: Path) -> tuple[tuple[Path, ...
     if not sounds:
         raise DataError(f"no audio files below {audio}", expected=f"files ending in {', '.join(AUDIO_EXTENSIONS)}")
     return images, sounds
+
+
+def _other_files(portraits: Path, audio: Path, manifest: Path) -> list[Path]:
+    """What lies below the folders and is not used for its ending: HEIC photographs, for example, or videos."""
+    found: dict[Path, Path] = {}
+    for folder in (portraits, audio):
+        below = files_below(folder)
+        images = set(images_below(folder))
+        for path in _without_copies([*below.videos, *below.others], folder, manifest.parent):
+            if path not in images and path.resolve() != manifest.resolve():
+                found.setdefault(path.resolve(), path.relative_to(folder))
+    return sorted(found.values())
 
 
 def _without_copies(files: Sequence[Path], folder: Path, root: Path) -> tuple[Path, ...]:
@@ -229,6 +244,7 @@ class _Import:
     def __init__(self, target: Path, options: WildOptions) -> None:
         self.refused: list[Refused] = []
         self.notices: list[str] = []
+        self.notes: list[tuple[str, str, str]] = []
         self._root, self._options = target.parent, options
         self._listed = paths_listed(target)
         self._usable: dict[Path, _File] = {}
@@ -264,15 +280,19 @@ class _Import:
 
     def add_audio(self, path: Path, folder: Path) -> None:
         """Decodes an audio file, or says why it cannot be used."""
-        from emo_bench.media.decode import read_audio
+        from emo_bench.media.audio_file import load_audio
+        from emo_bench.media.decode import DEFAULT_RATE
 
         relative = path.relative_to(folder)
         try:
-            if len(read_audio(path).samples) == 0:
+            loaded = load_audio(path, rate=DEFAULT_RATE)
+            if len(loaded.audio.samples) == 0:
                 raise ClipError(f"{path.name} has no samples", expected="at least one", found="none")
             _require_plain(relative)
             name = self._own_id("audio", relative)
             self._usable[path] = _File(id=name, path=self._place(path, folder, "audio"))
+            unusual = [note for note in loaded.notes if note.code not in ROUTINE]
+            self.notes += [(note.code, str(note), str(relative)) for note in unusual]
         except ClipError as error:
             self.refused.append(Refused(str(relative), error.code, "; ".join(str(error).split("\n  "))))
 

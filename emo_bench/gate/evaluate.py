@@ -96,6 +96,8 @@ def _broken_seals(runs: Sequence[tuple[str, RunData]], rules: GateRules) -> Iter
         yield from (f"The {label} is not as it was written. {sentence}" for sentence in run.damage)
         if run.unsealed and rules.require.sealed:
             yield f"The {label} has no digests of its files; run its suite again, or set 'require.sealed: false'."
+        if run.missing_rows:
+            yield f"The {label} is not whole. {run.missing_rows}"
 
 
 def _unequal(baseline: RunRecord, candidate: RunRecord, rules: GateRules) -> list[str]:

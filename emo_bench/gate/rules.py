@@ -97,6 +97,13 @@ def fits_nothing_known(rule: Rule, columns: Iterable[Column]) -> bool:
     )
 
 
+def default_rules() -> Path:
+    """The rules where none are named: ``configs/gates/default.yaml`` of the current folder, else those that ship."""
+    package = Path(__file__).resolve().parents[1]
+    below = Path("configs") / "gates" / "default.yaml"
+    return next((path for path in (below, package.parent / below) if path.is_file()), package / below)
+
+
 def read_rules(path: Path) -> GateRules:
     """Reads and checks a file of rules.
 

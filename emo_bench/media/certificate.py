@@ -144,15 +144,23 @@ def local_signer(folder: Path | None = None) -> Signer:
         folder: Where it is kept; the user's data folder when absent.
 
     Raises:
-        CredentialsError: when the files cannot be used.
-        OSError: as the file system reports it.
+        CredentialsError: when the files cannot be used or kept.
     """
     from filelock import FileLock
 
     place = folder or credentials_folder()
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with FileLock(place / ".lock", timeout=60):  # two first uses at once would leave one's key beside the other's chain
-        return _local_signer(place)
+    try:
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Two first uses at once would leave one's key beside the other's chain.
+        with FileLock(place / ".lock", timeout=60):
+            return _local_signer(place)
+    except OSError as error:
+        raise CredentialsError(
+            f"the certificate of this machine cannot be kept in {place}",
+            expected="a folder that may be written to",
+            found=str(error),
+            fix="set XDG_DATA_HOME to one, give --certificate and --key, or (with animate) --no-credentials",
+        ) from None
 
 
 def _local_signer(place: Path) -> Signer:

@@ -32,10 +32,14 @@ def shown_name(path: Path) -> str:
     return repr(path.name)
 
 
-def open_regular(path: Path) -> int:
+def open_regular(path: Path, *, expected: str = "a video or audio file") -> int:
     """A descriptor of a regular file, opened without ever waiting for or touching anything else.
 
     Symbolic links are followed; whether they may lead out of a folder is the caller's question.
+
+    Args:
+        path: The file.
+        expected: What it should be, for messages.
 
     Raises:
         DecodeError: it is missing, unreadable, empty, or a directory, device, socket or FIFO.
@@ -44,9 +48,7 @@ def open_regular(path: Path) -> int:
     try:
         # Checked before opening, because opening a device or a FIFO can have side effects.
         if not stat.S_ISREG(path.stat().st_mode):
-            raise DecodeError(
-                f"{name} is not a regular file", expected="a video, audio or image file", found=_kind_of(path)
-            )
+            raise DecodeError(f"{name} is not a regular file", expected=expected, found=_kind_of(path))
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
     except (OSError, ValueError) as error:
         words = getattr(error, "strerror", None) or str(error)
@@ -55,7 +57,7 @@ def open_regular(path: Path) -> int:
     if stat.S_ISREG(status.st_mode) and status.st_size > 0:
         return descriptor
     os.close(descriptor)
-    raise DecodeError(f"{name} is empty", expected="a video, audio or image file", found="no content")
+    raise DecodeError(f"{name} is empty", expected=expected, found="no content")
 
 
 def _kind_of(path: Path) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emo_bench.media.audio_samples import sample_notes
+from emo_bench.media.audio_file import conversion_notes, load_audio, no_audio, quality_notes, stream_notes
 from emo_bench.media.child import DecodeChild, shown_name
 from emo_bench.media.colour import colour_notes
 from emo_bench.media.limits import DEFAULT_LIMITS, Limits
@@ -33,7 +33,7 @@ from emo_bench.media.recipe import FileFrames, indices_of, runs_of
 from emo_bench.media.timeline import TOLERANCE, Timeline, count_frames, source_indices
 from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec, samples_for_frames
 from emo_bench.media.wire import Kind
-from emo_core.errors import DecodeError, NoAudioError, TooShortError
+from emo_core.errors import DecodeError, TooShortError
 from emo_core.hashing import sha256_file
 
 PIECE_BYTES = 64 << 20
@@ -151,10 +151,7 @@ def read_audio(path: Path, *, rate: int = DEFAULT_RATE, limits: Limits = DEFAULT
         DecodeError: not a readable media file, damaged, or cut off.
         LimitError: a limit is exceeded.
     """
-    found = scan(path, video=False, rate=rate, limits=limits)
-    if found.audio is None:
-        raise _no_audio(path)
-    return found.audio
+    return load_audio(path, rate=rate, limits=limits).audio
 
 
 def load_pair(
@@ -187,7 +184,7 @@ def load_pair(
     timeline = _require_video(video_path, found)
     audio_scan = found if audio_path is None else scan(audio_path, video=False, rate=rate, limits=limits)
     if audio_scan.audio is None:
-        raise _no_audio(audio_path or video_path)
+        raise no_audio(audio_path or video_path)
     offset = audio_scan.info.audio_start - found.info.video_start if inside else Fraction(0)
     audio_end = offset + audio_scan.info.audio_seconds
     n_frames = count_frames(min(timeline.seconds, audio_end), fps=fps)
@@ -240,15 +237,6 @@ def _require_video(path: Path, found: Scan) -> Timeline:
     if found.timeline is None:
         raise DecodeError(f"{shown_name(path)} has no video stream", expected="a video", found=found.info.container)
     return found.timeline
-
-
-def _no_audio(path: Path) -> NoAudioError:
-    return NoAudioError(
-        f"{shown_name(path)} has no audio",
-        expected="one audio stream",
-        found="none",
-        fix="name an audio file beside it",
-    )
 
 
 def _video(
@@ -341,21 +329,16 @@ def _notes(
     info, audio = found.info, audio_scan.info
     fps = video.spec.fps
     span = Fraction(video.spec.n_frames) / fps
-    notes = [*_rate_notes(found, fps), *_frame_notes(found, video.spec)]
-    if audio.audio_rate != rate or audio.channels != 1:
-        shape = {1: "mono", 2: "stereo"}.get(audio.channels, f"{audio.channels} channels")
-        text = f"audio converted from {audio.audio_rate} Hz {shape} to {rate} Hz mono"
-        notes.append(Note("audio_converted", text, {"rate": audio.audio_rate, "channels": audio.channels}))
+    conversion = conversion_notes(audio_scan, rate=rate)
+    notes = [*_rate_notes(found, fps), *_frame_notes(found, video.spec), *conversion]
     if abs(offset) > TOLERANCE:
         notes.append(_offset_note(offset, "the video", "padded with silence" if offset > 0 else "cut"))
     for what, left in (("audio", audio_end - span), ("video", info.video_seconds - span)):
         if left >= 1 / fps and (what == "video" or left > 1 / fps):
             text = f"{what} ends {float(left):.3f} s after the last frame used: cut"
             notes.append(Note(f"{what}_longer", text, {"seconds": round(float(left), 6)}))
-    if audio.n_audio_streams > 1:
-        notes.append(Note("several_audio_streams", f"first of {audio.n_audio_streams} audio streams used"))
-    quality = sample_notes(audio_scan.sample_facts) if audio_scan.sample_facts is not None else ()
-    return distinct((*notes, *info.notes, *audio.notes, *quality))
+    notes += stream_notes(audio_scan)
+    return distinct((*notes, *info.notes, *audio.notes, *quality_notes(audio_scan)))
 
 
 def _rate_notes(found: Scan, fps: Fraction) -> list[Note]:

@@ -39,8 +39,8 @@ def write_tagged(source: Path, target: Path, tags: Mapping[str, str]) -> Path:
         # The format is said: FFmpeg would take a list of other files for a video, whatever its name.
         with (
             atomic_path(target) as temporary,
-            av.open(str(source), format="mp4") as reader,
-            av.open(str(temporary), "w", format="mp4", options=options) as writer,
+            av.open(str(source.absolute()), format="mp4") as reader,
+            av.open(str(temporary.absolute()), "w", format="mp4", options=options) as writer,
         ):
             writer.metadata.update({**reader.metadata, **tags})
             copies = {stream.index: writer.add_stream_from_template(stream) for stream in reader.streams}

@@ -15,7 +15,7 @@ from emo_bench.media.audio_samples import SILENCE, sample_notes
 from emo_bench.media.colour import colour_notes, is_gray
 from emo_bench.media.decode import DEFAULT_FPS, DEFAULT_RATE, open_video
 from emo_bench.media.limits import DEFAULT_LIMITS, Limits
-from emo_bench.media.notes import Note
+from emo_bench.media.notes import ROUTINE, Note
 from emo_bench.media.probe import MediaInfo, Scan, scan
 from emo_core.errors import ClipError, NoAudioError
 
@@ -81,7 +81,7 @@ def inspect_media(video: Path, audio: Path | None = None, *, limits: Limits = DE
         findings = [*_frame_findings(seen), *_audio_findings(other)]
         findings += _pair_findings(seen, heard, inside=audio is None)
         if audio is not None:
-            findings += _noted(heard.notes)
+            findings += noted(heard.notes)
         if seen.has_video:
             findings += _content_findings(video, seen, limits)
     except ClipError as error:
@@ -129,9 +129,9 @@ def _frame_findings(info: MediaInfo) -> Iterator[Finding]:
     if info.n_video_streams > 1:
         text = f"{info.n_video_streams} video streams; the first is used"
         yield Finding(level="warning", code="several_video_streams", text=text)
-    yield from _noted(info.notes)
+    yield from noted(info.notes)
     size = (info.width, info.height)
-    yield from _noted(
+    yield from noted(
         colour_notes(pixel_format=info.pixel_format, matrix=info.colour_matrix, transfer=info.transfer, size=size)
     )
     if info.is_interlaced:
@@ -141,9 +141,10 @@ def _frame_findings(info: MediaInfo) -> Iterator[Finding]:
         yield Finding(level="note", code="gray", text=f"frames without colour ({info.pixel_format})")
 
 
-def _noted(notes: Iterable[Note]) -> Iterator[Finding]:
+def noted(notes: Iterable[Note]) -> Iterator[Finding]:
+    """Notes as findings: warnings, unless what they tell of is ordinary."""
     for note in notes:
-        level: Level = "note" if note.code in ORDINARY_NOTES else "warning"
+        level: Level = "note" if note.code in ORDINARY_NOTES | ROUTINE else "warning"
         yield Finding(level=level, code=note.code, text=str(note))
 
 
@@ -177,7 +178,7 @@ def _audio_findings(found: Scan) -> Iterator[Finding]:
     if info.channels > 1 and not (found.sample_facts and found.sample_facts.first_channel):
         yield Finding(level="note", code="channels", text=f"{info.channels} audio channels; their mean is used")
     if found.sample_facts is not None:
-        yield from _noted(sample_notes(found.sample_facts))
+        yield from noted(sample_notes(found.sample_facts))
         silent = found.sample_facts.silent_share * float(info.audio_seconds)
         if found.sample_facts.peak >= SILENCE and silent > SILENT_SECONDS:
             text = f"{silent:.2f} s of the audio are digital silence"

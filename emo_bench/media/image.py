@@ -50,7 +50,7 @@ def read_still_image(path: Path) -> StillImage:
         DecodeError: when it is not a readable image, or its values cannot be brought to 8 bits without guessing.
         LimitError: when it has more than 64 million pixels, or decoding takes too long.
     """
-    descriptor = open_regular(path)
+    descriptor = open_regular(path, expected="an image")
     try:
         child = start("emo_bench.media.image_worker", descriptor)
     finally:

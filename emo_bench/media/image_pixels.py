@@ -106,6 +106,8 @@ def _converted(image: Any, profile: bytes | None, notes: list[str]) -> Any:
         return plain.convert("RGB")
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if base == "L" and source.profile.xcolor_space.strip() == "RGB":  # a colour image that was made gray
+            plain = plain.convert("RGB")
         name = str(ImageCms.getProfileDescription(source)).strip()
         target = ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(plain, source, target, outputMode="RGB")

@@ -145,7 +145,9 @@ class LosslessWriter:
         # bitexact keeps random identifiers, dates and library versions out of the file.
         temporary = self._place.__enter__()
         try:
-            self._container = av.open(str(temporary), "w", format="matroska", options={"fflags": "+bitexact"})
+            self._container = av.open(
+                str(temporary.absolute()), "w", format="matroska", options={"fflags": "+bitexact"}
+            )
             self._container.metadata["title"] = self._quality.title
             self._video = self._container.add_stream("libx264rgb", rate=self._fps, options=self._quality.options)
             self._video.width, self._video.height = self._size

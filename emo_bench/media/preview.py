@@ -114,7 +114,9 @@ def _encode(
         raise GenerationError("a video without frames cannot be encoded", expected="at least one frame")
     height, width = first.shape[1:3]
     # Front-loading the index lets players start before the file is complete.
-    with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}) as container:
+    with av.open(
+        str(path.absolute()), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}
+    ) as container:
         container.metadata.update(metadata or {})
         options = {"crf": str(crf), "preset": preset, "mbtree": "0"}
         stream: Any = container.add_stream("libx264", rate=fps, options=options)
@@ -215,7 +217,7 @@ def decode_own(path: Path, spec: VideoSpec) -> Iterator[FrameArray]:
 
     converter = RgbConverter()
     length = frames_per_piece(spec.width, spec.height)
-    with av.open(str(path)) as container:
+    with av.open(str(path.absolute())) as container:
         container.streams.video[0].thread_count = 1
         batch: list[FrameArray] = []
         for frame in container.decode(video=0):

@@ -95,6 +95,14 @@ class RunData:
         return by_system(found)
 
     @cached_property
+    def missing_rows(self) -> str:
+        """A sentence when the record has values of clips whose rows are not here; empty when they are."""
+        by_clip = {protocol.name for protocol in self.record.protocols if protocol.granularity == "clip"}
+        if self.rows or not any(entry.n_scored and entry.protocol in by_clip for entry in self.record.values):
+            return ""
+        return f"Its values of single clips ({CLIPS_FILE}) are not beside the record: copy the whole folder of the run."
+
+    @cached_property
     def ground_truth(self) -> str | None:
         """Name of the system that plays the real clips, when the run has one."""
         return next((system.name for system in self.record.systems if system.kind == "ground_truth"), None)

@@ -197,6 +197,8 @@ class Table:
         rows = tuple(row for row in self.rows if not row.minor)
         kept = rows[: self.printed]
         notes = (*self.notes, self.cut.format(n=len(rows) - len(kept))) if len(kept) < len(rows) else self.notes
+        if self.rows and not rows:
+            notes = (*notes, "No row has a result.")
         return replace(self, rows=kept, notes=notes)
 
 

@@ -79,7 +79,9 @@ def system_styles(record: RunRecord) -> tuple[SystemStyle, ...]:
             marker, dash = ANCHOR_MARKERS[anchors % len(ANCHOR_MARKERS)], DASHES[anchors % len(DASHES)]
             anchors += 1
         else:
-            colour, marker = PALETTE[tested % len(PALETTE)], MARKERS[tested % len(MARKERS)]
+            colour = PALETTE[tested % len(PALETTE)]
+            # Moved on with every round of colours, so that no two systems share both.
+            marker = MARKERS[(tested + tested // len(PALETTE)) % len(MARKERS)]
             dash = DASHES[tested // len(PALETTE) % len(DASHES)]
             tested += 1
         styles.append(SystemStyle(system.name, short_name(system), colour, marker, dash, system.anchor, truth))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,12 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emo_bench.data.portrait import Box, Framing, Square, find_square
+from emo_bench.media.audio_samples import SILENCE
+from emo_bench.media.decode import DEFAULT_RATE
+from emo_bench.media.notes import ROUTINE
 from emo_bench.media.types import FrameArray, Video, VideoSpec, frames_for_samples
 from emo_bench.systems.device import require_device
 from emo_bench.systems.emo import EMBEDDED, PORTRAIT, EmoOptions, require_eyelids, sampling_options, weights_folder
+from emo_core.atomic import sweep_orphans
 from emo_core.errors import ConfigError, GenerationError, LimitError, NoAudioError, WeightsError
 
 if TYPE_CHECKING:
+    from emo_bench.media.audio_file import LoadedAudio
     from emo_bench.media.certificate import Signer
     from emo_bench.media.credentials import Source
     from emo_models.emo.pipeline import EMOPipeline
@@ -90,19 +96,15 @@ def animate(
         WeightsError: when the model's weights are missing or wrong.
         CredentialsError: when the video cannot be signed; it is left at ``target`` unsigned.
     """
+    from emo_bench.media.audio_file import load_audio
     from emo_bench.media.credentials import add_credentials
-    from emo_bench.media.decode import read_audio
     from emo_bench.media.disclosure import disclosure_tags
     from emo_bench.media.image import read_still_image
     from emo_bench.media.preview import write_preview
     from emo_models.emo.pipeline import EMOPipeline
 
     require_device(device)
-    for source in (portrait, audio):
-        if target.resolve() == source.resolve():
-            raise ConfigError(f"{source} would be written over", expected="another file", fix="choose one with -o")
-    if target.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"{target.name} is no name of an MP4", expected=" or ".join(SUFFIXES), found=target.suffix)
+    _require_target(target, (portrait, audio))
     still = read_still_image(portrait)
     image = still.pixels
     if min(image.shape[:2]) < SMALLEST_SIDE:
@@ -112,11 +114,12 @@ def animate(
             found=f"{image.shape[1]}x{image.shape[0]}",
         )
     try:
-        speech = read_audio(audio)
+        loaded = load_audio(audio, rate=DEFAULT_RATE)
     except NoAudioError as error:
         raise NoAudioError(
             error.message, expected=error.expected, found=error.found, fix="choose another file for the audio"
         ) from None
+    speech = loaded.audio
     if speech.seconds > LONGEST_S:
         raise LimitError(
             f"{audio.name} is too long", expected=f"at most {LONGEST_S:g} s", found=f"{speech.seconds:g} s"
@@ -131,7 +134,7 @@ def animate(
     require_eyelids(options, pipeline)
     framing = Framing(**pipeline.facts.get("framing", {}))
     square, found = find_square(image, framing, face_box=face_box)
-    notes = [*still.notes, *found]
+    notes = [*still.notes, *_about_audio(loaded), *found]
     side = _full_size(square, size, pipeline)
     notes += _about_size(side, size, pipeline)
     fps = Fraction(pipeline.fps).limit_denominator(1001)
@@ -153,16 +156,36 @@ def animate(
         )
         yield from frames if whole is None else square.paste(whole, frames)
 
-    if not np.any(np.abs(speech.samples) > 1e-4):
-        notes.append("the audio is silent; expect a closed mouth")
     notes += _about_weights(options.weights, str(pipeline.facts.get("trained_on", "")))
     # Only the name of a weights folder is published, never its path.
     facts = {"seed": seed, "weights": Path(options.weights).name, "notice": DISCLOSURE}
+    sweep_orphans(target.absolute().parent, deep=False)  # of an earlier call that was ended from outside
     write_preview(target, Video(spec, pieces), speech, metadata=disclosure_tags(DISCLOSURE, facts))
     if signer is not None:
         origin: Source = "composite" if paste_back else "generated"
         add_credentials(target, target, signer=signer, origin=origin, title=target.name, facts=facts)
     return Animated(path=target, n_frames=n_frames, seconds=speech.seconds, notes=tuple(notes))
+
+
+def _require_target(target: Path, sources: Iterable[Path]) -> None:
+    """Raises where the video could not be written once it is made."""
+    for source in sources:
+        if target.resolve() == source.resolve():
+            raise ConfigError(f"{source} would be written over", expected="another file", fix="choose one with -o")
+    if target.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"{target.name} is no name of an MP4", expected=" or ".join(SUFFIXES), found=target.suffix)
+    if target.is_dir():
+        raise ConfigError(f"{target} is a folder", expected="the name of a file", fix="choose one with -o")
+    place = next(folder for folder in target.absolute().parents if folder.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise ConfigError(f"{target} cannot be written", expected="a folder that may be written to", found=str(place))
+
+
+def _about_audio(loaded: LoadedAudio) -> Iterator[str]:
+    """What is out of the ordinary about the audio; conversions to the model's rate are not."""
+    if not np.any(np.abs(loaded.audio.samples) > SILENCE):
+        yield "the audio is silent; expect a closed mouth"
+    yield from (note for note in loaded.notes if note.code not in ROUTINE and note.code != "silent")
 
 
 def _about_weights(name: str, trained_on: str) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emo_bench.media.decode import read_audio
+from emo_bench.media.audio_file import load_audio
 from emo_bench.media.image import read_still_image
 from emo_bench.media.notes import Note
 from emo_bench.media.types import PIECE_LENGTH, Audio, FrameArray, Video, VideoSpec, frames_for_samples
@@ -60,7 +60,8 @@ def load_still_clip(
         TooShortError: when the audio has no samples.
     """
     still = read_still_image(portrait)
-    speech = read_audio(audio, rate=rate)
+    loaded = load_audio(audio, rate=rate)
+    speech = loaded.audio
     height, width = still.pixels.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
         raise LimitError(
@@ -78,6 +79,7 @@ def load_still_clip(
     if size is None and target != (width, height):
         numbers = {"width": width, "height": height}
         notes.append(Note("portrait_reduced", f"portrait {width}x{height} reduced to {target[0]}x{target[1]}", numbers))
+    notes += loaded.notes
     n_frames = frames_for_samples(len(speech.samples), rate=rate, fps=fps)
     one = Video(VideoSpec(width=width, height=height, fps=fps, n_frames=1), lambda: iter([still.pixels[None]]))
     image = resize_video(one, width=target[0], height=target[1], crop=True).read_all()[0]

@@ -13,13 +13,21 @@ from emo_bench.runner.suite import suite_from_values
 from emo_core.errors import ConfigError
 
 
-@pytest.mark.parametrize(("folder", "name"), [("видео", "generated"), ("model-é", "model"), ("a b", "a-b")])
+@pytest.mark.parametrize(
+    ("folder", "name"), [("видео", "generated"), ("model-é", "model"), ("a b", "a-b"), ("frozen", "frozen-videos")]
+)
 def test_folders_of_any_name_can_be_scored(folder: str, name: str) -> None:
     values = score_values(
-        Path("videos") / folder, "m.jsonl", metrics=["psnr/rgb@1"], name="score", pattern="{id}", options={}
+        Path("videos") / folder, "m.jsonl", metrics=["psnr/rgb@1"], name=None, pattern="{id}", options={}
     )
     suite = suite_from_values(values, base=Path())
     assert [system.name for system in suite.config.systems] == [name]
+    assert suite.config.name == f"score-{name}"  # or the run of a second folder would replace that of the first
+
+
+def test_one_protocol_may_stand_alone() -> None:
+    values = score_values("out", "m.jsonl", metrics="psnr/rgb@1", name=None, pattern="{id}", options={})
+    assert values["metrics"] == ["psnr/rgb@1"]
 
 
 def test_a_run_without_previews_has_none_to_show(tmp_path: Path) -> None:

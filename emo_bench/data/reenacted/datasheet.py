@@ -129,5 +129,5 @@ def _frames(path: Path) -> list[FrameArray]:
     """All frames of a clip that this package wrote."""
     import av
 
-    with av.open(str(path)) as container:
+    with av.open(str(path.absolute())) as container:
         return [frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False) for frame in container.decode(video=0)]

@@ -41,6 +41,14 @@ def test_nothing_heavy_is_loaded_for_help_validate_and_ls(tiny, tiny_set: Path, 
     assert done.stderr == ""
 
 
+def test_the_package_runs_as_a_program(tiny, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "emo_bench", "--version"],
+        env=tiny.environment(), cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, f"emo-bench {emo_bench.__version__}\n")
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["validate", "SUITE"]])
 def test_the_first_words_come_soon(tiny, tiny_set: Path, tmp_path: Path, arguments: list[str]) -> None:
     suite = tiny.suite(tiny_set, tmp_path)

@@ -35,6 +35,16 @@ def test_a_reader_who_has_gone_is_no_error() -> None:
     os.close(writing)
 
 
+def test_what_is_flushed_has_left_the_process() -> None:
+    reading, writing = os.pipe()
+    stream = sturdy(io.TextIOWrapper(os.fdopen(writing, "wb"), encoding="utf-8"))  # buffered, as the interpreter's are
+    stream.write("a verdict")
+    stream.flush()
+    os.set_blocking(reading, False)
+    assert os.read(reading, 100) == b"a verdict"
+    os.close(reading)
+
+
 def test_streams_that_were_closed_before_the_start_go_nowhere() -> None:
     with sturdy(None) as stream:
         stream.write("x")
@@ -86,6 +96,18 @@ def test_gate_in_other_encodings_and_into_a_closed_pipe(tiny: Any, tmp_path: Pat
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, "")
     os.close(writing)
+
+
+def test_a_verdict_that_cannot_be_written_is_printed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(record_factory.write_run(record_factory.make_run(), tmp_path / "run", previews=False))
+    (tmp_path / "rules.yaml").write_text("resamples: 100\nrules: [{protocol: 'psnr/*'}]\n", encoding="utf-8")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "nowhere" / "summary.md"))
+    assert main(["gate", "-b", run, "-c", run, "-r", str(tmp_path / "rules.yaml")]) == 2
+    said = capsys.readouterr()
+    assert "No regression found" in said.out
+    assert "nowhere" in said.err
 
 
 def test_a_deep_record_is_an_error_and_no_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import wave
 from collections import Counter
 from pathlib import Path
 
@@ -46,6 +47,20 @@ def test_pairs_by_name(folder: Path, tmp_path: Path) -> None:
         video_of(entry)
 
 
+def test_what_is_unusual_about_the_audio_is_told(folder: Path) -> None:
+    wave_form = (np.sin(np.arange(16_000) / 9) * 9_000).astype("<i2")
+    with wave.open(str(folder / "wild-11.wav"), "wb") as file:
+        file.setparams((2, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(np.stack([wave_form, -wave_form], axis=1).tobytes())
+    report = import_wild(folder, folder, options=ANY, manifest=folder / "m.jsonl")
+    assert [line for line in report.notices if "the channels cancel each other" in line and "wild-11.wav" in line]
+    (found,) = [one for one in examine([report.manifest], weights=(), faces=False) if one.name == "wild-11"]
+    assert {(finding.code, finding.level) for finding in found.findings} >= {
+        ("channels_cancel", "warning"),
+        ("audio_converted", "note"),
+    }
+
+
 def test_audio_of_a_portrait_is_not_given_to_one_that_differs_in_case(folder: Path) -> None:
     shutil.copyfile(folder / "wild-11.png", folder / "Wild-10.png")  # another person
     report = import_wild(folder, folder, options=ANY)
@@ -74,6 +89,15 @@ def test_files_that_are_refused_take_no_place_among_so_many_pairs(folder: Path) 
     assert {item.file for item in report.refused} == {"ink.jpg", "broken.wav"}
     assert len(report.entries) == 6
     assert set(Counter(entry.portrait for entry in report.entries).values()) == {2}
+
+
+def test_files_of_other_kinds_are_named(folder: Path) -> None:
+    (folder / "photo.HEIC").write_bytes(b"x")
+    (folder / "talk.mp4").write_bytes(b"x")
+    for _ in range(2):  # the second time the manifest lies there
+        report = import_wild(folder, folder, options=ANY)
+        (notice,) = [line for line in report.notices if "neither like an image" in line]
+        assert notice.endswith(": photo.HEIC, talk.mp4")
 
 
 def test_every_pair_or_so_many(folder: Path) -> None:

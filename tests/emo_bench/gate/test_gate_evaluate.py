@@ -158,6 +158,16 @@ def test_what_an_incomplete_run_lacks_is_told(baseline: RunData) -> None:
     assert "require.complete: false" in told
 
 
+@pytest.mark.parametrize("label", ["baseline", "candidate"])
+def test_a_run_without_its_rows_is_not_whole_and_no_regression(baseline: RunData, label: str) -> None:
+    runs = {"baseline": baseline, "candidate": baseline} | {label: dataclasses.replace(baseline, rows=())}
+    verdict = evaluate_gate(runs["baseline"], runs["candidate"], RULES)
+    assert verdict.exit_code == ExitCode.USAGE
+    (problem,) = verdict.problems
+    assert problem.startswith(f"The {label} is not whole.")
+    assert "clips.parquet" in problem
+
+
 def test_lost_values_fail(baseline: RunData) -> None:
     nan_value = tuple(
         v.model_copy(update={"value": math.nan}) if (v.system, v.key) == ("emo-synth", "lmd") else v

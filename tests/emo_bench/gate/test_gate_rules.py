@@ -6,6 +6,7 @@ import pytest
 import record_factory
 
 from emo_bench.gate import GateRules, Rule, read_rules
+from emo_bench.gate.rules import default_rules
 from emo_bench.record.columns import columns_of
 from emo_core.errors import ConfigError
 
@@ -19,6 +20,15 @@ def test_the_default_rules_are_valid_and_judge_the_papers_values() -> None:
     assert judged["f-sim/mobilefacenet@1#f-sim"].severity == "fail"  # type: ignore[union-attr]
     assert judged["psnr/rgb@1#psnr"].severity == "warn"  # type: ignore[union-attr]
     assert judged["f-sim/mobilefacenet@1#f-sim-min"] is None
+
+
+def test_rules_ship_and_those_of_the_current_folder_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert default_rules().samefile(DEFAULT)
+    own = tmp_path / "configs" / "gates" / "default.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("rules: [{protocol: '*'}]")
+    assert default_rules().samefile(own)
 
 
 def test_the_first_fitting_rule_counts_and_ignore_ends_it() -> None:

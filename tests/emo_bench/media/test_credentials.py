@@ -192,3 +192,10 @@ def test_first_uses_at_once_share_one_certificate(tmp_path: Path) -> None:
         made = list(pool.map(lambda _: local_signer(tmp_path / "shared"), range(4)))
     assert len({signer.chain for signer in made}) == 1
     assert local_signer(tmp_path / "shared") == made[0]
+
+
+def test_a_home_that_cannot_be_written_says_what_else_can_be_done(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file")
+    with pytest.raises(CredentialsError, match="XDG_DATA_HOME") as caught:
+        local_signer(tmp_path / "home" / "credentials")
+    assert "--certificate" in str(caught.value.fix)

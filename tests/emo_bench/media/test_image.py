@@ -249,3 +249,20 @@ def test_code_points_for_colours_are_told(tmp_path: Path) -> None:
     told = read_still_image(png_with(tmp_path / "a.png", GRAYS, (b"cICP", bytes((9, 16, 0, 1)))))
     assert "cICP" in told.notes[0]
     assert read_still_image(png_with(tmp_path / "b.png", GRAYS, (b"cICP", bytes((1, 13, 0, 1))))).notes == ()
+
+
+def test_what_is_no_file_with_content_is_told_as_an_image(tmp_path: Path) -> None:
+    (tmp_path / "empty.png").touch()
+    for place in (tmp_path, tmp_path / "empty.png"):
+        with pytest.raises(DecodeError) as caught:
+            read_image(place)
+        assert caught.value.expected == "an image"
+
+
+def test_a_gray_image_with_a_profile_of_colours_is_converted_by_it(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    gray = Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (64, 1)), "L")
+    gray.save(tmp_path / "gray.png", icc_profile=profile)
+    still = read_still_image(tmp_path / "gray.png")
+    assert still.notes == ()
+    assert np.abs(still.pixels[0, :, 0].astype(int) - np.arange(256)).max() <= 1

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from emo_bench.media.decode import load_pair
-from emo_bench.media.preview import encode_roundtrip, write_preview
+from emo_bench.media.disclosure import write_tagged
+from emo_bench.media.lossless import open_clip, write_clip
+from emo_bench.media.preview import decode_own, encode_roundtrip, write_preview
 from emo_bench.media.probe import probe
 from emo_bench.media.types import Audio, FrameArray, video_from_array
 from emo_core.errors import GenerationError
@@ -30,6 +32,17 @@ def scene(n_frames: int = 30, height: int = 64, width: int = 96) -> FrameArray:
 
 def psnr(a: FrameArray, b: FrameArray) -> float:
     return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b.astype(float)) ** 2)))
+
+
+def test_a_relative_name_with_a_colon_is_a_file_and_no_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    video = video_from_array(scene(3), fps=FPS)
+    for name in (Path("10:30 %d.mp4"), Path("run:2/a.mp4")):
+        write_tagged(write_preview(name, video, None), name, {"title": "a"})
+        assert probe(name).n_frames == len(next(decode_own(name, video.spec))) == 3
+    assert open_clip(write_clip(Path("run:2/a.mkv"), video, None).path).video.spec.n_frames == 3
 
 
 @pytest.mark.parametrize("size", [(64, 96), (63, 95)])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,19 @@ import typst
 from PIL import Image
 from record_factory import dataclasses
 
+from emo_bench.record.run_data import RunData
 from emo_bench.report import load_run, write_report
 from emo_bench.report.content import Material
-from emo_bench.report.figure_style import PALETTE, FigureKind, NamedFigure, figure_bytes, system_styles
+from emo_bench.report.figure_style import (
+    PALETTE,
+    FigureKind,
+    NamedFigure,
+    figure_bytes,
+    legend_below,
+    new_figure,
+    style,
+    system_styles,
+)
 from emo_bench.report.figures import make_figures, write_figures
 from emo_bench.report.latex import latex_document
 from emo_bench.report.pdf import pdf_data, pdf_report, printed_width
@@ -66,12 +77,44 @@ def test_systems_keep_their_colours_and_anchors_are_grey() -> None:
     assert all(max(bytes.fromhex(c[1:])) - min(bytes.fromhex(c[1:])) < 16 for c in greys)
 
 
+def test_many_systems_are_told_apart_and_their_legend_covers_nothing() -> None:
+    names = [f"model-{number}" for number in range(30)]
+    styles = [one for one in system_styles(record_factory.make_run(n_clips=2, systems=names).record) if not one.anchor]
+    assert len({(one.colour, one.marker) for one in styles}) == 30
+    assert len({(one.colour, one.dash) for one in styles[:18]}) == 18
+    with style(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure, (axis,) = new_figure(2.6, 2.6)
+        legend_below(figure, styles)
+        figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    assert legend.y1 < axis.get_window_extent().y0
+    assert legend.y0 >= 0
+
+
 @pytest.mark.parametrize(
     "options", [{"n_clips": 1, "failing": 0}, {"systems": (), "anchors": ()}, {"n_clips": 0, "failing": 0}]
 )
 def test_odd_runs_draw_what_they_can_and_print(options: dict[str, object]) -> None:
     run = record_factory.make_run(**options)  # type: ignore[arg-type]
     assert pdf_report(Material(run, figures=make_figures(run, names=("intervals",)))).startswith(b"%PDF")
+
+
+def test_a_table_longer_than_a_page_goes_on_on_the_next() -> None:
+    record = record_factory.make_run(n_clips=2, systems=("a",), failing=0).record
+    tested = next(system for system in record.systems if system.name == "a")
+    values = [value for value in record.values if value.system == "a"]
+
+    def pages(n_systems: int) -> int:
+        names = [f"model-{number}" for number in range(n_systems)]
+        changes = {
+            "systems": tuple(tested.model_copy(update={"name": name}) for name in names),
+            "values": tuple(value.model_copy(update={"system": name}) for name in names for value in values),
+            "comparisons": (),
+        }
+        return len(re.findall(rb"/Type\s*/Page\b", pdf_report(Material(RunData(record.model_copy(update=changes))))))
+
+    assert pages(160) >= pages(80) + 3  # eighty more rows in two tables; they were printed beyond the page's edge
 
 
 def test_hostile_names_neither_run_nor_break_the_pdf_and_the_figures(hostile_folder: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 import wave
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +19,7 @@ from typer.testing import CliRunner, Result
 from emo_bench.cli.main import app
 from emo_bench.media.decode import read_audio
 from emo_bench.media.types import frames_for_samples
-from emo_core.errors import EmoBenchError, ExitCode
+from emo_core.errors import ConfigError, EmoBenchError, ExitCode
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +176,25 @@ def test_silence_is_animated_with_a_note(portrait: Path, weights: Path, tmp_path
     assert result.exception is None
     assert "the audio is silent" in result.output
     assert "these weights were trained on nothing: random weights" in result.output
+
+
+def test_what_a_killed_call_left_is_removed(portrait: Path, weights: Path, tmp_path: Path) -> None:
+    gone = subprocess.run([sys.executable, "-c", "from emo_core.atomic import owner; print(owner())"],
+                          capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
+    left = tmp_path / f".a.{gone}-0123abcd.tmp.mp4"
+    left.write_bytes(b"half a video")
+    assert run(portrait, sound(tmp_path / "a.wav"), tmp_path / "a.mp4", weights).exit_code == 0
+    assert not left.exists()
+
+
+def test_what_is_unusual_about_the_audio_is_told(portrait: Path, weights: Path, tmp_path: Path) -> None:
+    wave_form = (np.sin(np.arange(8_000) / 9) * 9_000).astype("<i2")
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setparams((2, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(np.stack([wave_form, -wave_form], axis=1).tobytes())
+    result = run(portrait, tmp_path / "a.wav", tmp_path / "a.mp4", weights)
+    assert "the channels cancel each other" in result.output
+    assert "converted" not in result.output  # nobody needs to know that
 
 
 def test_sound_without_samples_is_refused(portrait: Path, weights: Path, tmp_path: Path) -> None:
@@ -354,6 +375,17 @@ def test_a_target_that_is_no_mp4_is_refused(portrait: Path, weights: Path, tmp_p
     target = tmp_path / name
     error = refusal(run(portrait, sound(tmp_path / "in.wav"), target, weights), target)
     assert ".mp4" in str(error)
+
+
+@pytest.mark.parametrize("place", ["folder.mp4", "in.wav/out.mp4"])
+def test_where_nothing_can_be_written_is_told_before_the_work(
+    portrait: Path, weights: Path, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    audio = sound(tmp_path / "in.wav")
+    result = run(portrait, audio, tmp_path / place, weights)
+    assert isinstance(result.exception, ConfigError)
+    assert "frames" not in result.output
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "gpu"])
