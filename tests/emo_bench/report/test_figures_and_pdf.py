@@ -100,7 +100,7 @@ def test_odd_runs_draw_what_they_can_and_print(options: dict[str, object]) -> No
     assert pdf_report(Material(run, figures=make_figures(run, names=("intervals",)))).startswith(b"%PDF")
 
 
-def test_a_table_longer_than_a_page_goes_on_on_the_next() -> None:
+def test_a_table_of_eighty_more_systems_takes_more_pages() -> None:
     record = record_factory.make_run(n_clips=2, systems=("a",), failing=0).record
     tested = next(system for system in record.systems if system.name == "a")
     values = [value for value in record.values if value.system == "a"]
