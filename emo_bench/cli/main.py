@@ -130,7 +130,7 @@ def _from_library(error: Exception) -> int:
 
 
 def _interrupted() -> int:
-    _complain("interrupted; everything finished until now is kept, the same command continues")
+    _complain("interrupted; what was stored until now is kept, and the same command continues from there")
     return ExitCode.INTERRUPTED
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from emo_bench.record.columns import ordered_systems
+from emo_bench.report.notes import SYNTHETIC_NOTICE
 from emo_bench.viewer.clips import (
     ReadingStore,
     VideoCache,
@@ -149,8 +150,9 @@ class Viewer:
     def _browser(self, key: str) -> Answer:
         run = self._run(key)
         record = run.data().record
+        notes = [*([SYNTHETIC_NOTICE] if record.synthetic else []), *run.data().notes]
         page = self._templates.get_template("browser.html.j2").render(
-            title=record.title or record.name, place=run.place, synthetic=record.synthetic, notes=run.data().notes
+            title=record.title or record.name, place=run.place, notes=notes
         )
         return Answer(_page_bytes(page))
 

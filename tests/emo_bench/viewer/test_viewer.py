@@ -14,6 +14,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import record_factory
 
 from emo_bench.record.columns import ordered_systems
 from emo_bench.record.unit_times import JOURNAL_FILE
@@ -248,6 +249,15 @@ def test_hostile_files_in_the_folder_are_named_or_ignored(tmp_path: Path) -> Non
     runs = RunFolder(tmp_path).runs()
     assert sorted(run.place for run in runs) == [*HOSTILE_PLANS, "y"]
     assert {run.progress()["done"] for run in runs} == {0}
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_clips_that_a_program_made_are_called_so(tmp_path: Path, synthetic: bool) -> None:
+    run = record_factory.make_run(n_clips=2, systems=("a",), failing=0, synthetic=synthetic)
+    record_factory.write_run(run, tmp_path / "run")
+    viewer = Viewer(tmp_path, None, tmp_path / "work")
+    (found,) = viewer.folder.runs()
+    assert (b"Synthetic data" in viewer.answer(f"/run/{found.id}/").body) == synthetic
 
 
 def test_a_run_leaves_no_file_of_its_progress(folder: Path) -> None:
