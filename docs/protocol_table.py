@@ -44,12 +44,7 @@ def table() -> str:
         raise ValueError(f"expected every metric under a question, found none for {', '.join(without)}")
     lines = []
     for question, names in QUESTIONS.items():
-        lines += [
-            f"## {question}",
-            "",
-            "| protocol | what it is | better | for | reads besides the frames | networks |",
-        ]
-        lines.append("| :-- | :-- | :-- | :-- | :-- | :-- |")
+        lines += [f"## {question}", "", HEAD, "| :-- | :-- | :-- | :-- | :-- | :-- |"]
         chosen = [spec for spec in specs if _metric(spec) in names]
         chosen.sort(key=lambda spec: (names.index(_metric(spec)), list(Family).index(spec.family), spec.name))
         lines += [*map(_row, chosen), ""]
