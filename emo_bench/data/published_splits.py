@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from emo_bench.config.schema import Frozen
+from emo_bench.config.shipped import shipped_folders
 from emo_bench.data.carry_over import set_by
 from emo_bench.data.manifest import read_manifest, write_manifest
 from emo_bench.data.naming import name_key
@@ -129,8 +130,7 @@ def _named(clip: str, wanted: dict[str, str]) -> str:
 
 def _own_file() -> Path:
     """In a checkout, or beside the installed package."""
-    here = Path(__file__).resolve()
-    for place in (here.parents[2] / "configs" / "datasets", here.parents[1] / "configs" / "datasets"):
+    for place in shipped_folders("datasets"):
         if (place / FILE).is_file():
             return place / FILE
     raise DataError(f"{FILE} is not in this installation", expected="configs/datasets of the project")

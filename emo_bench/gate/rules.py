@@ -11,6 +11,7 @@ from pydantic import Field
 
 from emo_bench.config.load import read_yaml, validate
 from emo_bench.config.schema import Frozen
+from emo_bench.config.shipped import shipped_folders
 from emo_bench.extract.catalogue import metric_names, metrics
 from emo_bench.record.columns import Column
 
@@ -99,9 +100,8 @@ def fits_nothing_known(rule: Rule, columns: Iterable[Column]) -> bool:
 
 def default_rules() -> Path:
     """The rules where none are named: ``configs/gates/default.yaml`` of the current folder, else those that ship."""
-    package = Path(__file__).resolve().parents[1]
-    below = Path("configs") / "gates" / "default.yaml"
-    return next((path for path in (below, package.parent / below) if path.is_file()), package / below)
+    *others, last = (folder / "default.yaml" for folder in (Path("configs") / "gates", *shipped_folders("gates")))
+    return next((path for path in others if path.is_file()), last)
 
 
 def read_rules(path: Path) -> GateRules:

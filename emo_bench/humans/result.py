@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, FiniteFloat
 
 from emo_bench.config.schema import Frozen
+from emo_bench.config.shipped import shipped_folders
 from emo_bench.record.limits import MAX_TEXT_BYTES, read_bytes
 from emo_core.atomic import write_bytes
 from emo_core.errors import ConfigError
@@ -99,7 +100,5 @@ def read_validity(path: Path) -> ValidityResult:
 
 def shipped_findings() -> tuple[ValidityResult, ...]:
     """The results that come with emo-bench, by file name."""
-    package = Path(__file__).resolve().parents[1]
-    places = [package.parent / "configs" / "validity", package / "configs" / "validity"]
-    folder = next((place for place in places if place.is_dir()), None)
+    folder = next((place for place in shipped_folders("validity") if place.is_dir()), None)
     return () if folder is None else tuple(read_validity(path) for path in sorted(folder.glob("*.json")))

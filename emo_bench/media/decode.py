@@ -139,18 +139,7 @@ def open_video(
 
 
 def read_audio(path: Path, *, rate: int = DEFAULT_RATE, limits: Limits = DEFAULT_LIMITS) -> Audio:
-    """The audio of an audio or video file from its first sample on: mono, float32, resampled by soxr (HQ).
-
-    Args:
-        path: A regular file; symbolic links are followed, so resolve and check them before.
-        rate: Samples per second of the result.
-        limits: What it may cost.
-
-    Raises:
-        NoAudioError: the file has no audio stream.
-        DecodeError: not a readable media file, damaged, or cut off.
-        LimitError: a limit is exceeded.
-    """
+    """The audio of ``audio_file.load_audio``, whose arguments and errors it has, without the notes."""
     return load_audio(path, rate=rate, limits=limits).audio
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from emo_bench.config.load import read_yaml, validate
 from emo_bench.config.schema import Frozen
+from emo_bench.config.shipped import shipped_folders
 from emo_core.errors import ConfigError
 
 ATLAS = "atlas"
@@ -91,9 +92,8 @@ def _text(value: float | None, decimals: int) -> str:
 
 def published_folders(base: Path | None = None) -> tuple[Path, ...]:
     """Where tables are looked for: beside the suites, then those of the project."""
-    package = Path(__file__).resolve().parents[1]
-    places = [package.parent / "configs" / "published", package / "configs" / "published"]
-    return tuple(dict.fromkeys([base.parent / "published", *places] if base is not None else places))
+    beside = () if base is None else (base.parent / "published",)
+    return tuple(dict.fromkeys((*beside, *shipped_folders("published"))))
 
 
 def load_published(path: Path) -> PublishedTable:

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from emo_bench.config.load import read_yaml, validate
 from emo_bench.config.schema import Frozen, Name
+from emo_bench.config.shipped import shipped_folders
 from emo_core.errors import ConfigError
 
 PLACEHOLDERS = frozenset(
@@ -247,11 +248,8 @@ class SystemCard(Frozen):
 
 def card_folders(base: Path | None = None) -> tuple[Path, ...]:
     """Folders in which cards are looked up by name: beside the suites, then those of the project."""
-    package = Path(__file__).resolve().parents[2]
-    places = [package.parent / "configs" / "systems", package / "configs" / "systems"]
-    if base is not None:
-        places = [base, base.parent / "systems", *places]
-    return tuple(dict.fromkeys(places))
+    beside = () if base is None else (base, base.parent / "systems")
+    return tuple(dict.fromkeys((*beside, *shipped_folders("systems"))))
 
 
 def card_names(base: Path | None = None) -> list[str]:

@@ -12,12 +12,16 @@ TIMES = "return [...document.querySelectorAll('#stage video')].map(v => v.curren
 KEY = "document.body.dispatchEvent(new KeyboardEvent('keydown', {{key: '{}', bubbles: true}}))"
 
 
-def test_from_the_list_to_a_frame(browser: Browser, server: Server) -> None:
+def first_run(browser: Browser, server: Server) -> None:
     browser.resize(1280, 900)
     browser.open(server.url)
     browser.wait("return document.querySelector('a.run-card')")
     browser.run("document.querySelector('a.run-card').click()")
     browser.wait(READY, 60)
+
+
+def test_from_the_list_to_a_frame(browser: Browser, server: Server) -> None:
+    first_run(browser, server)
     browser.run(KEY.format("ArrowRight"))
     browser.run(KEY.format("ArrowRight"))
     browser.wait("return document.getElementById('time').textContent.startsWith('frame 2 of')")
@@ -30,10 +34,7 @@ def test_from_the_list_to_a_frame(browser: Browser, server: Server) -> None:
 
 
 def test_worst_clips_come_first_and_arrows_change_the_clip(browser: Browser, server: Server) -> None:
-    browser.open(server.url)
-    browser.wait("return document.querySelector('a.run-card')")
-    browser.run("document.querySelector('a.run-card').click()")
-    browser.wait(READY, 60)
+    first_run(browser, server)
     names = browser.run("return [...document.querySelectorAll('#clips button')].map(b => b.dataset.clip)")
     assert sorted(names) == ["0", "1", "2"]
     assert browser.run("return document.querySelector('#clips .on button').dataset.clip") == names[0]
@@ -50,14 +51,6 @@ def test_worst_clips_come_first_and_arrows_change_the_clip(browser: Browser, ser
 def press(browser: Browser, key: str) -> None:
     keys = [{"type": kind, "value": key} for kind in ("keyDown", "keyUp")]
     browser.call("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": keys}]})
-
-
-def first_run(browser: Browser, server: Server) -> None:
-    browser.resize(1280, 900)
-    browser.open(server.url)
-    browser.wait("return document.querySelector('a.run-card')")
-    browser.run("document.querySelector('a.run-card').click()")
-    browser.wait(READY, 60)
 
 
 def test_space_presses_what_has_the_focus(browser: Browser, server: Server) -> None:
